@@ -1,0 +1,102 @@
+//! Files that appear whole or not at all, and stay after a power cut.
+//!
+//! temp + fsync + rename + fsync of the directory. A rename without the first
+//! fsync leaves an empty file of the right name on ext4 and XFS; without the
+//! second the name itself may be gone.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// What a crash left behind begins so; whoever starts in a directory sweeps it.
+pub const TEMPORARY_PREFIX: &str = ".octo-tmp-";
+
+/// Publishes a file under its name, replacing any older one.
+///
+/// # Errors
+/// Exit 73 or 74, naming the path; the old file is then still in place.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+    staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+    sync_parent(path)
+}
+
+/// Publishes a file only if its name is free; says whether it did.
+///
+/// # Errors
+/// Exit 73 or 74, naming the path.
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
+    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+    match staged.persist_noclobber(path) {
+        Ok(_) => sync_parent(path).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::doing("create", path, &error.error)),
+    }
+}
+
+fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
+    staged.write_all(bytes)?;
+    staged.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    // An fsync that failed is not tried again: the kernel may have dropped the
+    // dirty pages, and a second call would then succeed over nothing.
+    staged.as_file().sync_all()?;
+    Ok(staged)
+}
+
+/// Makes the names in a path's directory durable.
+///
+/// # Errors
+/// Exit 74, naming the directory.
+pub fn sync_parent(path: &Path) -> Result<()> {
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// Exit 74, naming the directory.
+pub fn sync_directory(directory: &Path) -> Result<()> {
+    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| Error::io(directory, &e))
+}
+
+/// Removes what crashed publishers left in a directory. Only for one who holds
+/// the lock that keeps other publishers out.
+pub fn sweep(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            let path = entry.path();
+            // What can't be removed is in nobody's way: the next sweep tries again.
+            let _ = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("file");
+        assert!(create(&path, b"one", 0o644).expect("create"));
+        assert!(!create(&path, b"two", 0o644).expect("create"));
+        assert_eq!(std::fs::read(&path).expect("read"), b"one");
+        replace(&path, b"three", 0o600).expect("replace");
+        assert_eq!(std::fs::read(&path).expect("read"), b"three");
+        assert_eq!(path.metadata().expect("stat").permissions().mode() & 0o777, 0o600);
+        std::fs::write(directory.path().join(".octo-tmp-x"), "").expect("write");
+        sweep(directory.path());
+        assert_eq!(std::fs::read_dir(directory.path()).expect("read_dir").count(), 1);
+        assert!(replace(&directory.path().join("none/file"), b"", 0o644).is_err());
+    }
+}
