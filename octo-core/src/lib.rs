@@ -14,6 +14,7 @@ pub mod journal;
 pub mod names;
 pub mod paths;
 pub mod publish;
+pub mod record;
 pub mod refusal;
 pub mod spec;
 pub mod store;

@@ -1,1 +1,468 @@
-//! spec
+//! A job's spec: what is to run, with what, said once by its pusher, stored byte
+//! for byte, and known by its sha256.
+
+use crate::digest::Digest;
+use crate::encoding::printable;
+use crate::names::{LockName, VariableName, is_file_name};
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::units::whole;
+use std::time::Duration;
+
+/// The largest spec, in bytes.
+pub const MAXIMUM: u64 = 4 << 20;
+/// The largest script that is sent, in bytes.
+pub const MAXIMUM_SCRIPT: u64 = 16 << 20;
+/// The largest body of secrets, in bytes.
+pub const MAXIMUM_SECRETS: u64 = 1 << 20;
+/// The largest argument or `NAME=VALUE`: Linux' MAX_ARG_STRLEN, less its NUL.
+pub const MAXIMUM_VALUE: usize = 128 * 1024 - 1;
+/// Arguments and variables in all: under Linux' share of the smallest usual stack.
+pub const MAXIMUM_VALUES: usize = 2 << 20;
+
+/// What a job runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// A script that is sent along.
+    Sent {
+        /// The sha256 of its bytes.
+        digest: Digest,
+        /// Its file name at the pusher's.
+        name: String,
+    },
+    /// A script that the target's sysadmin installed under scripts=.
+    Named(String),
+    /// A text for /bin/sh.
+    Command(String),
+}
+
+/// A named lock that the job takes before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockRequest {
+    /// Its name.
+    pub name: LockName,
+    /// With other shared holders.
+    pub shared: bool,
+    /// How long to wait for it.
+    pub wait: Duration,
+}
+
+/// A job's spec, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// What runs.
+    pub script: Script,
+    /// The package it gets: sha256 and file name.
+    pub package: Option<(Digest, String)>,
+    /// Its arguments, in order.
+    pub arguments: Vec<Vec<u8>>,
+    /// Its variables, in order.
+    pub environment: Vec<(VariableName, Vec<u8>)>,
+    /// The names of the variables whose values are sent apart.
+    pub secrets: Vec<VariableName>,
+    /// The sha256 of the body that holds them.
+    pub secrets_digest: Option<Digest>,
+    /// The time limit that the pusher asks for.
+    pub timeout: Option<Duration>,
+    /// The time between TERM and KILL that the pusher asks for.
+    pub grace: Option<Duration>,
+    /// The locks it takes, in order.
+    pub locks: Vec<LockRequest>,
+}
+
+/// Why a spec is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError {
+    /// Malformed, limit, or denied (a variable that steers an interpreter).
+    pub refusal: Refusal,
+    /// In words, naming the line or the variable.
+    pub reason: String,
+}
+
+fn malformed(reason: impl Into<String>) -> SpecError {
+    SpecError { refusal: Refusal::Malformed, reason: reason.into() }
+}
+
+fn limit(reason: impl Into<String>) -> SpecError {
+    SpecError { refusal: Refusal::Limit, reason: reason.into() }
+}
+
+impl Spec {
+    /// A spec that only says what runs.
+    pub fn of(script: Script) -> Spec {
+        Spec {
+            script,
+            package: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            secrets: Vec::new(),
+            secrets_digest: None,
+            timeout: None,
+            grace: None,
+            locks: Vec::new(),
+        }
+    }
+
+    /// Parses and checks a spec.
+    ///
+    /// # Errors
+    /// What is wrong with it, and by which code it is refused.
+    pub fn parse(bytes: &[u8]) -> Result<Spec, SpecError> {
+        if bytes.len() as u64 > MAXIMUM {
+            return Err(limit(format!("the spec is larger than {MAXIMUM} bytes")));
+        }
+        let record = Record::parse(bytes)
+            .map_err(|n| malformed(format!("spec line {n}: not of the form")))?;
+        let mut script = None;
+        // Filled line by line; what runs is put in at the end, once it is known.
+        let mut spec = Spec::of(Script::Command(String::new()));
+        for (index, (key, values)) in record.lines().enumerate() {
+            let said = spec.line(&mut script, key, values);
+            said.map_err(|e| SpecError {
+                reason: format!("spec line {}: {}", index + 1, e.reason),
+                ..e
+            })?;
+        }
+        spec.script = script.ok_or_else(|| malformed("the spec names nothing to run"))?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn line(
+        &mut self,
+        script: &mut Option<Script>,
+        key: &str,
+        values: &[Vec<u8>],
+    ) -> Result<(), SpecError> {
+        let text = |index: usize| -> Result<&str, SpecError> {
+            let value: &Vec<u8> =
+                values.get(index).ok_or_else(|| malformed("a field is missing"))?;
+            std::str::from_utf8(value).map_err(|_| malformed("not UTF-8"))
+        };
+        let count = |wanted: usize| {
+            if values.len() == wanted {
+                Ok(())
+            } else {
+                Err(malformed(format!("{key} takes {wanted} fields")))
+            }
+        };
+        let digest = |index| Digest::parse(text(index)?).ok_or_else(|| malformed("not a sha256"));
+        let seconds = |index| {
+            whole(text(index)?)
+                .filter(|s| *s <= 31_557_600_000)
+                .map(Duration::from_secs)
+                .ok_or_else(|| malformed("not a number of seconds"))
+        };
+        let file_name = |index| {
+            let name = text(index)?;
+            if is_file_name(name.as_bytes()) {
+                Ok(name.to_string())
+            } else {
+                Err(malformed("not a file name"))
+            }
+        };
+        match key {
+            "script" | "name" | "command" if script.is_some() => {
+                return Err(malformed("a second thing to run"));
+            }
+            "script" => {
+                count(2)?;
+                *script = Some(Script::Sent { digest: digest(0)?, name: file_name(1)? });
+            }
+            "name" => {
+                count(1)?;
+                *script = Some(Script::Named(file_name(0)?));
+            }
+            "command" => {
+                count(1)?;
+                *script = Some(Script::Command(text(0)?.to_string()));
+            }
+            "package" => {
+                count(2)?;
+                once(&mut self.package, (digest(0)?, file_name(1)?))?;
+            }
+            "arg" => {
+                count(1)?;
+                self.arguments.push(values[0].clone());
+            }
+            "env" => {
+                count(2)?;
+                self.environment.push((self.variable(text(0)?)?, values[1].clone()));
+            }
+            "secret" => {
+                count(1)?;
+                let name = self.variable(text(0)?)?;
+                self.secrets.push(name);
+            }
+            "secrets" => {
+                count(1)?;
+                once(&mut self.secrets_digest, digest(0)?)?;
+            }
+            "timeout" => {
+                count(1)?;
+                once(&mut self.timeout, seconds(0)?)?;
+            }
+            "grace" => {
+                count(1)?;
+                once(&mut self.grace, seconds(0)?)?;
+            }
+            "lock" => {
+                count(3)?;
+                let name = LockName::parse(text(0)?).ok_or_else(|| malformed("not a lock name"))?;
+                if self.locks.iter().any(|l| l.name == name) {
+                    return Err(malformed(format!("lock {name} twice")));
+                }
+                let shared = match text(1)? {
+                    "shared" => true,
+                    "exclusive" => false,
+                    _ => return Err(malformed("a lock is shared or exclusive")),
+                };
+                self.locks.push(LockRequest { name, shared, wait: seconds(2)? });
+            }
+            _ => return Err(malformed(format!("unknown key {key}"))),
+        }
+        Ok(())
+    }
+
+    fn variable(&self, name: &str) -> Result<VariableName, SpecError> {
+        let name = VariableName::for_pusher(name)
+            .map_err(|reason| SpecError { refusal: Refusal::Denied, reason })?;
+        let taken =
+            self.environment.iter().any(|(n, _)| *n == name) || self.secrets.contains(&name);
+        if taken { Err(malformed(format!("variable {name} twice"))) } else { Ok(name) }
+    }
+
+    /// Checks what the kernel would refuse only when it is too late to say so.
+    fn check(&self) -> Result<(), SpecError> {
+        if self.secrets.is_empty() != self.secrets_digest.is_none() {
+            return Err(malformed("secrets are named without their digest, or the reverse"));
+        }
+        if let Script::Command(text) = &self.script
+            && text.contains('\0')
+        {
+            return Err(malformed("the command holds a NUL"));
+        }
+        let mut total = 0;
+        for (index, value) in self.arguments.iter().enumerate() {
+            total += check_value(&format!("argument {}", index + 1), value, value.len())?;
+        }
+        for (name, value) in &self.environment {
+            total += check_value(
+                &format!("variable {name}"),
+                value,
+                name.as_str().len() + 1 + value.len(),
+            )?;
+        }
+        if total > MAXIMUM_VALUES {
+            return Err(limit(format!(
+                "arguments and variables are larger than {MAXIMUM_VALUES} bytes in all"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The spec's bytes, as sent and stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut record = Record::new();
+        match &self.script {
+            Script::Sent { digest, name } => {
+                record.push("script", &[digest.to_string().as_bytes(), name.as_bytes()])
+            }
+            Script::Named(name) => record.text("name", name),
+            Script::Command(text) => record.text("command", text),
+        }
+        if let Some((digest, name)) = &self.package {
+            record.push("package", &[digest.to_string().as_bytes(), name.as_bytes()]);
+        }
+        for value in &self.arguments {
+            record.push("arg", &[value]);
+        }
+        for (name, value) in &self.environment {
+            record.push("env", &[name.as_str().as_bytes(), value]);
+        }
+        for name in &self.secrets {
+            record.text("secret", name);
+        }
+        if let Some(digest) = &self.secrets_digest {
+            record.text("secrets", digest);
+        }
+        if let Some(timeout) = self.timeout {
+            record.text("timeout", timeout.as_secs());
+        }
+        if let Some(grace) = self.grace {
+            record.text("grace", grace.as_secs());
+        }
+        for lock in &self.locks {
+            let way = if lock.shared { "shared" } else { "exclusive" };
+            let wait = lock.wait.as_secs().to_string();
+            record.push("lock", &[lock.name.as_str().as_bytes(), way.as_bytes(), wait.as_bytes()]);
+        }
+        record.encode().into_bytes()
+    }
+
+    /// What runs, in a few words for lists and logs; escaped.
+    pub fn summary(&self) -> String {
+        match &self.script {
+            Script::Sent { name, .. } | Script::Named(name) => printable(name.as_bytes()),
+            Script::Command(text) => {
+                let first: String = text.lines().next().unwrap_or("").chars().take(60).collect();
+                format!("sh -c {}", printable(first.as_bytes()))
+            }
+        }
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), SpecError> {
+    if slot.is_some() {
+        return Err(malformed("said twice"));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn check_value(what: &str, value: &[u8], length: usize) -> Result<usize, SpecError> {
+    if value.contains(&0) {
+        return Err(malformed(format!("{what} holds a NUL")));
+    }
+    if length > MAXIMUM_VALUE {
+        return Err(limit(format!("{what} is larger than {MAXIMUM_VALUE} bytes")));
+    }
+    // The kernel counts the NUL and a pointer a string as well.
+    Ok(length + 9)
+}
+
+/// The values of a job's sensitive variables, as they travel: 32 random bytes,
+/// so that the digest in the spec gives nothing away, then `NAME=VALUE` NUL each.
+pub mod secrets {
+    use super::{Digest, SpecError, VariableName, malformed};
+
+    /// The body for these values, in the order of the spec's `secret` lines.
+    ///
+    /// # Errors
+    /// Where the kernel gives no random bytes.
+    pub fn encode(values: &[(VariableName, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+        let mut body = vec![0; 32];
+        crate::names::random_bytes(&mut body)?;
+        for (name, value) in values {
+            body.extend_from_slice(name.as_str().as_bytes());
+            body.push(b'=');
+            body.extend_from_slice(value);
+            body.push(0);
+        }
+        Ok(body)
+    }
+
+    /// The values of a body that has this digest and holds exactly these names.
+    ///
+    /// # Errors
+    /// Malformed, without a word of the values.
+    pub fn decode(
+        body: &[u8],
+        digest: &Digest,
+        names: &[VariableName],
+    ) -> Result<Vec<(VariableName, Vec<u8>)>, SpecError> {
+        if Digest::of(body) != *digest {
+            return Err(malformed("the secrets don't have the sha256 of the spec"));
+        }
+        let mut rest = body.get(32..).ok_or_else(|| malformed("the secrets are cut short"))?;
+        let mut values = Vec::new();
+        for name in names {
+            let end = rest
+                .iter()
+                .position(|b| *b == 0)
+                .ok_or_else(|| malformed("the secrets are cut short"))?;
+            let value = rest[..end]
+                .strip_prefix(name.as_str().as_bytes())
+                .and_then(|v| v.strip_prefix(b"="))
+                .ok_or_else(|| malformed(format!("secret {name} is not where the spec says")))?;
+            super::check_value(&format!("secret {name}"), value, end)?;
+            values.push((name.clone(), value.to_vec()));
+            rest = &rest[end + 1..];
+        }
+        if rest.is_empty() {
+            Ok(values)
+        } else {
+            Err(malformed("more secrets than the spec names"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Spec {
+        let digest = Digest::of(b"x");
+        let name = |text| VariableName::parse(text).expect("a name");
+        Spec {
+            package: Some((digest, "shop 1.tar".into())),
+            arguments: vec![b"".to_vec(), b"a b\n\xff".to_vec()],
+            environment: vec![(name("A"), b"() {".to_vec())],
+            secrets: vec![name("TOKEN")],
+            secrets_digest: Some(digest),
+            timeout: Some(Duration::from_secs(3)),
+            grace: Some(Duration::from_secs(1)),
+            locks: vec![LockRequest {
+                name: LockName::parse("deploy").expect("a name"),
+                shared: true,
+                wait: Duration::from_secs(9),
+            }],
+            ..Spec::of(Script::Sent { digest, name: "d é.sh".into() })
+        }
+    }
+
+    #[test]
+    fn a_spec_comes_back() {
+        let spec = full();
+        assert_eq!(Spec::parse(&spec.encode()), Ok(spec));
+        for script in [Script::Named("octo-release".into()), Script::Command("echo\n".into())] {
+            let spec = Spec::of(script);
+            assert_eq!(Spec::parse(&spec.encode()), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_code() {
+        let digest = Digest::of(b"x");
+        let long = "x".repeat(MAXIMUM_VALUE + 1);
+        for (text, refusal, said) in [
+            (String::new(), Refusal::Malformed, "nothing to run"),
+            ("command a\ncommand b\n".into(), Refusal::Malformed, "line 2"),
+            ("command a\nboo b\n".into(), Refusal::Malformed, "unknown key boo"),
+            ("command a%00\n".into(), Refusal::Malformed, "NUL"),
+            ("name ../x\n".into(), Refusal::Malformed, "file name"),
+            (format!("script {digest} a/b\n"), Refusal::Malformed, "file name"),
+            (format!("script {} a\n", &digest.to_string()[1..]), Refusal::Malformed, "sha256"),
+            ("command a\nenv LD_PRELOAD x\n".into(), Refusal::Denied, "LD_PRELOAD"),
+            ("command a\nenv A x\nenv A y\n".into(), Refusal::Malformed, "twice"),
+            ("command a\nsecret A\n".into(), Refusal::Malformed, "digest"),
+            (format!("command a\narg {long}\n"), Refusal::Limit, "argument 1"),
+            (format!("command a\nenv A {}\n", &long[2..]), Refusal::Limit, "variable A"),
+            ("command a\ntimeout -1\n".into(), Refusal::Malformed, "seconds"),
+            ("command a\ntimeout 99999999999999999999\n".into(), Refusal::Malformed, "seconds"),
+            ("command a\nlock d maybe 1\n".into(), Refusal::Malformed, "shared or exclusive"),
+        ] {
+            let error = Spec::parse(text.as_bytes()).expect_err(&text[..text.len().min(40)]);
+            assert_eq!(error.refusal, refusal, "{}", error.reason);
+            assert!(error.reason.contains(said), "{}", error.reason);
+        }
+        let many = format!("command a\n{}", format!("arg {}\n", "x".repeat(100_000)).repeat(22));
+        assert_eq!(Spec::parse(many.as_bytes()).map_err(|e| e.refusal), Err(Refusal::Limit));
+    }
+
+    #[test]
+    fn secrets_are_bound_to_the_spec() {
+        let values = vec![
+            (VariableName::parse("A").expect("name"), b"x=y\n".to_vec()),
+            (VariableName::parse("B").expect("name"), b"".to_vec()),
+        ];
+        let names: Vec<_> = values.iter().map(|(n, _)| n.clone()).collect();
+        let body = secrets::encode(&values).expect("random");
+        let digest = Digest::of(&body);
+        assert_eq!(secrets::decode(&body, &digest, &names), Ok(values));
+        assert!(secrets::decode(&body, &Digest::of(b""), &names).is_err());
+        assert!(secrets::decode(&body, &digest, &names[..1]).is_err());
+        let cut = &body[..body.len() - 1];
+        assert!(secrets::decode(cut, &Digest::of(cut), &names).is_err());
+    }
+}
