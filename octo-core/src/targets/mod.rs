@@ -1,0 +1,337 @@
+//! CONFIG/targets: the tentacles an octopus knows, where they are, by what it
+//! recognises them, and their tags. octo-targets(5) describes the file.
+//!
+//! One line a tentacle, `NAME ADDRESS TRUST TAG…`. The file is refused whole if
+//! one line is wrong: a fleet that lacks the targets of a mistyped line would
+//! be deployed to in part, and nobody would be told.
+
+mod address;
+mod select;
+
+pub use address::{Address, DEFAULT_PORT};
+pub use select::{Selection, Shard, Term};
+
+use crate::encoding::printable;
+use crate::error::{Error, Exit, Result};
+use crate::names::PusherName;
+use crate::paths::{open_trusted, read_bounded};
+use crate::thumbprint::Thumbprint;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A targets file larger than this is none: 10,000 targets take about 1 MiB.
+const LARGEST: u64 = 64 << 20;
+
+/// The tentacles of one targets file, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// One a line.
+    pub all: Vec<Target>,
+}
+
+/// One tentacle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name, unique in the file.
+    pub name: PusherName,
+    /// Where it listens.
+    pub address: Address,
+    /// By what it is recognised.
+    pub trust: TargetTrust,
+    /// What it can be selected by, besides its name.
+    pub tags: Vec<PusherName>,
+    /// The line it stands on.
+    pub line: usize,
+}
+
+/// By what a tentacle is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetTrust {
+    /// Its certificate has one of these thumbprints (several: rotation).
+    Thumbprints(Vec<Thumbprint>),
+    /// A public CA vouches for its host name.
+    WebPki,
+    /// A CA of this PEM file vouches for its host name.
+    CaFile(PathBuf),
+}
+
+impl fmt::Display for TargetTrust {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetTrust::Thumbprints(thumbprints) => {
+                let texts: Vec<String> = thumbprints.iter().map(Thumbprint::to_string).collect();
+                out.write_str(&texts.join(","))
+            }
+            TargetTrust::WebPki => out.write_str("webpki"),
+            TargetTrust::CaFile(path) => write!(out, "ca={}", path.display()),
+        }
+    }
+}
+
+/// What is wrong with one line; prints as `path:line: reason`, then the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// The line's number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The line itself, escaped.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}: {}\n  {}", self.path.display(), self.line, self.reason, self.text)
+    }
+}
+
+impl Targets {
+    /// Reads a targets file that only root or this user could have written.
+    ///
+    /// # Errors
+    /// Exit 65 if it is missing, 78 if it is unsound: the first wrong line is
+    /// the message, the line itself a hint.
+    pub fn load(path: &Path) -> Result<Targets> {
+        let mut file = open_trusted(path).map_err(|error| {
+            if path.exists() {
+                return error;
+            }
+            error.hint(format!(
+                "octo-targets(5): echo 'web1 192.0.2.11 THUMBPRINT TAG' >> {}",
+                path.display()
+            ))
+        })?;
+        let bytes = read_bounded(&mut file, path, LARGEST)?;
+        Targets::parse(path, &bytes).map_err(|problems| unsound(&problems))
+    }
+
+    /// The targets of a file's bytes; `path` is for the messages, and `ca=`
+    /// files are relative to its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the lines.
+    pub fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Targets, Vec<Problem>> {
+        let mut targets = Targets::default();
+        let mut problems = Vec::new();
+        let mut lines_of_names: HashMap<PusherName, usize> = HashMap::new();
+        for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
+            let number = index + 1;
+            let parsed = parse_line(path, number, line).and_then(|target| {
+                let Some(target) = target else { return Ok(None) };
+                match lines_of_names.insert(target.name.clone(), number) {
+                    Some(first) => {
+                        lines_of_names.insert(target.name.clone(), first);
+                        Err(format!("target {} is on line {first} already", target.name))
+                    }
+                    None => Ok(Some(target)),
+                }
+            });
+            match parsed {
+                Ok(target) => targets.all.extend(target),
+                Err(reason) => problems.push(problem(path, number, line, reason)),
+            }
+        }
+        // `-t db` must not mean both the machine db and others that carry the tag.
+        for target in &targets.all {
+            for tag in &target.tags {
+                if let Some(first) = lines_of_names.get(tag)
+                    && *first != target.line
+                {
+                    let line = bytes.split(|b| *b == b'\n').nth(target.line - 1).unwrap_or(b"");
+                    let reason = format!("tag {tag} is the name of the target on line {first}");
+                    problems.push(problem(path, target.line, line, reason));
+                }
+            }
+        }
+        problems.sort_by_key(|p| p.line);
+        if problems.is_empty() { Ok(targets) } else { Err(problems) }
+    }
+
+    /// The target of this name.
+    pub fn named(&self, name: &str) -> Option<&Target> {
+        self.all.iter().find(|t| t.name.as_str() == name)
+    }
+
+    /// Thumbprints that several targets carry, with those targets: a cloned
+    /// machine answers for another one.
+    pub fn shared_thumbprints(&self) -> Vec<(Thumbprint, Vec<&Target>)> {
+        let mut first: HashMap<Thumbprint, usize> = HashMap::with_capacity(self.all.len());
+        let mut shared: Vec<(Thumbprint, Vec<&Target>)> = Vec::new();
+        let mut places: HashMap<Thumbprint, usize> = HashMap::new();
+        for (index, target) in self.all.iter().enumerate() {
+            let TargetTrust::Thumbprints(thumbprints) = &target.trust else { continue };
+            for thumbprint in thumbprints {
+                let before = *first.entry(*thumbprint).or_insert(index);
+                if before == index {
+                    continue;
+                }
+                let place = *places.entry(*thumbprint).or_insert_with(|| {
+                    shared.push((*thumbprint, vec![&self.all[before]]));
+                    shared.len() - 1
+                });
+                shared[place].1.push(target);
+            }
+        }
+        shared
+    }
+}
+
+fn unsound(problems: &[Problem]) -> Error {
+    let Some(first) = problems.first() else {
+        return Error::new(Exit::Configuration, "targets", "unsound");
+    };
+    let place = format!("{}:{}", first.path.display(), first.line);
+    let error = Error::new(Exit::Configuration, place, &first.reason)
+        .hint(format!("line {}: {}", first.line, first.text));
+    match problems.len() {
+        1 => error,
+        count => {
+            error.hint(format!("{} more: octo-keys check {}", count - 1, first.path.display()))
+        }
+    }
+}
+
+fn problem(path: &Path, line: usize, text: &[u8], reason: String) -> Problem {
+    let text = printable(text.trim_ascii_end());
+    Problem { path: path.to_path_buf(), line, reason, text }
+}
+
+fn parse_line(
+    path: &Path,
+    number: usize,
+    line: &[u8],
+) -> std::result::Result<Option<Target>, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_string())?;
+    if text.starts_with('#') {
+        return Ok(None);
+    }
+    let mut words = text.split_ascii_whitespace();
+    let Some(name) = words.next() else { return Ok(None) };
+    let (Some(address), Some(trust)) = (words.next(), words.next()) else {
+        return Err("a target needs a name, an address and a thumbprint".into());
+    };
+    let name = parse_name("target name", name)?;
+    let address = Address::parse(address)?;
+    let trust = parse_trust(path, trust)?;
+    let mut tags: Vec<PusherName> = Vec::new();
+    for word in words {
+        if word.starts_with('#') {
+            return Err("a comment is a line of its own".into());
+        }
+        let tag = parse_name("tag", word)?;
+        if tags.contains(&tag) {
+            return Err(format!("tag {tag} stands there twice"));
+        }
+        tags.push(tag);
+    }
+    Ok(Some(Target { name, address, trust, tags, line: number }))
+}
+
+fn parse_name(what: &str, text: &str) -> std::result::Result<PusherName, String> {
+    PusherName::parse(text).ok_or_else(|| {
+        format!(
+            "'{}' is not a {what} ([A-Za-z0-9][A-Za-z0-9._@-]*, at most 64)",
+            printable(text.as_bytes())
+        )
+    })
+}
+
+fn parse_trust(path: &Path, text: &str) -> std::result::Result<TargetTrust, String> {
+    if text == "webpki" {
+        return Ok(TargetTrust::WebPki);
+    }
+    if let Some(file) = text.strip_prefix("ca=") {
+        if file.is_empty() {
+            return Err("ca= names no file".into());
+        }
+        let directory = path.parent().unwrap_or(Path::new("."));
+        return Ok(TargetTrust::CaFile(directory.join(file)));
+    }
+    let mut thumbprints = Vec::new();
+    for part in text.split(',') {
+        let thumbprint = Thumbprint::parse(part).map_err(|reason| {
+            format!("{reason} (a thumbprint, several joined by commas, webpki or ca=FILE)")
+        })?;
+        if thumbprints.contains(&thumbprint) {
+            return Err(format!("thumbprint {thumbprint} stands there twice"));
+        }
+        thumbprints.push(thumbprint);
+    }
+    Ok(TargetTrust::Thumbprints(thumbprints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(seed: &str) -> String {
+        Thumbprint::of_certificate(seed.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_file_with_everything() {
+        let (a, b) = (print("a"), print("b"));
+        let text = format!(
+            "# a comment\r\n\nweb1 10.0.0.11 {a} production web\r\nweb2 web2.example:99 {a},{b}\n\
+             edge [2001:db8::1]:443 webpki edge\n  six 2001:db8::2 ca=fleet.pem"
+        );
+        let targets = Targets::parse(Path::new("/etc/octo/targets"), text.as_bytes());
+        let targets = targets.expect("sound");
+        assert_eq!(targets.all.len(), 4);
+        let web2 = targets.named("web2").expect("web2");
+        assert_eq!((web2.address.host(), web2.address.port()), ("web2.example", 99));
+        assert_eq!(web2.line, 4);
+        assert_eq!(web2.trust.to_string(), format!("{a},{b}"));
+        let six = targets.named("six").expect("six");
+        assert_eq!(six.trust, TargetTrust::CaFile("/etc/octo/fleet.pem".into()));
+        let shared = targets.shared_thumbprints();
+        assert_eq!(shared.len(), 1);
+        let names: Vec<&str> = shared[0].1.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["web1", "web2"]);
+    }
+
+    #[test]
+    fn each_wrong_line_is_named() {
+        let a = print("a");
+        for (line, said) in [
+            ("web1".to_string(), "needs a name, an address"),
+            ("web1 10.0.0.1".into(), "needs a name, an address"),
+            (format!("-x 10.0.0.1 {a}"), "'-x' is not a target name"),
+            (format!("web1 -oProxyCommand=x {a}"), "is not an address"),
+            (format!("web1 h {}", &a[..40]), "SHA-1"),
+            (format!("web1 h \u{200e}{a}"), "U+200E"),
+            (format!("web1 h {a},{a}"), "twice"),
+            (format!("web1 h {a} x x"), "twice"),
+            (format!("web1 h {a} x # y"), "comment"),
+            (format!("web1 h {a} a/b"), "'a/b' is not a tag"),
+            ("web1 h ca=".into(), "names no file"),
+            (format!("ok h {a}"), "is on line 1 already"),
+            (format!("web1 h {a} ok"), "tag ok is the name"),
+        ] {
+            let text = format!("ok h {a}\n\n{line}\n");
+            let problems = Targets::parse(Path::new("t"), text.as_bytes()).expect_err(&line);
+            assert_eq!(problems.len(), 1, "{line}");
+            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0]);
+            assert!(problems[0].to_string().starts_with("t:3: "), "{}", problems[0]);
+        }
+        let problems = Targets::parse(Path::new("t"), b"a b c\n\xff\x1b\n").expect_err("bad");
+        assert_eq!(problems.len(), 2);
+        assert_eq!(problems[1].text, "\\xff\\x1b");
+    }
+
+    #[test]
+    fn ten_thousand_targets_are_cheap() {
+        let mut text = String::new();
+        for i in 0..10_000 {
+            text.push_str(&format!("n{i} 10.0.{}.{} {} prod\n", i / 250, i % 250, print("x")));
+        }
+        let start = std::time::Instant::now();
+        let targets = Targets::parse(Path::new("t"), text.as_bytes()).expect("sound");
+        assert_eq!(targets.shared_thumbprints()[0].1.len(), 10_000);
+        // Generous for a loaded machine without optimisation; quadratic would take minutes.
+        assert!(start.elapsed() < std::time::Duration::from_secs(10));
+    }
+}

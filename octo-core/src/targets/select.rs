@@ -1,0 +1,185 @@
+//! Which tentacles are meant: `-t` takes the union inside one option, several
+//! `-t` intersect, `-x` takes away, `-a` takes all, `--shard` a share.
+//!
+//! Nothing selected is an error, never "all"; a name that no target or tag has
+//! is an error too, since a misspelt tag would else silently select less.
+
+use super::{Target, Targets};
+use crate::encoding::printable;
+use crate::error::{Error, Exit, Result};
+use crate::units::whole;
+use std::collections::HashSet;
+
+/// What the command line selected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// `-a`
+    pub all: bool,
+    /// One entry an option `-t`, each a union.
+    pub take: Vec<Vec<Term>>,
+    /// The terms of all `-x`.
+    pub leave: Vec<Term>,
+    /// `--shard K/N`
+    pub shard: Option<Shard>,
+}
+
+/// One word of a selection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Term {
+    /// A target's name or a tag.
+    Word(String),
+    /// Names found elsewhere (`failed:LAST`); those that no longer exist are
+    /// passed over.
+    Names(HashSet<String>),
+}
+
+/// Every Nth target, from the Kth on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which share, from 1.
+    pub share: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Shard {
+    /// `K/N` with 1 ≤ K ≤ N.
+    pub fn parse(text: &str) -> Option<Shard> {
+        let (share, of) = text.split_once('/')?;
+        let (share, of) = (whole(share)?, whole(of)?);
+        (1 <= share && share <= of).then_some(Shard { share, of })
+    }
+}
+
+impl Targets {
+    /// The selected targets, in the file's order. Only a shard may be empty.
+    ///
+    /// # Errors
+    /// Exit 64 where nothing is selected, 65 for an unknown name or tag.
+    pub fn select(&self, selection: &Selection) -> Result<Vec<&Target>> {
+        let words: HashSet<&str> = self
+            .all
+            .iter()
+            .flat_map(|t| t.tags.iter().chain([&t.name]))
+            .map(|name| name.as_str())
+            .collect();
+        for term in selection.take.iter().flatten().chain(&selection.leave) {
+            if let Term::Word(word) = term
+                && !words.contains(word.as_str())
+            {
+                let shown = printable(word.as_bytes());
+                return Err(Error::new(Exit::Data, shown, "no target and no tag has this name")
+                    .hint("octo-push targets lists them"));
+            }
+        }
+        if !selection.all && selection.take.is_empty() {
+            return Err(Error::usage("no target is selected")
+                .hint("name targets or tags with -t, or take all with -a"));
+        }
+        let mut selected: Vec<&Target> = self
+            .all
+            .iter()
+            .filter(|target| {
+                selection.take.iter().all(|terms| terms.iter().any(|t| t.holds(target)))
+                    && !selection.leave.iter().any(|t| t.holds(target))
+            })
+            .collect();
+        if selected.is_empty() {
+            return Err(Error::usage("no target is left by this selection")
+                .hint("several -t intersect; for the union join with commas: -t web,db"));
+        }
+        if let Some(shard) = selection.shard {
+            let mut index = 0;
+            selected.retain(|_| {
+                index += 1;
+                (index - 1) % shard.of == shard.share - 1
+            });
+        }
+        Ok(selected)
+    }
+}
+
+impl Term {
+    fn holds(&self, target: &Target) -> bool {
+        match self {
+            Term::Word(word) => {
+                target.name.as_str() == word || target.tags.iter().any(|t| t.as_str() == word)
+            }
+            Term::Names(names) => names.contains(target.name.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn targets() -> Targets {
+        let text = "web1 h webpki prod web\nweb2 h webpki prod web canary\n\
+                    db1 h webpki prod db\nweb3 h webpki staging web\n";
+        Targets::parse(Path::new("t"), text.as_bytes()).expect("sound")
+    }
+
+    fn terms(text: &str) -> Vec<Term> {
+        text.split(',').filter(|t| !t.is_empty()).map(|t| Term::Word(t.into())).collect()
+    }
+
+    #[test]
+    fn selections() {
+        let targets = targets();
+        for (all, take, leave, shard, expected) in [
+            (true, vec![], "", None, "web1 web2 db1 web3"),
+            (true, vec![], "web", None, "db1"),
+            (false, vec!["web"], "", None, "web1 web2 web3"),
+            (false, vec!["web3,db"], "", None, "db1 web3"),
+            (false, vec!["web", "prod"], "", None, "web1 web2"),
+            (false, vec!["web", "prod"], "canary", None, "web1"),
+            (true, vec![], "", Some("1/3"), "web1 web3"),
+            (true, vec![], "", Some("3/3"), "db1"),
+            (false, vec!["web1"], "", Some("2/2"), ""),
+        ] {
+            let selection = Selection {
+                all,
+                take: take.iter().map(|t| terms(t)).collect(),
+                leave: terms(leave),
+                shard: shard.and_then(Shard::parse),
+            };
+            let names: Vec<&str> = targets
+                .select(&selection)
+                .expect("selects")
+                .iter()
+                .map(|t| t.name.as_str())
+                .collect();
+            assert_eq!(names.join(" "), expected, "{selection:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_selected_is_an_error() {
+        let targets = targets();
+        let error = targets.select(&Selection::default()).expect_err("nothing");
+        assert_eq!(error.exit, Exit::Usage);
+        let select = |take: &[&str], leave: &str| {
+            let take = take.iter().map(|t| terms(t)).collect();
+            targets.select(&Selection { take, leave: terms(leave), ..Selection::default() })
+        };
+        assert_eq!(select(&["web", "db"], "").expect_err("empty").exit, Exit::Usage);
+        assert_eq!(select(&["web1"], "web1").expect_err("empty").exit, Exit::Usage);
+        for error in [select(&["wbe"], ""), select(&["web"], "wbe"), select(&[""], "")] {
+            let error = error.expect_err("unknown");
+            assert!(error.message.contains("wbe") || error.exit == Exit::Usage, "{error}");
+        }
+        let known = Term::Names(["db1".to_string(), "gone".to_string()].into());
+        let selection = Selection { take: vec![vec![known]], ..Selection::default() };
+        assert_eq!(targets.select(&selection).expect("one").len(), 1);
+    }
+
+    #[test]
+    fn shards_are_strict() {
+        assert_eq!(Shard::parse("2/3"), Some(Shard { share: 2, of: 3 }));
+        for bad in ["", "1", "0/3", "4/3", "1/0", "-1/3", "1/3/4", "a/b"] {
+            assert_eq!(Shard::parse(bad), None, "{bad}");
+        }
+    }
+}
