@@ -68,7 +68,7 @@ impl Tool {
     pub fn report(&self, error: &Error) {
         self.say(&error.message);
         for hint in &error.hints {
-            self.say(&format!("hint: {hint}"));
+            self.say(format!("hint: {hint}"));
         }
     }
 

@@ -122,7 +122,7 @@ mod tests {
             (format!(":{plain}"), "colons"),
             (String::new(), "this has 0"),
         ] {
-            let error = Thumbprint::parse(&text).unwrap_err();
+            let error = Thumbprint::parse(&text).expect_err("must be refused");
             assert!(error.contains(said), "{text}: {error}");
         }
     }

@@ -1,0 +1,253 @@
+//! A job's output: `log` is the bytes as they came, `index` says which of them
+//! are of which stream, and when.
+//!
+//! A line of `index` is `OFFSET LENGTH out|err MILLISECONDS`, written after the
+//! bytes it speaks of: a reader believes the index, so that it never sees bytes
+//! whose stream is not known yet.
+
+use super::JobDirectory;
+use crate::error::{Error, Result};
+use crate::units::whole;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Standard output or standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Stream {
+    /// The word of the index and of the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stream::Out => "out",
+            Stream::Err => "err",
+        }
+    }
+}
+
+/// The largest piece that a reader hands out, in bytes.
+pub const MAXIMUM_CHUNK: usize = 64 * 1024;
+
+/// A piece of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Of which stream.
+    pub stream: Stream,
+    /// Where it stands in the log.
+    pub offset: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Writes a job's output; there is one writer, the holder of the job's lock.
+#[derive(Debug)]
+pub struct LogWriter {
+    log: File,
+    index: File,
+    path: PathBuf,
+    length: u64,
+    limit: u64,
+    truncated: bool,
+    begun: Instant,
+}
+
+impl LogWriter {
+    /// Starts an empty log; what is written past `limit` bytes is counted out.
+    ///
+    /// # Errors
+    /// Exit 73, naming the file.
+    pub fn create(job: &JobDirectory, limit: u64) -> Result<LogWriter> {
+        let open = |name| {
+            let path = job.file(name);
+            let mut options = OpenOptions::new();
+            options.append(true).create_new(true).mode(0o640);
+            options.open(&path).map_err(|e| Error::doing("create", &path, &e))
+        };
+        Ok(LogWriter {
+            log: open("log")?,
+            index: open("index")?,
+            path: job.file("log"),
+            length: 0,
+            limit,
+            truncated: false,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Appends a piece of output.
+    ///
+    /// # Errors
+    /// Exit 74, naming the log; a full disk is said, and never ends the job.
+    pub fn append(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
+        let room = usize::try_from(self.limit - self.length).unwrap_or(usize::MAX);
+        let kept = &bytes[..bytes.len().min(room)];
+        self.truncated |= kept.len() < bytes.len();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let line = format!(
+            "{} {} {} {}\n",
+            self.length,
+            kept.len(),
+            stream.word(),
+            self.begun.elapsed().as_millis()
+        );
+        let written = self.log.write_all(kept).and_then(|()| self.index.write_all(line.as_bytes()));
+        if let Err(error) = written {
+            // Half a piece must not shift what follows: both files go back to
+            // the last whole piece, as far as the disk lets them.
+            let _ = self.log.set_len(self.length);
+            return Err(Error::doing("write", &self.path, &error));
+        }
+        self.length += kept.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the output durable; returns its length and whether any was lost.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn finish(&mut self) -> Result<(u64, bool)> {
+        let synced = self.log.sync_data().and_then(|()| self.index.sync_data());
+        synced.map_err(|e| Error::io(&self.path, &e))?;
+        Ok((self.length, self.truncated))
+    }
+}
+
+/// Reads a job's output from any offset, live or after the end.
+#[derive(Debug)]
+pub struct LogReader {
+    log: File,
+    index: BufReader<File>,
+    path: PathBuf,
+    /// A line of the index that is not whole yet.
+    partial: Vec<u8>,
+    /// What of the current line's piece is still to hand out.
+    current: Option<(Stream, u64, u64)>,
+    offset: u64,
+}
+
+impl LogReader {
+    /// A reader that hands out the log from `offset` on; `None` while there is
+    /// no log yet.
+    ///
+    /// # Errors
+    /// Where the files can't be opened.
+    pub fn open(job: &JobDirectory, offset: u64) -> Result<Option<LogReader>> {
+        // The index is made last: where it is, the log is.
+        let (Some(index), Some(log)) = (job.open("index")?, job.open("log")?) else {
+            return Ok(None);
+        };
+        Ok(Some(LogReader {
+            log,
+            index: BufReader::with_capacity(4096, index),
+            path: job.file("index"),
+            partial: Vec::new(),
+            current: None,
+            offset,
+        }))
+    }
+
+    /// The next piece, or `None` when all that is there was handed out.
+    ///
+    /// # Errors
+    /// Exit 74 where reading fails, 65 where the index is not of its form.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            if let Some((stream, start, end)) = self.current.take()
+                && start < end
+            {
+                return self.read_piece(stream, start, end).map(Some);
+            }
+            let Some((stream, start, length)) = self.next_line()? else { return Ok(None) };
+            let end = start.saturating_add(length);
+            if end > self.offset {
+                self.current = Some((stream, start.max(self.offset), end));
+            }
+        }
+    }
+
+    fn read_piece(&mut self, stream: Stream, start: u64, end: u64) -> Result<Chunk> {
+        let length = (end - start).min(MAXIMUM_CHUNK as u64);
+        let mut bytes = vec![0; length as usize];
+        self.log.read_exact_at(&mut bytes, start).map_err(|e| Error::io(&self.path, &e))?;
+        self.offset = start + length;
+        self.current = Some((stream, self.offset, end));
+        Ok(Chunk { stream, offset: start, bytes })
+    }
+
+    fn next_line(&mut self) -> Result<Option<(Stream, u64, u64)>> {
+        let io = |e: std::io::Error, path: &PathBuf| Error::io(path, &e);
+        // A line is at most two numbers of 20 digits and a little: a longer one is not ours.
+        let bound = 128 - self.partial.len().min(128) as u64;
+        let mut limited = (&mut self.index).take(bound);
+        limited.read_until(b'\n', &mut self.partial).map_err(|e| io(e, &self.path))?;
+        if self.partial.last() != Some(&b'\n') {
+            if self.partial.len() >= 128 {
+                return Err(self.damaged());
+            }
+            // The end of the file for now. BufReader keeps no end-of-file state,
+            // but a truncated tail after a crash must not be skipped over.
+            return Ok(None);
+        }
+        let line = std::mem::take(&mut self.partial);
+        parse_line(&line).map(Some).ok_or_else(|| self.damaged())
+    }
+
+    fn damaged(&self) -> Error {
+        Error::new(crate::Exit::Data, self.path.display(), "not of the form")
+    }
+}
+
+fn parse_line(line: &[u8]) -> Option<(Stream, u64, u64)> {
+    let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let mut fields = text.split(' ');
+    let offset = whole(fields.next()?)?;
+    let length = whole(fields.next()?)?;
+    let stream = match fields.next()? {
+        "out" => Stream::Out,
+        "err" => Stream::Err,
+        _ => return None,
+    };
+    whole(fields.next()?)?;
+    fields.next().is_none().then_some((stream, offset, length))
+}
+
+/// Closes the log of a job whose writer died: bytes that the index doesn't speak
+/// of are added to it as standard output, a torn line of the index goes.
+///
+/// # Errors
+/// Where the files can't be read or written.
+pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
+    let path = job.file("index");
+    let io = |e: std::io::Error| Error::io(&path, &e);
+    let (Some(mut index), Some(log)) = (job.open("index")?, job.open("log")?) else { return Ok(0) };
+    let size = log.metadata().map_err(io)?.len();
+    let length = index.metadata().map_err(io)?.len();
+    index.seek(SeekFrom::Start(length.saturating_sub(256))).map_err(io)?;
+    let mut tail = Vec::new();
+    (&mut index).take(256).read_to_end(&mut tail).map_err(io)?;
+    let whole_part = tail.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let torn = (tail.len() - whole_part) as u64;
+    let last = tail[..whole_part].strip_suffix(b"\n").unwrap_or(b"");
+    let begin = last.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let covered = parse_line(&tail[begin..whole_part]).map_or(0, |(_, o, l)| o.saturating_add(l));
+    let mut writer = OpenOptions::new().write(true).open(&path).map_err(io)?;
+    if torn > 0 {
+        writer.set_len(length - torn).map_err(io)?;
+    }
+    writer.seek(SeekFrom::End(0)).map_err(io)?;
+    if size > covered {
+        writer.write_all(format!("{covered} {} out 0\n", size - covered).as_bytes()).map_err(io)?;
+    }
+    writer.sync_data().map_err(io)?;
+    Ok(size.max(covered))
+}

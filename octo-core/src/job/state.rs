@@ -1,0 +1,126 @@
+//! In what state a job is: read off its files and its lock.
+//!
+//! ```text
+//! no `started`                 queued, or held (`held` without `approved`), or
+//!                              waiting (for a named lock: its octo-exec lives)
+//! `started`, lock held         running
+//! `started`, lock free         lost, until somebody writes the `end` that says so
+//! `end`                        over
+//! ```
+
+use super::{End, JobDirectory};
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::time::{Duration, Instant};
+
+/// A job's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Waits for a local operator's approval.
+    Held,
+    /// Waits for somebody to start it.
+    Queued,
+    /// Its octo-exec waits for a named lock, held by whom it says.
+    Waiting(Option<String>),
+    /// Runs.
+    Running,
+    /// Was started, and nobody runs it: its end is still to be written.
+    Lost,
+    /// Is over.
+    Over(End),
+}
+
+impl State {
+    /// The word of the wire and of lists.
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Held => "held",
+            State::Queued => "queued",
+            State::Waiting(_) => "waiting",
+            State::Running => "running",
+            State::Lost => "lost",
+            State::Over(end) => end.kind.word(),
+        }
+    }
+}
+
+/// The right to run or to end a job: an exclusive kernel lock on its `lock`
+/// file, free again the moment its holder dies.
+#[derive(Debug)]
+pub struct JobLock {
+    _file: File,
+}
+
+/// Observers hold the lock shared for a moment; a starter tries this long.
+const STARTER_PATIENCE: Duration = Duration::from_secs(2);
+
+impl JobDirectory {
+    /// The job's state as it is now.
+    ///
+    /// # Errors
+    /// Where its files can't be read.
+    pub fn state(&self) -> Result<State> {
+        if let Some(end) = self.end()? {
+            return Ok(State::Over(end));
+        }
+        let started = self.open("started")?.is_some();
+        if self.somebody_holds_it()? {
+            if started {
+                return Ok(State::Running);
+            }
+            let waiting = self.record("waiting")?;
+            return Ok(match waiting {
+                Some(record) => State::Waiting(record.first("holder").map(str::to_string)),
+                None => State::Queued,
+            });
+        }
+        // Between the first look and the lock the job may have started or ended.
+        if let Some(end) = self.end()? {
+            return Ok(State::Over(end));
+        }
+        if self.open("started")?.is_some() {
+            return Ok(State::Lost);
+        }
+        let held = self.open("held")?.is_some() && self.open("approved")?.is_none();
+        Ok(if held { State::Held } else { State::Queued })
+    }
+
+    fn lock_file(&self) -> Result<File> {
+        let path = self.file("lock");
+        let opened = self.open("lock")?;
+        opened.ok_or_else(|| Error::io(&path, &std::io::ErrorKind::NotFound.into()))
+    }
+
+    fn somebody_holds_it(&self) -> Result<bool> {
+        match self.lock_file()?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(Error::io(&self.file("lock"), &error)),
+        }
+    }
+
+    /// Takes the right to run or to end the job; `None` if somebody has it.
+    ///
+    /// # Errors
+    /// Where the lock file can't be used.
+    pub fn try_hold(&self) -> Result<Option<JobLock>> {
+        let file = self.lock_file()?;
+        let deadline = Instant::now() + STARTER_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(JobLock { _file: file })),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::io(&self.file("lock"), &error));
+                }
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+}
+
+/// Creates a lock file; for publishers.
+pub(super) fn create_lock(path: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create_new(true).mode(0o640).open(path).map(|_| ())
+}
