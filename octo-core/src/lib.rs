@@ -22,6 +22,7 @@ pub mod targets;
 pub mod thumbprint;
 pub mod trust;
 pub mod units;
+pub mod variables;
 
 pub use digest::Digest;
 pub use error::{Error, Exit, Result};
