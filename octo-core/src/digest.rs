@@ -68,7 +68,7 @@ impl fmt::Debug for Digest {
 }
 
 /// A digest in the making.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hasher(Sha256);
 
 impl Hasher {

@@ -1,0 +1,205 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+const LIMITS: Limits = Limits { max_store: 1 << 30, any: false };
+
+struct Scratch {
+    _directory: tempfile::TempDir,
+    store: Store,
+}
+
+fn scratch() -> Scratch {
+    let directory = tempfile::tempdir().unwrap();
+    let places =
+        Places { config: directory.path().join("config"), state: directory.path().join("state") };
+    Scratch { store: Store::open(&places).unwrap(), _directory: directory }
+}
+
+fn pusher(name: &str) -> PusherName {
+    PusherName::parse(name).unwrap()
+}
+
+/// Not a multiple of any block or buffer, and more than the buffers hold.
+fn package(length: usize) -> (Vec<u8>, Digest) {
+    let bytes: Vec<u8> = (0..length).map(|i| (i * 7 + i / 251) as u8).collect();
+    let digest = Digest::of(&bytes);
+    (bytes, digest)
+}
+
+fn begin<'a>(store: &'a Store, bytes: &[u8], digest: &Digest, name: &str) -> Upload<'a> {
+    match store.begin(digest, bytes.len() as u64, &pusher(name), LIMITS).unwrap() {
+        Begin::Upload(upload) => *upload,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends from the upload's offset on, and breaks off at `end`.
+fn send<'a>(upload: Upload<'a>, bytes: &[u8], end: usize) -> Received<Upload<'a>> {
+    let mut rest = &bytes[usize::try_from(upload.offset()).unwrap().min(end)..end];
+    upload.receive(&mut |buffer| io::Read::read(&mut rest, buffer))
+}
+
+type Received<T> = std::result::Result<T, ReceiveError>;
+
+fn put(store: &Store, bytes: &[u8], digest: &Digest, name: &str) {
+    let upload = begin(store, bytes, digest, name);
+    send(upload, bytes, bytes.len()).unwrap().finish().unwrap();
+}
+
+fn incoming(store: &Store) -> usize {
+    std::fs::read_dir(store.incoming()).unwrap().count()
+}
+
+#[test]
+fn what_was_put_is_there_whole_for_its_pusher_alone() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    for length in [0, 1, 4095, 4096, 4097, 5_000_001] {
+        let (bytes, digest) = package(length);
+        put(store, &bytes, &digest, "ci");
+        assert_eq!(std::fs::read(store.path(&digest)).unwrap(), bytes, "{length}");
+        let mode = store.path(&digest).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o444);
+        assert_eq!(store.holds(&digest, Who::Pusher(&pusher("ci"))).unwrap(), Some(length as u64));
+        assert_eq!(store.holds(&digest, Who::Pusher(&pusher("cron"))).unwrap(), None);
+        assert_eq!(store.holds(&digest, Who::Any).unwrap(), Some(length as u64));
+        let again = store.begin(&digest, length as u64, &pusher("ci"), LIMITS).unwrap();
+        assert!(matches!(again, Begin::Whole));
+    }
+    assert_eq!(incoming(store), 0);
+}
+
+#[test]
+fn a_broken_upload_goes_on_where_it_was() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(3_000_001);
+    for end in [0, 1, 4096, 4097, 600_000, 2_999_999, 3_000_000] {
+        let upload = begin(store, &bytes, &digest, "ci");
+        let broken = send(upload, &bytes, end).unwrap_err();
+        assert!(matches!(broken, ReceiveError::Sender(_)), "{broken:?}");
+        let upload = begin(store, &bytes, &digest, "ci");
+        let expected = end - end % 4096;
+        assert_eq!(upload.offset(), expected as u64);
+        drop(upload);
+        assert_eq!(store.progress(&digest, &pusher("ci")), expected as u64);
+        // What was reserved for the rest is given back.
+        let taken = store.usage(&pusher("ci"), None).unwrap();
+        assert!(taken <= expected as u64 + 65536, "{taken} after {expected}");
+    }
+    put(store, &bytes, &digest, "ci");
+    assert_eq!(std::fs::read(store.path(&digest)).unwrap(), bytes);
+}
+
+#[test]
+fn whatever_lies_in_incoming_only_right_bytes_are_published() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(100_000);
+    let path = store.partial(&digest, &pusher("ci"));
+    let lies = |there: &[u8], offset: u64| {
+        std::fs::write(&path, there).unwrap();
+        let upload = begin(store, &bytes, &digest, "ci");
+        assert_eq!(upload.offset(), offset);
+        send(upload, &bytes, bytes.len()).unwrap().finish()
+    };
+    // Longer than the package: started anew. All there: nothing to send.
+    let mut longer = bytes.clone();
+    longer.push(0);
+    lies(&longer, 0).unwrap();
+    let digest_again = || store.change().and_then(|g| store.remove(&digest, &g)).unwrap();
+    assert!(digest_again());
+    lies(&bytes, 100_000).unwrap();
+    // Killed between chmod and rename.
+    assert!(digest_again());
+    std::fs::write(&path, &bytes).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    put(store, &bytes, &digest, "ci");
+    // Wrong bytes: refused, and nothing of them stays.
+    assert!(digest_again());
+    let mut wrong = bytes.clone();
+    wrong[5] ^= 1;
+    let refused = lies(&wrong[..50_000], 49_152).unwrap_err();
+    assert_eq!(refused.refusal, Refusal::Mismatch);
+    assert_eq!(incoming(store), 0);
+    assert_eq!(store.holds(&digest, Who::Any).unwrap(), None);
+    put(store, &bytes, &digest, "ci");
+}
+
+#[test]
+fn two_pushers_with_the_same_package_have_one_object() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(700_000);
+    std::thread::scope(|scope| {
+        for name in ["one", "two", "three"] {
+            let (bytes, digest) = (&bytes, &digest);
+            scope.spawn(move || put(store, bytes, digest, name));
+        }
+    });
+    assert_eq!(store.objects().unwrap().len(), 1);
+    assert_eq!(store.holders(&digest).unwrap().len(), 3);
+    assert_eq!(store.usage(&pusher("one"), None).unwrap(), 700_000);
+
+    // The same pusher twice: one sends, the other is told.
+    let (bytes, digest) = package(600_000);
+    let first = begin(store, &bytes, &digest, "one");
+    let second = store.begin(&digest, 600_000, &pusher("one"), LIMITS).unwrap();
+    assert!(matches!(second, Begin::Busy));
+    assert_eq!(store.sweep(Duration::ZERO).unwrap(), 0);
+    send(first, &bytes, bytes.len()).unwrap().finish().unwrap();
+    let third = store.begin(&digest, 600_000, &pusher("one"), LIMITS).unwrap();
+    assert!(matches!(third, Begin::Whole));
+}
+
+#[test]
+fn shares_hold_for_what_is_announced_too() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let limits = Limits { max_store: 1_000_000, any: false };
+    let (bytes, digest) = package(600_000);
+    let first = store.begin(&digest, 600_000, &pusher("ci"), limits).unwrap();
+    assert!(matches!(first, Begin::Upload(_)));
+    // Nothing has come yet; its space is taken all the same.
+    let (_, other) = package(600_001);
+    let refused = store.begin(&other, 600_001, &pusher("ci"), limits).unwrap_err();
+    assert_eq!(refused.refusal, Refusal::Limit);
+    assert!(refused.reason.contains("max-store"), "{}", refused.reason);
+    // Another pusher has its own share; what is dropped is given back.
+    assert!(store.begin(&other, 600_001, &pusher("cron"), limits).is_ok());
+    drop(first);
+    assert_eq!(incoming(store), 0);
+    put(store, &bytes, &digest, "ci");
+    assert_eq!(store.usage(&pusher("ci"), Some(&digest)).unwrap(), 0);
+    for size in [u64::MAX, i64::MAX as u64] {
+        let all = Limits { max_store: u64::MAX, any: false };
+        let refused = store.begin(&other, size, &pusher("ci"), all).unwrap_err();
+        assert_eq!(refused.refusal, Refusal::Full, "{}", refused.reason);
+    }
+    assert_eq!(incoming(store), 0);
+}
+
+#[test]
+fn the_sweep_takes_what_is_old_and_nobody_writes() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(600_000);
+    assert!(send(begin(store, &bytes, &digest, "ci"), &bytes, 10_000).is_err());
+    assert_eq!(store.sweep(ABANDONED).unwrap(), 0);
+    assert_eq!(store.sweep(Duration::ZERO).unwrap(), 1);
+    assert_eq!(incoming(store), 0);
+}
+
+#[test]
+fn a_damaged_object_is_put_anew() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(5000);
+    put(store, &bytes, &digest, "ci");
+    std::fs::remove_file(store.path(&digest)).unwrap();
+    std::fs::write(store.path(&digest), "short").unwrap();
+    put(store, &bytes, &digest, "ci");
+    assert_eq!(std::fs::read(store.path(&digest)).unwrap(), bytes);
+}

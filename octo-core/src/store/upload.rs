@@ -1,0 +1,299 @@
+//! One upload: taken up where the last connection broke off, hashed as it comes,
+//! published only when all of its bytes are on the disk and are the right ones.
+
+use super::pipeline::{self, ALIGNMENT, BUFFER, Broken, Buffer};
+use super::{Store, StoreError, Who, remove};
+use crate::digest::{Digest, Hasher};
+use crate::names::PusherName;
+use crate::publish;
+use crate::refusal::Refusal;
+use crate::units::human_size;
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
+use rustix::io::Errno;
+use std::fs::{File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// An upload never takes the last of the disk: a twentieth of it stays free, but
+/// no more than this.
+pub const RESERVE: u64 = 1 << 30;
+
+/// How an announced package stands.
+#[derive(Debug)]
+pub enum Begin<'a> {
+    /// It is there, and this pusher may use it: nothing to send.
+    Whole,
+    /// It is to be sent, from [`Upload::offset`] on.
+    Upload(Box<Upload<'a>>),
+    /// Another connection of the same pusher is sending it.
+    Busy,
+}
+
+/// What one pusher may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For its packages together.
+    pub max_store: u64,
+    /// Whether it may use what others put (allow=any).
+    pub any: bool,
+}
+
+/// An upload that has begun. It holds the lock of its partial file; dropped, the
+/// bytes that came stay for the next try.
+#[derive(Debug)]
+pub struct Upload<'a> {
+    store: &'a Store,
+    digest: Digest,
+    size: u64,
+    pusher: PusherName,
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    offset: u64,
+    over: bool,
+}
+
+/// What ended an upload.
+#[derive(Debug)]
+pub enum ReceiveError {
+    /// Its sender.
+    Sender(io::Error),
+    /// The store.
+    Store(StoreError),
+}
+
+impl Store {
+    /// Begins or takes up an upload. May take as long as reading what is there.
+    ///
+    /// # Errors
+    /// Full, limit or io; then nothing is reserved.
+    pub fn begin<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+    ) -> Result<Begin<'a>, StoreError> {
+        match self.reserve(digest, size, pusher, limits)? {
+            Begin::Upload(mut upload) => {
+                upload.rehash()?;
+                Ok(Begin::Upload(upload))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+    ) -> Result<Begin<'a>, StoreError> {
+        // One at a time: two uploads can't both take the last of a share.
+        let _changing = self.change()?;
+        let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
+        // An object of another length is damaged: it is sent and put anew.
+        if self.holds(digest, who)? == Some(size) {
+            self.touch(digest);
+            return Ok(Begin::Whole);
+        }
+        let used = self.usage(pusher, Some(digest))?;
+        if used.saturating_add(size) > limits.max_store {
+            let reason = format!(
+                "{} on top of {} would pass max-store={}",
+                human_size(size),
+                human_size(used),
+                human_size(limits.max_store)
+            );
+            return Err(StoreError::new(Refusal::Limit, reason));
+        }
+        let path = self.partial(digest, pusher);
+        let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
+        let (digest, pusher, hasher) = (*digest, pusher.clone(), Hasher::new());
+        let mut upload = Upload {
+            store: self,
+            digest,
+            size,
+            pusher,
+            path,
+            file,
+            hasher,
+            offset: 0,
+            over: false,
+        };
+        upload.make_room()?;
+        Ok(Begin::Upload(Box::new(upload)))
+    }
+}
+
+/// Opens a partial file, past the page cache where that is possible, and locks
+/// it; `None` if another holds the lock.
+fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
+    let plain = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = Mode::RUSR | Mode::WUSR;
+    loop {
+        let opened = match open(path, plain | OFlags::DIRECT, mode) {
+            Err(Errno::INVAL) => open(path, plain, mode),
+            // Killed between its chmod and its rename: whole, and read-only.
+            Err(Errno::ACCESS) => std::fs::set_permissions(path, Permissions::from_mode(0o600))
+                .map_err(|e| StoreError::io("open", &e))
+                .map(|()| open(path, plain, mode))?,
+            other => other,
+        };
+        let file = File::from(opened.map_err(|e| StoreError::io("open", &e.into()))?);
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &error)),
+        }
+        // Its last holder may have removed it between the two calls.
+        if file.metadata().map_err(|e| StoreError::io("read", &e))?.nlink() > 0 {
+            return Ok(Some(file));
+        }
+    }
+}
+
+impl Upload<'_> {
+    /// How much of it is there: its sender goes on from here.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads the rest of the package, hashes and writes it.
+    ///
+    /// # Errors
+    /// The sender's end and the store's own failure apart; what came is kept.
+    pub fn receive(
+        mut self,
+        read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Self, ReceiveError> {
+        let left = self.size - self.offset;
+        if left == 0 {
+            return Ok(self);
+        }
+        let hasher = std::mem::take(&mut self.hasher);
+        let (hasher, end, outcome) =
+            pipeline::transfer(&self.file, self.offset, left, hasher, read);
+        self.offset = end;
+        self.hasher = hasher;
+        match outcome {
+            Ok(()) => Ok(self),
+            Err(Broken::Reader(error)) => Err(ReceiveError::Sender(error)),
+            Err(Broken::Writer(error)) => Err(ReceiveError::Store(StoreError::io("write", &error))),
+        }
+    }
+
+    /// Verifies what came and publishes it, durably.
+    ///
+    /// # Errors
+    /// Mismatch, full or io; then nothing of it stays.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        let published = self.publish();
+        if published.is_err() {
+            // An fsync that failed is not tried again: the kernel may have dropped
+            // what it could not write. The next try sends it all.
+            let _ = remove(&self.path);
+        }
+        self.over = true;
+        published
+    }
+
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let seen = std::mem::take(&mut self.hasher).finish();
+        if seen != self.digest {
+            let reason = format!("what came has the sha256 {seen}, announced was {}", self.digest);
+            return Err(StoreError::new(Refusal::Mismatch, reason));
+        }
+        self.file
+            .set_permissions(Permissions::from_mode(0o444))
+            .and_then(|()| self.file.sync_all())
+            .map_err(|e| StoreError::io("write", &e))?;
+        let changing = self.store.change()?;
+        self.store.admit(&self.digest, &self.pusher, &changing)?;
+        // Replaces what another pusher put: these bytes were verified just now,
+        // those a while ago.
+        std::fs::rename(&self.path, self.store.path(&self.digest))
+            .map_err(|e| StoreError::io("publish", &e))?;
+        publish::sync_directory(&self.store.directory)?;
+        Ok(())
+    }
+
+    /// Decides where to go on, and reserves the rest before the first byte comes.
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        let metadata = self.file.metadata().map_err(|e| StoreError::io("read", &e))?;
+        let there = metadata.len();
+        self.offset = match there {
+            _ if there > self.size => 0,
+            _ if there == self.size => there,
+            _ => there - there % ALIGNMENT as u64,
+        };
+        if self.offset != there {
+            self.file.set_len(self.offset).map_err(|e| StoreError::io("write", &e))?;
+        }
+        let needed = self.size.saturating_sub(metadata.blocks().saturating_mul(512));
+        let disk = statvfs(&self.path).map_err(|e| StoreError::io("read", &e.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
+        if needed > 0 && needed.saturating_add(reserve) > free {
+            let reason = format!(
+                "{} more is needed, {} is free, of which {} stays free",
+                human_size(needed),
+                human_size(free),
+                human_size(reserve)
+            );
+            return Err(StoreError::new(Refusal::Full, reason));
+        }
+        if self.size == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, self.size) {
+            // Not every file system can: then it is full when it is full.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(()),
+            Err(Errno::FBIG) => {
+                Err(StoreError::new(Refusal::Full, "larger than this file system's files may be"))
+            }
+            Err(error) => Err(StoreError::io("reserve space", &error.into())),
+        }
+    }
+
+    /// Hashes what an earlier connection brought.
+    fn rehash(&mut self) -> Result<(), StoreError> {
+        if self.offset == 0 {
+            return Ok(());
+        }
+        let mut buffer = Buffer::new(BUFFER);
+        let mut position = 0;
+        while position < self.offset {
+            let read = match self.file.read_at(buffer.bytes(), position) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(StoreError::io("read", &error)),
+            };
+            // Cut behind our back, against the lock: what is gone is sent again.
+            if read == 0 {
+                return Err(StoreError::new(Refusal::Io, "the partial upload became shorter"));
+            }
+            self.hasher.update(&buffer.bytes()[..read]);
+            position += read as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        // What was reserved and not written is given back; the rest waits for the
+        // next try. If this fails, the sweep gets it.
+        let written = self.file.metadata().map_or(0, |m| m.len());
+        if written == 0 {
+            let _ = remove(&self.path);
+        } else {
+            let _ = self.file.set_len(written);
+        }
+    }
+}
