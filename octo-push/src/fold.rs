@@ -1,0 +1,85 @@
+//! Many names in few letters: `web[1-3,7] db1`.
+
+use std::collections::BTreeMap;
+
+/// The names, those that differ in their last number alone folded together.
+/// Numbers keep their leading zeros: `n[01-03]`.
+pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    // Keyed by what stands around the number and, for padded ones, its width.
+    let mut families: BTreeMap<(String, String, usize), Vec<u64>> = BTreeMap::new();
+    let mut singles: Vec<String> = Vec::new();
+    for name in names {
+        match parts(name) {
+            Some((before, digits, after)) => {
+                let width = if digits.starts_with('0') { digits.len() } else { 0 };
+                let number = digits.parse().unwrap_or(0);
+                let key = (before.to_string(), after.to_string(), width);
+                families.entry(key).or_default().push(number);
+            }
+            None => singles.push(name.to_string()),
+        }
+    }
+    for ((before, after, width), mut numbers) in families {
+        numbers.sort_unstable();
+        numbers.dedup();
+        let ranges = ranges(&numbers, width);
+        if numbers.len() == 1 {
+            singles.push(format!("{before}{ranges}{after}"));
+        } else {
+            singles.push(format!("{before}[{ranges}]{after}"));
+        }
+    }
+    singles.sort();
+    singles.dedup();
+    singles.join(" ")
+}
+
+/// What stands before the last number, the number, what stands behind it.
+fn parts(name: &str) -> Option<(&str, &str, &str)> {
+    let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let start = name[..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |i| i + 1);
+    // 18 digits always fit.
+    (end - start <= 18).then(|| (&name[..start], &name[start..end], &name[end..]))
+}
+
+fn ranges(numbers: &[u64], width: usize) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut index = 0;
+    while index < numbers.len() {
+        let first = numbers[index];
+        let mut last = first;
+        while index + 1 < numbers.len() && numbers[index + 1] == last + 1 {
+            index += 1;
+            last = numbers[index];
+        }
+        index += 1;
+        texts.push(match last - first {
+            0 => format!("{first:0width$}"),
+            1 => format!("{first:0width$},{last:0width$}"),
+            _ => format!("{first:0width$}-{last:0width$}"),
+        });
+    }
+    texts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_names() {
+        for (names, expected) in [
+            ("web1", "web1"),
+            ("web3 web1 web2 web7", "web[1-3,7]"),
+            ("web1 web2 db1", "db1 web[1,2]"),
+            ("n01 n02 n03 n1", "n1 n[01-03]"),
+            ("a1.example a2.example b", "a[1,2].example b"),
+            ("r1n9 r1n10 r2n9", "r1n[9,10] r2n9"),
+            ("x99999999999999999999 x1", "x1 x99999999999999999999"),
+            ("web1 web1", "web1"),
+        ] {
+            assert_eq!(fold(names.split(' ')), expected, "{names}");
+        }
+        assert_eq!(fold([]), "");
+    }
+}
