@@ -13,6 +13,7 @@ pub mod job;
 pub mod journal;
 pub mod names;
 pub mod paths;
+pub mod problem;
 pub mod publish;
 pub mod record;
 pub mod refusal;

@@ -1,0 +1,299 @@
+//! The one function that decides what a pusher may do.
+
+use super::{Line, Trust, Verb};
+use crate::encoding::printable;
+use crate::names::{LockName, is_file_name};
+use crate::refusal::Refusal;
+use crate::thumbprint::Thumbprint;
+use crate::units::human_size;
+use jiff::Zoned;
+use rustix::process::geteuid;
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+
+/// Who asks for what, from where, when.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The pusher's thumbprint, proved by the handshake.
+    pub thumbprint: Thumbprint,
+    /// Where it comes from; `None` never passes a from=.
+    pub address: Option<IpAddr>,
+    /// The time, in the zone of this machine.
+    pub at: &'a Zoned,
+    /// What it asks for.
+    pub verb: Verb,
+    /// The size of what it wants to put, where known.
+    pub size: Option<u64>,
+    /// What the store holds of it already, where known, without that object.
+    pub stored: Option<u64>,
+    /// How many of its jobs are under way, where known, without this one.
+    pub jobs: Option<u64>,
+    /// More about a run.
+    pub run: Option<RunQuestion<'a>>,
+}
+
+/// What is asked of a run besides the verb.
+#[derive(Debug, Clone)]
+pub struct RunQuestion<'a> {
+    /// The installed script that it names; `None` where it sends its own.
+    pub named: Option<&'a str>,
+    /// The locks that it takes.
+    pub locks: &'a [LockName],
+    /// Would it start now? Only then the window counts.
+    pub starting: bool,
+    /// Who would start it.
+    pub starter: Starter,
+}
+
+/// Who starts jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Starter {
+    /// CONFIG/start says how: what it starts decides about user= itself.
+    Elsewhere,
+    /// A process of this user.
+    User {
+        /// The user's name.
+        name: String,
+        /// Can it become others?
+        root: bool,
+    },
+}
+
+impl Starter {
+    /// The user of this process.
+    pub fn this_process() -> Starter {
+        let uid = geteuid();
+        // Users may live in a directory service: id(1) asks them all.
+        let said = Command::new("id")
+            .arg("-un")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        let name = match said {
+            Ok(output) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).trim().to_string()
+            }
+            _ => uid.as_raw().to_string(),
+        };
+        Starter::User { name, root: uid.is_root() }
+    }
+}
+
+impl<'a> Question<'a> {
+    /// A question that knows no numbers.
+    pub fn new(
+        thumbprint: Thumbprint,
+        address: Option<IpAddr>,
+        at: &'a Zoned,
+        verb: Verb,
+    ) -> Question<'a> {
+        Question { thumbprint, address, at, verb, size: None, stored: None, jobs: None, run: None }
+    }
+}
+
+/// A no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// For the wire.
+    pub refusal: Refusal,
+    /// For the pusher, in words: no more than it may know.
+    pub reason: String,
+    /// For the target's log: the line that decided; none holds where `None`.
+    pub line: Option<usize>,
+    /// For the target's log: the option that decided.
+    pub option: Option<&'static str>,
+    /// When the window opens next.
+    pub opens: Option<Zoned>,
+}
+
+/// A line of the thumbprint whose conditions don't hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver<'a> {
+    /// The line.
+    pub line: &'a Line,
+    /// The condition that doesn't hold.
+    pub option: &'static str,
+    /// Why not: for the target's side only.
+    pub reason: String,
+}
+
+impl Trust {
+    /// May it? The first line of the thumbprint whose conditions hold decides
+    /// alone; it is returned with a yes.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn decide(&self, question: &Question) -> Result<&Line, Refused> {
+        let line = self.line_of(question).ok_or_else(|| Refused {
+            refusal: Refusal::Denied,
+            reason: "this thumbprint is not trusted here, or not from there, or no longer".into(),
+            line: None,
+            option: None,
+            opens: None,
+        })?;
+        match line.refuses(question) {
+            Some(refused) => Err(refused),
+            None => Ok(line),
+        }
+    }
+
+    /// The line that decides about this question, whatever it decides.
+    pub fn line_of(&self, question: &Question) -> Option<&Line> {
+        self.of(question.thumbprint).find(|line| line.holds(question.address, question.at).is_ok())
+    }
+
+    /// The lines before the one that decides whose conditions don't hold.
+    pub fn passed_over(&self, question: &Question) -> Vec<PassedOver<'_>> {
+        self.of(question.thumbprint)
+            .map_while(|line| {
+                let (option, reason) = line.holds(question.address, question.at).err()?;
+                Some(PassedOver { line, option, reason })
+            })
+            .collect()
+    }
+
+    /// The lines of a thumbprint, in order.
+    pub fn of(&self, thumbprint: Thumbprint) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(move |line| line.thumbprint == thumbprint)
+    }
+}
+
+impl Line {
+    /// What lasts comes first, so that a pusher who is told to try later has a
+    /// chance to be let in then.
+    fn refuses(&self, question: &Question) -> Option<Refused> {
+        let (name, verb) = (&self.name, question.verb);
+        if !self.allows(verb) {
+            return self.refused(
+                Refusal::Denied,
+                "allow",
+                format!("{name} may not {}", does(verb)),
+            );
+        }
+        match verb {
+            Verb::Put => self.refuses_size(question),
+            Verb::Run => self
+                .refuses_run(question)
+                .or_else(|| self.refuses_size(question))
+                .or_else(|| self.refuses_now(question)),
+            _ => None,
+        }
+    }
+
+    fn refuses_run(&self, question: &Question) -> Option<Refused> {
+        let run = question.run.as_ref()?;
+        let name = &self.name;
+        let denied = |option, reason| self.refused(Refusal::Denied, option, reason);
+        match (&run.starter, &self.user) {
+            (Starter::User { root: true, .. }, None) => {
+                let reason = format!(
+                    "no user is named for the jobs of {name}: its line in the trust file needs user="
+                );
+                return denied("user", reason);
+            }
+            (Starter::User { name: own, root: false }, Some(user)) if own != user => {
+                let reason = format!(
+                    "jobs of {name} are to run as another user, and the tentacle is not root"
+                );
+                return denied("user", reason);
+            }
+            _ => {}
+        }
+        match (&self.scripts, run.named) {
+            (Some(_), None) => {
+                let reason = format!("{name} may run installed scripts only (run --name)");
+                return denied("scripts", reason);
+            }
+            (None, Some(_)) => {
+                return denied("scripts", format!("no scripts are installed for {name}"));
+            }
+            (Some(_), Some(script)) if !is_script_name(script) => {
+                let shown = printable(script.as_bytes());
+                return denied("scripts", format!("'{shown}' is not the name of a script"));
+            }
+            _ => {}
+        }
+        let permitted = |lock: &LockName| self.locks.as_ref().is_none_or(|all| all.contains(lock));
+        if let Some(lock) = run.locks.iter().find(|lock| !permitted(lock)) {
+            return denied("locks", format!("{name} may not take the lock {lock}"));
+        }
+        None
+    }
+
+    fn refuses_size(&self, question: &Question) -> Option<Refused> {
+        let size = question.size.unwrap_or(0);
+        if size > self.max_size {
+            let reason = format!(
+                "{size} bytes are more than {} may send at once ({})",
+                self.name,
+                human_size(self.max_size)
+            );
+            return self.refused(Refusal::Limit, "max-size", reason);
+        }
+        let stored = question.stored?;
+        if stored.saturating_add(size) > self.max_store {
+            let reason = format!(
+                "{} keeps {stored} bytes here, {size} more are over its limit ({})",
+                self.name,
+                human_size(self.max_store)
+            );
+            return self.refused(Refusal::Limit, "max-store", reason);
+        }
+        None
+    }
+
+    /// What may be otherwise later.
+    fn refuses_now(&self, question: &Question) -> Option<Refused> {
+        if question.jobs.is_some_and(|jobs| jobs >= self.max_jobs) {
+            let reason = format!("{} has {} jobs under way already", self.name, self.max_jobs);
+            return self.refused(Refusal::Busy, "max-jobs", reason);
+        }
+        let starting = question.run.as_ref().is_none_or(|run| run.starting);
+        let windows = self.windows.as_ref().filter(|_| starting)?;
+        if windows.is_open(question.at) {
+            return None;
+        }
+        let opens = windows.next_opening(question.at);
+        let when = match &opens {
+            Some(opens) => format!("the next one opens at {}", opens.strftime("%a %F %H:%M %:z")),
+            None => "none opens in the next two weeks".into(),
+        };
+        let refused =
+            self.refused(Refusal::Window, "window", format!("outside of the window; {when}"));
+        refused.map(|refused| Refused { opens, ..refused })
+    }
+
+    fn refused(&self, refusal: Refusal, option: &'static str, reason: String) -> Option<Refused> {
+        Some(Refused {
+            refusal,
+            reason,
+            line: Some(self.number),
+            option: Some(option),
+            opens: None,
+        })
+    }
+}
+
+fn does(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Connect => "connect",
+        Verb::Status => "ask for the status",
+        Verb::Put => "put packages",
+        Verb::Run => "run scripts",
+        Verb::Follow => "follow jobs",
+        Verb::Cancel => "cancel jobs",
+        Verb::Jobs => "list jobs",
+        Verb::Get => "get artifacts",
+        Verb::Scripts => "list scripts",
+        Verb::Audit => "ask for the audit",
+    }
+}
+
+/// One name in the directory itself; hidden files are no scripts.
+pub(super) fn is_script_name(name: &str) -> bool {
+    is_file_name(name.as_bytes())
+        && !name.starts_with(['.', '-'])
+        && !crate::names::has_hidden(name)
+}

@@ -1,0 +1,72 @@
+//! CONFIG/trusted: who may push to this machine, and what they may do.
+//! octo-trust(5) describes the file.
+//!
+//! The first line of a pusher's thumbprint whose conditions hold decides alone;
+//! whoever no line names is refused. A file with one error, or one that somebody
+//! else could have written, lets nobody in. Whoever decides about a pusher, now
+//! or hypothetically, calls [`Trust::decide`].
+
+mod decide;
+mod line;
+mod network;
+mod parse;
+mod verb;
+mod window;
+
+pub use decide::{PassedOver, Question, Refused, RunQuestion, Starter};
+pub use line::{Allow, Line};
+pub use network::Network;
+pub use verb::Verb;
+pub use window::{Range, Windows};
+
+use crate::error::{Error, Exit, Result};
+use crate::paths::{open_trusted, read_bounded};
+use crate::problem::Problem;
+use std::path::{Path, PathBuf};
+
+/// The largest trust file, in bytes.
+pub const LARGEST: u64 = 1 << 20;
+
+/// A sound trust file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Its lines that name a pusher, in order.
+    pub lines: Vec<Line>,
+}
+
+impl Trust {
+    /// Reads a trust file that only root or this user could have written.
+    ///
+    /// # Errors
+    /// Exit 78 if it is missing or unsound: then nobody may be let in.
+    pub fn load(path: &Path) -> Result<Trust> {
+        let bytes = read(path)?;
+        Trust::parse(path, &bytes).map_err(|problems| Problem::error(&problems))
+    }
+
+    /// The lines of a file's bytes; `path` is for the messages.
+    ///
+    /// # Errors
+    /// What is wrong, in the order of the lines.
+    pub fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Trust, Vec<Problem>> {
+        parse::file(path, bytes)
+    }
+}
+
+/// The bytes of a trust file that only root or this user could have written.
+///
+/// # Errors
+/// Exit 78, also where it is missing.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let unsound = |error: Error| error.exit(Exit::Configuration);
+    let mut file = open_trusted(path).map_err(|error| {
+        if path.exists() {
+            return unsound(error);
+        }
+        Error::new(Exit::Configuration, path.display(), "there is no trust file: nobody is let in")
+            .hint("octo-keys trust THUMBPRINT NAME")
+    })?;
+    read_bounded(&mut file, path, LARGEST).map_err(unsound)
+}

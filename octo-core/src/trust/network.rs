@@ -1,0 +1,154 @@
+//! Networks in CIDR notation, for from=.
+
+use crate::encoding::printable;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address and the number of its bits that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+    ///
+    /// # Errors
+    /// What is wrong with it; also bits behind the prefix, which are a typing
+    /// error in one of the two numbers.
+    pub fn parse(text: &str) -> Result<Network, String> {
+        let shown = || printable(text.as_bytes());
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!("'{}' is not a network (10.0.0.0/8, 2001:db8::/32, 192.0.2.7)", shown())
+        })?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => bits,
+            Some(text) => crate::units::whole(text)
+                .and_then(|p| u8::try_from(p).ok())
+                .filter(|p| *p <= bits)
+                .ok_or_else(|| format!("'{}': the prefix is a number from 0 to {bits}", shown()))?,
+        };
+        let network = Network { address, prefix }.canonical();
+        let first = network.first();
+        if number(network.address) != first {
+            let meant = Network { address: from_number(first, network.v4()), ..network };
+            return Err(format!(
+                "'{}' has bits behind its prefix: {meant}, or another prefix",
+                shown()
+            ));
+        }
+        Ok(network)
+    }
+
+    /// Is the address in it? A mapped address (`::ffff:10.0.0.1`) is the IPv4
+    /// address that it maps.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.v4() && (self.first()..=self.last()).contains(&number(address))
+    }
+
+    /// Is it a network of IPv4?
+    pub(super) fn v4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
+    /// Its first address, as a number.
+    pub(super) fn first(&self) -> u128 {
+        number(self.address) & !self.hosts()
+    }
+
+    /// Its last address, as a number.
+    pub(super) fn last(&self) -> u128 {
+        self.first() | self.hosts()
+    }
+
+    fn hosts(&self) -> u128 {
+        let bits: u32 = if self.v4() { 32 } else { 128 };
+        let free = bits - u32::from(self.prefix);
+        1u128.checked_shl(free).map_or(u128::MAX, |power| power - 1)
+    }
+
+    /// A network of mapped addresses is one of IPv4, else nobody would be in it.
+    fn canonical(self) -> Network {
+        match self.address {
+            IpAddr::V6(v6) if self.prefix >= 96 => match v6.to_ipv4_mapped() {
+                Some(v4) => Network { address: IpAddr::V4(v4), prefix: self.prefix - 96 },
+                None => self,
+            },
+            _ => self,
+        }
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn from_number(number: u128, v4: bool) -> IpAddr {
+    if v4 {
+        // A number of IPv4 has 32 bits by construction.
+        IpAddr::V4(Ipv4Addr::from_bits(number as u32))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(number))
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.address, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_in_and_who_is_not() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", "::ffff:11.1.2.3"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
+            ("192.0.2.6/31", "192.0.2.7", "192.0.2.8"),
+            ("0.0.0.0/0", "255.255.255.255", "2001:db8::1"),
+            ("::/0", "ffff::", "10.0.0.1"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("::1", "::1", "::2"),
+        ] {
+            let network = Network::parse(network).expect("a network");
+            assert!(network.contains(inside.parse().expect("an address")), "{network} {inside}");
+            assert!(!network.contains(outside.parse().expect("an address")), "{network} {outside}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network() {
+        for (text, said) in [
+            ("10.0.0.1/8", "10.0.0.0/8"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("10.0.0.0/33", "from 0 to 32"),
+            ("::/129", "from 0 to 128"),
+            ("10.0.0.0/", "from 0 to 32"),
+            ("10.0.0.0/+8", "from 0 to 32"),
+            ("10.0.0.0/08", "from 0 to 32"),
+            ("10.0.0/8", "not a network"),
+            ("010.0.0.0/8", "not a network"),
+            ("web1", "not a network"),
+            ("", "not a network"),
+            ("fe80::1%eth0", "not a network"),
+        ] {
+            let error = Network::parse(text).expect_err(text);
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+}

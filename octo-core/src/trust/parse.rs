@@ -1,0 +1,296 @@
+//! The trust file's form: lines, words, quotes, and what is wrong with them.
+
+use super::{LARGEST, Line, Trust};
+use crate::encoding::printable;
+use crate::names::{PusherName, has_hidden};
+use crate::problem::Problem;
+use crate::thumbprint::Thumbprint;
+use std::path::Path;
+
+/// The longest line, in bytes.
+const LONGEST: usize = 64 << 10;
+/// More problems than this are not collected: it is another kind of file.
+const ENOUGH: usize = 100;
+
+/// The lines of a trust file's bytes.
+pub(super) fn file(path: &Path, bytes: &[u8]) -> Result<Trust, Vec<Problem>> {
+    if bytes.len() as u64 > LARGEST {
+        let reason = format!("the file is larger than {LARGEST} bytes");
+        return Err(vec![Problem::new(path, 1, b"", reason)]);
+    }
+    let mut lines = Vec::new();
+    let mut problems = Vec::new();
+    for (index, bytes) in bytes.split(|b| *b == b'\n').enumerate() {
+        match line(index + 1, bytes) {
+            Ok(line) => lines.extend(line),
+            Err(reason) => problems.push(Problem::new(path, index + 1, bytes, reason)),
+        }
+        if problems.len() == ENOUGH {
+            break;
+        }
+    }
+    if problems.is_empty() { Ok(Trust { path: path.to_path_buf(), lines }) } else { Err(problems) }
+}
+
+/// One line; a comment and an empty one name nobody.
+pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> {
+    if bytes.len() > LONGEST {
+        return Err(format!("the line is longer than {LONGEST} bytes"));
+    }
+    if bytes.contains(&0) {
+        return Err("a NUL byte is in the line".into());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "the line is not UTF-8")?;
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.starts_with('\u{feff}') {
+        return Err("a byte order mark (U+FEFF) is in front: save the file without one".into());
+    }
+    if text.starts_with('#') {
+        return Ok(None);
+    }
+    let mut words = words(text)?.into_iter();
+    let Some(mut first) = words.next() else { return Ok(None) };
+    if first.starts_with('#') {
+        return Err("a comment starts at the start of its line".into());
+    }
+    // As openssl prints it: "sha256 Fingerprint=9F:86:…".
+    let pasted;
+    if first.eq_ignore_ascii_case("sha256") {
+        pasted = format!("{first} {}", words.next().unwrap_or_default());
+        first = &pasted;
+    }
+    let thumbprint = Thumbprint::parse(first)?;
+    if let Some(hidden) =
+        text.chars().find(|c| *c != '\t' && has_hidden(c.encode_utf8(&mut [0; 4])))
+    {
+        return Err(format!(
+            "a character that can't be seen (U+{:04X}) is in the line",
+            hidden as u32
+        ));
+    }
+    let name = words.next().ok_or("a name is missing behind the thumbprint")?;
+    let name = parse_name(name)?;
+    let mut line = Line::new(number, text.trim_ascii(), thumbprint, name);
+    let mut seen: Vec<&str> = Vec::new();
+    for word in words {
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (word, None),
+        };
+        line.set_option(key, value)?;
+        if key != "set" && seen.contains(&key) {
+            return Err(format!("{key} stands there twice"));
+        }
+        seen.push(key);
+    }
+    Ok(Some(line))
+}
+
+/// A pusher's name, as it stands in the second column.
+pub(super) fn parse_name(text: &str) -> Result<PusherName, String> {
+    let shown = printable(text.as_bytes());
+    let name = PusherName::parse(text).ok_or_else(|| {
+        format!("'{shown}' is not a pusher's name ([A-Za-z0-9][A-Za-z0-9._@-]*, at most 64)")
+    })?;
+    // Else `distrust` could not tell what is meant.
+    if Thumbprint::parse(text).is_ok() {
+        return Err(format!("'{shown}' is a thumbprint, where the pusher's name belongs"));
+    }
+    Ok(name)
+}
+
+/// Words between blanks; inside double quotes a blank belongs to the word.
+fn words(text: &str) -> Result<Vec<&str>, String> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut quoted = false;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b' ' | b'\t' if !quoted => {
+                words.extend(start.take().map(|start| &text[start..index]));
+            }
+            _ => {
+                quoted ^= byte == b'"';
+                start.get_or_insert(index);
+            }
+        }
+    }
+    if quoted {
+        return Err("a double quote is not closed".into());
+    }
+    words.extend(start.map(|start| &text[start..]));
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Network;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn print(seed: &str) -> String {
+        Thumbprint::of_certificate(seed.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_line_with_everything() {
+        let a = print("a");
+        let text = format!(
+            "# pushers\r\n\n{a} ci from=10.0.0.0/8,::1 expires=2027-06-30 allow=put,run user=app sudo \
+             scripts=\"/srv/my scripts\" window=\"Mon-Fri 22:00-05:00\" hold set=A=1 set=\"B=two words\" \
+             set=C=\"a=b c\" set=D= locks=db,web max-wait=1m max-size=1K max-store=2K max-jobs=3 \
+             max-log=4K timeout=2h\r\n\t{}\tplain",
+            print("b")
+        );
+        let trust = Trust::parse(Path::new("t"), text.as_bytes()).expect("sound");
+        let [line, plain] = &trust.lines[..] else { panic!("two lines") };
+        assert_eq!((line.number, line.name.as_str()), (3, "ci"));
+        assert_eq!(line.from.as_ref().map(Vec::len), Some(2));
+        assert_eq!(line.from.as_ref().map(|f| f[0]), Network::parse("10.0.0.0/8").ok());
+        assert_eq!(line.expires.map(|d| d.to_string()), Some("2027-06-30".into()));
+        assert!(line.allow.put && line.allow.run && !line.allow.status && !line.allow.any);
+        assert_eq!(line.user.as_deref(), Some("app"));
+        assert!(line.sudo && line.hold && line.windows.is_some());
+        assert_eq!(line.scripts, Some(PathBuf::from("/srv/my scripts")));
+        let set: Vec<_> = line.set.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(set, [("A", "1"), ("B", "two words"), ("C", "a=b c"), ("D", "")]);
+        assert_eq!(line.locks.as_ref().map(Vec::len), Some(2));
+        assert_eq!(
+            (line.max_wait, line.timeout.map(|t| t.as_secs())),
+            (Duration::from_secs(60), Some(7200))
+        );
+        assert_eq!(
+            (line.max_size, line.max_store, line.max_jobs, line.max_log),
+            (1024, 2048, 3, 4096)
+        );
+        assert_eq!(
+            (plain.number, plain.name.as_str(), plain.text.ends_with("plain")),
+            (4, "plain", true)
+        );
+        assert_eq!((plain.max_size, plain.max_store), (4 << 30, 20 << 30));
+        assert_eq!((plain.max_jobs, plain.max_log, plain.timeout), (64, 1 << 30, None));
+        assert_eq!(plain.max_wait, Duration::from_secs(300));
+        assert!(plain.allow.status && plain.allow.put && plain.allow.run && !plain.allow.any);
+    }
+
+    #[test]
+    fn an_empty_file_trusts_nobody() {
+        for text in ["", "\n", "# nobody\n", "\r\n \t \n"] {
+            assert_eq!(Trust::parse(Path::new("t"), text.as_bytes()).expect("sound").lines, []);
+        }
+    }
+
+    #[test]
+    fn thumbprints_as_people_paste_them() {
+        let plain = print("a");
+        let pairs: Vec<String> = plain
+            .to_uppercase()
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).into_owned())
+            .collect();
+        let colons = pairs.join(":");
+        for text in [
+            plain.clone(),
+            plain.to_uppercase(),
+            colons.clone(),
+            format!("SHA256:{plain}"),
+            format!("sha256 Fingerprint={colons}"),
+            format!("SHA256 Fingerprint={colons}"),
+        ] {
+            let trust = Trust::parse(Path::new("t"), format!("{text} ci sudo\r\n").as_bytes())
+                .expect(&text);
+            assert_eq!(trust.lines[0].thumbprint.to_string(), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_wrong_line_is_named() {
+        let a = print("a");
+        for (line, said) in [
+            (format!("{a}"), "name is missing"),
+            (format!("ci {a}"), "'i' is not a hex digit"),
+            (format!("{} ci", &a[..40]), "SHA-1"),
+            (format!("\u{200e}{a} ci"), "U+200E"),
+            (format!("\u{feff}{a} ci"), "byte order mark"),
+            (format!("{a} {}", print("b")), "where the pusher's name belongs"),
+            (format!("{a} -ci"), "'-ci' is not a pusher's name"),
+            (format!("{a} ci\u{200b}"), "U+200B"),
+            (format!("{a} ci user=a\u{202e}b"), "U+202E"),
+            (format!("{a} ci\u{1b}[2J"), "U+001B"),
+            (format!("{a} ci\rsudo"), "U+000D"),
+            (format!("{a} ci set=A=\0"), "NUL"),
+            (format!("{a} ci shell=sh"), "unknown option 'shell'"),
+            (format!("{a} ci Sudo"), "unknown option 'Sudo'"),
+            (format!("{a} ci # for now"), "comment is a line of its own"),
+            (format!("  # {a} ci"), "at the start of its line"),
+            (format!("{a} ci sudo sudo"), "sudo stands there twice"),
+            (format!("{a} ci user=a user=a"), "user stands there twice"),
+            (format!("{a} ci set=A=1 set=A=2"), "set=A stands there twice"),
+            (format!("{a} ci sudo=yes"), "sudo takes no value"),
+            (format!("{a} ci hold="), "hold takes no value"),
+            (format!("{a} ci user"), "user needs a value"),
+            (format!("{a} ci user="), "not a user's name"),
+            (format!("{a} ci user=-x"), "not a user's name"),
+            (format!("{a} ci user=\"a b\""), "not a user's name"),
+            (format!("{a} ci user=\"app"), "not closed"),
+            (format!("{a} ci user=\"app\"x\"\""), "can only enclose"),
+            (format!("{a} ci user=\"app\"x"), "doesn't end the value"),
+            (format!("{a} ci user=a\"p\"p"), "can only enclose"),
+            (format!("{a} ci \"sudo\""), "unknown option"),
+            (format!("{a} ci from="), "not a network"),
+            (format!("{a} ci from=10.0.0.0/8,"), "not a network"),
+            (format!("{a} ci from=10.0.0.1/8"), "behind its prefix"),
+            (format!("{a} ci from=::1,::1"), "twice"),
+            (format!("{a} ci expires=2027-02-30"), "a date is"),
+            (format!("{a} ci expires=20270630"), "a date is"),
+            (format!("{a} ci expires=never"), "a date is"),
+            (format!("{a} ci allow="), "none of status, put, run, any"),
+            (format!("{a} ci allow=put,put"), "twice"),
+            (format!("{a} ci allow=follow"), "'follow' is none of"),
+            (format!("{a} ci scripts=scripts"), "begins with /"),
+            (format!("{a} ci window=22:00"), "not a range of times"),
+            (format!("{a} ci set=A"), "set needs a variable"),
+            (format!("{a} ci set=1A=x"), "not a variable name"),
+            (format!("{a} ci locks=a,,b"), "not a lock's name"),
+            (format!("{a} ci locks=a/b"), "not a lock's name"),
+            (format!("{a} ci max-wait=5"), ""),
+            (format!("{a} ci max-wait=5min"), "a duration is"),
+            (format!("{a} ci max-size=-1"), "a size is"),
+            (format!("{a} ci max-size=9223372036854775808"), "a size is"),
+            (format!("{a} ci max-jobs=4K"), "a number"),
+            (format!("{a} ci max-jobs=4294967296000000000000"), "a number"),
+            (format!("{a} ci timeout=0"), "in no time"),
+            (format!("{a} ci set=A={}", "x".repeat(70_000)), "longer than 65536"),
+        ] {
+            let text = format!("# one\n\n{line}\n");
+            let parsed = Trust::parse(Path::new("t"), text.as_bytes());
+            if said.is_empty() {
+                assert!(parsed.is_ok(), "{line}");
+                continue;
+            }
+            let problems = parsed.expect_err(&line);
+            assert_eq!(problems.len(), 1, "{line}");
+            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0]);
+            assert!(problems[0].to_string().starts_with("t:3: "), "{}", problems[0]);
+            assert!(problems[0].to_string().len() < 1000, "{}", problems[0]);
+        }
+    }
+
+    #[test]
+    fn all_problems_come_at_once_and_escaped() {
+        let problems =
+            Trust::parse(Path::new("t"), b"x y\n# ok\n\xff\x1b[2J\n").expect_err("unsound");
+        let lines: Vec<usize> = problems.iter().map(|p| p.line).collect();
+        assert_eq!(lines, [1, 3]);
+        assert_eq!(problems[1].text, "\\xff\\x1b[2J");
+        let noise = "x y\n".repeat(100_000);
+        assert_eq!(
+            Trust::parse(Path::new("t"), noise.as_bytes()).expect_err("unsound").len(),
+            ENOUGH
+        );
+        let large = vec![b'\n'; LARGEST as usize + 1];
+        assert_eq!(Trust::parse(Path::new("t"), &large).expect_err("too large").len(), 1);
+    }
+}
