@@ -6,6 +6,8 @@ mod fold;
 mod help;
 mod json;
 mod options;
+mod outcome;
+mod output;
 mod verbs;
 
 use octo_core::cli::Tool;

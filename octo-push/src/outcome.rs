@@ -1,0 +1,314 @@
+//! How it went with one target, and what that makes of the whole.
+
+use crate::json::Object;
+use octo_core::error::{Error, Exit};
+use octo_core::names::JobId;
+use octo_core::record::Record;
+use octo_core::refusal::Refusal;
+use std::time::Duration;
+
+/// Who said how it ended: a script may exit with any of our numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The script itself.
+    Script,
+    /// The tentacle: it refused, or it ended the job.
+    Tentacle,
+    /// This octo-push: it could not reach, read or write something.
+    Octopus,
+}
+
+impl Origin {
+    /// As `--end` and `--json` have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Origin::Script => "script",
+            Origin::Tentacle => "tentacle",
+            Origin::Octopus => "octopus",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What was asked for is done; no job was waited for.
+    Done,
+    /// The job's end, in the words of the protocol: exit, signal, timeout, …
+    End {
+        /// The word behind `kind=`.
+        word: String,
+        /// The number behind `code=`.
+        number: u64,
+    },
+    /// The tentacle said no.
+    No(Refusal),
+    /// The pusher is unknown there, or the tentacle is not who it should be.
+    Stranger,
+    /// Something failed before a job was accepted: nothing ran.
+    Failed,
+    /// Accepted, or perhaps so; how it ended is not known.
+    Unknown,
+    /// Never begun.
+    Skipped,
+}
+
+/// How it went with one target.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// How it ended.
+    pub(crate) kind: Kind,
+    /// Who says so.
+    pub(crate) origin: Origin,
+    /// The exit status this target alone would give.
+    pub(crate) status: u8,
+    /// What to say about it; empty where nothing need be said.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hints: Vec<String>,
+    /// The job, where one was asked for.
+    pub(crate) job: Option<JobId>,
+    /// NAME=VALUE lines that the script handed back.
+    pub(crate) outputs: Vec<u8>,
+    /// The tentacle's audit head, `SEQ:HASH`.
+    pub(crate) audit: Option<String>,
+    /// How long it took.
+    pub(crate) elapsed: Duration,
+}
+
+impl Outcome {
+    /// All that was asked for is done.
+    pub(crate) fn done() -> Outcome {
+        Outcome {
+            kind: Kind::Done,
+            origin: Origin::Tentacle,
+            status: 0,
+            message: String::new(),
+            hints: Vec::new(),
+            job: None,
+            outputs: Vec::new(),
+            audit: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Not begun, and why.
+    pub(crate) fn skipped(why: &str) -> Outcome {
+        Outcome {
+            kind: Kind::Skipped,
+            origin: Origin::Octopus,
+            status: Exit::Cancelled.code(),
+            message: why.to_string(),
+            ..Outcome::done()
+        }
+    }
+
+    /// An error of this kind and origin.
+    pub(crate) fn error(kind: Kind, origin: Origin, error: Error) -> Outcome {
+        Outcome {
+            kind,
+            origin,
+            status: error.exit.code(),
+            message: error.message,
+            hints: error.hints,
+            ..Outcome::done()
+        }
+    }
+
+    /// A job's end, as the tentacle tells it.
+    pub(crate) fn ended(word: &str, number: u64, reason: Option<&str>) -> Outcome {
+        let known = |exit: Exit| exit.code();
+        let (origin, status, message) = match word {
+            "exit" => {
+                let status = u8::try_from(number).unwrap_or(255);
+                let said = if number == 0 { String::new() } else { format!("exit {number}") };
+                (Origin::Script, status, said)
+            }
+            "signal" => {
+                let status = u8::try_from(128 + number.min(127)).unwrap_or(255);
+                (Origin::Script, status, format!("died of {}", signal_name(number)))
+            }
+            "timeout" => (Origin::Tentacle, known(Exit::Timeout), "ended by its time limit".into()),
+            "cancelled" => (Origin::Tentacle, known(Exit::Cancelled), "cancelled".into()),
+            "denied" => (Origin::Tentacle, denied_status(number), "denied".into()),
+            "expired" => {
+                (Origin::Tentacle, known(Exit::Temporary), "expired, never started".into())
+            }
+            "lost" => {
+                (Origin::Tentacle, known(Exit::Lost), "lost: its end is not on record".into())
+            }
+            _ => (Origin::Tentacle, known(Exit::UnknownEnd), format!("ended as {word} {number}")),
+        };
+        let message = match reason {
+            Some(reason) if !reason.is_empty() => {
+                if message.is_empty() {
+                    reason.to_string()
+                } else {
+                    format!("{message}: {reason}")
+                }
+            }
+            _ => message,
+        };
+        let kind = Kind::End { word: word.to_string(), number };
+        Outcome { kind, origin, status, message, ..Outcome::done() }
+    }
+
+    /// Did all of it happen?
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status == 0
+    }
+
+    /// The words for `kind` and `code`, as `--end` and `--json` have them.
+    pub(crate) fn kind_and_code(&self) -> (&str, u64) {
+        match &self.kind {
+            Kind::Done => ("done", 0),
+            Kind::End { word, number } => (word, *number),
+            Kind::No(_) => ("no", self.status.into()),
+            Kind::Stranger => ("stranger", self.status.into()),
+            Kind::Failed => ("failed", self.status.into()),
+            Kind::Unknown => ("unknown", self.status.into()),
+            Kind::Skipped => ("skipped", self.status.into()),
+        }
+    }
+
+    fn refusal(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::No(refusal) => Some(refusal.word()),
+            _ => None,
+        }
+    }
+
+    /// The record that `--end` writes.
+    pub(crate) fn record(&self, target: &str) -> Record {
+        let (kind, code) = self.kind_and_code();
+        let mut record = Record::new();
+        record.text("target", target);
+        record.text("kind", kind);
+        record.text("code", code);
+        record.text("origin", self.origin.word());
+        record.text("status", self.status);
+        if let Some(refusal) = self.refusal() {
+            record.text("refusal", refusal);
+        }
+        if let Some(job) = &self.job {
+            record.text("job", job);
+        }
+        if let Some(audit) = &self.audit {
+            record.text("audit", audit);
+        }
+        if !self.message.is_empty() {
+            record.text("message", &self.message);
+        }
+        record
+    }
+
+    /// The object that `--json` prints.
+    pub(crate) fn object(&self, target: &str) -> Object {
+        let (kind, code) = self.kind_and_code();
+        let mut outputs = Object::new();
+        for line in self.outputs.split(|b| *b == b'\n') {
+            if let Some(equals) = line.iter().position(|b| *b == b'=')
+                && let Ok(name) = std::str::from_utf8(&line[..equals])
+            {
+                outputs = outputs.bytes(name, &line[equals + 1..]);
+            }
+        }
+        Object::of("end")
+            .text("target", target)
+            .maybe("job", self.job.as_ref().map(JobId::as_str))
+            .text("kind", kind)
+            .number("code", code)
+            .text("origin", self.origin.word())
+            .number("status", self.status.into())
+            .maybe("refusal", self.refusal())
+            .maybe("message", Some(self.message.as_str()).filter(|m| !m.is_empty()))
+            .object("outputs", outputs)
+            .maybe("audit", self.audit.as_deref())
+            .seconds("seconds", self.elapsed)
+    }
+}
+
+/// A denial by the operator or by policy is 77; a window or a lock that ended
+/// the wait is 75, and says so itself.
+fn denied_status(number: u64) -> u8 {
+    if number == u64::from(Exit::Temporary.code()) {
+        Exit::Temporary.code()
+    } else {
+        Exit::Refused.code()
+    }
+}
+
+fn signal_name(number: u64) -> String {
+    const NAMES: [&str; 16] = [
+        "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+        "USR2", "PIPE", "ALRM", "TERM",
+    ];
+    match usize::try_from(number).ok().and_then(|n| NAMES.get(n)).filter(|n| !n.is_empty()) {
+        Some(name) => format!("signal {number} (SIG{name})"),
+        None => format!("signal {number}"),
+    }
+}
+
+/// The exit status of a run over several targets: 0 if all succeeded, the
+/// common one if all failures agree, else 1.
+pub(crate) fn overall<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> u8 {
+    let mut common = 0;
+    for outcome in outcomes.into_iter().filter(|o| !o.succeeded()) {
+        match common {
+            0 => common = outcome.status,
+            same if same == outcome.status => {}
+            _ => return 1,
+        }
+    }
+    common
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_have_their_exit_status() {
+        for (word, number, status, origin) in [
+            ("exit", 0, 0, Origin::Script),
+            ("exit", 255, 255, Origin::Script),
+            ("signal", 9, 137, Origin::Script),
+            ("signal", 1 << 60, 255, Origin::Script),
+            ("timeout", 0, 124, Origin::Tentacle),
+            ("cancelled", 0, 130, Origin::Tentacle),
+            ("denied", 77, 77, Origin::Tentacle),
+            ("denied", 75, 75, Origin::Tentacle),
+            ("expired", 0, 75, Origin::Tentacle),
+            ("lost", 0, 71, Origin::Tentacle),
+            ("exploded", 0, 79, Origin::Tentacle),
+        ] {
+            let outcome = Outcome::ended(word, number, None);
+            assert_eq!((outcome.status, outcome.origin), (status, origin), "{word} {number}");
+        }
+        assert_eq!(Outcome::ended("denied", 0, Some("not today")).message, "denied: not today");
+        assert_eq!(Outcome::ended("signal", 15, None).message, "died of signal 15 (SIGTERM)");
+    }
+
+    #[test]
+    fn several_targets_agree_or_give_one() {
+        let all = |codes: &[u64]| {
+            let outcomes: Vec<_> = codes.iter().map(|c| Outcome::ended("exit", *c, None)).collect();
+            overall(&outcomes)
+        };
+        assert_eq!(all(&[]), 0);
+        assert_eq!(all(&[0, 0]), 0);
+        assert_eq!(all(&[0, 5, 5]), 5);
+        assert_eq!(all(&[5, 0, 4]), 1);
+    }
+
+    #[test]
+    fn the_end_is_told_apart_from_a_script_that_imitates_it() {
+        let mut script = Outcome::ended("exit", 124, None);
+        script.outputs = b"URL=http://x\nno line\nA=\xff\n".to_vec();
+        let line = script.object("web1").line();
+        assert!(line.contains(r#""kind":"exit","code":124,"origin":"script""#), "{line}");
+        assert!(line.contains(r#""outputs":{"URL":"http://x","A-hex":"ff"}"#), "{line}");
+        let record = Outcome::ended("timeout", 0, None).record("web1").encode();
+        assert!(record.contains("kind timeout\ncode 0\norigin tentacle\nstatus 124\n"), "{record}");
+    }
+}

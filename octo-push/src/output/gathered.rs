@@ -1,0 +1,121 @@
+//! Output at the end: gathered, the targets that agree together (`-g`), or of
+//! the targets that failed alone (`-q`).
+
+use super::held::Held;
+use super::{Screen, Stream, View};
+use crate::fold::fold;
+use crate::outcome::Outcome;
+use octo_core::digest::Digest;
+use std::collections::HashMap;
+
+/// Holds output back until its target, or all of them, are done.
+pub(crate) struct Gathered<V: View> {
+    names: Vec<String>,
+    held: Vec<Option<Held>>,
+    /// The targets that ended, with what they are grouped by.
+    ended: Vec<(usize, Key)>,
+    mode: Mode,
+    /// What replays one target's output.
+    inner: V,
+}
+
+/// What to hold for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The end of all, then one block for those that agree.
+    Agreement,
+    /// The end of each, then the whole of it if it failed.
+    Failure,
+}
+
+type Key = ([Digest; 2], u8, String);
+
+impl<V: View> Gathered<V> {
+    /// Targets with the same output and end are shown together.
+    pub(crate) fn agreeing(names: Vec<String>, inner: V) -> Gathered<V> {
+        Gathered::new(names, Mode::Agreement, inner)
+    }
+
+    /// Only targets that failed are shown.
+    pub(crate) fn failing(names: Vec<String>, inner: V) -> Gathered<V> {
+        Gathered::new(names, Mode::Failure, inner)
+    }
+
+    fn new(names: Vec<String>, mode: Mode, inner: V) -> Gathered<V> {
+        let held = names.iter().map(|_| None).collect();
+        Gathered { names, held, ended: Vec::new(), mode, inner }
+    }
+}
+
+impl<V: View> View for Gathered<V> {
+    fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        self.held[target].get_or_insert_default().push(stream, bytes);
+        // A person at a terminal sees it come, and gathered too.
+        if self.mode == Mode::Agreement && screen.out_is_terminal {
+            self.inner.output(screen, target, stream, bytes);
+        }
+    }
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        match self.mode {
+            Mode::Failure => {
+                let held = self.held[target].take().unwrap_or_default();
+                if !outcome.succeeded() {
+                    held.replay(|stream, bytes| {
+                        self.inner.output(screen, target, stream, bytes);
+                    });
+                    self.inner.ended(screen, target, outcome);
+                }
+            }
+            Mode::Agreement => {
+                if screen.out_is_terminal {
+                    self.inner.ended(screen, target, outcome);
+                }
+                let digests = self.held[target].get_or_insert_default().digest();
+                self.ended.push((target, (digests, outcome.status, said(outcome))));
+            }
+        }
+    }
+
+    fn finish(&mut self, screen: &mut Screen) {
+        let mut groups: Vec<(Key, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        self.ended.sort_by_key(|(target, _)| *target);
+        for (target, key) in self.ended.drain(..) {
+            let place = *places.entry(key.clone()).or_insert_with(|| {
+                groups.push((key, Vec::new()));
+                groups.len() - 1
+            });
+            groups[place].1.push(target);
+        }
+        // The largest group first: what differs from it is what one looks for.
+        groups.sort_by_key(|(_, targets)| std::cmp::Reverse(targets.len()));
+        for ((_, _, said), targets) in groups {
+            let names = fold(targets.iter().map(|t| self.names[*t].as_str()));
+            let head = format!("--- {names} ({}): {said}\n", targets.len());
+            screen.print(Stream::Out, head.as_bytes());
+            let Some(held) = targets.first().and_then(|t| self.held[*t].take()) else { continue };
+            let mut ends_with_newline = true;
+            let terminal = screen.out_is_terminal;
+            held.replay(|_, bytes| {
+                ends_with_newline = bytes.last() == Some(&b'\n');
+                if terminal {
+                    screen.print(Stream::Out, crate::escape::visible(bytes).as_bytes());
+                } else {
+                    screen.print(Stream::Out, bytes);
+                }
+            });
+            if !ends_with_newline {
+                screen.print(Stream::Out, b"\n");
+            }
+        }
+    }
+}
+
+fn said(outcome: &Outcome) -> String {
+    if outcome.message.is_empty() {
+        "ok".into()
+    } else {
+        octo_core::encoding::printable(outcome.message.as_bytes())
+    }
+}

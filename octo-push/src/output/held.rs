@@ -1,0 +1,147 @@
+//! Output held back until its job has ended: small ones in memory, large ones
+//! in a file that has no name and goes with the process.
+
+use super::Stream;
+use octo_core::digest::{Digest, Hasher};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+
+/// What stays in memory for one target.
+const IN_MEMORY: usize = 64 * 1024;
+
+/// The output of one target, both streams in their order.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Pieces: one byte for the stream, four for the length, the bytes.
+    memory: Vec<u8>,
+    file: Option<File>,
+    hashers: [Hasher; 2],
+    /// Where the last piece of `memory` begins: one that goes on is extended.
+    last: Option<usize>,
+}
+
+impl Held {
+    /// Goes on with these bytes.
+    pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        self.hashers[stream.index()].update(bytes);
+        for piece in bytes.chunks(IN_MEMORY) {
+            self.push_piece(stream, piece);
+        }
+        if self.memory.len() > IN_MEMORY {
+            self.spill();
+        }
+    }
+
+    fn push_piece(&mut self, stream: Stream, piece: &[u8]) {
+        let tag = stream.index() as u8;
+        if let Some(last) = self.last
+            && self.memory[last] == tag
+        {
+            let mut length = [0; 4];
+            length.copy_from_slice(&self.memory[last + 1..last + 5]);
+            let length = u32::from_be_bytes(length) + piece.len() as u32;
+            if (length as usize) < IN_MEMORY {
+                self.memory[last + 1..last + 5].copy_from_slice(&length.to_be_bytes());
+                self.memory.extend_from_slice(piece);
+                return;
+            }
+        }
+        self.last = Some(self.memory.len());
+        self.memory.push(tag);
+        self.memory.extend_from_slice(&(piece.len() as u32).to_be_bytes());
+        self.memory.extend_from_slice(piece);
+    }
+
+    /// Where no file can be had, memory has to do: losing output would be worse.
+    fn spill(&mut self) {
+        if self.file.is_none() {
+            self.file = tempfile::tempfile().ok();
+        }
+        let Some(file) = &mut self.file else { return };
+        let Ok(before) = file.stream_position() else { return };
+        match file.write_all(&self.memory) {
+            Ok(()) => {
+                self.memory.clear();
+                self.last = None;
+            }
+            Err(_) => {
+                let _ = file.set_len(before);
+                let _ = file.seek(SeekFrom::Start(before));
+            }
+        }
+    }
+
+    /// Equal outputs have equal digests, however they were cut and mixed.
+    pub(crate) fn digest(&self) -> [Digest; 2] {
+        self.hashers.clone().map(Hasher::finish)
+    }
+
+    /// Gives everything back, in order.
+    pub(crate) fn replay(mut self, mut each: impl FnMut(Stream, &[u8])) {
+        if let Some(mut file) = self.file.take()
+            && file.seek(SeekFrom::Start(0)).is_ok()
+        {
+            let mut reader = std::io::BufReader::with_capacity(IN_MEMORY, file);
+            pieces(&mut reader, &mut each);
+        }
+        pieces(&mut self.memory.as_slice(), &mut each);
+    }
+}
+
+fn pieces(reader: &mut dyn Read, each: &mut dyn FnMut(Stream, &[u8])) {
+    let mut piece = Vec::new();
+    loop {
+        let mut head = [0; 5];
+        if reader.read_exact(&mut head).is_err() {
+            return;
+        }
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        piece.resize(length.min(2 * IN_MEMORY), 0);
+        if reader.read_exact(&mut piece).is_err() {
+            return;
+        }
+        each(if head[0] == 0 { Stream::Out } else { Stream::Err }, &piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_comes_back_in_order() {
+        let mut held = Held::default();
+        let mut expected: Vec<(Stream, Vec<u8>)> = Vec::new();
+        for round in 0..2000usize {
+            let stream = if round % 7 == 0 { Stream::Err } else { Stream::Out };
+            let bytes = vec![round as u8; 1 + round % 700];
+            held.push(stream, &bytes);
+            match expected.last_mut() {
+                Some((last, all)) if *last == stream => all.extend_from_slice(&bytes),
+                _ => expected.push((stream, bytes)),
+            }
+        }
+        held.push(Stream::Out, &vec![1; 3 * IN_MEMORY]);
+        expected.last_mut().expect("some").1.extend(vec![1; 3 * IN_MEMORY]);
+        let mut found: Vec<(Stream, Vec<u8>)> = Vec::new();
+        held.replay(|stream, bytes| match found.last_mut() {
+            Some((last, all)) if *last == stream => all.extend_from_slice(bytes),
+            _ => found.push((stream, bytes.to_vec())),
+        });
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn equal_outputs_are_equal() {
+        let mut one = Held::default();
+        let mut other = Held::default();
+        one.push(Stream::Out, b"ab");
+        one.push(Stream::Err, b"x");
+        other.push(Stream::Out, b"a");
+        other.push(Stream::Err, b"x");
+        other.push(Stream::Out, b"b");
+        assert_eq!(one.digest(), other.digest());
+        other.push(Stream::Err, b"b");
+        assert_ne!(one.digest(), other.digest());
+    }
+}

@@ -1,0 +1,112 @@
+//! What a run shows of its jobs: as it comes (`live`), gathered at the end
+//! (`gathered`), only where it failed (`-q`), or as JSON.
+
+mod gathered;
+mod held;
+mod lines;
+mod live;
+mod progress;
+mod screen;
+
+pub(crate) use gathered::Gathered;
+pub(crate) use live::{Live, Prefixed};
+pub(crate) use progress::{Counters, Progress};
+pub(crate) use screen::Screen;
+
+use crate::escape::unfinished;
+use crate::json::Object;
+use crate::outcome::Outcome;
+
+/// Which stream of the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Its standard output.
+    Out,
+    /// Its standard error.
+    Err,
+}
+
+impl Stream {
+    /// As `--json` has it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Stream::Out => "stdout",
+            Stream::Err => "stderr",
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Stream::Out => 0,
+            Stream::Err => 1,
+        }
+    }
+}
+
+/// Both streams, in order.
+const STREAMS: [Stream; 2] = [Stream::Out, Stream::Err];
+
+/// One way to show output. Targets are numbered as in the selection.
+pub(crate) trait View {
+    /// A job was accepted.
+    fn started(&mut self, _screen: &mut Screen, _target: usize, _job: &str) {}
+    /// It said something.
+    fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]);
+    /// It is over with this target.
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome);
+    /// It is over with all.
+    fn finish(&mut self, _screen: &mut Screen) {}
+}
+
+/// One JSON object a line.
+pub(crate) struct Json<W: FnMut(&mut Screen, &str)> {
+    names: Vec<String>,
+    /// The first bytes of a letter that was split, for each target and stream.
+    partial: Vec<[Vec<u8>; 2]>,
+    write: W,
+}
+
+impl<W: FnMut(&mut Screen, &str)> Json<W> {
+    /// The objects of these targets, written by `write`.
+    pub(crate) fn new(names: Vec<String>, write: W) -> Json<W> {
+        let partial = names.iter().map(|_| Default::default()).collect();
+        Json { names, partial, write }
+    }
+
+    fn piece(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let object = Object::of("output")
+                .text("target", &self.names[target])
+                .text("stream", stream.word())
+                .bytes("text", bytes);
+            (self.write)(screen, &object.line());
+        }
+    }
+}
+
+impl<W: FnMut(&mut Screen, &str)> View for Json<W> {
+    fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
+        let object = Object::of("start")
+            .text("target", &self.names[target])
+            .text("job", job)
+            .text("time", &octo_core::cli::utc_now());
+        (self.write)(screen, &object.line());
+    }
+
+    fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        let mut whole = std::mem::take(&mut self.partial[target][stream.index()]);
+        whole.extend_from_slice(bytes);
+        let rest = whole.split_off(whole.len() - unfinished(&whole));
+        self.partial[target][stream.index()] = rest;
+        self.piece(screen, target, stream, &whole);
+    }
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        for stream in STREAMS {
+            let rest = std::mem::take(&mut self.partial[target][stream.index()]);
+            self.piece(screen, target, stream, &rest);
+        }
+        let line = outcome.object(&self.names[target]).line();
+        (self.write)(screen, &line);
+    }
+}

@@ -1,0 +1,108 @@
+//! The two streams we print to, and the progress line between them.
+//!
+//! All printing of a run goes through one `Screen` on one thread, so that lines
+//! never mix. A reader that has gone (`| head`) is no error and stops no job; a
+//! full disk is remembered, and told after the jobs have ended.
+
+use super::Stream;
+use octo_core::cli::{Tool, print_bytes};
+use octo_core::error::{Error, Result};
+use std::io::{IsTerminal, Write};
+
+/// Standard output and standard error.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    tool: Tool,
+    /// Is standard output a terminal?
+    pub(crate) out_is_terminal: bool,
+    /// Is standard error a terminal?
+    pub(crate) err_is_terminal: bool,
+    /// May we colour?
+    pub(crate) colours: bool,
+    failed: Option<Error>,
+    /// Is a progress line on the terminal now?
+    progress: bool,
+}
+
+impl Screen {
+    /// The streams of this process.
+    pub(crate) fn of(tool: &Tool) -> Screen {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|t| t == "dumb");
+        Screen {
+            tool: *tool,
+            out_is_terminal: std::io::stdout().is_terminal(),
+            err_is_terminal: std::io::stderr().is_terminal(),
+            colours: !no_color && !dumb,
+            failed: None,
+            progress: false,
+        }
+    }
+
+    /// Is this stream a terminal?
+    pub(crate) fn is_terminal(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Out => self.out_is_terminal,
+            Stream::Err => self.err_is_terminal,
+        }
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn print(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.clear();
+        match stream {
+            Stream::Out => {
+                if self.failed.is_none()
+                    && let Err(error) = print_bytes(bytes)
+                {
+                    self.failed = Some(error);
+                }
+            }
+            Stream::Err => {
+                // Nobody is left to be told that it can't be told.
+                let _ = std::io::stderr().lock().write_all(bytes);
+            }
+        }
+    }
+
+    /// Says a line behind the tool's name.
+    pub(crate) fn say(&mut self, line: impl std::fmt::Display) {
+        self.clear();
+        self.tool.say(line);
+    }
+
+    /// Shows a progress line in place of the last one; only on a terminal.
+    pub(crate) fn progress(&mut self, line: &str) {
+        if !self.err_is_terminal {
+            return;
+        }
+        // Asked for each time: the window may have been resized. The last
+        // column stays free, since some terminals wrap at it.
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr())
+            .map(|size| usize::from(size.ws_col))
+            .unwrap_or(80);
+        let line: String = line.chars().take(columns.max(20) - 1).collect();
+        let _ = std::io::stderr().lock().write_all(format!("\r{line}\x1b[K").as_bytes());
+        self.progress = true;
+    }
+
+    /// Takes the progress line away.
+    pub(crate) fn clear(&mut self) {
+        if self.progress {
+            let _ = std::io::stderr().lock().write_all(b"\r\x1b[K");
+            self.progress = false;
+        }
+    }
+
+    /// Was all of it printed?
+    ///
+    /// # Errors
+    /// Exit 74, the first time that standard output could not be written.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.clear();
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
