@@ -1,4 +1,5 @@
 //! octo-push: one verb to one or many tentacles.
+#![allow(dead_code, unused_imports)] // until the verbs are wired up
 
 mod argv;
 mod escape;

@@ -2,6 +2,7 @@
 
 use crate::json::Object;
 use octo_core::error::{Error, Exit};
+use octo_core::job::EndKind;
 use octo_core::names::JobId;
 use octo_core::record::Record;
 use octo_core::refusal::Refusal;
@@ -34,13 +35,8 @@ impl Origin {
 pub(crate) enum Kind {
     /// What was asked for is done; no job was waited for.
     Done,
-    /// The job's end, in the words of the protocol: exit, signal, timeout, …
-    End {
-        /// The word behind `kind=`.
-        word: String,
-        /// The number behind `code=`.
-        number: u64,
-    },
+    /// The job's end: exit, signal, timeout, …
+    End(EndKind),
     /// The tentacle said no.
     No(Refusal),
     /// The pusher is unknown there, or the tentacle is not who it should be.
@@ -116,41 +112,28 @@ impl Outcome {
     }
 
     /// A job's end, as the tentacle tells it.
-    pub(crate) fn ended(word: &str, number: u64, reason: Option<&str>) -> Outcome {
-        let known = |exit: Exit| exit.code();
-        let (origin, status, message) = match word {
-            "exit" => {
-                let status = u8::try_from(number).unwrap_or(255);
-                let said = if number == 0 { String::new() } else { format!("exit {number}") };
-                (Origin::Script, status, said)
-            }
-            "signal" => {
-                let status = u8::try_from(128 + number.min(127)).unwrap_or(255);
-                (Origin::Script, status, format!("died of {}", signal_name(number)))
-            }
-            "timeout" => (Origin::Tentacle, known(Exit::Timeout), "ended by its time limit".into()),
-            "cancelled" => (Origin::Tentacle, known(Exit::Cancelled), "cancelled".into()),
-            "denied" => (Origin::Tentacle, denied_status(number), "denied".into()),
-            "expired" => {
-                (Origin::Tentacle, known(Exit::Temporary), "expired, never started".into())
-            }
-            "lost" => {
-                (Origin::Tentacle, known(Exit::Lost), "lost: its end is not on record".into())
-            }
-            _ => (Origin::Tentacle, known(Exit::UnknownEnd), format!("ended as {word} {number}")),
+    pub(crate) fn ended(end: EndKind, reason: Option<&str>) -> Outcome {
+        let origin = match end {
+            EndKind::Exit(_) | EndKind::Signal(_) => Origin::Script,
+            _ => Origin::Tentacle,
         };
-        let message = match reason {
-            Some(reason) if !reason.is_empty() => {
-                if message.is_empty() {
-                    reason.to_string()
-                } else {
-                    format!("{message}: {reason}")
-                }
-            }
-            _ => message,
+        let said = match end {
+            EndKind::Exit(0) => String::new(),
+            EndKind::Exit(code) => format!("exit {code}"),
+            EndKind::Signal(number) => format!("died of {}", signal_name(number)),
+            EndKind::Timeout => "ended by its time limit".into(),
+            EndKind::Cancelled => "cancelled".into(),
+            EndKind::Denied(_) => "denied".into(),
+            EndKind::Expired => "expired, never started".into(),
+            EndKind::Lost => "lost: its end is not on record".into(),
         };
-        let kind = Kind::End { word: word.to_string(), number };
-        Outcome { kind, origin, status, message, ..Outcome::done() }
+        let message = match reason.filter(|r| !r.is_empty()) {
+            Some(reason) if said.is_empty() => reason.to_string(),
+            Some(reason) => format!("{said}: {reason}"),
+            None => said,
+        };
+        let kind = Kind::End(end);
+        Outcome { kind, origin, status: end.exit_status(), message, ..Outcome::done() }
     }
 
     /// Did all of it happen?
@@ -159,10 +142,10 @@ impl Outcome {
     }
 
     /// The words for `kind` and `code`, as `--end` and `--json` have them.
-    pub(crate) fn kind_and_code(&self) -> (&str, u64) {
+    pub(crate) fn kind_and_code(&self) -> (&'static str, u64) {
         match &self.kind {
             Kind::Done => ("done", 0),
-            Kind::End { word, number } => (word, *number),
+            Kind::End(end) => (end.word(), end.code().into()),
             Kind::No(_) => ("no", self.status.into()),
             Kind::Stranger => ("stranger", self.status.into()),
             Kind::Failed => ("failed", self.status.into()),
@@ -228,22 +211,12 @@ impl Outcome {
     }
 }
 
-/// A denial by the operator or by policy is 77; a window or a lock that ended
-/// the wait is 75, and says so itself.
-fn denied_status(number: u64) -> u8 {
-    if number == u64::from(Exit::Temporary.code()) {
-        Exit::Temporary.code()
-    } else {
-        Exit::Refused.code()
-    }
-}
-
-fn signal_name(number: u64) -> String {
+fn signal_name(number: u8) -> String {
     const NAMES: [&str; 16] = [
         "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
         "USR2", "PIPE", "ALRM", "TERM",
     ];
-    match usize::try_from(number).ok().and_then(|n| NAMES.get(n)).filter(|n| !n.is_empty()) {
+    match NAMES.get(usize::from(number)).filter(|n| !n.is_empty()) {
         Some(name) => format!("signal {number} (SIG{name})"),
         None => format!("signal {number}"),
     }
@@ -269,30 +242,28 @@ mod tests {
 
     #[test]
     fn ends_have_their_exit_status() {
-        for (word, number, status, origin) in [
-            ("exit", 0, 0, Origin::Script),
-            ("exit", 255, 255, Origin::Script),
-            ("signal", 9, 137, Origin::Script),
-            ("signal", 1 << 60, 255, Origin::Script),
-            ("timeout", 0, 124, Origin::Tentacle),
-            ("cancelled", 0, 130, Origin::Tentacle),
-            ("denied", 77, 77, Origin::Tentacle),
-            ("denied", 75, 75, Origin::Tentacle),
-            ("expired", 0, 75, Origin::Tentacle),
-            ("lost", 0, 71, Origin::Tentacle),
-            ("exploded", 0, 79, Origin::Tentacle),
+        for (end, status, origin, said) in [
+            (EndKind::Exit(0), 0, Origin::Script, ""),
+            (EndKind::Exit(255), 255, Origin::Script, "exit 255"),
+            (EndKind::Signal(15), 143, Origin::Script, "died of signal 15 (SIGTERM)"),
+            (EndKind::Signal(64), 192, Origin::Script, "died of signal 64"),
+            (EndKind::Timeout, 124, Origin::Tentacle, "ended by its time limit"),
+            (EndKind::Denied(75), 75, Origin::Tentacle, "denied"),
+            (EndKind::Lost, 71, Origin::Tentacle, "lost: its end is not on record"),
         ] {
-            let outcome = Outcome::ended(word, number, None);
-            assert_eq!((outcome.status, outcome.origin), (status, origin), "{word} {number}");
+            let outcome = Outcome::ended(end, None);
+            assert_eq!((outcome.status, outcome.origin), (status, origin), "{end:?}");
+            assert_eq!(outcome.message, said);
         }
-        assert_eq!(Outcome::ended("denied", 0, Some("not today")).message, "denied: not today");
-        assert_eq!(Outcome::ended("signal", 15, None).message, "died of signal 15 (SIGTERM)");
+        let denied = Outcome::ended(EndKind::Denied(77), Some("not today"));
+        assert_eq!(denied.message, "denied: not today");
     }
 
     #[test]
     fn several_targets_agree_or_give_one() {
-        let all = |codes: &[u64]| {
-            let outcomes: Vec<_> = codes.iter().map(|c| Outcome::ended("exit", *c, None)).collect();
+        let all = |codes: &[u8]| {
+            let outcomes: Vec<_> =
+                codes.iter().map(|c| Outcome::ended(EndKind::Exit(*c), None)).collect();
             overall(&outcomes)
         };
         assert_eq!(all(&[]), 0);
@@ -303,12 +274,15 @@ mod tests {
 
     #[test]
     fn the_end_is_told_apart_from_a_script_that_imitates_it() {
-        let mut script = Outcome::ended("exit", 124, None);
+        let mut script = Outcome::ended(EndKind::Exit(124), None);
         script.outputs = b"URL=http://x\nno line\nA=\xff\n".to_vec();
         let line = script.object("web1").line();
         assert!(line.contains(r#""kind":"exit","code":124,"origin":"script""#), "{line}");
         assert!(line.contains(r#""outputs":{"URL":"http://x","A-hex":"ff"}"#), "{line}");
-        let record = Outcome::ended("timeout", 0, None).record("web1").encode();
-        assert!(record.contains("kind timeout\ncode 0\norigin tentacle\nstatus 124\n"), "{record}");
+        let record = Outcome::ended(EndKind::Timeout, None).record("web1").encode();
+        assert!(
+            record.contains("kind timeout\ncode 124\norigin tentacle\nstatus 124\n"),
+            "{record}"
+        );
     }
 }

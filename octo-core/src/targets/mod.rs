@@ -12,9 +12,10 @@ pub use address::{Address, DEFAULT_PORT};
 pub use select::{Selection, Shard, Term};
 
 use crate::encoding::printable;
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
 use crate::names::PusherName;
 use crate::paths::{open_trusted, read_bounded};
+use crate::problem::Problem;
 use crate::thumbprint::Thumbprint;
 use std::collections::HashMap;
 use std::fmt;
@@ -69,25 +70,6 @@ impl fmt::Display for TargetTrust {
     }
 }
 
-/// What is wrong with one line; prints as `path:line: reason`, then the line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file.
-    pub path: PathBuf,
-    /// The line's number, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub reason: String,
-    /// The line itself, escaped.
-    pub text: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}: {}\n  {}", self.path.display(), self.line, self.reason, self.text)
-    }
-}
-
 impl Targets {
     /// Reads a targets file that only root or this user could have written.
     ///
@@ -105,7 +87,7 @@ impl Targets {
             ))
         })?;
         let bytes = read_bounded(&mut file, path, LARGEST)?;
-        Targets::parse(path, &bytes).map_err(|problems| unsound(&problems))
+        Targets::parse(path, &bytes).map_err(|problems| Problem::error(&problems))
     }
 
     /// The targets of a file's bytes; `path` is for the messages, and `ca=`
@@ -131,7 +113,7 @@ impl Targets {
             });
             match parsed {
                 Ok(target) => targets.all.extend(target),
-                Err(reason) => problems.push(problem(path, number, line, reason)),
+                Err(reason) => problems.push(Problem::new(path, number, line, reason)),
             }
         }
         // `-t db` must not mean both the machine db and others that carry the tag.
@@ -142,7 +124,7 @@ impl Targets {
                 {
                     let line = bytes.split(|b| *b == b'\n').nth(target.line - 1).unwrap_or(b"");
                     let reason = format!("tag {tag} is the name of the target on line {first}");
-                    problems.push(problem(path, target.line, line, reason));
+                    problems.push(Problem::new(path, target.line, line, reason));
                 }
             }
         }
@@ -177,26 +159,6 @@ impl Targets {
         }
         shared
     }
-}
-
-fn unsound(problems: &[Problem]) -> Error {
-    let Some(first) = problems.first() else {
-        return Error::new(Exit::Configuration, "targets", "unsound");
-    };
-    let place = format!("{}:{}", first.path.display(), first.line);
-    let error = Error::new(Exit::Configuration, place, &first.reason)
-        .hint(format!("line {}: {}", first.line, first.text));
-    match problems.len() {
-        1 => error,
-        count => {
-            error.hint(format!("{} more: octo-keys check {}", count - 1, first.path.display()))
-        }
-    }
-}
-
-fn problem(path: &Path, line: usize, text: &[u8], reason: String) -> Problem {
-    let text = printable(text.trim_ascii_end());
-    Problem { path: path.to_path_buf(), line, reason, text }
 }
 
 fn parse_line(

@@ -1,7 +1,7 @@
 //! Output held back until its job has ended: small ones in memory, large ones
 //! in a file that has no name and goes with the process.
 
-use super::Stream;
+use super::{Stream, index};
 use octo_core::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -23,7 +23,7 @@ pub(crate) struct Held {
 impl Held {
     /// Goes on with these bytes.
     pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        self.hashers[stream.index()].update(bytes);
+        self.hashers[index(stream)].update(bytes);
         for piece in bytes.chunks(IN_MEMORY) {
             self.push_piece(stream, piece);
         }
@@ -33,7 +33,7 @@ impl Held {
     }
 
     fn push_piece(&mut self, stream: Stream, piece: &[u8]) {
-        let tag = stream.index() as u8;
+        let tag = index(stream) as u8;
         if let Some(last) = self.last
             && self.memory[last] == tag
         {

@@ -2,7 +2,7 @@
 //! behind their target's name.
 
 use super::lines::Lines;
-use super::{STREAMS, Screen, Stream, View};
+use super::{STREAMS, Screen, Stream, View, index};
 use crate::escape::{Escaper, visible};
 use crate::outcome::Outcome;
 
@@ -16,7 +16,7 @@ pub(crate) struct Live {
 impl View for Live {
     fn output(&mut self, screen: &mut Screen, _target: usize, stream: Stream, bytes: &[u8]) {
         if screen.is_terminal(stream) {
-            let text = self.escapers[stream.index()].feed(bytes);
+            let text = self.escapers[index(stream)].feed(bytes);
             screen.print(stream, text.as_bytes());
         } else {
             screen.print(stream, bytes);
@@ -25,7 +25,7 @@ impl View for Live {
 
     fn ended(&mut self, screen: &mut Screen, _target: usize, _outcome: &Outcome) {
         for stream in STREAMS {
-            let text = self.escapers[stream.index()].finish();
+            let text = self.escapers[index(stream)].finish();
             screen.print(stream, text.as_bytes());
         }
     }
@@ -50,7 +50,7 @@ impl View for Prefixed {
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         let mut text = Vec::with_capacity(bytes.len() + 64);
         let prefix = Prefix::of(screen, stream, target, &self.names[target]);
-        self.lines[target][stream.index()].feed(bytes, |line| prefix.push(&mut text, line));
+        self.lines[target][index(stream)].feed(bytes, |line| prefix.push(&mut text, line));
         screen.print(stream, &text);
     }
 
@@ -58,7 +58,7 @@ impl View for Prefixed {
         for stream in STREAMS {
             let mut text = Vec::new();
             let prefix = Prefix::of(screen, stream, target, &self.names[target]);
-            self.lines[target][stream.index()].finish(|line| prefix.push(&mut text, line));
+            self.lines[target][index(stream)].finish(|line| prefix.push(&mut text, line));
             screen.print(stream, &text);
         }
     }

@@ -17,29 +17,20 @@ use crate::escape::unfinished;
 use crate::json::Object;
 use crate::outcome::Outcome;
 
-/// Which stream of the script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Its standard output.
-    Out,
-    /// Its standard error.
-    Err,
+pub(crate) use octo_core::job::Stream;
+
+/// As `--json` has it.
+fn stream_name(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Out => "stdout",
+        Stream::Err => "stderr",
+    }
 }
 
-impl Stream {
-    /// As `--json` has it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Stream::Out => "stdout",
-            Stream::Err => "stderr",
-        }
-    }
-
-    fn index(self) -> usize {
-        match self {
-            Stream::Out => 0,
-            Stream::Err => 1,
-        }
+fn index(stream: Stream) -> usize {
+    match stream {
+        Stream::Out => 0,
+        Stream::Err => 1,
     }
 }
 
@@ -77,7 +68,7 @@ impl<W: FnMut(&mut Screen, &str)> Json<W> {
         if !bytes.is_empty() {
             let object = Object::of("output")
                 .text("target", &self.names[target])
-                .text("stream", stream.word())
+                .text("stream", stream_name(stream))
                 .bytes("text", bytes);
             (self.write)(screen, &object.line());
         }
@@ -94,16 +85,16 @@ impl<W: FnMut(&mut Screen, &str)> View for Json<W> {
     }
 
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
-        let mut whole = std::mem::take(&mut self.partial[target][stream.index()]);
+        let mut whole = std::mem::take(&mut self.partial[target][index(stream)]);
         whole.extend_from_slice(bytes);
         let rest = whole.split_off(whole.len() - unfinished(&whole));
-        self.partial[target][stream.index()] = rest;
+        self.partial[target][index(stream)] = rest;
         self.piece(screen, target, stream, &whole);
     }
 
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
         for stream in STREAMS {
-            let rest = std::mem::take(&mut self.partial[target][stream.index()]);
+            let rest = std::mem::take(&mut self.partial[target][index(stream)]);
             self.piece(screen, target, stream, &rest);
         }
         let line = outcome.object(&self.names[target]).line();
