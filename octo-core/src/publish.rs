@@ -5,9 +5,9 @@
 //! second the name itself may be gone.
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// What a crash left behind begins so; whoever starts in a directory sweeps it.
@@ -20,6 +20,28 @@ pub const TEMPORARY_PREFIX: &str = ".octo-tmp-";
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
     staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+    sync_parent(path)
+}
+
+/// Publishes a new version of a file, with the owner, group and mode of the old
+/// one: a service must still be able to read what root has edited.
+///
+/// # Errors
+/// As [`replace`]; also where the owner can't be kept.
+pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
+    let failed = |e: io::Error| Error::doing("create", path, &e);
+    let staged = stage(path, bytes, 0o600).map_err(failed)?;
+    let new = staged.as_file().metadata().map_err(failed)?;
+    let changed = |new: u32, old: u32| (new != old).then_some(old);
+    std::os::unix::fs::fchown(
+        staged.as_file(),
+        changed(new.uid(), old.uid()),
+        changed(new.gid(), old.gid()),
+    )
+    .map_err(|e| Error::doing("keep the owner", path, &e))?;
+    staged.as_file().set_permissions(old.permissions()).map_err(failed)?;
+    staged.as_file().sync_all().map_err(failed)?;
+    staged.persist(path).map_err(|e| failed(e.error))?;
     sync_parent(path)
 }
 

@@ -77,7 +77,7 @@ pub fn human_size(bytes: u64) -> String {
 pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (factor, unit) in [(86400, 'd'), (3600, 'h'), (60, 'm')] {
-        if seconds >= factor && seconds % factor == 0 {
+        if seconds >= factor && seconds.is_multiple_of(factor) {
             return format!("{}{unit}", seconds / factor);
         }
     }
