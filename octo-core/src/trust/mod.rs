@@ -7,15 +7,20 @@
 //! or hypothetically, calls [`Trust::decide`].
 
 mod decide;
+pub mod edit;
 mod line;
 mod network;
 mod parse;
+pub mod scripts;
+mod shadow;
 mod verb;
+mod warn;
 mod window;
 
 pub use decide::{PassedOver, Question, Refused, RunQuestion, Starter};
 pub use line::{Allow, Line};
 pub use network::Network;
+pub use shadow::Unreachable;
 pub use verb::Verb;
 pub use window::{Range, Windows};
 

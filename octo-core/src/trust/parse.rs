@@ -209,7 +209,7 @@ mod tests {
     fn each_wrong_line_is_named() {
         let a = print("a");
         for (line, said) in [
-            (format!("{a}"), "name is missing"),
+            (a.clone(), "name is missing"),
             (format!("ci {a}"), "'i' is not a hex digit"),
             (format!("{} ci", &a[..40]), "SHA-1"),
             (format!("\u{200e}{a} ci"), "U+200E"),
