@@ -9,6 +9,9 @@ mod json;
 mod options;
 mod outcome;
 mod output;
+mod rolling;
+mod signals;
+mod stop;
 mod verbs;
 
 use octo_core::cli::Tool;

@@ -1,0 +1,332 @@
+//! Through a fleet in batches: which targets are next, and when to stop. Pure
+//! logic: it starts nothing and knows no clock.
+//!
+//! Sizes are Ansible's: `1,5,20%`, the last repeats, a percentage is of the
+//! whole fleet, rounded down, one at least. A failure budget counts over the
+//! whole fleet and must be exceeded; a batch that failed whole always stops.
+
+use crate::options::Rolling;
+use octo_core::units::Share;
+use std::collections::{HashSet, VecDeque};
+
+/// A rollout in progress.
+#[derive(Debug)]
+pub(crate) struct Rollout {
+    total: u64,
+    /// Targets still to do, in order.
+    pending: VecDeque<usize>,
+    /// How many of the first ones are canaries: a batch of their own.
+    canaries: usize,
+    sizes: Vec<u64>,
+    batches: usize,
+    max_failures: Option<u64>,
+    min_healthy: Option<u64>,
+    /// Targets that are known not to be healthy: failed now, or before.
+    unhealthy: HashSet<usize>,
+    failures: u64,
+    batch: Vec<usize>,
+    batch_failures: usize,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// These targets.
+    Batch(Vec<usize>),
+    /// Nothing: all are done.
+    Finished,
+    /// Nothing, and why.
+    Stopped(String),
+}
+
+/// What a rollout knows of its targets at its beginning.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Those that carry the canary tag.
+    pub(crate) canaries: HashSet<usize>,
+    /// Those that failed last time.
+    pub(crate) failed: HashSet<usize>,
+    /// Those that are done already, when a rollout is continued.
+    pub(crate) done: HashSet<usize>,
+}
+
+impl Rollout {
+    /// A rollout over so many targets.
+    pub(crate) fn new(total: usize, said: &Rolling, known: &Known) -> Rollout {
+        let mut order: Vec<usize> = (0..total).filter(|t| !known.done.contains(t)).collect();
+        // Stable: within a class the file's order stays.
+        order.sort_by_key(|t| {
+            let failed_first = said.failed_first && known.failed.contains(t);
+            (!known.canaries.contains(t), !failed_first)
+        });
+        let canaries = order.iter().filter(|t| known.canaries.contains(t)).count();
+        let whole = total as u64;
+        let mut sizes: Vec<u64> = said.batches.iter().map(|s| share(*s, whole).max(1)).collect();
+        if sizes.is_empty() {
+            sizes.push(whole.max(1));
+        }
+        // Whoever rolls wants to be stopped by a failure; whoever doesn't, doesn't.
+        let max_failures = match said.max_failures {
+            Some(budget) => Some(share(budget, whole)),
+            None => said.is_said().then_some(0),
+        };
+        let min_healthy = said.min_healthy.map(|min| match min {
+            Share::Count(count) => count,
+            Share::Percent(percent) => (whole * percent).div_ceil(100),
+        });
+        let unhealthy = known.failed.difference(&known.done).copied().collect();
+        Rollout {
+            total: whole,
+            pending: order.into(),
+            canaries,
+            sizes,
+            batches: 0,
+            max_failures,
+            min_healthy,
+            unhealthy,
+            failures: 0,
+            batch: Vec::new(),
+            batch_failures: 0,
+        }
+    }
+
+    /// Takes the next batch; the one before must be over.
+    pub(crate) fn next(&mut self) -> Next {
+        if self.pending.is_empty() {
+            return Next::Finished;
+        }
+        if let Some(reason) = self.stop_reason() {
+            return Next::Stopped(reason);
+        }
+        let wanted = if self.canaries > 0 {
+            std::mem::take(&mut self.canaries)
+        } else {
+            let size = self.sizes[self.batches.min(self.sizes.len() - 1)];
+            self.batches += 1;
+            usize::try_from(size).unwrap_or(usize::MAX)
+        };
+        let batch = self.take(wanted);
+        if batch.is_empty() {
+            let least = self.min_healthy.unwrap_or(0);
+            return Next::Stopped(format!(
+                "{} of {} are healthy, and {least} must stay so",
+                self.healthy(),
+                self.total
+            ));
+        }
+        self.batch_failures = 0;
+        self.batch = batch.clone();
+        Next::Batch(batch)
+    }
+
+    /// A target is over.
+    pub(crate) fn result(&mut self, target: usize, succeeded: bool) {
+        if succeeded {
+            self.unhealthy.remove(&target);
+        } else {
+            self.unhealthy.insert(target);
+            self.failures += 1;
+            self.batch_failures += 1;
+        }
+    }
+
+    /// A target of the batch was never begun: it is still to do.
+    pub(crate) fn put_back(&mut self, target: usize) {
+        self.batch.retain(|t| *t != target);
+        self.pending.push_front(target);
+    }
+
+    /// May further targets of the current batch be begun?
+    pub(crate) fn within_budget(&self) -> bool {
+        self.max_failures.is_none_or(|budget| self.failures <= budget)
+    }
+
+    /// How many are still to do.
+    pub(crate) fn pending(&self) -> &VecDeque<usize> {
+        &self.pending
+    }
+
+    fn stop_reason(&self) -> Option<String> {
+        if !self.batch.is_empty() && self.batch_failures == self.batch.len() {
+            return Some(match self.batch.len() {
+                1 => "the whole batch failed, a single target".into(),
+                count => format!("the whole batch failed, {count} targets"),
+            });
+        }
+        let budget = self.max_failures?;
+        (self.failures > budget).then(|| match (self.failures, budget) {
+            (1, _) => "a target failed".into(),
+            (failures, 0) => format!("{failures} targets failed"),
+            (failures, budget) => format!("{failures} targets failed, {budget} may"),
+        })
+    }
+
+    fn healthy(&self) -> u64 {
+        self.total - (self.unhealthy.len() as u64).min(self.total)
+    }
+
+    /// Up to `wanted` of the next ones: a healthy one that is worked on counts
+    /// as down until it is done.
+    fn take(&mut self, wanted: usize) -> Vec<usize> {
+        let mut spare = match self.min_healthy {
+            Some(least) => self.healthy().saturating_sub(least),
+            None => u64::MAX,
+        };
+        let mut batch = Vec::new();
+        while batch.len() < wanted
+            && let Some(target) = self.pending.front()
+        {
+            if !self.unhealthy.contains(target) {
+                if spare == 0 {
+                    break;
+                }
+                spare -= 1;
+            }
+            batch.extend(self.pending.pop_front());
+        }
+        batch
+    }
+}
+
+fn share(share: Share, whole: u64) -> u64 {
+    match share {
+        Share::Count(count) => count,
+        Share::Percent(percent) => whole * percent / 100,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(batches: &str) -> Rolling {
+        let batches = batches.split(',').filter(|s| !s.is_empty());
+        Rolling {
+            batches: batches.map(|s| Share::parse(s).expect("a share")).collect(),
+            ..Rolling::default()
+        }
+    }
+
+    /// Runs a rollout; the sizes of its batches, and how it ended.
+    fn sizes(total: usize, said: &Rolling, known: &Known, failing: &[usize]) -> (Vec<usize>, Next) {
+        let mut rollout = Rollout::new(total, said, known);
+        let mut sizes = Vec::new();
+        loop {
+            match rollout.next() {
+                Next::Batch(batch) => {
+                    sizes.push(batch.len());
+                    for target in batch {
+                        rollout.result(target, !failing.contains(&target));
+                    }
+                }
+                end => return (sizes, end),
+            }
+        }
+    }
+
+    #[test]
+    fn batch_lists() {
+        for (total, list, expected) in [
+            (10, "", vec![10]),
+            (10, "3", vec![3, 3, 3, 1]),
+            (10, "1,5,20%", vec![1, 5, 2, 2]),
+            (3, "20%", vec![1, 1, 1]),
+            (7, "50%", vec![3, 3, 1]),
+            (10, "100%", vec![10]),
+            (2, "5", vec![2]),
+            (0, "5", vec![]),
+        ] {
+            let (sizes, end) = sizes(total, &said(list), &Known::default(), &[]);
+            assert_eq!(sizes, expected, "{total} {list}");
+            assert_eq!(end, Next::Finished);
+        }
+    }
+
+    #[test]
+    fn budgets_are_of_the_whole_fleet_and_must_be_exceeded() {
+        for (budget, failing, expected, stopped) in [
+            (None, vec![0], vec![2], true),
+            (None, vec![], vec![2, 2, 2, 2, 2], false),
+            (Some("1"), vec![0], vec![2, 2, 2, 2, 2], false),
+            (Some("1"), vec![0, 3], vec![2, 2], true),
+            (Some("20%"), vec![0, 3], vec![2, 2, 2, 2, 2], false),
+            (Some("20%"), vec![0, 3, 4], vec![2, 2, 2], true),
+            // A batch that failed whole stops, whatever the budget.
+            (Some("100%"), vec![2, 3], vec![2, 2], true),
+            (Some("5"), vec![8, 9], vec![2, 2, 2, 2, 2], false),
+        ] {
+            let mut said = said("2");
+            said.max_failures = budget.and_then(Share::parse);
+            let (sizes, end) = sizes(10, &said, &Known::default(), &failing);
+            assert_eq!(sizes, expected, "{budget:?} {failing:?}");
+            assert_eq!(matches!(end, Next::Stopped(_)), stopped, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn without_batches_failures_stop_nothing() {
+        let (sizes, end) = sizes(3, &Rolling::default(), &Known::default(), &[0, 1, 2]);
+        assert_eq!((sizes, end), (vec![3], Next::Finished));
+        let rollout = Rollout::new(3, &Rolling::default(), &Known::default());
+        assert!(rollout.within_budget());
+    }
+
+    #[test]
+    fn canaries_and_failed_ones_come_first() {
+        let mut said = said("3");
+        said.canary = Some("canary".into());
+        said.failed_first = true;
+        let known = Known { canaries: [4, 5].into(), failed: [3].into(), done: [0].into() };
+        let mut rollout = Rollout::new(6, &said, &known);
+        assert_eq!(rollout.next(), Next::Batch(vec![4, 5]));
+        rollout.result(4, true);
+        rollout.result(5, true);
+        assert_eq!(rollout.next(), Next::Batch(vec![3, 1, 2]));
+        rollout.put_back(2);
+        rollout.result(3, true);
+        rollout.result(1, true);
+        assert_eq!(rollout.pending(), &VecDeque::from([2]));
+        assert_eq!(rollout.next(), Next::Batch(vec![2]));
+        rollout.result(2, true);
+        assert_eq!(rollout.next(), Next::Finished);
+    }
+
+    #[test]
+    fn the_least_healthy_number_bounds_a_batch() {
+        // CodeDeploy's example: 9 hosts, 6 must stay healthy, 3 at once.
+        let mut said = said("100%");
+        said.min_healthy = Share::parse("6");
+        said.max_failures = Share::parse("100%");
+        let none = Known::default();
+        assert_eq!(sizes(9, &said, &none, &[]), (vec![3, 3, 3], Next::Finished));
+        // Each failure leaves one less to spare.
+        let (found, end) = sizes(9, &said, &none, &[0, 1, 3]);
+        assert_eq!(found, [3, 1]);
+        assert_eq!(end, Next::Stopped("the whole batch failed, a single target".into()));
+        said.min_healthy = Share::parse("50%");
+        assert_eq!(sizes(9, &said, &none, &[]).0, [4, 4, 1]);
+        said.min_healthy = Share::parse("9");
+        let (found, end) = sizes(9, &said, &none, &[]);
+        assert!(found.is_empty());
+        assert_eq!(end, Next::Stopped("9 of 9 are healthy, and 9 must stay so".into()));
+        // One that is down already can be worked on for nothing.
+        let known = Known { failed: [2].into(), ..Known::default() };
+        said.failed_first = true;
+        let mut rollout = Rollout::new(9, &said, &known);
+        assert_eq!(rollout.next(), Next::Batch(vec![2]));
+    }
+
+    #[test]
+    fn an_exceeded_budget_stops_within_a_batch() {
+        let mut rollout = Rollout::new(4, &said("4"), &Known::default());
+        assert_eq!(rollout.next(), Next::Batch(vec![0, 1, 2, 3]));
+        rollout.result(0, true);
+        assert!(rollout.within_budget());
+        rollout.result(1, false);
+        assert!(!rollout.within_budget());
+        rollout.put_back(3);
+        rollout.put_back(2);
+        assert_eq!(rollout.next(), Next::Stopped("a target failed".into()));
+        assert_eq!(rollout.pending(), &VecDeque::from([2, 3]));
+    }
+}

@@ -1,0 +1,82 @@
+//! Ctrl-C, a closed terminal, a polite end: each told to the main thread as
+//! news, by a thread that sleeps until there is one.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What the person, or the terminal, wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C: cancel; again: leave.
+    Interrupt,
+    /// The terminal is gone, or a polite kill: leave, let the jobs run.
+    Leave,
+}
+
+/// Catches INT, HUP and TERM, but for those that whoever started us wants
+/// ignored (nohup, a shell's background job), and tells `each` of them.
+///
+/// # Errors
+/// Where the kernel gives no sockets or no thread.
+pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<()> {
+    const CAUGHT: [(i32, Signal); 3] =
+        [(2, Signal::Interrupt), (1, Signal::Leave), (15, Signal::Leave)];
+    let ignored = ignored();
+    let mut streams: Vec<(UnixStream, Signal)> = Vec::new();
+    for (number, signal) in CAUGHT {
+        if ignored & (1 << (number - 1)) == 0 {
+            let (read, write) = UnixStream::pair()?;
+            signal_hook::low_level::pipe::register(number, write)?;
+            streams.push((read, signal));
+        }
+    }
+    if streams.is_empty() {
+        return Ok(());
+    }
+    std::thread::Builder::new().name("signals".into()).stack_size(64 * 1024).spawn(move || {
+        loop {
+            let mut ready: Vec<PollFd> = streams
+                .iter()
+                .map(|(s, _)| PollFd::from_borrowed_fd(s.as_fd(), PollFlags::IN))
+                .collect();
+            if poll(&mut ready, None).is_err() {
+                continue;
+            }
+            let which: Vec<bool> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
+            for ((stream, signal), ready) in streams.iter_mut().zip(which) {
+                let mut byte = [0];
+                if ready && matches!(stream.read(&mut byte), Ok(1)) {
+                    each(*signal);
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// The mask of ignored signals, as the kernel tells it.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Ends the process if the main thread does not get to it: a pager that has
+/// stopped reading must not keep us from leaving.
+pub(crate) fn leave_soon(left: &Arc<AtomicBool>, status: u8) {
+    let left = Arc::clone(left);
+    let _ = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
+        std::thread::sleep(Duration::from_secs(2));
+        if !left.load(Ordering::Relaxed) {
+            std::process::exit(status.into());
+        }
+    });
+}
