@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports)] // until the verbs are wired up
 
 mod argv;
+mod dial;
 mod escape;
 mod fold;
 mod help;
@@ -9,6 +10,8 @@ mod json;
 mod options;
 mod outcome;
 mod output;
+mod pushed;
+mod remember;
 mod rolling;
 mod signals;
 mod stop;

@@ -1,0 +1,299 @@
+//! A byte stream to a tentacle: over TCP, or over a program's standard input
+//! and output (`-P`). Nothing is spoken yet.
+//!
+//! A name with several addresses is tried as RFC 8305 has it: a dead first one
+//! costs a quarter of a second, not the whole wait.
+
+use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::targets::{Address, Target};
+use octo_core::units::human_duration;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// The head start of each address before the next one is tried as well.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// A stream to a tentacle.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// A TCP connection.
+    Tcp(TcpStream),
+    /// A program whose standard input and output are the other end.
+    Program(UnixStream, Transport),
+}
+
+/// A running transport program; it ends with the connection.
+#[derive(Debug)]
+pub(crate) struct Transport(Child);
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // What mattered was answered; what is left in its pipes did not.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Connects to a target before `until`.
+///
+/// # Errors
+/// Exit 69, naming the address and why.
+pub(crate) fn dial(target: &Target, transport: Option<&[String]>, wait: Duration) -> Result<Link> {
+    match transport {
+        Some(command) => start(target, command),
+        None => tcp(&target.address, wait).map(Link::Tcp),
+    }
+}
+
+fn unavailable(object: impl std::fmt::Display, reason: impl std::fmt::Display) -> Error {
+    Error::new(Exit::Unavailable, object, reason)
+}
+
+fn start(target: &Target, command: &[String]) -> Result<Link> {
+    let filled: Vec<String> = command.iter().map(|argument| fill(argument, target)).collect();
+    let (program, arguments) =
+        filled.split_first().ok_or_else(|| unavailable("transport", "no command"))?;
+    let failed = |error: io::Error| unavailable(program, describe(&error));
+    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let output = theirs.try_clone().map_err(failed)?;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(OwnedFd::from(output)))
+        .spawn()
+        .map_err(failed)?;
+    Ok(Link::Program(ours, Transport(child)))
+}
+
+/// `%h %p %n %%` in one argument.
+fn fill(argument: &str, target: &Target) -> String {
+    let mut filled = String::with_capacity(argument.len());
+    let mut letters = argument.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            filled.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('h') => filled.push_str(target.address.host()),
+            Some('p') => filled.push_str(&target.address.port().to_string()),
+            Some('n') => filled.push_str(target.name.as_str()),
+            Some('%') | None => filled.push('%'),
+            Some(other) => filled.extend(['%', other]),
+        }
+    }
+    filled
+}
+
+fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
+    let until = Instant::now() + wait;
+    let addresses = resolve(address, until, wait)?;
+    let stream = race(&addresses, until).map_err(|error| {
+        let error = match error.kind() {
+            io::ErrorKind::TimedOut => {
+                unavailable(address, format!("no connection within {}", human_duration(wait)))
+                    .hint("is the address right, and no firewall between? -w waits longer")
+            }
+            io::ErrorKind::ConnectionRefused => unavailable(address, describe(&error))
+                .hint("is octo-listen running there, on this port?"),
+            _ => unavailable(address, describe(&error)),
+        };
+        match addresses.len() {
+            1 => error,
+            count => error.hint(format!("all {count} addresses of {} were tried", address.host())),
+        }
+    })?;
+    prepare(&stream).map_err(|error| unavailable(address, describe(&error)))?;
+    Ok(stream)
+}
+
+/// getaddrinfo(3) knows no time limit: it is asked on a thread that is left to
+/// itself when its time is over.
+fn resolve(address: &Address, until: Instant, wait: Duration) -> Result<Vec<SocketAddr>> {
+    let (host, port) = (address.host().to_string(), address.port());
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let asked = host.clone();
+    std::thread::Builder::new()
+        .name("resolve".into())
+        .stack_size(512 * 1024)
+        .spawn(move || {
+            let found = (asked.as_str(), port).to_socket_addrs().map(|all| all.collect::<Vec<_>>());
+            let _ = sender.send(found);
+        })
+        .map_err(|error| unavailable(&host, describe(&error)))?;
+    let found = receiver.recv_timeout(until.saturating_duration_since(Instant::now()));
+    match found {
+        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        Ok(Ok(_)) => Err(unavailable(host, "has no address")),
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            let reason = text.rsplit_once(": ").map_or(text.as_str(), |(_, reason)| reason);
+            Err(unavailable(host, format!("does not resolve: {}", reason.to_lowercase())))
+        }
+        Err(_) => {
+            Err(unavailable(host, format!("does not resolve within {}", human_duration(wait))))
+        }
+    }
+}
+
+/// The first of several connections that succeeds.
+fn race(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
+    let mut waiting = interleave(addresses).into_iter();
+    let mut open: Vec<OwnedFd> = Vec::new();
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    let mut more = true;
+    loop {
+        if more {
+            match waiting.next().map(begin) {
+                Some(Ok(socket)) => open.push(socket),
+                Some(Err(error)) => {
+                    last = error;
+                    continue;
+                }
+                None => more = false,
+            }
+        }
+        if open.is_empty() {
+            return Err(last);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let left = if more { left.min(HEAD_START) } else { left };
+        let mut ready: Vec<PollFd> =
+            open.iter().map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::OUT)).collect();
+        match poll(&mut ready, Timespec::try_from(left).ok().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let done: Vec<bool> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut still = Vec::new();
+        for (socket, done) in open.into_iter().zip(done) {
+            if !done {
+                still.push(socket);
+                continue;
+            }
+            match net::sockopt::socket_error(&socket)? {
+                Ok(()) => {
+                    rustix::io::ioctl_fionbio(&socket, false)?;
+                    return Ok(TcpStream::from(socket));
+                }
+                Err(error) => last = error.into(),
+            }
+        }
+        open = still;
+    }
+}
+
+/// IPv6 and IPv4 in turn, as they came otherwise: one dead family must not use
+/// up the whole wait.
+fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else { return Vec::new() };
+    let same = addresses.iter().filter(|a| a.is_ipv4() == first.is_ipv4());
+    let mut other = addresses.iter().filter(|a| a.is_ipv4() != first.is_ipv4());
+    let mut mixed = Vec::with_capacity(addresses.len());
+    for address in same {
+        mixed.push(*address);
+        mixed.extend(other.next());
+    }
+    mixed.extend(other);
+    mixed
+}
+
+fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match net::connect(&socket, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A connection that dies unseen (a laptop asleep, a cable out) is noticed
+/// within half a minute, even while nothing is written.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    net::sockopt::set_socket_keepalive(stream, true)?;
+    net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(15))?;
+    net::sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    net::sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
+}
+
+impl Link {
+    /// Ends it in both directions.
+    pub(crate) fn close(&self) {
+        let _ = match self {
+            Link::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Link::Program(stream, _) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::targets::Targets;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    fn target(address: &str) -> Target {
+        let text = format!("web1 {address} webpki");
+        Targets::parse(Path::new("t"), text.as_bytes()).expect("sound").all.remove(0)
+    }
+
+    #[test]
+    fn a_dead_first_address_costs_little() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        // 192.0.2.0/24 is for documentation: nobody answers, or the route is missing.
+        let dead = SocketAddr::new("192.0.2.1".parse().expect("ip"), port);
+        let refused = SocketAddr::new("127.0.0.1".parse().expect("ip"), 1);
+        let live = listener.local_addr().expect("address");
+        let start = Instant::now();
+        let until = start + Duration::from_secs(10);
+        race(&[dead, refused, live], until).expect("connects");
+        assert!(start.elapsed() < Duration::from_secs(5));
+        let error = race(&[refused], until).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn what_can_not_be_reached_is_named() {
+        let wait = Duration::from_secs(5);
+        let error = dial(&target("127.0.0.1:1"), None, wait).expect_err("refused");
+        assert_eq!(error.message, "127.0.0.1:1: connection refused");
+        assert!(error.hints[0].contains("octo-listen"));
+        let error = dial(&target("nowhere.invalid"), None, wait).expect_err("no such name");
+        assert!(error.message.starts_with("nowhere.invalid: does not resolve"), "{error}");
+        assert_eq!(error.exit, Exit::Unavailable);
+    }
+
+    #[test]
+    fn a_program_is_the_connection() {
+        let command: Vec<String> = ["sh", "-c", "echo %n %h %p %%; cat"].map(String::from).into();
+        let link = dial(&target("h.example:99"), Some(&command), Duration::ZERO).expect("starts");
+        let Link::Program(mut stream, _child) = link else { panic!("not a program") };
+        stream.write_all(b"x").expect("write");
+        stream.shutdown(Shutdown::Write).expect("shutdown");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "web1 h.example 99 %\nx");
+        let command = vec!["/nonexistent/program".to_string()];
+        let error = dial(&target("h"), Some(&command), Duration::ZERO).expect_err("missing");
+        assert!(error.message.contains("/nonexistent/program"), "{error}");
+    }
+}

@@ -1,0 +1,149 @@
+//! STATE/digests: what the sha256 of a file was, so that a package which hasn't
+//! changed is not read twice.
+//!
+//! As git's index does: an entry counts while device, inode, size, mtime and
+//! ctime are the same, and only if the file was at rest when it was hashed:
+//! a change within the clock's grain after hashing would else go unseen. A
+//! wrong memory does no harm: the tentacle verifies what it gets.
+
+use octo_core::digest::Digest;
+use octo_core::paths::{Places, create_directory};
+use octo_core::publish;
+use octo_core::record::Record;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// So many files are remembered.
+const KEPT: usize = 256;
+/// A file that changed less than this before it was hashed is not remembered.
+const REST: i128 = 2_000_000_000;
+/// Smaller files are hashed sooner than remembered.
+const SMALLEST: u64 = 4 << 20;
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp(String);
+
+impl Stamp {
+    /// Of an open file.
+    pub(crate) fn of(metadata: &Metadata) -> Stamp {
+        Stamp(format!(
+            "{}:{}:{}:{}.{}:{}.{}",
+            metadata.dev(),
+            metadata.ino(),
+            metadata.size(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            metadata.ctime(),
+            metadata.ctime_nsec()
+        ))
+    }
+}
+
+/// The remembered digests.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    path: PathBuf,
+    /// Oldest first: stamp, digest, name.
+    entries: Vec<(String, Digest, String)>,
+}
+
+impl Memory {
+    /// Reads what is remembered; damage is nothing remembered.
+    pub(crate) fn load(places: &Places) -> Memory {
+        let path = places.state.join("digests");
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let record = Record::parse(&bytes).unwrap_or_default();
+        let entry = |values: &[Vec<u8>]| {
+            let text = |index: usize| String::from_utf8(values.get(index)?.clone()).ok();
+            Some((text(0)?, Digest::parse(&text(1)?)?, text(2)?))
+        };
+        let entries = record.all("file").filter_map(entry).collect();
+        Memory { path, entries }
+    }
+
+    /// The digest of a file in this state, if it is remembered.
+    pub(crate) fn digest(&self, stamp: &Stamp) -> Option<Digest> {
+        self.entries.iter().find(|e| e.0 == stamp.0).map(|e| e.1)
+    }
+
+    /// The name of the file that had this digest.
+    pub(crate) fn name(&self, digest: &Digest) -> Option<&str> {
+        self.entries.iter().rev().find(|e| e.1 == *digest).map(|e| e.2.as_str())
+    }
+
+    /// Remembers a file. What can't be written is hashed again.
+    pub(crate) fn keep(&mut self, metadata: &Metadata, digest: Digest, name: &str) {
+        if metadata.size() < SMALLEST || !at_rest(metadata) {
+            return;
+        }
+        let stamp = Stamp::of(metadata);
+        self.entries.retain(|e| e.0 != stamp.0);
+        self.entries.push((stamp.0, digest, name.to_string()));
+        let excess = self.entries.len().saturating_sub(KEPT);
+        self.entries.drain(..excess);
+        self.write();
+    }
+
+    /// Forgets a digest that proved wrong.
+    pub(crate) fn forget(&mut self, digest: &Digest) {
+        self.entries.retain(|e| e.1 != *digest);
+        self.write();
+    }
+
+    fn write(&self) {
+        let mut record = Record::new();
+        for (stamp, digest, name) in &self.entries {
+            record
+                .push("file", &[stamp.as_bytes(), digest.to_string().as_bytes(), name.as_bytes()]);
+        }
+        if let Some(directory) = self.path.parent()
+            && create_directory(directory, 0o755).is_ok()
+        {
+            let _ = publish::replace(&self.path, record.encode().as_bytes(), 0o600);
+        }
+    }
+}
+
+fn at_rest(metadata: &Metadata) -> bool {
+    let nanoseconds =
+        |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    let changed = nanoseconds(metadata.mtime(), metadata.mtime_nsec())
+        .max(nanoseconds(metadata.ctime(), metadata.ctime_nsec()));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
+    now - changed > REST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::time::Duration;
+
+    #[test]
+    fn only_files_at_rest_are_remembered() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: "/c".into(), state: directory.path().join("s") };
+        let path = directory.path().join("big");
+        let file = File::create(&path).expect("create");
+        file.set_len(SMALLEST).expect("size");
+        let digest = Digest::of(b"x");
+        let mut memory = Memory::load(&places);
+        memory.keep(&fs::metadata(&path).expect("stat"), digest, "big");
+        // ctime can't be set back: fresh files are never at rest.
+        assert!(memory.entries.is_empty());
+        std::thread::sleep(Duration::from_millis(2100));
+        let metadata = fs::metadata(&path).expect("stat");
+        memory.keep(&metadata, digest, "big");
+        let mut memory = Memory::load(&places);
+        assert_eq!(memory.digest(&Stamp::of(&metadata)), Some(digest));
+        assert_eq!(memory.name(&digest), Some("big"));
+        fs::write(&path, vec![1; SMALLEST as usize]).expect("write");
+        let changed = fs::metadata(&path).expect("stat");
+        assert_eq!(memory.digest(&Stamp::of(&changed)), None);
+        memory.forget(&digest);
+        assert_eq!(Memory::load(&places).digest(&Stamp::of(&metadata)), None);
+    }
+}
