@@ -1,0 +1,170 @@
+//! The bytes below TLS: a socket, or two pipes, with deadlines that hold.
+//!
+//! A read time-out of the socket is per read: one byte a second would hold a
+//! connection for ever. Here a deadline is a moment, and the descriptors are
+//! non-blocking, so that nothing waits but poll(2).
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A connection's two directions.
+#[derive(Debug)]
+pub struct Channel {
+    input: OwnedFd,
+    /// Absent where one socket serves both.
+    output: Option<OwnedFd>,
+    deadline: Option<Instant>,
+    idle: Option<Duration>,
+}
+
+impl Channel {
+    /// A TCP connection, without Nagle's delay, with keepalive (15 s idle, then
+    /// every 5 s) so that a dead peer of a silent job is noticed.
+    ///
+    /// # Errors
+    /// Where the socket refuses an option.
+    pub fn tcp(stream: TcpStream) -> io::Result<Channel> {
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, Duration::from_secs(15))?;
+        sockopt::set_tcp_keepintvl(&stream, Duration::from_secs(5))?;
+        sockopt::set_tcp_keepcnt(&stream, 6)?;
+        Channel::new(stream.into(), None)
+    }
+
+    /// Any descriptors: standard input and output, a child's pipes. They become
+    /// non-blocking.
+    ///
+    /// # Errors
+    /// Where a descriptor refuses that.
+    pub fn new(input: OwnedFd, output: Option<OwnedFd>) -> io::Result<Channel> {
+        for descriptor in std::iter::once(&input).chain(&output) {
+            let flags = rustix::fs::fcntl_getfl(descriptor)?;
+            rustix::fs::fcntl_setfl(descriptor, flags | rustix::fs::OFlags::NONBLOCK)?;
+        }
+        Ok(Channel { input, output, deadline: None, idle: None })
+    }
+
+    /// No read or write goes on after this moment.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// No read or write waits longer than this for its next byte.
+    pub fn set_idle(&mut self, idle: Option<Duration>) {
+        self.idle = idle;
+    }
+
+    /// The descriptor that is readable when the peer has sent or closed.
+    pub fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+
+    fn output(&self) -> BorrowedFd<'_> {
+        self.output.as_ref().unwrap_or(&self.input).as_fd()
+    }
+
+    fn check_deadline(&self) -> io::Result<()> {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(io::ErrorKind::TimedOut.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&self, descriptor: BorrowedFd<'_>, flags: PollFlags) -> io::Result<()> {
+        let idle = self.idle.map(|idle| Instant::now() + idle);
+        let until = match (self.deadline, idle) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        loop {
+            let left = until.map(|u| u.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut fds = [PollFd::from_borrowed_fd(descriptor, flags)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.check_deadline()?;
+            match rustix::io::read(&self.input, &mut *buffer) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => self.wait(self.input(), PollFlags::IN)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[io::IoSlice::new(buffer)])
+    }
+
+    fn write_vectored(&mut self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            self.check_deadline()?;
+            match rustix::io::writev(self.output(), buffers) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => self.wait(self.output(), PollFlags::OUT)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Channel, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let ours = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        (Channel::tcp(ours).expect("channel"), listener.accept().expect("accept").0)
+    }
+
+    #[test]
+    fn a_deadline_ends_a_drip() {
+        let (mut ours, mut theirs) = pair();
+        let drip = std::thread::spawn(move || {
+            while theirs.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        ours.set_deadline(Some(Instant::now() + Duration::from_millis(100)));
+        let error = io::copy(&mut ours, &mut io::sink()).expect_err("must time out");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(ours);
+        drip.join().expect("the drip ends with the connection");
+    }
+
+    #[test]
+    fn silence_and_a_full_buffer_time_out() {
+        let (mut ours, _theirs) = pair();
+        ours.set_idle(Some(Duration::from_millis(20)));
+        assert_eq!(ours.read(&mut [0]).expect_err("silence").kind(), io::ErrorKind::TimedOut);
+        let error = ours.write_all(&vec![0; 64 << 20]).expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

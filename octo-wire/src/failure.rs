@@ -1,0 +1,69 @@
+//! What can go wrong between two peers: "the peer is wrong" and "we failed" apart.
+
+use octo_core::Thumbprint;
+use octo_core::error::describe;
+use std::fmt;
+use std::io;
+
+/// Why a connection or a message failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The tentacle doesn't trust our certificate: its admin decides.
+    Refused,
+    /// The tentacle has another thumbprint than the targets file says.
+    Unexpected {
+        /// Those that were expected.
+        expected: Vec<Thumbprint>,
+        /// The one that was seen.
+        seen: Thumbprint,
+    },
+    /// The peer's certificate is not accepted, for this reason.
+    Untrusted(String),
+    /// The peer doesn't speak octo/1 over TLS 1.3; what it seems to speak.
+    Stranger(String),
+    /// A line, key or length is not of the protocol's form.
+    Malformed(String),
+    /// Nothing came, or too little, for too long.
+    TimedOut,
+    /// The connection ended where it may not: in a message, or without TLS' farewell.
+    Truncated,
+    /// Reading or writing failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused => out.write_str("the tentacle doesn't trust this identity"),
+            Failure::Unexpected { expected, seen } => {
+                let expected: Vec<_> = expected.iter().map(Thumbprint::to_string).collect();
+                write!(out, "expected thumbprint {}, seen {seen}", expected.join(" or "))
+            }
+            Failure::Untrusted(reason) => write!(out, "its certificate is not accepted: {reason}"),
+            Failure::Stranger(what) => out.write_str(what),
+            Failure::Malformed(reason) => write!(out, "not of the protocol's form: {reason}"),
+            Failure::TimedOut => out.write_str("timed out"),
+            Failure::Truncated => out.write_str("the connection broke off"),
+            Failure::Io(error) => out.write_str(&describe(error)),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Failure::TimedOut,
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Failure::Truncated,
+            // Session packs what TLS found out into the error that Read and Write have room for.
+            _ => match error.downcast::<Failure>() {
+                Ok(failure) => failure,
+                Err(error) => Failure::Io(error),
+            },
+        }
+    }
+}
