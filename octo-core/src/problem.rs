@@ -33,15 +33,22 @@ impl Problem {
         Problem { path: path.to_path_buf(), line, reason: reason.into(), text: shown }
     }
 
+    /// Its first line: `path:line: reason`.
+    pub fn heading(&self) -> String {
+        format!("{}:{}: {}", self.path.display(), self.line, self.reason)
+    }
+
     /// The error of a file with these problems: the first is the message, its
     /// line a hint; how many more there are, another.
     pub fn error(problems: &[Problem]) -> Error {
         let Some(first) = problems.first() else {
             return Error::new(Exit::Configuration, "configuration", "unsound");
         };
-        let place = format!("{}:{}", first.path.display(), first.line);
-        let error = Error::new(Exit::Configuration, place, &first.reason)
-            .hint(format!("line {}: {}", first.line, first.text));
+        let error = Error {
+            exit: Exit::Configuration,
+            message: first.heading(),
+            hints: vec![format!("line {}: {}", first.line, first.text)],
+        };
         match problems.len() {
             1 => error,
             count => {
@@ -53,6 +60,6 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}: {}\n  {}", self.path.display(), self.line, self.reason, self.text)
+        write!(out, "{}\n  {}", self.heading(), self.text)
     }
 }

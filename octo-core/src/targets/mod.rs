@@ -22,7 +22,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A targets file larger than this is none: 10,000 targets take about 1 MiB.
-const LARGEST: u64 = 64 << 20;
+pub const LARGEST: u64 = 64 << 20;
 
 /// The tentacles of one targets file, in its order.
 #[derive(Debug, Clone, Default)]

@@ -49,8 +49,8 @@ pub struct Removed {
 /// Adds a line at the end; makes the file, and its directory, where there is none.
 ///
 /// # Errors
-/// Exit 65 where the line is wrong or an older one always decides instead, 78
-/// where the file is unsound; it is then as it was.
+/// Exit 64 where the options are wrong, 65 where an older line always decides
+/// instead, 78 where the file is unsound; it is then as it was.
 pub fn add_line(
     path: &Path,
     thumbprint: Thumbprint,
@@ -63,10 +63,10 @@ pub fn add_line(
         text.push_str(options.trim());
     }
     if text.contains('\n') {
-        return Err(Error::new(Exit::Data, "options", "a line break is in them"));
+        return Err(Error::new(Exit::Usage, "options", "a line break is in them"));
     }
     parse::line(1, text.as_bytes()).map_err(|reason| {
-        Error::new(Exit::Data, "options", reason).hint("octo-trust(5) describes the options")
+        Error::new(Exit::Usage, "options", reason).hint("octo-trust(5) describes the options")
     })?;
 
     let edit = Edit::begin(path)?;
@@ -83,7 +83,7 @@ pub fn add_line(
         let mut error = Error::new(
             Exit::Data,
             path.display(),
-            format!("not added: the line {}", shadow_reason(&shadowed.by)),
+            format!("not added, as it {}", shadow_reason(&shadowed.by)),
         );
         for line in &shadowed.by {
             error = error.hint(format!("line {}: {}", line.number, line.text));
@@ -251,15 +251,15 @@ mod tests {
         );
 
         for (thumbprint, options, said) in [
-            ("a", "expires=2027-01-01", "line 5 holds whenever"),
-            ("c", "shell=sh", "unknown option"),
-            ("c", "sudo\nx", "line break"),
-            ("c", "user=\"x", "not closed"),
+            ("a", "expires=2027-01-01", (Exit::Data, "line 5 holds whenever")),
+            ("c", "shell=sh", (Exit::Usage, "unknown option")),
+            ("c", "sudo\nx", (Exit::Usage, "line break")),
+            ("c", "user=\"x", (Exit::Usage, "not closed")),
         ] {
             let error =
                 add_line(&path, print(thumbprint), &name("new"), options).expect_err(options);
-            assert_eq!(error.exit, Exit::Data);
-            assert!(error.message.contains(said), "{error}");
+            assert_eq!(error.exit, said.0);
+            assert!(error.message.contains(said.1), "{error}");
             assert_eq!(std::fs::read_to_string(&path).expect("read"), before);
         }
 

@@ -1,0 +1,178 @@
+//! octo-keys check: are the files of this machine's configuration sound?
+//!
+//! Silent and 0 where they are; what is sound and odd is a warning.
+
+use crate::Call;
+use crate::identity;
+use crate::trust::starter;
+use octo_core::error::{Exit, Result};
+use octo_core::paths::{check_trusted, open_trusted, read_bounded};
+use octo_core::problem::Problem;
+use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
+use octo_core::thumbprint::Thumbprint;
+use octo_core::trust::{self, Trust};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(crate) fn run(call: &Call) -> Result<u8> {
+    let arguments = call.arguments(&["verbose"], 0, 1)?;
+    let files = match arguments.first() {
+        Some(file) => {
+            let path = PathBuf::from(file);
+            vec![(kind_of(&path)?, path)]
+        }
+        None => configured(call),
+    };
+    let mut sound = true;
+    for (kind, path) in files {
+        let checked = match kind {
+            Kind::Trust => check_trust(call, &path),
+            Kind::Targets => check_targets(call, &path),
+            // Whoever can write it decides what runs.
+            Kind::Start => check_trusted(&path).map(|_| Some("how jobs are started".into())),
+            Kind::Identity => {
+                identity::check(&path).map(|it| Some(format!("{} {}", it.name, it.thumbprint)))
+            }
+        };
+        match checked {
+            Ok(Some(summary)) => {
+                if call.matches.opt_present("verbose") {
+                    call.tool.say(format!("{}: sound: {summary}", path.display()));
+                }
+            }
+            Ok(None) => sound = false,
+            Err(error) => {
+                sound = false;
+                call.tool.report(&error);
+            }
+        }
+    }
+    Ok(if sound { 0 } else { Exit::Configuration.code() })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Trust,
+    Targets,
+    Identity,
+    Start,
+}
+
+/// What there is on this machine. One that pushes only has no trust file.
+fn configured(call: &Call) -> Vec<(Kind, PathBuf)> {
+    let there = |path: &Path| path.symlink_metadata().is_ok();
+    let mut files = Vec::new();
+    if there(&call.places.trusted()) || !there(&call.places.targets()) {
+        files.push((Kind::Trust, call.places.trusted()));
+    }
+    if there(&call.places.targets()) {
+        files.push((Kind::Targets, call.places.targets()));
+    }
+    if there(&call.places.identity()) {
+        files.push((Kind::Identity, call.places.identity()));
+    }
+    if there(&call.places.start()) {
+        files.push((Kind::Start, call.places.start()));
+    }
+    files
+}
+
+/// What a file is, by its name, else by its first line that says something.
+fn kind_of(path: &Path) -> Result<Kind> {
+    let by_name = match path.file_name().and_then(|name| name.to_str()) {
+        Some("trusted") => Some(Kind::Trust),
+        Some("targets") => Some(Kind::Targets),
+        Some("identity.pem") => Some(Kind::Identity),
+        Some("start") => Some(Kind::Start),
+        _ => None,
+    };
+    if let Some(kind) = by_name {
+        return Ok(kind);
+    }
+    let bytes = read(path, LARGEST_TARGETS)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if text.contains("-----BEGIN ") {
+        return Ok(Kind::Identity);
+    }
+    let mut lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let mut words = lines.next().unwrap_or_default().split_ascii_whitespace();
+    let thumbprint_third = words.clone().nth(2).is_some_and(|third| {
+        third == "webpki"
+            || third.starts_with("ca=")
+            || third.split(',').all(|t| Thumbprint::parse(t).is_ok())
+    });
+    let thumbprint_first = words.next().is_some_and(|first| Thumbprint::parse(first).is_ok());
+    Ok(if thumbprint_third && !thumbprint_first { Kind::Targets } else { Kind::Trust })
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut file = open_trusted(path)?;
+    read_bounded(&mut file, path, limit).map_err(|error| error.exit(Exit::Configuration))
+}
+
+/// A summary; `None` where it has said what is wrong.
+fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
+    let bytes = trust::read(path)?;
+    let trust = match Trust::parse(path, &bytes) {
+        Ok(trust) => trust,
+        Err(problems) => return Ok(show(call, "", &problems)),
+    };
+    let mut warnings = trust.warnings(&starter(call), &jiff::Zoned::now());
+    for line in &trust.lines {
+        if let Some(user) = line.user.as_deref().filter(|user| !is_there(user)) {
+            let reason = format!("there is no user {user} on this machine");
+            warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
+        }
+    }
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        let number = bytes.split(|b| *b == b'\n').count();
+        let last = bytes.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+        let reason = "the last line has no line end: is it whole?";
+        warnings.push(Problem::new(path, number, last, reason));
+    }
+    warnings.sort_by_key(|warning| warning.line);
+    show(call, "warning: ", &warnings);
+    let mut names: Vec<&str> = trust.lines.iter().map(|line| line.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(Some(format!("{} lines, {} pushers", trust.lines.len(), names.len())))
+}
+
+/// A user= that doesn't exist makes every run fail; id(1) asks all directories.
+fn is_there(user: &str) -> bool {
+    let asked = Command::new("id")
+        .args(["-u", "--", user])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.map_or(true, |status| status.success())
+}
+
+/// As [`check_trust`].
+fn check_targets(call: &Call, path: &Path) -> Result<Option<String>> {
+    let bytes = read(path, LARGEST_TARGETS)?;
+    let targets = match Targets::parse(path, &bytes) {
+        Ok(targets) => targets,
+        Err(problems) => return Ok(show(call, "", &problems)),
+    };
+    for (thumbprint, sharing) in targets.shared_thumbprints() {
+        let names: Vec<&str> = sharing.iter().map(|target| target.name.as_str()).collect();
+        call.tool.say(format!(
+            "warning: {}: {} have the same thumbprint, {thumbprint}: is one a clone of the other?",
+            path.display(),
+            names.join(", ")
+        ));
+    }
+    Ok(Some(format!("{} targets", targets.all.len())))
+}
+
+fn show(call: &Call, kind: &str, problems: &[Problem]) -> Option<String> {
+    for problem in problems {
+        call.tool.say(format!("{kind}{}", problem.heading()));
+        call.tool.say(format!("  {}", problem.text));
+    }
+    None
+}

@@ -1,0 +1,121 @@
+//! octo-keys new: an identity, a private key and its self-signed certificate.
+//!
+//! The certificate has no date that would one day stop a fleet: trust is given
+//! and taken by thumbprint alone. The file appears whole, mode 0600, and never
+//! in the place of another.
+
+use crate::Call;
+use octo_core::cli::{print, print_bytes};
+use octo_core::error::{Error, Exit, Result};
+use octo_core::names::{PusherName, random_bytes};
+use octo_core::paths::create_directory;
+use octo_core::trust::Starter;
+use octo_core::{Thumbprint, publish};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SerialNumber, date_time_ymd,
+};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
+
+pub(crate) fn run(call: &Call) -> Result<u8> {
+    let arguments = call.arguments(&["name", "key"], 0, 1)?;
+    let algorithm = match call.matches.opt_str("key").as_deref() {
+        None | Some("ed25519") => &PKCS_ED25519,
+        Some("ecdsa-p256") => &PKCS_ECDSA_P256_SHA256,
+        Some(other) => {
+            let message = format!("{other}: not a type of key (ed25519, ecdsa-p256)");
+            return Err(call.tool.misuse(message));
+        }
+    };
+    let name = match call.matches.opt_str("name") {
+        Some(name) => PusherName::parse(&name).ok_or_else(|| {
+            let form = "[A-Za-z0-9][A-Za-z0-9._@-]*, at most 64";
+            call.tool.misuse(format!("--name {name}: a name is {form}"))
+        })?,
+        None => default_name()?,
+    };
+    let path = arguments.first().map_or_else(|| call.places.identity(), Into::into);
+    let aside = path == Path::new("-");
+    if !aside {
+        make_room(&path, arguments.is_empty(), &call.places.config)?;
+    }
+
+    let (thumbprint, pem) = make(&name, algorithm).map_err(|reason| {
+        Error::new(Exit::CannotCreate, path.display(), format!("can't make a key: {reason}"))
+    })?;
+    if aside {
+        // The identity goes to where it is encrypted: octo-keys new - | age …
+        print_bytes(pem.as_bytes())?;
+        call.tool.say(format!("thumbprint {thumbprint} of {name}"));
+        return Ok(0);
+    }
+    if !publish::create(&path, pem.as_bytes(), 0o600)? {
+        return Err(taken(&path));
+    }
+    if std::io::stderr().is_terminal() {
+        call.tool.say(format!("{}: the identity of {name}", path.display()));
+    }
+    print(&format!("{thumbprint}\n"))?;
+    Ok(0)
+}
+
+fn make_room(path: &Path, is_default: bool, config: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(taken(path));
+    }
+    if is_default { create_directory(config, 0o755) } else { Ok(()) }
+}
+
+fn taken(path: &Path) -> Error {
+    Error::new(Exit::CannotCreate, path.display(), "exists, and is never overwritten")
+        .hint(format!("octo-keys show {} shows what it is", path.display()))
+        .hint("octo-keys new FILE makes another identity")
+}
+
+/// A new identity's thumbprint, and its file: the key, then the certificate.
+fn make(
+    name: &PusherName,
+    algorithm: &'static rcgen::SignatureAlgorithm,
+) -> std::result::Result<(Thumbprint, Zeroizing<String>), String> {
+    let said = |error: rcgen::Error| error.to_string();
+    let mut serial = [0; 16];
+    random_bytes(&mut serial).map_err(|e| e.to_string())?;
+    // A serial number is positive, and its encoding has no leading zero.
+    serial[0] = serial[0] & 0x7f | 0x40;
+
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, name.as_str());
+    parameters.serial_number = Some(SerialNumber::from_slice(&serial));
+    // Fixed, so that no clock is too early for it, and RFC 5280's word for
+    // "no well-defined expiration date": 99991231235959Z.
+    parameters.not_before = date_time_ymd(1970, 1, 1);
+    parameters.not_after = date_time_ymd(9999, 12, 31) + Duration::from_secs(86_399);
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+
+    let mut pair = KeyPair::generate_for(algorithm).map_err(said)?;
+    let certificate = parameters.self_signed(&pair).map_err(said)?;
+    let key = Zeroizing::new(pair.serialize_pem());
+    pair.zeroize();
+    let pem = Zeroizing::new(format!("{}{}", *key, certificate.pem()));
+    Ok((Thumbprint::of_certificate(certificate.der()), pem))
+}
+
+/// `user@host`, or the host's name alone for root, whose identity is the machine's.
+fn default_name() -> Result<PusherName> {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy().into_owned();
+    let name = match Starter::this_process() {
+        Starter::User { name, root: false } => format!("{name}@{host}"),
+        _ => host,
+    };
+    PusherName::parse(&name).ok_or_else(|| {
+        Error::new(Exit::Data, &name, "this user at this host gives no usable name")
+            .hint("octo-keys new --name NAME")
+    })
+}

@@ -1,0 +1,44 @@
+//! octo-keys show and cert: what an identity or a certificate is.
+
+use crate::Call;
+use crate::certificate::PemFile;
+use crate::identity::readable_by_others;
+use octo_core::cli::print;
+use octo_core::error::Result;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+pub(crate) fn show(call: &Call) -> Result<u8> {
+    let pem = read(call)?;
+    let certificates = pem.certificates()?;
+    if pem.key().is_some() {
+        // A pipe has a mode, too, but no others who could open it.
+        let file = pem.path.metadata().ok().filter(|metadata| metadata.is_file());
+        let warning = file.and_then(|m| readable_by_others(&pem.path, m.mode() & 0o7777));
+        warning.into_iter().for_each(|warning| call.tool.report(&warning));
+    }
+    certificates[0].print(certificates.len() - 1)?;
+    Ok(0)
+}
+
+pub(crate) fn cert(call: &Call) -> Result<u8> {
+    let certificates = read(call)?.certificates()?;
+    let text: String = certificates.into_iter().map(|certificate| certificate.pem).collect();
+    print(&text)?;
+    Ok(0)
+}
+
+fn read(call: &Call) -> Result<PemFile> {
+    let arguments = call.arguments(&[], 0, 1)?;
+    match arguments.first().map(String::as_str) {
+        Some("-") => PemFile::standard_input(),
+        Some(name) => PemFile::open(Path::new(name)),
+        None => {
+            let path = call.places.identity();
+            PemFile::open(&path).map_err(|error| match path.exists() {
+                true => error,
+                false => error.hint("octo-keys new makes one"),
+            })
+        }
+    }
+}
