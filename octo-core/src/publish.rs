@@ -59,7 +59,7 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
 }
 
 fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = parent(path);
     let mut staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
     staged.write_all(bytes)?;
     staged.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
@@ -74,7 +74,13 @@ fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTemp
 /// # Errors
 /// Exit 74, naming the directory.
 pub fn sync_parent(path: &Path) -> Result<()> {
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    sync_directory(parent(path))
+}
+
+/// The directory of a path; that of `file` is `.`, where [`Path::parent`] has
+/// an empty path, which can't be opened.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the names in a directory durable.
@@ -119,6 +125,10 @@ mod tests {
         std::fs::write(directory.path().join(".octo-tmp-x"), "").expect("write");
         sweep(directory.path());
         assert_eq!(std::fs::read_dir(directory.path()).expect("read_dir").count(), 1);
+        assert_eq!(
+            (parent(Path::new("file")), parent(Path::new("/a/b"))),
+            (Path::new("."), Path::new("/a"))
+        );
         assert!(replace(&directory.path().join("none/file"), b"", 0o644).is_err());
     }
 }

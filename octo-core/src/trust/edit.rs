@@ -158,7 +158,7 @@ struct Edit {
 impl Edit {
     fn begin(path: &Path) -> Result<Edit> {
         let named = path.file_name().ok_or_else(|| Error::usage("not the path of a file"))?;
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = publish::parent(path);
         let missing = is_missing(path);
         let path = if missing {
             create_directory(directory, 0o755)?;
@@ -166,7 +166,7 @@ impl Edit {
         } else {
             check_trusted(path)?
         };
-        let directory = path.parent().unwrap_or(Path::new("/"));
+        let directory = publish::parent(&path);
         let lock = lock(directory)?;
         // Only now: another edit may have made or changed it meanwhile.
         if is_missing(&path) {
