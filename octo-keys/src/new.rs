@@ -5,6 +5,7 @@
 //! in the place of another.
 
 use crate::Call;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use octo_core::cli::{print, print_bytes};
 use octo_core::error::{Error, Exit, Result};
 use octo_core::names::{PusherName, random_bytes};
@@ -98,12 +99,24 @@ fn make(
     parameters.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
 
-    let mut pair = KeyPair::generate_for(algorithm).map_err(said)?;
+    let mut pair = generate(algorithm)?;
     let certificate = parameters.self_signed(&pair).map_err(said)?;
     let key = Zeroizing::new(pair.serialize_pem());
     pair.zeroize();
     let pem = Zeroizing::new(format!("{}{}", *key, certificate.pem()));
     Ok((Thumbprint::of_certificate(certificate.der()), pem))
+}
+
+/// A new key. OpenSSL 3.0 can't read the form in which rcgen keeps an Ed25519 key
+/// (PKCS #8 version 2, with the public key): version 1 it is, for all readers.
+fn generate(algorithm: &'static rcgen::SignatureAlgorithm) -> std::result::Result<KeyPair, String> {
+    let said = |error: rcgen::Error| error.to_string();
+    if algorithm != &PKCS_ED25519 {
+        return KeyPair::generate_for(algorithm).map_err(said);
+    }
+    let failed = |_| "the cryptography library gives none".to_string();
+    let document = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(failed)?;
+    KeyPair::try_from(document.as_ref()).map_err(said)
 }
 
 /// `user@host`, or the host's name alone for root, whose identity is the machine's.

@@ -1,0 +1,132 @@
+//! What the end-to-end tests share: a directory of their own with a scrubbed
+//! environment, and the programs beside the one under test.
+
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A user without privileges or a home, on any Linux.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// A home, a configuration and a state directory, gone after the test.
+pub(crate) struct Sandbox {
+    top: TempDir,
+    programs: PathBuf,
+}
+
+impl Sandbox {
+    /// `program` is the binary under test: `cargo_bin!("octo-…")`; its siblings
+    /// are taken from beside it.
+    pub(crate) fn new(program: &Path) -> Sandbox {
+        let top = TempDir::new().expect("a temporary directory");
+        set_mode(top.path(), 0o755);
+        let programs = program.parent().expect("a directory").to_path_buf();
+        Sandbox { top, programs }
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.top.path().join(name)
+    }
+
+    /// A path in CONFIG.
+    pub(crate) fn config(&self, name: &str) -> PathBuf {
+        self.path("config").join(name)
+    }
+
+    /// A path in STATE.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.path("state").join(name)
+    }
+
+    /// Writes a file, and the directories above it.
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("mkdir");
+        std::fs::write(&path, contents).expect("write");
+        path
+    }
+
+    /// A program of ours, with nothing of the caller's environment.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        self.scrubbed(Command::new(self.program(name)))
+    }
+
+    /// The same as another user; only for root.
+    pub(crate) fn tool_as(&self, uid: u32, name: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={uid}"))
+            .arg("--clear-groups")
+            .arg(self.program(name));
+        self.scrubbed(command)
+    }
+
+    /// Where a program of ours is.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let path = self.programs.join(name);
+        assert!(path.exists(), "{} is missing: cargo build --workspace", path.display());
+        path
+    }
+
+    fn scrubbed(&self, mut command: Command) -> Command {
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.top.path())
+            .env("OCTO_CONFIG", self.path("config"))
+            .env("OCTO_STATE", self.path("state"))
+            .env("TZ", "UTC")
+            .current_dir(self.top.path());
+        command
+    }
+}
+
+/// Is this root? Tests that need another user skip, visibly, where it isn't.
+pub(crate) fn is_root(test: &str) -> bool {
+    let root = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+    let root = root.expect("/proc is mounted") == 0;
+    if !root {
+        eprintln!("skipped: {test}: needs root");
+    }
+    root
+}
+
+/// chmod.
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+/// The mode's twelve bits.
+pub(crate) fn mode_of(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().expect("stat").permissions().mode() & 0o7777
+}
+
+/// What a program printed.
+pub(crate) fn stdout_of(command: &mut Command) -> String {
+    let output = command.assert().success().get_output().stdout.clone();
+    String::from_utf8(output).expect("UTF-8")
+}
+
+/// Random numbers that are the same in each run.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// One below this bound.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % bound
+    }
+
+    /// One of these.
+    pub(crate) fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
