@@ -1,0 +1,248 @@
+//! The fault proxy: a TCP proxy that delays, pauses, cuts and damages what it
+//! forwards, at exact bytes of either direction, and counts. On std alone.
+//!
+//! A fresh proxy is transparent. [`FaultProxy::next`] plans one connection to come
+//! (in order), [`FaultProxy::always`] all that have no plan of their own: so a test
+//! cuts the first connection at byte N and lets the reconnection pass.
+
+#![allow(dead_code, unreachable_pub)] // each test uses its part
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What happens to one connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plan {
+    /// From the client to the server.
+    pub up: Faults,
+    /// From the server to the client.
+    pub down: Faults,
+}
+
+/// What happens to one direction; offsets count this connection's bytes from 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Exactly so many bytes pass, then both directions end.
+    pub cut_at: Option<u64>,
+    /// This bit is inverted; bit 8N is the lowest of byte N.
+    pub flip_bit: Option<u64>,
+    /// So many bytes pass, then none in either direction until [`FaultProxy::resume`].
+    pub pause_at: Option<u64>,
+    /// Waits this long before each piece.
+    pub delay: Duration,
+    /// Pieces are at most so long; 0 is as they come.
+    pub piece: usize,
+}
+
+/// A direction, for the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+/// A running proxy; ends, with its connections, when dropped.
+pub struct FaultProxy {
+    /// Where it listens: 127.0.0.1 and a port of its own.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    ended: AtomicBool,
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    next: VecDeque<Plan>,
+    always: Plan,
+    paused: bool,
+    accepted: u64,
+    open: Vec<TcpStream>,
+}
+
+impl FaultProxy {
+    /// Starts a transparent proxy in front of `server`, `ADDRESS:PORT`.
+    pub fn start(server: &str) -> FaultProxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("own address");
+        let shared = Arc::new(Shared::default());
+        let (inside, server) = (Arc::clone(&shared), server.to_string());
+        let acceptor = std::thread::spawn(move || accept(&listener, &server, &inside));
+        FaultProxy { address, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Plans the next connection that has no plan yet.
+    pub fn next(&self, plan: Plan) {
+        self.shared.state().next.push_back(plan);
+    }
+
+    /// Plans all connections that have no plan of their own.
+    pub fn always(&self, plan: Plan) {
+        self.shared.state().always = plan;
+    }
+
+    /// Holds back every byte of every connection.
+    pub fn pause(&self) {
+        self.shared.state().paused = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.shared.state().paused = false;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until a `pause_at` was reached.
+    pub fn wait_paused(&self) {
+        let state = self.shared.state();
+        let patience = Duration::from_secs(60);
+        let waiting = |state: &mut State| !state.paused;
+        let waited = self.shared.changed.wait_timeout_while(state, patience, waiting);
+        let (guard, late) = waited.expect("lock");
+        drop(guard);
+        assert!(!late.timed_out(), "the proxy was never paused");
+    }
+
+    /// Cuts all connections that are open.
+    pub fn cut(&self) {
+        for stream in self.shared.state().open.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Connections accepted so far.
+    pub fn accepted(&self) -> u64 {
+        self.shared.state().accepted
+    }
+
+    /// Bytes forwarded so far, over all connections.
+    pub fn forwarded(&self, direction: Direction) -> u64 {
+        self.shared.counter(direction).load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.resume();
+        self.cut();
+        let _ = TcpStream::connect(self.address); // wakes the acceptor
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("lock")
+    }
+
+    fn counter(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    fn pause_now(&self) {
+        self.state().paused = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_while_paused(&self) {
+        let state = self.state();
+        let going = |state: &mut State| state.paused && !self.ended.load(Ordering::SeqCst);
+        drop(self.changed.wait_while(state, going).expect("lock"));
+    }
+}
+
+fn accept(listener: &TcpListener, server: &str, shared: &Arc<Shared>) {
+    for client in listener.incoming() {
+        if shared.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(client) = client else { continue };
+        let plan = {
+            let mut state = shared.state();
+            state.accepted += 1;
+            state.next.pop_front().unwrap_or(state.always)
+        };
+        // A server that refuses looks like a cut: the client's stream is dropped.
+        let Ok(server) = TcpStream::connect(server) else { continue };
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let twin = |stream: &TcpStream| stream.try_clone().expect("clone");
+        shared.state().open.extend([twin(&client), twin(&server)]);
+        let (client2, server2) = (twin(&client), twin(&server));
+        let (one, two) = (Arc::clone(shared), Arc::clone(shared));
+        std::thread::spawn(move || forward(client, server, plan.up, Direction::Up, &one));
+        std::thread::spawn(move || forward(server2, client2, plan.down, Direction::Down, &two));
+    }
+}
+
+fn forward(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    faults: Faults,
+    direction: Direction,
+    shared: &Shared,
+) {
+    let end = |from: &TcpStream, to: &TcpStream| {
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    };
+    let mut buffer = vec![0; if faults.piece == 0 { 64 * 1024 } else { faults.piece }];
+    let mut passed = 0;
+    loop {
+        if faults.pause_at == Some(passed) {
+            shared.pause_now();
+        }
+        shared.wait_while_paused();
+        if faults.cut_at == Some(passed) {
+            return end(&from, &to);
+        }
+        // A piece never crosses a place where something is to happen.
+        let room = [faults.cut_at, faults.pause_at]
+            .into_iter()
+            .flatten()
+            .filter_map(|at| at.checked_sub(passed))
+            .filter(|left| *left > 0)
+            .fold(buffer.len() as u64, u64::min);
+        let count = match from.read(&mut buffer[..room as usize]) {
+            Ok(0) => {
+                let _ = to.shutdown(Shutdown::Write);
+                return;
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return end(&from, &to),
+        };
+        let flipped = faults.flip_bit.and_then(|bit| Some((bit, (bit / 8).checked_sub(passed)?)));
+        if let Some((bit, at)) = flipped.filter(|(_, at)| *at < count as u64) {
+            buffer[at as usize] ^= 1 << (bit % 8);
+        }
+        if !faults.delay.is_zero() {
+            std::thread::sleep(faults.delay);
+        }
+        shared.wait_while_paused();
+        if to.write_all(&buffer[..count]).is_err() {
+            return end(&from, &to);
+        }
+        passed += count as u64;
+        shared.counter(direction).fetch_add(count as u64, Ordering::SeqCst);
+    }
+}
