@@ -1,8 +1,8 @@
 //! What the end-to-end tests share: a directory of their own with a scrubbed
 //! environment, and the programs beside the one under test.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
+// Each test program uses its own part of this; a skipped test says so.
+#![allow(dead_code, clippy::print_stderr)]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ impl Random {
     }
 
     /// One of these.
-    pub(crate) fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
+    pub(crate) fn of<T: Clone>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())].clone()
     }
 }
