@@ -74,6 +74,9 @@ fn locks(names: &[&str]) -> Vec<LockName> {
     names.iter().map(|name| LockName::parse(name).unwrap()).collect()
 }
 
+/// The word of the refusal, the option that decided, the pusher's exit status.
+type Answer = (&'static str, &'static str, u8);
+
 /// Each option with what it permits and what it refuses: the word of the
 /// refusal, the option that is named, and the exit status of the pusher.
 #[test]
@@ -88,7 +91,7 @@ fn every_option_permits_and_refuses() {
         asked
     };
     let same: fn(&mut Asked) = |_| {};
-    let table: Vec<(&str, Asked, Option<(&str, &str, u8)>)> = vec![
+    let table: Vec<(&str, Asked, Option<Answer>)> = vec![
         ("", ask("connect", same), yes),
         ("", ask("run", same), yes),
         // from
@@ -518,7 +521,7 @@ fn any_line(random: &mut Random) -> String {
     ] {
         if random.below(3) == 0 {
             line.push(' ');
-            line.push_str(&random.of(option));
+            line.push_str(random.of(option));
         }
     }
     line

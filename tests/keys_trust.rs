@@ -1,0 +1,450 @@
+//! octo-keys trust, distrust and check: the trust file as its sysadmin edits it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use octo_core::Thumbprint;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+use std::process::{Command, Stdio};
+use support::{NOBODY, Sandbox, is_root, mode_of, set_mode};
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(cargo_bin!("octo-keys"))
+}
+
+fn print(seed: &str) -> String {
+    Thumbprint::of_certificate(seed.as_bytes()).to_string()
+}
+
+fn trusted(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.config("trusted")).unwrap()
+}
+
+fn colons(plain: &str) -> String {
+    let capitals = plain.to_uppercase();
+    let pairs: Vec<&str> = (0..32).map(|i| &capitals[2 * i..2 * i + 2]).collect();
+    pairs.join(":")
+}
+
+#[test]
+fn the_thumbprints_that_people_paste() {
+    let plain = print("a");
+    for text in [
+        plain.clone(),
+        plain.to_uppercase(),
+        colons(&plain),
+        format!("SHA256:{plain}"),
+        format!("sha256 Fingerprint={}", colons(&plain)),
+        format!("SHA256 Fingerprint={}", colons(&plain)),
+        format!("{}\r", colons(&plain)),
+        format!(" {plain}\n"),
+    ] {
+        let sandbox = sandbox();
+        let mut command = sandbox.tool("octo-keys");
+        command
+            .args(["trust", "-o", "user=root", &text, "ci"])
+            .assert()
+            .success()
+            .stdout(is_empty())
+            .stderr(is_empty());
+        assert_eq!(trusted(&sandbox), format!("{plain} ci user=root\n"), "{text}");
+        sandbox.tool("octo-keys").args(["distrust", &text]).assert().success().stderr(is_empty());
+        assert_eq!(trusted(&sandbox), "");
+    }
+    for (text, said) in [
+        (format!("\u{200e}{plain}"), "an invisible character (U+200E) is in it"),
+        (format!("{plain}\u{feff}"), "U+FEFF"),
+        (plain[..40].to_string(), "40 hex digits are a SHA-1"),
+        (plain[..32].to_string(), "32 hex digits are an MD5"),
+        (plain[..63].to_string(), "this has 63"),
+        (format!("{plain}0"), "this has 65"),
+        (format!("{}\u{1b}", &plain[..63]), "'\\x1b' is not a hex digit"),
+        (format!("0x{plain}"), "'x' is not a hex digit"),
+        (
+            plain.replacen(&plain[..2], &format!("{}:", &plain[..2]), 1),
+            "colons don't stand between bytes",
+        ),
+        (String::new(), "this has 0"),
+    ] {
+        let sandbox = sandbox();
+        let mut command = sandbox.tool("octo-keys");
+        command
+            .args(["trust", &text, "ci"])
+            .assert()
+            .code(64)
+            .stdout(is_empty())
+            .stderr(contains(said));
+        assert!(!sandbox.config("trusted").exists());
+    }
+}
+
+#[test]
+fn lines_are_added_and_removed() {
+    let sandbox = sandbox();
+    let add = |options: &str, who: &str, name: &str| {
+        let mut command = sandbox.tool("octo-keys");
+        command.args(["trust", "-o", options, &print(who), name]).assert()
+    };
+    add("from=10.0.0.0/8 user=root sudo", "a", "ci").success().stderr(is_empty());
+    assert_eq!(
+        (mode_of(&sandbox.config("trusted")), mode_of(&sandbox.path("config"))),
+        (0o644, 0o755)
+    );
+    let commented =
+        format!("# who may push\n\n{}# the last line, without its end", trusted(&sandbox));
+    sandbox.write("config/trusted", &commented);
+    // The same key from elsewhere: the older line comes first, and that is said.
+    add("user=root", "a", "ci")
+        .success()
+        .stderr(contains("line 3 of this thumbprint decides while its conditions hold"));
+    let mut two = sandbox.tool("octo-keys");
+    let window = "window=\"Mon-Fri 22:00-05:00\"";
+    two.args(["trust", "-o", "user=root", "-o", window, &print("b"), "ci"]).assert().success();
+    let before = trusted(&sandbox);
+    assert_eq!(
+        before,
+        format!("{commented}\n{} ci user=root\n{} ci user=root {window}\n", print("a"), print("b"))
+    );
+
+    add("expires=2090-01-01", "a", "ci2").code(65).stderr(
+        contains("not added, as it never decides: line 5 holds whenever it does")
+            .and(contains(format!("hint: line 5: {} ci user=root", print("a"))))
+            .and(contains("hint: octo-keys distrust")),
+    );
+    assert_eq!(trusted(&sandbox), before);
+
+    sandbox.tool("octo-keys").args(["distrust", &print("b")]).assert().success().stdout(is_empty());
+    assert_eq!(trusted(&sandbox), format!("{commented}\n{} ci user=root\n", print("a")));
+    sandbox.tool("octo-keys").args(["distrust", "ci"]).assert().success();
+    assert_eq!(trusted(&sandbox), "# who may push\n\n# the last line, without its end\n");
+    for whose in ["ci", &print("a")] {
+        let said = contains(format!("config/trusted: no line of {whose}"));
+        sandbox.tool("octo-keys").args(["distrust", whose]).assert().code(65).stderr(said);
+    }
+}
+
+#[test]
+fn distrust_without_a_file() {
+    let sandbox = sandbox();
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["distrust", "ci"])
+        .assert()
+        .code(65)
+        .stderr(contains("config/trusted: there is no such file"));
+}
+
+#[test]
+fn an_unsound_file_is_not_added_to_but_still_revokes() {
+    let sandbox = sandbox();
+    let text = format!("{} ci sudo\n{} old oops\n", print("a"), print("b"));
+    sandbox.write("config/trusted", &text);
+    let mut command = sandbox.tool("octo-keys");
+    command.args(["trust", &print("c"), "new"]).assert().code(78).stderr(
+        contains("config/trusted:2: unknown option 'oops'")
+            .and(contains(format!("hint: line 2: {} old oops", print("b")))),
+    );
+    assert_eq!(trusted(&sandbox), text);
+    let mut command = sandbox.tool("octo-keys");
+    command.args(["distrust", "ci"]).assert().code(78).stderr(
+        contains("config/trusted:1: unknown option 'oops'")
+            .and(contains("the lines are removed, but nobody is let in")),
+    );
+    assert_eq!(trusted(&sandbox), format!("{} old oops\n", print("b")));
+    // The line that is wrong can be removed by its name, too.
+    sandbox.tool("octo-keys").args(["distrust", "old"]).assert().success();
+    assert_eq!(trusted(&sandbox), "");
+
+    set_mode(&sandbox.config("trusted"), 0o666);
+    let mut command = sandbox.tool("octo-keys");
+    command.args(["trust", &print("c"), "new"]).assert().code(78).stderr(
+        contains("config/trusted: is writable by others (mode 0666)").and(contains("chmod go-w")),
+    );
+}
+
+#[test]
+fn edits_at_once_lose_nothing() {
+    let sandbox = sandbox();
+    let start = |index: usize| {
+        let mut command = Command::new(sandbox.program("octo-keys"));
+        command.arg("--config").arg(sandbox.path("config"));
+        command.args([
+            "trust",
+            "-o",
+            "user=root",
+            &print(&format!("{index}")),
+            &format!("p{index}"),
+        ]);
+        command.stderr(Stdio::null()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..24).map(start).collect();
+    assert!(children.into_iter().all(|mut child| child.wait().unwrap().success()));
+    assert_eq!(trusted(&sandbox).lines().count(), 24);
+    let start = |index: usize| {
+        let mut command = Command::new(sandbox.program("octo-keys"));
+        command
+            .arg("--config")
+            .arg(sandbox.path("config"))
+            .args(["distrust", &format!("p{index}")]);
+        command.stderr(Stdio::null()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..12).map(start).collect();
+    assert!(children.into_iter().all(|mut child| child.wait().unwrap().success()));
+    assert_eq!(trusted(&sandbox).lines().count(), 12);
+}
+
+#[test]
+fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
+    let sandbox = sandbox();
+    let mut random = support::Random(3);
+    let old = format!("# kept\n{} ci user=root\n", print("a"));
+    let new = format!("{old}{} new user=root\n", print("b"));
+    for _ in 0..60 {
+        sandbox.write("config/trusted", &old);
+        let mut child = Command::new(sandbox.program("octo-keys"))
+            .arg("--config")
+            .arg(sandbox.path("config"))
+            .args(["trust", "-o", "user=root", &print("b"), "new"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(random.below(8000) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = trusted(&sandbox);
+        assert!(now == old || now == new, "{now}");
+    }
+    // A lock that a killed edit held is free again.
+    sandbox
+        .tool("octo-keys")
+        .args(["trust", "-o", "user=root", &print("c"), "last"])
+        .assert()
+        .success();
+}
+
+#[test]
+fn root_edits_for_a_service_that_can_still_read() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !is_root("root_edits_for_a_service_that_can_still_read") {
+        return;
+    }
+    let sandbox = sandbox();
+    let path = sandbox.write("config/trusted", "");
+    for target in [&path, &sandbox.path("config")] {
+        chown(target, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    set_mode(&path, 0o600);
+    // Root doesn't take another user's file for its own.
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["trust", &print("a"), "ci"])
+        .assert()
+        .code(78)
+        .stderr(contains("is owned by uid 65534"));
+    let mut command = sandbox.tool_as(NOBODY, "octo-keys");
+    command.args(["trust", &print("a"), "ci"]).assert().success();
+    let metadata = path.metadata().unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), mode_of(&path)), (NOBODY, NOBODY, 0o600));
+    // A file of root that another group reads stays readable by it.
+    for target in [&path, &sandbox.path("config"), &sandbox.config(".trusted.lock")] {
+        chown(target, Some(0), Some(NOBODY)).unwrap();
+    }
+    set_mode(&path, 0o640);
+    sandbox
+        .tool("octo-keys")
+        .args(["trust", "-o", "user=root", &print("b"), "cd"])
+        .assert()
+        .success();
+    let metadata = path.metadata().unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), mode_of(&path)), (0, NOBODY, 0o640));
+}
+
+#[test]
+fn a_sound_file_is_checked_in_silence() {
+    let sandbox = sandbox();
+    sandbox
+        .tool("octo-keys")
+        .arg("check")
+        .assert()
+        .code(78)
+        .stderr(contains("config/trusted: there is no trust file"));
+    sandbox.write(
+        "config/trusted",
+        format!("# c\r\n\n{} ci user=root\r\n{} ci user=root\n", print("a"), print("b")),
+    );
+    sandbox.tool("octo-keys").arg("check").assert().success().stdout(is_empty()).stderr(is_empty());
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["check", "-v"])
+        .assert()
+        .success()
+        .stdout(is_empty())
+        .stderr(contains("config/trusted: sound: 2 lines, 1 pushers"));
+    // A draft beside it, under any name.
+    sandbox.write("draft", format!("{} ci user=root oops\n", print("a")));
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["check", "draft"])
+        .assert()
+        .code(78)
+        .stderr(contains("draft:1: unknown option 'oops'"));
+}
+
+#[test]
+fn each_problem_is_named_with_its_line() {
+    let sandbox = sandbox();
+    let a = print("a");
+    sandbox.write(
+        "config/trusted",
+        format!("# c\n{a} ci oops\n{a} ok user=root\n{} short\n{a} ci user=\"x\n\u{200e}{a} ci\n\x1b[2J ci\n", &a[..40]),
+    );
+    let assert = sandbox.tool("octo-keys").arg("check").assert().code(78).stdout(is_empty());
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let path = sandbox.config("trusted");
+    let lines: Vec<&str> = said.lines().collect();
+    for (index, (number, reason, text)) in [
+        (2, "unknown option 'oops'", format!("{a} ci oops")),
+        (4, "40 hex digits are a SHA-1", format!("{} short", &a[..40])),
+        (5, "a double quote is not closed", format!("{a} ci user=\"x")),
+        (6, "an invisible character (U+200E)", format!("\\u{{200e}}{a} ci")),
+        (7, "'\\x1b' is not a hex digit", "\\x1b[2J ci".to_string()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(
+            lines[2 * index]
+                .starts_with(&format!("octo-keys: {}:{number}: {reason}", path.display())),
+            "{said}"
+        );
+        assert_eq!(lines[2 * index + 1], format!("octo-keys:   {text}"));
+    }
+    assert_eq!(lines.len(), 10);
+}
+
+#[test]
+fn files_that_others_can_write_are_unsound() {
+    let sandbox = sandbox();
+    let path = sandbox.write("config/trusted", format!("{} ci user=root\n", print("a")));
+    let refused = |said: &str| {
+        sandbox
+            .tool("octo-keys")
+            .arg("check")
+            .assert()
+            .code(78)
+            .stderr(contains(said).and(contains("hint: chmod go-w ")));
+        // And nobody is let in by it.
+        let mut explain = sandbox.tool("octo-keys");
+        explain
+            .args(["explain", &print("a"), "10.0.0.1", "status"])
+            .assert()
+            .code(78)
+            .stdout(is_empty());
+    };
+    set_mode(&path, 0o664);
+    refused("config/trusted: is writable by its group (mode 0664)");
+    set_mode(&path, 0o644);
+    set_mode(&sandbox.path("config"), 0o777);
+    refused("config: is writable by others (mode 0777)");
+    set_mode(&sandbox.path("config"), 0o1777);
+    sandbox.tool("octo-keys").arg("check").assert().success();
+}
+
+#[test]
+fn what_is_sound_and_odd_is_a_warning() {
+    if !is_root("what_is_sound_and_odd_is_a_warning") {
+        return;
+    }
+    let sandbox = sandbox();
+    let (a, b, c) = (print("a"), print("b"), print("c"));
+    sandbox.write("scripts/good", "");
+    set_mode(&sandbox.write("scripts/loose", ""), 0o777);
+    let scripts = sandbox.path("scripts");
+    sandbox.write(
+        "config/trusted",
+        format!(
+            "{a} ci from=10.0.0.0/8 user=root\n{a} ci from=10.1.0.0/16 user=root\n{b} b\n{b} b2 user=root\n\
+             {c} c expires=2020-01-01\n{c} c allow=put sudo hold\n{a} a user=nosuchuser\n\
+             {} d user=root scripts={}\n{} e user=root scripts=/none\n{} f user=root",
+            print("d"),
+            scripts.display(),
+            print("e"),
+            print("f")
+        ),
+    );
+    let assert = sandbox.tool("octo-keys").arg("check").assert().success().stdout(is_empty());
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let mut warned = said.lines().filter_map(|line| line.strip_prefix("octo-keys: warning: "));
+    for (number, reason) in [
+        (2, "never decides: line 1 holds whenever it does"),
+        (3, "a listener that is root refuses runs without user="),
+        (4, "never decides: line 3 holds whenever it does"),
+        (5, "expired at the end of 2020-01-01 (UTC)"),
+        (6, "without run in allow= nothing comes of sudo, hold"),
+        (7, "there is no user nosuchuser on this machine"),
+        (8, "scripts: "),
+        (9, "scripts: /none: no such file or directory"),
+        (10, "the last line has no line end: is it whole?"),
+    ] {
+        let place = format!("{}:{number}: {reason}", sandbox.config("trusted").display());
+        let line = warned.next().unwrap_or_default();
+        assert!(line.starts_with(&place), "{place}\n{said}");
+    }
+    assert_eq!(warned.next(), None);
+    assert!(said.contains("scripts/loose: is writable by others"), "{said}");
+
+    // As another user: who can become whom, and what its jobs can rewrite.
+    let sandbox = Sandbox::new(cargo_bin!("octo-keys"));
+    sandbox.write("config/trusted", format!("{a} ci\n{b} b user=root\n{c} c user=nobody\n"));
+    let mut command = sandbox.tool_as(NOBODY, "octo-keys");
+    command.arg("check").assert().success().stderr(
+        contains(":1: jobs run as nobody itself, and can rewrite the record and this file")
+            .and(contains(":2: runs are refused: nobody is not root and can't become root"))
+            .and(contains(":3: jobs run as nobody itself")),
+    );
+    // Where something else starts the jobs, that decides.
+    sandbox.write("config/start", "sudo octo-exec job\n");
+    sandbox.tool_as(NOBODY, "octo-keys").arg("check").assert().success().stderr(is_empty());
+    set_mode(&sandbox.config("start"), 0o666);
+    let mut command = sandbox.tool("octo-keys");
+    command.arg("check").assert().code(78).stderr(contains("config/start: is writable by others"));
+}
+
+#[test]
+fn the_targets_file_is_checked_too() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "config/targets",
+        format!("web1 10.0.0.1 {}\nweb2 10.0.0.2 {}\n", print("a"), print("b")),
+    );
+    // A machine that only pushes needs no trust file.
+    sandbox.tool("octo-keys").arg("check").assert().success().stderr(is_empty());
+    sandbox.write(
+        "config/targets",
+        format!("web1 10.0.0.1 {}\nweb2 10.0.0.2 {}\n", print("a"), print("a")),
+    );
+    sandbox.tool("octo-keys").arg("check").assert().success().stderr(
+        contains("warning: ")
+            .and(contains(format!("web1, web2 have the same thumbprint, {}", print("a")))),
+    );
+    sandbox.write(
+        "config/targets",
+        format!("web1 10.0.0.1 {}\nweb1 10.0.0.2 {}\n", print("a"), print("a")),
+    );
+    sandbox
+        .tool("octo-keys")
+        .arg("check")
+        .assert()
+        .code(78)
+        .stderr(contains("config/targets:2: target web1 is on line 1 already"));
+    sandbox.write("fleet", "web1 10.0.0.1 webpki web\nweb1 10.0.0.1 webpki\n");
+    sandbox
+        .tool("octo-keys")
+        .args(["check", "fleet"])
+        .assert()
+        .code(78)
+        .stderr(contains("fleet:2: target web1"));
+}
