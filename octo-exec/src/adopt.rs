@@ -1,0 +1,98 @@
+//! Whose job directory is it? One that another user published, an unprivileged
+//! listener, becomes ours before anything in it is used: the record of a job
+//! belongs to whoever runs it.
+
+use octo_core::error::{Error, Exit, Result};
+use octo_core::job::JobDirectory;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown};
+use rustix::process::geteuid;
+use std::os::unix::fs::MetadataExt;
+
+/// Who published the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The user of this process.
+    Own,
+    /// Another user, whose word about policy is worth nothing.
+    Foreign,
+}
+
+/// Looks whose the directory is, and takes it over if it is another user's.
+///
+/// Its publisher stays able to read it and to add a `cancel`, by its group; the
+/// sticky bit keeps it from touching what is ours.
+///
+/// # Errors
+/// Where it can't be taken over: exit 78 if this process is not root.
+pub(crate) fn adopt(job: &JobDirectory) -> Result<Origin> {
+    let path = job.path();
+    let io = |e: rustix::io::Errno| Error::io(path, &e.into());
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(io)?;
+    let metadata = rustix::fs::fstat(&directory).map_err(io)?;
+    if metadata.st_uid == geteuid().as_raw() {
+        // Adopted before, or published by us.
+        let adopted = metadata.st_mode & 0o1000 != 0;
+        return Ok(if adopted { Origin::Foreign } else { Origin::Own });
+    }
+    if !geteuid().is_root() {
+        let reason = format!("belongs to uid {}, and we are not root", metadata.st_uid);
+        return Err(Error::new(Exit::Configuration, path.display(), reason));
+    }
+    let group = Gid::from_raw(metadata.st_gid);
+    fchown(&directory, Some(Uid::ROOT), Some(group)).map_err(io)?;
+    fchmod(&directory, Mode::from_raw_mode(0o1771)).map_err(io)?;
+    own_copies(job)?;
+    Ok(Origin::Foreign)
+}
+
+/// The files of the publisher become copies that are ours: it may hold the old
+/// ones open, and change what was checked.
+fn own_copies(job: &JobDirectory) -> Result<()> {
+    for (name, limit, mode) in [
+        ("request", 1 << 20, 0o640),
+        ("spec", octo_core::spec::MAXIMUM, 0o640),
+        ("script", octo_core::spec::MAXIMUM_SCRIPT, 0o640),
+        ("secrets", octo_core::spec::MAXIMUM_SECRETS, 0o600),
+    ] {
+        if let Some(bytes) = job.read(name, limit)? {
+            octo_core::publish::replace(&job.file(name), &bytes, mode)?;
+        }
+    }
+    // What else it left there says nothing: it is removed, but for its wish to
+    // cancel and the lock, which we hold.
+    let entries = std::fs::read_dir(job.path()).map_err(|e| Error::io(job.path(), &e))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let kept = ["request", "spec", "script", "secrets", "lock", "cancel"];
+        if !kept.iter().any(|kept| name == *kept) {
+            let path = entry.path();
+            let directory = entry.file_type().is_ok_and(|t| t.is_dir());
+            let removed = if directory {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.map_err(|e| Error::io(&path, &e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a file of the job to the group that may read the record: the listener's.
+pub(crate) fn share_with_publisher(job: &JobDirectory, name: &str) -> Result<()> {
+    let path = job.file(name);
+    let group = job.path().metadata().map_err(|e| Error::io(job.path(), &e))?.gid();
+    chownat(CWD, &path, None, Some(Gid::from_raw(group)), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|e| Error::io(&path, &e.into()))
+}
+
+/// Was the file written by root or by us, so that its word counts?
+pub(crate) fn is_ours(job: &JobDirectory, name: &str) -> bool {
+    let own = geteuid().as_raw();
+    job.open(name)
+        .ok()
+        .flatten()
+        .and_then(|file| file.metadata().ok())
+        .is_some_and(|metadata| metadata.uid() == 0 || metadata.uid() == own)
+}

@@ -1,0 +1,86 @@
+//! hold=: a job that waits for a local operator, and what exactly he approves.
+
+use crate::admit::{Plan, is_expired};
+use crate::adopt::is_ours;
+use crate::prepare::script_digest;
+use octo_core::Digest;
+use octo_core::error::Result;
+use octo_core::job::JobDirectory;
+use octo_core::record::Record;
+use octo_core::spec::Spec;
+use std::time::Duration;
+
+/// A held job that nobody approved expires after this long.
+pub(crate) const EXPIRES_AFTER: Duration = Duration::from_secs(7 * 86400);
+
+/// Where a held job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Approval {
+    /// It is approved as it is now, or needs no approval.
+    Given,
+    /// It waits, and `held` says for what.
+    Waiting,
+    /// It waited too long.
+    Expired,
+}
+
+/// What an approval binds: the spec, the script, the package and the line, so
+/// that nothing can be swapped between the approval and the start.
+pub(crate) fn subject(spec: &Spec, spec_digest: &Digest, plan: &Plan) -> Record {
+    let mut record = Record::new();
+    record.text("spec", spec_digest);
+    if let Some(digest) = script_digest(spec, plan) {
+        record.text("script", digest);
+    }
+    if let Some((digest, _)) = &spec.package {
+        record.text("package", digest);
+    }
+    if let Some((_, text)) = &plan.line {
+        record.text("line", text);
+    }
+    record
+}
+
+/// The digest of the subject: what `approve` may name.
+pub(crate) fn digest(subject: &Record) -> Digest {
+    Digest::of(subject.encode().as_bytes())
+}
+
+/// Looks whether the job may go on, and writes `held` if it may not.
+///
+/// # Errors
+/// Where the records can't be read or written.
+pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<Approval> {
+    if !plan.hold {
+        return Ok(Approval::Given);
+    }
+    let wanted = digest(subject).to_string();
+    // An approval is worth its author: one that the listener's user could have
+    // written approves nothing.
+    if is_ours(job, "approved")
+        && job.record("approved")?.is_some_and(|r| r.first("digest") == Some(&wanted))
+    {
+        return Ok(Approval::Given);
+    }
+    if job.open("approved")?.is_some() {
+        // It was for something else: a line that changed, a script that was swapped.
+        let _ = std::fs::remove_file(job.file("approved"));
+    }
+    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
+    let since = since.unwrap_or_else(octo_core::cli::utc_now);
+    if is_expired(&since, EXPIRES_AFTER)? {
+        return Ok(Approval::Expired);
+    }
+    if held.is_none_or(|r| r.first("digest") != Some(&wanted)) {
+        let mut record = Record::new();
+        record.text("digest", &wanted);
+        record.text("since", since);
+        for (key, values) in subject.lines() {
+            let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+            record.push(key, &values);
+        }
+        job.publish_record("held", &record)?;
+    }
+    Ok(Approval::Waiting)
+}

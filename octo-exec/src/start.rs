@@ -1,0 +1,46 @@
+//! Starting jobs: always as a program of its own, by hand as by the listener.
+
+use octo_core::error::{Error, Exit, Result};
+use octo_core::job::{JobDirectory, State};
+use octo_core::paths::Places;
+use std::process::{Child, Command, Stdio};
+
+/// Starts `octo-exec job DIR`.
+///
+/// # Errors
+/// Where the program can't be started, exit 75: the job stays queued.
+pub(crate) fn program(places: &Places, job: &JobDirectory) -> Result<Child> {
+    let failed = |e: std::io::Error| {
+        Error::new(Exit::Temporary, format!("job {}", job.id()), octo_core::error::describe(&e))
+    };
+    // Not /proc/self/exe: a binary that was replaced meanwhile is the one to run.
+    let own = std::env::current_exe().map_err(failed)?;
+    let own = own.to_str().map_or(own.clone(), |p| p.trim_end_matches(" (deleted)").into());
+    Command::new(own)
+        .arg("--config")
+        .arg(&places.config)
+        .arg("--state")
+        .arg(&places.state)
+        .arg("job")
+        .arg(job.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(failed)
+}
+
+/// Brings every job forward that waits for somebody to start or to settle it.
+/// Returns how many were started.
+///
+/// # Errors
+/// Where the jobs can't be read or the program can't be started.
+pub(crate) fn all(places: &Places) -> Result<usize> {
+    let mut children = Vec::new();
+    for job in JobDirectory::all(places)? {
+        if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {
+            children.push(program(places, &job)?);
+        }
+    }
+    // They are sessions of their own and go on without us.
+    Ok(children.len())
+}

@@ -1,0 +1,413 @@
+//! `octo-exec job DIR`: brings one job forward, as far as it can go. Calling it
+//! again is always safe: it runs a job at most once.
+
+use crate::admit::{self, No, Plan};
+use crate::adopt::{self, Origin};
+use crate::approval::{self, Approval};
+use crate::mask::Masker;
+use crate::prepare::{self, Command};
+use crate::supervise::{Launch, Watch, say};
+use crate::user::User;
+use crate::{environment, locks, settle, supervise, tree};
+use octo_core::VariableName;
+use octo_core::cli::Tool;
+use octo_core::error::{Error, Exit, Result};
+use octo_core::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
+use octo_core::paths::Places;
+use octo_core::record::Record;
+use octo_core::spec::Spec;
+use rustix::process::{Resource, Rlimit, geteuid, getpid, setrlimit, setsid};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A job that nobody started for this long never runs.
+const EXPIRES_AFTER: Duration = Duration::from_secs(3600);
+/// TERM, then so long, then KILL.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// No pusher's grace is longer.
+const LONGEST_GRACE: Duration = Duration::from_secs(3600);
+/// The largest file of values that a script hands back.
+const MAXIMUM_VALUES: u64 = 1 << 20;
+
+/// The verb.
+pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
+    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let [directory] = &matches.free[..] else {
+        return Err(tool.misuse("job takes one job directory"));
+    };
+    let directory =
+        std::path::absolute(directory).map_err(|e| Error::io(Path::new(directory), &e))?;
+    let job = JobDirectory::at(&directory)?;
+    if job.path().parent() != Some(&places.jobs()) {
+        let reason = format!("not in {}", places.jobs().display());
+        return Err(Error::new(Exit::Usage, job.path().display(), reason).hint("--state DIR"));
+    }
+    // Its own session, so that what started us can be restarted, and a terminal
+    // that closes takes nothing along. Fails only where we lead one already.
+    let _ = setsid();
+    let _ = rustix::process::set_child_subreaper(Some(getpid()));
+    let Some(held) = job.try_hold()? else {
+        return Ok(0);
+    };
+    if job.end()?.is_some() {
+        return Ok(0);
+    }
+    if job.open("started")?.is_some() {
+        settle::lost(&job, &held)?;
+        return Ok(0);
+    }
+    forward(tool, places, &job, &held)
+}
+
+/// How far a job came.
+enum Progress {
+    /// It is over, and this is how.
+    Over(End),
+    /// It waits for an approval.
+    Held,
+}
+
+fn forward(tool: &Tool, places: &Places, job: &JobDirectory, _held: &JobLock) -> Result<u8> {
+    let progress = Attempt::new(places, job).and_then(|attempt| attempt.go());
+    let end = match progress {
+        Ok(Progress::Held) => return Ok(0),
+        Ok(Progress::Over(end)) => end,
+        // Nothing of the script ran: that is what `denied` says.
+        Err(error) if job.open("started")?.is_none() => {
+            tool.report(&error);
+            denied(No { exit: error.exit.code(), reason: error.message })
+        }
+        Err(error) => {
+            tool.report(&error);
+            let mut end = End::now(EndKind::Lost, 0);
+            end.reason = Some(error.message);
+            end
+        }
+    };
+    let _ = prepare::unlink_secrets(job);
+    // The package is the store's; a link to it here would keep its space.
+    let _ = std::fs::remove_file(job.file("package"));
+    job.publish_record("end", &end.record())?;
+    adopt::share_with_publisher(job, "end")?;
+    Ok(0)
+}
+
+fn denied(no: No) -> End {
+    let mut end = End::now(EndKind::Denied(no.exit), 0);
+    end.reason = Some(no.reason);
+    end
+}
+
+struct Attempt<'a> {
+    places: &'a Places,
+    job: &'a JobDirectory,
+    origin: Origin,
+    request: Request,
+    spec: Spec,
+    spec_digest: octo_core::Digest,
+    watch: Watch,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(places: &'a Places, job: &'a JobDirectory) -> Result<Attempt<'a>> {
+        let origin = adopt::adopt(job)?;
+        let request = job.request()?;
+        let (spec, spec_digest) = job.spec()?;
+        Ok(Attempt { places, job, origin, request, spec, spec_digest, watch: Watch::new(job)? })
+    }
+
+    fn go(mut self) -> Result<Progress> {
+        let over = |no: No| Ok(Progress::Over(denied(no)));
+        if let Some(who) = self.watch.cancelled() {
+            return Ok(Progress::Over(cancelled(who)));
+        }
+        let plan = match self.admit()? {
+            Ok(plan) => plan,
+            Err(no) => return over(no),
+        };
+        let subject = approval::subject(&self.spec, &self.spec_digest, &plan);
+        match approval::look(self.job, &plan, &subject)? {
+            Approval::Waiting => return Ok(Progress::Held),
+            Approval::Expired => return Ok(Progress::Over(expired("nobody approved it in time"))),
+            Approval::Given => {}
+        }
+        let unheld = !plan.hold;
+        if unheld && admit::is_expired(&self.request.received, EXPIRES_AFTER)? {
+            return Ok(Progress::Over(expired("nobody started it in time")));
+        }
+        let (_locks, waited) = match self.take_locks(&plan)? {
+            Ok(taken) => taken,
+            Err(end) => return Ok(Progress::Over(end)),
+        };
+        // What was permitted before a wait may not be any more.
+        let plan = if waited {
+            match self.admit()? {
+                Ok(now) if now == plan => now,
+                Ok(_) => {
+                    return over(No::new(
+                        Exit::Refused,
+                        "its line in the trust file changed while it waited",
+                    ));
+                }
+                Err(no) => return over(no),
+            }
+        } else {
+            plan
+        };
+        self.start(&plan)
+    }
+
+    fn admit(&self) -> Result<std::result::Result<Plan, No>> {
+        Ok(admit::admit(self.places, self.origin, &self.request, &self.spec))
+    }
+
+    /// Takes all locks in the order of the spec; says whether it had to wait.
+    fn take_locks(
+        &mut self,
+        plan: &Plan,
+    ) -> Result<std::result::Result<(Vec<locks::Held>, bool), End>> {
+        let mut taken = Vec::new();
+        let mut waited = false;
+        for wanted in self.spec.locks.clone() {
+            let longest = plan.max_wait.map_or(wanted.wait, |limit| wanted.wait.min(limit));
+            let until = Instant::now() + longest;
+            let mut lock = match locks::take(self.places, &wanted)? {
+                locks::Try::Taken(lock) => lock,
+                locks::Try::Waiting(holder, waiting) => {
+                    waited = true;
+                    let holder = holder.unwrap_or_else(|| "somebody".into());
+                    let mut record = Record::new();
+                    record.text("lock", &wanted.name);
+                    record.text("holder", &holder);
+                    self.job.publish_record("waiting", &record)?;
+                    adopt::share_with_publisher(self.job, "waiting")?;
+                    match self.wait_for(&waiting, until)? {
+                        Some(end) => return Ok(Err(end)),
+                        None if is_readable(&waiting) => waiting.finish()?,
+                        None => {
+                            let reason = format!("lock {} is held by {holder}", wanted.name);
+                            return Ok(Err(denied(No::new(Exit::Temporary, reason))));
+                        }
+                    }
+                }
+            };
+            if let Some(before) = lock.sign(self.job.id(), &plan.pusher)?
+                && let Some(unsettled) = locks::is_unsettled(self.places, &before)
+                && let Some(held) = unsettled.try_hold()?
+                && unsettled.end()?.is_none()
+            {
+                // Its script may have outlived its octo-exec: never two at once.
+                settle::lost(&unsettled, &held)?;
+            }
+            taken.push(lock);
+        }
+        let _ = std::fs::remove_file(self.job.file("waiting"));
+        Ok(Ok((taken, waited)))
+    }
+
+    /// Waits for a lock; an end if the job was cancelled meanwhile.
+    fn wait_for(&mut self, waiting: &locks::Waiting, until: Instant) -> Result<Option<End>> {
+        use std::os::fd::AsFd;
+        loop {
+            if let Some(who) = self.watch.cancelled() {
+                return Ok(Some(cancelled(who)));
+            }
+            if is_readable(waiting) || Instant::now() >= until {
+                return Ok(None);
+            }
+            self.watch.wait(&[waiting.ready.as_fd()], Some(until))?;
+        }
+    }
+
+    fn start(mut self, plan: &Plan) -> Result<Progress> {
+        let over = |no: No| Ok(Progress::Over(denied(no)));
+        let user = match &plan.user {
+            Some(name) => User::named(name)?,
+            None => User::own(),
+        };
+        let work = prepare::directories(self.job, &user)?;
+        if let Err(no) = prepare::package(self.places, self.job, &self.spec, plan)? {
+            return over(no);
+        }
+        let command = match prepare::script(self.job, &self.spec, plan, &user)? {
+            Ok(command) => command,
+            Err(no) => return over(no),
+        };
+        let secrets = match prepare::read_secrets(self.job, &self.spec)? {
+            Ok(secrets) => secrets,
+            Err(no) => return over(no),
+        };
+        if !secrets.is_empty() {
+            // Neither we nor the script leave a core with them on the disk.
+            let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        }
+        self.job.publish_record("grant", &plan.record())?;
+        adopt::share_with_publisher(self.job, "grant")?;
+        self.write_started()?;
+        prepare::unlink_secrets(self.job)?;
+        let mut log = LogWriter::create(self.job, plan.max_log)?;
+        for name in ["started", "log", "index"] {
+            adopt::share_with_publisher(self.job, name)?;
+        }
+        let words = match command {
+            Command::Words(words) => words,
+            Command::CantRun(cant) => {
+                say(&mut log, &format!("{}: {}", self.spec.summary(), cant.reason));
+                let (length, _) = log.finish()?;
+                return Ok(Progress::Over(End::now(EndKind::Exit(cant.code), length)));
+            }
+        };
+        let launch = self.launch(plan, &user, words, &secrets, work)?;
+        let values = || secrets.iter().map(|(_, value)| value.as_slice());
+        let maskers = [Masker::new(values()), Masker::new(values())];
+        let mut end = supervise::run(&launch, &mut self.watch, &mut log, maskers)?;
+        if let Some(trouble) = self.take_values(&user, &secrets)? {
+            let before = end.reason.take().map(|r| r + "; ").unwrap_or_default();
+            end.reason = Some(before + &trouble);
+        }
+        Ok(Progress::Over(end))
+    }
+
+    /// From here on the job counts as run: whoever finds it without us and
+    /// without an end calls it lost.
+    fn write_started(&self) -> Result<()> {
+        let me = getpid().as_raw_pid();
+        let mut record = Record::new();
+        record.text("boot", settle::boot());
+        record.text("session", me);
+        record.text("ticks", tree::process(me).map_or(0, |p| p.started));
+        record.text("at", octo_core::cli::utc_now());
+        self.job.publish_record("started", &record)
+    }
+
+    fn launch(
+        &self,
+        plan: &Plan,
+        user: &User,
+        words: Vec<OsString>,
+        secrets: &[(VariableName, Vec<u8>)],
+        work: std::path::PathBuf,
+    ) -> Result<Launch> {
+        let mut all = privileges(plan, user)?;
+        all.extend(words);
+        all.extend(self.spec.arguments.iter().map(|a| OsStr::from_bytes(a).to_os_string()));
+        let grace = self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE);
+        let variables =
+            environment::variables(self.places, self.job, plan, &self.spec, secrets, user);
+        Ok(Launch {
+            words: all,
+            variables,
+            directory: work,
+            timeout: plan.timeout,
+            grace,
+            no_new_privileges: !plan.sudo,
+        })
+    }
+
+    /// Publishes what the script handed back as NAME=VALUE lines; says what was
+    /// wrong with it.
+    fn take_values(
+        &self,
+        user: &User,
+        secrets: &[(VariableName, Vec<u8>)],
+    ) -> Result<Option<String>> {
+        use std::os::unix::fs::MetadataExt;
+        let file = match self.job.open(prepare::VALUES) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Some("its file of values is gone".into())),
+            Err(error) => return Ok(Some(format!("its values: {}", error.message))),
+        };
+        let metadata =
+            file.metadata().map_err(|e| Error::io(&self.job.file(prepare::VALUES), &e))?;
+        if metadata.uid() != user.uid {
+            return Ok(Some("its file of values is another user's".into()));
+        }
+        if metadata.len() > MAXIMUM_VALUES {
+            return Ok(Some(format!("its values are larger than {MAXIMUM_VALUES} bytes: dropped")));
+        }
+        let bytes = self.job.read(prepare::VALUES, MAXIMUM_VALUES)?.unwrap_or_default();
+        let mut masker = Masker::new(secrets.iter().map(|(_, value)| value.as_slice()));
+        let mut bytes = [masker.pass(&bytes), masker.finish()].concat();
+        if bytes.last().is_some_and(|b| *b != b'\n') {
+            bytes.push(b'\n');
+        }
+        let mut kept = Vec::new();
+        let mut wrong = Vec::new();
+        for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+            let name = line.split(|b| *b == b'=').next().unwrap_or_default();
+            let name = std::str::from_utf8(name).ok().and_then(VariableName::parse);
+            match name {
+                Some(_) if line.contains(&b'=') => kept.extend_from_slice(line),
+                _ if line.trim_ascii().is_empty() => {}
+                _ => wrong.push((index + 1).to_string()),
+            }
+        }
+        if !kept.is_empty() {
+            octo_core::publish::replace(&self.job.file("outputs"), &kept, 0o640)?;
+            adopt::share_with_publisher(self.job, "outputs")?;
+        }
+        wrong.truncate(20);
+        Ok((!wrong.is_empty())
+            .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", "))))
+    }
+}
+
+/// The words that lower our privileges to the job's, before its own.
+fn privileges(plan: &Plan, user: &User) -> Result<Vec<OsString>> {
+    if !geteuid().is_root() {
+        if !plan.sudo {
+            rustix::thread::set_no_new_privs(true).map_err(|e| {
+                Error::new(Exit::Io, "no-new-privs", octo_core::error::describe(&e.into()))
+            })?;
+        }
+        return Ok(Vec::new());
+    }
+    let mut words: Vec<OsString> = Vec::new();
+    if user.uid != 0 {
+        words.push(format!("--reuid={}", user.uid).into());
+        words.push(format!("--regid={}", user.gid).into());
+        words.push("--init-groups".into());
+    }
+    if !plan.sudo {
+        words.push("--no-new-privs".into());
+    }
+    if !words.is_empty() {
+        words.insert(0, setpriv()?);
+        words.push("--".into());
+    }
+    Ok(words)
+}
+
+/// setpriv(1), by its whole path: the job's PATH is not where we look.
+fn setpriv() -> Result<OsString> {
+    let found =
+        environment::PATH.split(':').map(|d| Path::new(d).join("setpriv")).find(|p| p.is_file());
+    found.map(Into::into).ok_or_else(|| {
+        Error::new(
+            Exit::Configuration,
+            "setpriv",
+            "not on this machine, and jobs of another user need it",
+        )
+        .hint("install util-linux")
+    })
+}
+
+fn is_readable(waiting: &locks::Waiting) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&waiting.ready, PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(count) if count > 0)
+}
+
+fn cancelled(who: String) -> End {
+    let mut end = End::now(EndKind::Cancelled, 0);
+    end.reason = Some(who);
+    end
+}
+
+fn expired(reason: &str) -> End {
+    let mut end = End::now(EndKind::Expired, 0);
+    end.reason = Some(reason.into());
+    end
+}

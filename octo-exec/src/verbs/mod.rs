@@ -1,0 +1,25 @@
+//! One file a verb, or a few that belong together.
+
+mod forward;
+mod jobs;
+mod run;
+
+use octo_core::cli::{Tool, places};
+use octo_core::error::Result;
+
+/// Parses what stands before the verb, and calls the verb.
+pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
+    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some((verb, rest)) = matches.free.split_first() else {
+        return Err(tool.misuse("no verb is given"));
+    };
+    let places = places(&matches)?;
+    match verb.as_str() {
+        "run" => run::run(tool, &places, rest),
+        "job" => forward::job(tool, &places, rest),
+        "start" => jobs::start(tool, &places, rest),
+        "cancel" => jobs::cancel(tool, &places, rest),
+        "list" => jobs::list(tool, &places, rest),
+        _ => Err(tool.misuse(format!("unknown verb {verb}"))),
+    }
+}

@@ -1,0 +1,303 @@
+//! `octo-exec run`: the same job as a listener would make, by hand or from cron.
+
+use crate::{operator, start};
+use getopts::Matches;
+use octo_core::cli::{Tool, print, print_bytes};
+use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::job::{
+    End, Event, Follower, JobDirectory, NewJob, Published, Request, State, Stream,
+};
+use octo_core::paths::{Places, create_directory, read_bounded};
+use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
+use octo_core::store::{Store, Who};
+use octo_core::{Digest, JobId, LockName, units, variables};
+use rustix::event::{PollFd, PollFlags, poll};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// A job that is still to be published.
+struct Wanted {
+    spec: Spec,
+    script: Option<Vec<u8>>,
+    secrets: Option<Vec<u8>>,
+}
+
+/// The verb.
+pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
+    let mut options = tool.options();
+    options.optopt("p", "package", "", "FILE|SHA256");
+    options.optmulti("e", "env", "", "NAME=VALUE");
+    options.optmulti("E", "env-file", "", "FILE");
+    options.optopt("S", "secrets", "", "FILE");
+    options.optopt("T", "timeout", "", "TIME");
+    options.optopt("k", "grace", "", "TIME");
+    options.optmulti("L", "lock", "", "NAME[:shared]");
+    options.optopt("W", "lock-wait", "", "TIME");
+    options.optopt("j", "job", "", "JOB");
+    options.optflag("D", "detach", "");
+    options.optflag("q", "quiet", "");
+    options.optflag("v", "verbose", "");
+    options.optflag("c", "command", "");
+    options.optopt("", "outputs", "", "FILE");
+    options.optopt("", "end", "", "FILE");
+    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let wanted = wanted(tool, places, &matches)?;
+    let id = match matches.opt_str("job") {
+        Some(text) => {
+            JobId::parse(&text).ok_or_else(|| tool.misuse(format!("'{text}' is not a job id")))?
+        }
+        None => {
+            JobId::generate().map_err(|e| Error::new(Exit::Io, "random bytes", describe(&e)))?
+        }
+    };
+    let job = publish(places, &id, &wanted)?;
+    if matches.opt_present("detach") {
+        start::program(places, &job)?;
+        print(&format!("{id}\n"))?;
+        return Ok(0);
+    }
+    let end = follow(tool, places, &job)?;
+    finish(tool, &matches, &job, &end)
+}
+
+fn wanted(tool: &Tool, places: &Places, matches: &Matches) -> Result<Wanted> {
+    let misuse = |text: String| tool.misuse(text);
+    let time = |name: &str| -> Result<Option<std::time::Duration>> {
+        let Some(text) = matches.opt_str(name) else { return Ok(None) };
+        units::duration(&text)
+            .map(Some)
+            .ok_or_else(|| misuse(format!("{text}: not a time such as 30s, 5m, 1h or 2d")))
+    };
+    let Some((first, arguments)) = matches.free.split_first() else {
+        return Err(misuse("no script is given".into()));
+    };
+    let (script, bytes) = if matches.opt_present("command") {
+        (Script::Command(first.clone()), None)
+    } else {
+        let (name, bytes) = read_script(first)?;
+        (Script::Sent { digest: Digest::of(&bytes), name }, Some(bytes))
+    };
+    let mut spec = Spec::of(script);
+    spec.arguments = arguments.iter().map(|a| a.clone().into_bytes()).collect();
+    for path in matches.opt_strs("env-file") {
+        spec.environment.extend(variables::file(&path, &read(&path, MAXIMUM_SECRETS)?)?);
+    }
+    for text in matches.opt_strs("env") {
+        spec.environment.push(variables::assignment(text.as_bytes())?);
+    }
+    spec.timeout = time("timeout")?;
+    spec.grace = time("grace")?;
+    let wait = time("lock-wait")?.unwrap_or(std::time::Duration::from_secs(300));
+    for text in matches.opt_strs("lock") {
+        let (name, shared) = match text.strip_suffix(":shared") {
+            Some(name) => (name, true),
+            None => (text.as_str(), false),
+        };
+        let name = LockName::parse(name)
+            .ok_or_else(|| misuse(format!("'{name}' is not the name of a lock")))?;
+        spec.locks.push(LockRequest { name, shared, wait });
+    }
+    let mut body = None;
+    if let Some(path) = matches.opt_str("secrets") {
+        let values = variables::file(&path, &read(&path, MAXIMUM_SECRETS)?)?;
+        if !values.is_empty() {
+            let bytes = secrets::encode(&values)
+                .map_err(|e| Error::new(Exit::Io, "random bytes", describe(&e)))?;
+            spec.secrets_digest = Some(Digest::of(&bytes));
+            spec.secrets = values.into_iter().map(|(name, _)| name).collect();
+            body = Some(bytes);
+        }
+    }
+    if let Some(package) = matches.opt_str("package") {
+        spec.package = Some(package_of(places, &package)?);
+    }
+    let checked = Spec::parse(&spec.encode());
+    checked.map_err(|e| Error::new(e.refusal.exit(), "job", e.reason))?;
+    Ok(Wanted { spec, script: bytes, secrets: body })
+}
+
+/// A package in the store by its digest, or a file that is put there first.
+fn package_of(places: &Places, text: &str) -> Result<(Digest, String)> {
+    if let Some(digest) = Digest::parse(text) {
+        if Store::at(places).holds(&digest, Who::Any)?.is_none() {
+            return Err(Error::new(Exit::Data, text, "is not in the store"));
+        }
+        return Ok((digest, text.to_string()));
+    }
+    let name = Path::new(text).file_name().and_then(|n| n.to_str()).unwrap_or(text).to_string();
+    Ok((super::jobs::add_file(places, Path::new(text))?, name))
+}
+
+fn read_script(text: &str) -> Result<(String, Vec<u8>)> {
+    if text == "-" {
+        let mut input = std::io::stdin().lock();
+        return Ok((
+            "-".into(),
+            read_bounded(&mut input, Path::new("standard input"), MAXIMUM_SCRIPT)?,
+        ));
+    }
+    let name = Path::new(text).file_name().and_then(|n| n.to_str()).unwrap_or("script");
+    Ok((name.to_string(), read(text, MAXIMUM_SCRIPT)?))
+}
+
+fn read(text: &str, limit: u64) -> Result<Vec<u8>> {
+    let path = Path::new(if text == "-" { "/dev/stdin" } else { text });
+    let mut file = File::open(path).map_err(|e| Error::io(Path::new(text), &e))?;
+    read_bounded(&mut file, Path::new(text), limit)
+}
+
+fn publish(places: &Places, id: &JobId, wanted: &Wanted) -> Result<JobDirectory> {
+    create_directory(&places.state, 0o711)?;
+    let request =
+        Request { pusher: None, by: operator::at_host(), received: octo_core::cli::utc_now() };
+    let spec = wanted.spec.encode();
+    let new = NewJob {
+        id,
+        request: &request,
+        spec: &spec,
+        script: wanted.script.as_deref(),
+        secrets: wanted.secrets.as_deref(),
+    };
+    let object = format!("job {id}");
+    match new.publish(places)? {
+        Published::New(job) => Ok(job),
+        Published::Exists(job) if job.spec_bytes()? == spec => Ok(job),
+        Published::Exists(_) => {
+            Err(Error::new(Exit::Data, object, "the id is taken by another job"))
+        }
+        Published::Pruned => Err(Error::new(Exit::Data, object, "it ran, and was pruned")),
+    }
+}
+
+/// Follows a job to its end, and asks for its cancellation at Ctrl-C.
+fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
+    let io = |e: std::io::Error| Error::new(Exit::Io, format!("job {}", job.id()), describe(&e));
+    let (interrupts, theirs) = UnixStream::pair().map_err(io)?;
+    interrupts.set_nonblocking(true).map_err(io)?;
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let theirs = theirs.try_clone().map_err(io)?;
+        signal_hook::low_level::pipe::register(signal, theirs).map_err(io)?;
+    }
+    let mut follower = Follower::new(job, 0)?;
+    let mut starter = Some(Starter::begin(places, job)?);
+    let mut cancelling = false;
+    let mut output: Result<()> = Ok(());
+    loop {
+        while let Some(event) = follower.next_event()? {
+            match event {
+                Event::Output(chunk) if output.is_ok() => output = show(chunk.stream, &chunk.bytes),
+                Event::Output(_) => {}
+                Event::State(State::Waiting(holder)) => {
+                    tool.say(format!(
+                        "job {}: waits for a lock, held by {}",
+                        job.id(),
+                        holder.unwrap_or_default()
+                    ));
+                }
+                Event::State(_) => {}
+                Event::End(end) => return output.map(|()| end),
+            }
+        }
+        if starter.as_ref().is_some_and(|s| s.is_over()) {
+            starter = match job.state()? {
+                // It died before the end: once more, to settle it.
+                State::Lost => Some(Starter::begin(places, job)?),
+                State::Over(_) | State::Running | State::Waiting(_) => None,
+                State::Queued | State::Held => {
+                    return Err(Error::new(
+                        Exit::UnknownEnd,
+                        format!("job {}", job.id()),
+                        "was not started",
+                    )
+                    .hint("octo-exec start"));
+                }
+            };
+            continue;
+        }
+        let mut fds: Vec<PollFd<'_>> =
+            follower.wait_on().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        fds.push(PollFd::from_borrowed_fd(interrupts.as_fd(), PollFlags::IN));
+        if let Some(starter) = &starter {
+            fds.push(PollFd::from_borrowed_fd(starter.over.as_fd(), PollFlags::IN));
+        }
+        let _ = poll(&mut fds, None);
+        if matches!((&interrupts).read(&mut [0; 64]), Ok(woken) if woken > 0) {
+            if cancelling {
+                return Err(Error::new(
+                    Exit::UnknownEnd,
+                    format!("job {}", job.id()),
+                    "left while it was being cancelled",
+                )
+                .hint(format!("octo-exec show {}", job.id())));
+            }
+            cancelling = true;
+            tool.say(format!("job {}: cancelling; once more to leave at once", job.id()));
+            job.cancel(&operator::at_host())?;
+        }
+    }
+}
+
+/// `octo-exec job`, started, and a descriptor that ends with it.
+struct Starter {
+    over: OwnedFd,
+}
+
+impl Starter {
+    fn begin(places: &Places, job: &JobDirectory) -> Result<Starter> {
+        let io = |e: std::io::Error| {
+            Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e))
+        };
+        let (over, theirs) = std::io::pipe().map_err(io)?;
+        let mut child = start::program(places, job)?;
+        std::thread::Builder::new()
+            .stack_size(64 * 1024)
+            .spawn(move || {
+                let _tells = theirs;
+                let _ = child.wait();
+            })
+            .map_err(io)?;
+        Ok(Starter { over: over.into() })
+    }
+
+    fn is_over(&self) -> bool {
+        let mut fds = [PollFd::new(&self.over, PollFlags::IN)];
+        let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut fds, Some(&none)), Ok(count) if count > 0)
+    }
+}
+
+fn show(stream: Stream, bytes: &[u8]) -> Result<()> {
+    if stream == Stream::Out {
+        return print_bytes(bytes);
+    }
+    // A closed standard error is no reason to stop.
+    let _ = std::io::stderr().lock().write_all(bytes);
+    Ok(())
+}
+
+fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Result<u8> {
+    if let Some(path) = matches.opt_str("outputs") {
+        let bytes = job.read("outputs", 1 << 20)?.unwrap_or_default();
+        octo_core::publish::replace(Path::new(&path), &bytes, 0o600)?;
+    }
+    if let Some(path) = matches.opt_str("end") {
+        let mut record = end.record();
+        record.text("job", job.id());
+        record.text("origin", "job");
+        octo_core::publish::replace(Path::new(&path), record.encode().as_bytes(), 0o644)?;
+    }
+    if !matches!(end.kind, octo_core::job::EndKind::Exit(_)) {
+        let reason = end.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        tool.say(format!("job {}: {}{reason}", job.id(), end.kind.word()));
+    }
+    for stray in &end.strays {
+        tool.say(format!("job {}: left running with its output open: {stray}", job.id()));
+    }
+    if end.truncated {
+        tool.say(format!("job {}: its output was larger than the log may be: cut", job.id()));
+    }
+    Ok(end.kind.exit_status())
+}
