@@ -341,15 +341,22 @@ pub mod secrets {
     /// # Errors
     /// Where the kernel gives no random bytes.
     pub fn encode(values: &[(VariableName, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
-        let mut body = vec![0; 32];
-        crate::names::random_bytes(&mut body)?;
+        let mut random = [0; 32];
+        crate::names::random_bytes(&mut random)?;
+        Ok(encode_with(&random, values))
+    }
+
+    /// As [`encode`], with the 32 bytes given: whoever repeats a job must send
+    /// the same body again. Nobody else may know them.
+    pub fn encode_with(random: &[u8; 32], values: &[(VariableName, Vec<u8>)]) -> Vec<u8> {
+        let mut body = random.to_vec();
         for (name, value) in values {
             body.extend_from_slice(name.as_str().as_bytes());
             body.push(b'=');
             body.extend_from_slice(value);
             body.push(0);
         }
-        Ok(body)
+        body
     }
 
     /// The values of a body that has this digest and holds exactly these names.
