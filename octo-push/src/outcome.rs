@@ -99,6 +99,20 @@ impl Outcome {
         }
     }
 
+    /// The person left before its end was known.
+    pub(crate) fn left(job: &JobId, accepted: bool) -> Outcome {
+        // What was not answered yet may still arrive.
+        let message = if accepted { "left while it runs" } else { "left before an answer came" };
+        Outcome {
+            kind: Kind::Unknown,
+            origin: Origin::Octopus,
+            status: Exit::UnknownEnd.code(),
+            message: message.into(),
+            job: Some(job.clone()),
+            ..Outcome::done()
+        }
+    }
+
     /// An error of this kind and origin.
     pub(crate) fn error(kind: Kind, origin: Origin, error: Error) -> Outcome {
         Outcome {

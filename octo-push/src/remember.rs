@@ -76,7 +76,11 @@ impl Memory {
 
     /// Remembers a file. What can't be written is hashed again.
     pub(crate) fn keep(&mut self, metadata: &Metadata, digest: Digest, name: &str) {
-        if metadata.size() < SMALLEST || !at_rest(metadata) {
+        self.keep_at(metadata, digest, name, SystemTime::now());
+    }
+
+    fn keep_at(&mut self, metadata: &Metadata, digest: Digest, name: &str, now: SystemTime) {
+        if metadata.size() < SMALLEST || !at_rest(metadata, now) {
             return;
         }
         let stamp = Stamp::of(metadata);
@@ -107,12 +111,12 @@ impl Memory {
     }
 }
 
-fn at_rest(metadata: &Metadata) -> bool {
+fn at_rest(metadata: &Metadata, now: SystemTime) -> bool {
     let nanoseconds =
         |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     let changed = nanoseconds(metadata.mtime(), metadata.mtime_nsec())
         .max(nanoseconds(metadata.ctime(), metadata.ctime_nsec()));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
     now - changed > REST
 }
 
@@ -134,9 +138,9 @@ mod tests {
         memory.keep(&fs::metadata(&path).expect("stat"), digest, "big");
         // ctime can't be set back: fresh files are never at rest.
         assert!(memory.entries.is_empty());
-        std::thread::sleep(Duration::from_millis(2100));
         let metadata = fs::metadata(&path).expect("stat");
-        memory.keep(&metadata, digest, "big");
+        let later = SystemTime::now() + Duration::from_millis(2100);
+        memory.keep_at(&metadata, digest, "big", later);
         let mut memory = Memory::load(&places);
         assert_eq!(memory.digest(&Stamp::of(&metadata)), Some(digest));
         assert_eq!(memory.name(&digest), Some("big"));

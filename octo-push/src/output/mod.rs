@@ -1,6 +1,7 @@
 //! What a run shows of its jobs: as it comes (`live`), gathered at the end
 //! (`gathered`), only where it failed (`-q`), or as JSON.
 
+mod files;
 mod gathered;
 mod held;
 mod lines;
@@ -8,6 +9,7 @@ mod live;
 mod progress;
 mod screen;
 
+pub(crate) use files::ToFiles;
 pub(crate) use gathered::Gathered;
 pub(crate) use live::{Live, Prefixed};
 pub(crate) use progress::{Counters, Progress};
@@ -47,6 +49,24 @@ pub(crate) trait View {
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome);
     /// It is over with all.
     fn finish(&mut self, _screen: &mut Screen) {}
+}
+
+impl View for Box<dyn View> {
+    fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
+        (**self).started(screen, target, job);
+    }
+
+    fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        (**self).output(screen, target, stream, bytes);
+    }
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        (**self).ended(screen, target, outcome);
+    }
+
+    fn finish(&mut self, screen: &mut Screen) {
+        (**self).finish(screen);
+    }
 }
 
 /// One JSON object a line.

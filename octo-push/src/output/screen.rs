@@ -55,10 +55,8 @@ impl Screen {
         self.clear();
         match stream {
             Stream::Out => {
-                if self.failed.is_none()
-                    && let Err(error) = print_bytes(bytes)
-                {
-                    self.failed = Some(error);
+                if let Err(error) = print_bytes(bytes) {
+                    self.remember(error);
                 }
             }
             Stream::Err => {
@@ -72,6 +70,12 @@ impl Screen {
     pub(crate) fn say(&mut self, line: impl std::fmt::Display) {
         self.clear();
         self.tool.say(line);
+    }
+
+    /// Reports an error with its hints.
+    pub(crate) fn report(&mut self, error: &Error) {
+        self.clear();
+        self.tool.report(error);
     }
 
     /// Shows a progress line in place of the last one; only on a terminal.
@@ -97,10 +101,15 @@ impl Screen {
         }
     }
 
+    /// Keeps an error of writing for the end: the jobs go on without it.
+    pub(crate) fn remember(&mut self, error: Error) {
+        self.failed.get_or_insert(error);
+    }
+
     /// Was all of it printed?
     ///
     /// # Errors
-    /// Exit 74, the first time that standard output could not be written.
+    /// Exit 74: the first thing that could not be written.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.clear();
         self.failed.take().map_or(Ok(()), Err)

@@ -1,0 +1,304 @@
+//! The job that `run` asks for: everything is read and checked before the first
+//! target hears of it.
+
+use crate::put::Package;
+use crate::verbs::{Run, What};
+use octo_core::digest::{Digest, Hasher};
+use octo_core::encoding::printable;
+use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::names::{JobId, VariableName, is_file_name, random_bytes};
+use octo_core::paths::{Places, create_directory, read_bounded};
+use octo_core::publish;
+use octo_core::spec::{self, Script, Spec};
+use octo_core::variables::{self, Variable};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The job, as far as it is the same for all targets.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Its id, and the rollout's.
+    pub(crate) id: JobId,
+    /// The package, put before it runs.
+    pub(crate) package: Option<Package>,
+    run: Run,
+    script: Option<(String, Vec<u8>)>,
+    /// Files without %n, read once, by the option's value.
+    files: HashMap<String, Arc<Vec<Variable>>>,
+    /// Makes the 32 bytes that hide the secrets' digest.
+    seed: Option<[u8; 32]>,
+}
+
+/// What one target is sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The spec's bytes.
+    pub(crate) spec: Vec<u8>,
+    /// Spec, script and secrets, as they travel.
+    pub(crate) body: Vec<u8>,
+    /// How long the script is.
+    pub(crate) script: usize,
+}
+
+impl Plan {
+    /// Reads what the job needs.
+    ///
+    /// # Errors
+    /// Exit 65 and its kin, naming the file.
+    pub(crate) fn read(
+        places: &Places,
+        id: JobId,
+        run: Run,
+        package: Option<Package>,
+    ) -> Result<Plan> {
+        let script = match &run.what {
+            What::Script(path) => Some(read_script(path)?),
+            _ => None,
+        };
+        let mut files = HashMap::new();
+        let named = run.variable_files.iter().map(|f| (f, false));
+        for (file, secret) in named.chain(run.secret_files.iter().map(|f| (f, true))) {
+            if !file.contains("%n") {
+                files.insert(file.clone(), Arc::new(read_variables(file, secret)?));
+            }
+        }
+        let seed = if run.secret_files.is_empty() { None } else { Some(seed(places)?) };
+        Ok(Plan { id, package, run, script, files, seed })
+    }
+
+    /// What to say of the job in a few words.
+    pub(crate) fn summary(&self) -> String {
+        match (&self.run.what, &self.script) {
+            (What::Script(_), Some((name, _))) => printable(name.as_bytes()),
+            (What::Script(path), None) => printable(path.as_bytes()),
+            (What::Command(text), _) => format!("sh -c {}", printable(text.as_bytes())),
+            (What::Named(name), _) => printable(name.as_bytes()),
+        }
+    }
+
+    /// What this target is sent under this id.
+    ///
+    /// # Errors
+    /// A file of its own that can't be read, or a spec that would be refused.
+    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<Request> {
+        let (script, script_bytes) = match (&self.run.what, &self.script) {
+            (What::Script(_), Some((name, bytes))) => {
+                (Script::Sent { digest: Digest::of(bytes), name: name.clone() }, &bytes[..])
+            }
+            (What::Named(name), _) => (Script::Named(name.clone()), &b""[..]),
+            (What::Command(text) | What::Script(text), _) => {
+                (Script::Command(text.clone()), &b""[..])
+            }
+        };
+        let environment =
+            merge(&self.variables(&self.run.variable_files, target)?, &self.run.variables);
+        let secrets = merge(&self.variables(&self.run.secret_files, target)?, &[]);
+        if let Some((name, _)) =
+            secrets.iter().find(|(n, _)| environment.iter().any(|(m, _)| n == m))
+        {
+            return Err(Error::new(Exit::Data, name, "is both a secret and a plain variable"));
+        }
+        let hidden = match self.seed {
+            Some(seed) if !secrets.is_empty() => {
+                spec::secrets::encode_with(&nonce(&seed, job, target), &secrets)
+            }
+            _ => Vec::new(),
+        };
+        let spec = Spec {
+            package: self.package.as_ref().map(|p| (p.digest(), p.name.clone())),
+            arguments: self.run.arguments.iter().map(|a| a.clone().into_bytes()).collect(),
+            environment,
+            secrets: secrets.iter().map(|(name, _)| name.clone()).collect(),
+            secrets_digest: (!hidden.is_empty()).then(|| Digest::of(&hidden)),
+            timeout: self.run.timeout,
+            grace: self.run.grace,
+            locks: self.run.locks.clone(),
+            ..Spec::of(script)
+        };
+        let encoded = spec.encode();
+        // The tentacle would say the same, after a connection and an upload.
+        Spec::parse(&encoded).map_err(|e| Error::new(e.refusal.exit(), "job", e.reason))?;
+        let mut body = encoded.clone();
+        body.extend_from_slice(script_bytes);
+        body.extend_from_slice(&hidden);
+        Ok(Request { spec: encoded, body, script: script_bytes.len() })
+    }
+
+    fn variables(&self, files: &[String], target: &str) -> Result<Vec<Variable>> {
+        let secret = std::ptr::eq(files, self.run.secret_files.as_slice());
+        let mut all = Vec::new();
+        for file in files {
+            match self.files.get(file) {
+                Some(read) => all.extend(read.iter().cloned()),
+                None => all.extend(read_variables(&file.replace("%n", target), secret)?),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Does a target have files of its own?
+    pub(crate) fn differs(&self) -> bool {
+        self.run.variable_files.iter().chain(&self.run.secret_files).any(|f| f.contains("%n"))
+    }
+}
+
+/// Later ones win: `-e` over `-E`, a later file over an earlier one.
+fn merge(first: &[Variable], second: &[Variable]) -> Vec<Variable> {
+    let mut places: HashMap<VariableName, usize> = HashMap::new();
+    let mut merged: Vec<Variable> = Vec::new();
+    for (name, value) in first.iter().chain(second) {
+        match places.get(name) {
+            Some(place) => merged[*place].1 = value.clone(),
+            None => {
+                places.insert(name.clone(), merged.len());
+                merged.push((name.clone(), value.clone()));
+            }
+        }
+    }
+    merged
+}
+
+fn read_script(path: &str) -> Result<(String, Vec<u8>)> {
+    if path == "-" {
+        let bytes = read_bounded(
+            &mut std::io::stdin().lock(),
+            Path::new("standard input"),
+            spec::MAXIMUM_SCRIPT,
+        )?;
+        return Ok(("stdin".into(), bytes));
+    }
+    let path = Path::new(path);
+    let name = path.file_name().and_then(|n| n.to_str()).filter(|n| is_file_name(n.as_bytes()));
+    let name = name.ok_or_else(|| Error::new(Exit::Data, path.display(), "has no file name"))?;
+    let mut file = File::open(path).map_err(|error| {
+        let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failed = Error::io(path, &error);
+        if is_missing { failed.hint("to run a command line: run -c COMMAND") } else { failed }
+    })?;
+    let bytes = read_bounded(&mut file, path, spec::MAXIMUM_SCRIPT)?;
+    Ok((name.to_string(), bytes))
+}
+
+fn read_variables(path: &str, secret: bool) -> Result<Vec<Variable>> {
+    const LARGEST: u64 = 4 << 20;
+    if path == "-" {
+        let place = Path::new("standard input");
+        return variables::file(
+            "standard input",
+            &read_bounded(&mut std::io::stdin().lock(), place, LARGEST)?,
+        );
+    }
+    let mut file = File::open(path).map_err(|e| Error::io(Path::new(path), &e))?;
+    let metadata = file.metadata().map_err(|e| Error::io(Path::new(path), &e))?;
+    if secret && metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o7777;
+        let shown = printable(path.as_bytes());
+        let reason = format!("others can read these secrets (mode {mode:04o})");
+        return Err(Error::new(Exit::Configuration, &shown, reason)
+            .hint(format!("chmod 600 {}", crate::argv::quote(path))));
+    }
+    let bytes = read_bounded(&mut file, Path::new(path), LARGEST)?;
+    variables::file(&printable(path.as_bytes()), &bytes)
+}
+
+/// Repeating a job must give the same spec, so the bytes that hide the secrets'
+/// digest can't be random; they are made of a secret of this octopus' own.
+fn nonce(seed: &[u8; 32], job: &JobId, target: &str) -> [u8; 32] {
+    let mut hasher = Hasher::new();
+    hasher.update(b"octo secrets\0");
+    hasher.update(seed);
+    hasher.update(job.as_str().as_bytes());
+    hasher.update(b"\0");
+    hasher.update(target.as_bytes());
+    *hasher.finish().as_bytes()
+}
+
+/// STATE/seed: 32 random bytes, made once.
+fn seed(places: &Places) -> Result<[u8; 32]> {
+    let path: PathBuf = places.state.join("seed");
+    create_directory(&places.state, 0o755)?;
+    let mut fresh = [0; 32];
+    random_bytes(&mut fresh)
+        .map_err(|error| Error::new(Exit::Io, "random bytes", describe(&error)))?;
+    publish::create(&path, &fresh, 0o600)?;
+    let mut seed = [0; 32];
+    File::open(&path)
+        .and_then(|mut file| file.read_exact(&mut seed))
+        .map_err(|error| Error::io(&path, &error))?;
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argv;
+    use crate::verbs::{self, Verb};
+    use octo_core::cli::Tool;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn plan(directory: &Path, line: &str) -> Result<Plan> {
+        const TOOL: Tool = Tool { name: "octo-push", help: "" };
+        let state = directory.join("state");
+        let mut arguments =
+            vec!["--config=/c".to_string(), format!("--state={}", state.display()), "run".into()];
+        arguments.extend(argv::split(line).expect(line));
+        let Some((common, Verb::Run(run))) = verbs::read(&TOOL, &arguments)? else {
+            panic!("not run")
+        };
+        let id = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");
+        Plan::read(&common.places, id, *run, None)
+    }
+
+    #[test]
+    fn later_variables_win_and_targets_have_their_own() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(at("all"), "A=1\nB=1\n").expect("write");
+        std::fs::write(at("web1"), "B=2\n").expect("write");
+        let line = format!("-e C=3 -e A=4 -E {} -E {} -c true x", at("all"), at("%n"));
+        let plan = plan(directory.path(), &line).expect("a plan");
+        assert!(plan.differs());
+        let request = plan.request("web1", &plan.id).expect("a request");
+        let text = String::from_utf8(request.spec).expect("text");
+        assert_eq!(text, "command true\narg x\nenv A 4\nenv B 2\nenv C 3\n");
+        assert!(plan.request("web2", &plan.id).expect_err("no file").message.contains("web2"));
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_repeatable() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("s");
+        std::fs::write(&path, "TOKEN=hunter2\n").expect("write");
+        let line = format!("-S {} -c true", path.display());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+        let error = plan(directory.path(), &line).expect_err("readable by others");
+        assert!(error.message.contains("others can read") && error.exit == Exit::Configuration);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        let plan = plan(directory.path(), &line).expect("a plan");
+        let one = plan.request("web1", &plan.id).expect("a request");
+        let again = plan.request("web1", &plan.id).expect("a request");
+        let other = plan.request("web2", &plan.id).expect("a request");
+        assert_eq!(one.body, again.body);
+        assert_ne!(one.spec, other.spec);
+        assert!(!String::from_utf8_lossy(&one.spec).contains("hunter2"));
+        let line = format!("-e TOKEN=x -S {} -c true", path.display());
+        let both = super::tests::plan(directory.path(), &line).expect("a plan");
+        assert!(both.request("web1", &both.id).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_anything_is_sent() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let error = plan(directory.path(), "/nonexistent/x.sh").expect_err("missing");
+        assert_eq!(error.exit, Exit::Data);
+        assert!(error.hints[0].contains("-c COMMAND"));
+        let line = format!("-c true {}", "x".repeat(200_000));
+        let plan = plan(directory.path(), &line).expect("a plan");
+        let error = plan.request("web1", &plan.id).expect_err("too large");
+        assert_eq!(error.exit, Exit::Refused);
+    }
+}

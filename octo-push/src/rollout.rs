@@ -1,0 +1,416 @@
+//! `run` and `follow` from the beginning to the end: batches, their records,
+//! gates and pauses, and what is said where it stopped.
+
+use crate::argv;
+use crate::ends;
+use crate::fleet::{Fleet, Task};
+use crate::fold::fold;
+use crate::job::Plan;
+use crate::options::Common;
+use crate::outcome::{Outcome, overall};
+use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View};
+use crate::pushed::{Pushed, Verdict};
+use crate::put::Package;
+use crate::reach::{Teller, Work};
+use crate::remember::Memory;
+use crate::rolling::{Known, Next, Rollout};
+use crate::run as one;
+use crate::summary;
+use crate::verbs::{Ends, Run};
+use octo_core::cli::print;
+use octo_core::digest::Digest;
+use octo_core::encoding::printable;
+use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::names::JobId;
+use octo_core::targets::Target;
+use octo_core::units::human_size;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// `run`
+///
+/// # Errors
+/// What is wrong before anything is sent; later troubles are in the exit status.
+pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]) -> Result<u8> {
+    let common = work.common.clone();
+    ends::prepare(&run.ends, &work.targets)?;
+    let before = Pushed::last(&common.places)?;
+    let id = match &run.job {
+        Some(job) => job.clone(),
+        None => JobId::generate()
+            .map_err(|error| Error::new(Exit::Io, "random bytes", describe(&error)))?,
+    };
+    let mut memory = Memory::load(&common.places);
+    let package = run.package.as_deref().map(|said| open_package(said, &mut memory, &mut screen));
+    let (detach, ends) = (run.detach, run.ends.clone());
+    let plan = Plan::read(&common.places, id.clone(), run, package.transpose()?)?;
+    let checked = if plan.differs() { work.targets.len() } else { work.targets.len().min(1) };
+    for target in &work.targets[..checked] {
+        plan.request(target.name.as_str(), &id)?;
+    }
+
+    let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
+    let earlier = Pushed::load(&common.places, &id)?;
+    let known = known(&common, &work.targets, earlier.as_ref(), before.as_ref())?;
+    let mut rollout = Rollout::new(work.targets.len(), &common.rolling, &known);
+    if common.dry_run {
+        return describe_run(&work, &plan, &mut rollout);
+    }
+    let mut pushed = Pushed::begin(&common.places, &id, &plan.summary(), &names)?;
+    let ids = Arc::new(retried(&pushed, &work.targets, &common));
+    let plan = Arc::new(plan);
+    let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
+        let job = ids.get(&teller.target).unwrap_or(&plan.id);
+        one::run(work, &plan, job, detach, teller)
+    });
+    let views = views(&common, &screen, &work.targets, &ends)?;
+    let mut fleet = Fleet::new(work, screen, views)?;
+    let stopped = roll(&mut fleet, &mut rollout, &task, &mut pushed, &common)?;
+    let status = conclude(&mut fleet, &common, &ends, &id)?;
+    if detach && fleet.outcomes.values().any(Outcome::succeeded) {
+        print(&format!("{id}\n"))?;
+    }
+    let Some(reason) = stopped else { return Ok(status) };
+    say_where_it_stopped(&mut fleet, &rollout, &reason, &id, arguments);
+    Ok(if status == 0 { 1 } else { status })
+}
+
+/// `follow`
+///
+/// # Errors
+/// As [`run()`].
+pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Result<u8> {
+    let common = work.common.clone();
+    ends::prepare(ends, &work.targets)?;
+    let mut pushed = Pushed::load(&common.places, job)?;
+    let followed = pushed.as_ref().map(|p| p.results.clone()).unwrap_or_default();
+    let ids: HashMap<usize, JobId> = work
+        .targets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, target)| {
+            Some((index, followed.get(target.name.as_str())?.job.clone()))
+        })
+        .collect();
+    let all: Vec<usize> = (0..work.targets.len()).collect();
+    let views = views(&common, &screen, &work.targets, ends)?;
+    let main = job.clone();
+    let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
+        one::follow(work, ids.get(&teller.target).unwrap_or(&main), teller)
+    });
+    let targets = work.targets.clone();
+    let mut fleet = Fleet::new(work, screen, views)?;
+    fleet.go(&all, &task, &mut |screen, target, outcome| {
+        if let Some(pushed) = &mut pushed
+            && let Err(error) = pushed.tell(targets[target].name.as_str(), outcome)
+        {
+            screen.remember(error);
+        }
+        true
+    })?;
+    conclude(&mut fleet, &common, ends, job)
+}
+
+/// Goes through the batches; says why where it stopped before the end.
+fn roll(
+    fleet: &mut Fleet,
+    rollout: &mut Rollout,
+    task: &Arc<Task>,
+    pushed: &mut Pushed,
+    common: &Common,
+) -> Result<Option<String>> {
+    let rolling = common.rolling.is_said();
+    loop {
+        let batch = match rollout.next() {
+            Next::Batch(batch) => batch,
+            Next::Finished => return Ok(None),
+            Next::Stopped(reason) => return Ok(Some(reason)),
+        };
+        let names: Vec<String> =
+            batch.iter().map(|t| fleet.work.targets[*t].name.to_string()).collect();
+        if rolling && (common.verbose || (fleet.screen.err_is_terminal && !common.quiet)) {
+            fleet.screen.say(format!("batch: {}", fold(names.iter().map(String::as_str))));
+        }
+        let work = Arc::clone(&fleet.work);
+        let held_back = fleet.go(&batch, task, &mut |screen, target, outcome| {
+            rollout.result(target, outcome.succeeded());
+            if let Err(error) = pushed.tell(work.targets[target].name.as_str(), outcome) {
+                screen.remember(error);
+            }
+            rollout.within_budget()
+        })?;
+        for target in held_back.into_iter().rev() {
+            rollout.put_back(target);
+        }
+        if fleet.left || fleet.is_interrupted() {
+            let reason =
+                (rolling && !rollout.pending().is_empty()).then(|| "cancelled".to_string());
+            return Ok(reason);
+        }
+        if let Some(gate) = &common.rolling.gate
+            && !passes(gate, &names)?
+        {
+            return Ok(Some(format!(
+                "the gate {} said no",
+                argv::join(gate.iter().map(String::as_str))
+            )));
+        }
+        if !common.rolling.pause.is_zero() && !rollout.pending().is_empty() {
+            fleet.pause(common.rolling.pause);
+            if fleet.is_interrupted() || fleet.left {
+                return Ok(Some("cancelled".into()));
+            }
+        }
+    }
+}
+
+/// Runs the gate with the batch's names behind its own arguments. What it
+/// prints goes to standard error: standard output is the jobs'.
+fn passes(gate: &[String], names: &[String]) -> Result<bool> {
+    let Some((program, arguments)) = gate.split_first() else { return Ok(true) };
+    let output = std::io::stderr();
+    let output = rustix::io::dup(&output)
+        .map_err(|error| Error::new(Exit::Io, "standard error", describe(&error.into())))?;
+    let status = Command::new(program)
+        .args(arguments)
+        .args(names)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(output))
+        .status()
+        .map_err(|error| Error::new(Exit::NotFound, program, describe(&error)))?;
+    Ok(status.success())
+}
+
+fn open_package(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<Package> {
+    if !std::path::Path::new(said).exists()
+        && let Some(digest) = Digest::parse(said)
+    {
+        let name = memory.name(&digest).unwrap_or(said).to_string();
+        return Ok(Package::known(digest, name));
+    }
+    open_file(said, memory, screen)
+}
+
+/// Opens a package; hashing a large one is worth a word to a person.
+///
+/// # Errors
+/// As [`Package::open`].
+pub(crate) fn open_file(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<Package> {
+    let package = Package::open(said, memory, |size| {
+        if size > 256 << 20 {
+            let shown = printable(said.as_bytes());
+            screen.progress(&format!("hashing {shown}, {}", human_size(size)));
+        }
+    });
+    screen.clear();
+    package
+}
+
+/// Canaries, targets that failed last time, and what a continued rollout has done.
+fn known(
+    common: &Common,
+    targets: &[Target],
+    earlier: Option<&Pushed>,
+    last: Option<&Pushed>,
+) -> Result<Known> {
+    let mut known = Known::default();
+    if !common.rolling.is_said() {
+        return Ok(known);
+    }
+    let results = |pushed: Option<&Pushed>, verdict: Verdict| -> HashSet<usize> {
+        let Some(pushed) = pushed else { return HashSet::new() };
+        let told = |target: &Target| pushed.results.get(target.name.as_str());
+        let is = |t: &Target| told(t).is_some_and(|told| told.result == verdict);
+        targets.iter().enumerate().filter(|(_, t)| is(t)).map(|(index, _)| index).collect()
+    };
+    known.done = results(earlier, Verdict::Ok);
+    known.failed = results(earlier.or(last), Verdict::Failed);
+    if let Some(canary) = &common.rolling.canary {
+        let is = |t: &Target| {
+            t.name.as_str() == canary || t.tags.iter().any(|tag| tag.as_str() == canary)
+        };
+        known.canaries =
+            targets.iter().enumerate().filter(|(_, t)| is(t)).map(|(index, _)| index).collect();
+        if known.canaries.is_empty() {
+            let shown = printable(canary.as_bytes());
+            return Err(Error::new(
+                Exit::Data,
+                shown,
+                "none of the selected targets is this canary",
+            ));
+        }
+    }
+    Ok(known)
+}
+
+/// In a continued rollout a target that failed needs a new id, or it would be
+/// told of its old failure; the new one follows from the old, so that an
+/// octo-push that was killed in between repeats nothing.
+fn retried(pushed: &Pushed, targets: &[Target], common: &Common) -> HashMap<usize, JobId> {
+    let mut ids = HashMap::new();
+    if !common.rolling.is_said() {
+        return ids;
+    }
+    for (index, target) in targets.iter().enumerate() {
+        let Some(told) = pushed.results.get(target.name.as_str()) else { continue };
+        let id = match told.result {
+            Verdict::Unknown => Some(told.job.clone()),
+            Verdict::Failed => {
+                let seed = format!("retry {} {} {}", pushed.job, target.name, told.failures);
+                JobId::derive(pushed.job.time(), seed.as_bytes())
+            }
+            Verdict::Ok => None,
+        };
+        ids.extend(id.map(|id| (index, id)));
+    }
+    ids
+}
+
+fn views(
+    common: &Common,
+    screen: &Screen,
+    targets: &[Target],
+    ends: &Ends,
+) -> Result<Vec<Box<dyn View>>> {
+    let names: Vec<String> = targets.iter().map(|t| t.name.to_string()).collect();
+    let mut views: Vec<Box<dyn View>> = Vec::new();
+    if common.json {
+        views.push(Box::new(Json::new(names.clone(), |screen: &mut Screen, line: &str| {
+            screen.print(Stream::Out, line.as_bytes());
+        })));
+    } else {
+        let live = |names: Vec<String>| -> Box<dyn View> {
+            if names.len() == 1 {
+                Box::new(Live::default())
+            } else {
+                Box::new(Prefixed::new(names))
+            }
+        };
+        let shown: Box<dyn View> = match (common.gather, common.quiet) {
+            (true, _) => Box::new(Gathered::agreeing(names.clone(), live(names.clone()))),
+            (_, true) => Box::new(Gathered::failing(names.clone(), live(names.clone()))),
+            _ => live(names.clone()),
+        };
+        match &ends.output {
+            Some(pattern) => {
+                let paths = targets.iter().map(|t| ends::named(pattern, t)).collect();
+                views.push(Box::new(ToFiles::new(paths, shown)?));
+            }
+            None => views.push(shown),
+        }
+    }
+    if let Some(path) = &common.record {
+        let path = path.clone();
+        let mut file =
+            std::fs::File::create(&path).map_err(|error| Error::doing("create", &path, &error))?;
+        views.push(Box::new(Json::new(names, move |screen: &mut Screen, line: &str| {
+            if let Err(error) = file.write_all(line.as_bytes()) {
+                screen.remember(Error::io(&path, &error));
+            }
+        })));
+    }
+    let _ = screen;
+    Ok(views)
+}
+
+/// The end of it all: views, summary, files, exit status.
+fn conclude(fleet: &mut Fleet, common: &Common, ends: &Ends, id: &JobId) -> Result<u8> {
+    fleet.finish();
+    let work = Arc::clone(&fleet.work);
+    if fleet.left {
+        leave(fleet, id);
+    }
+    summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
+    let mut status = overall(fleet.outcomes.values());
+    for result in [ends::write(ends, &work.targets, &fleet.outcomes), fleet.screen.finish()] {
+        if let Err(error) = result {
+            fleet.screen.report(&error);
+            // What the jobs came to is worth more than where it was printed.
+            if status == 0 {
+                status = error.exit.code();
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// What was accepted runs on; whoever left is told how to come back.
+fn leave(fleet: &mut Fleet, id: &JobId) {
+    let accepted: Vec<usize> = fleet.abandoned().map(|(target, _)| target).collect();
+    let begun: Vec<usize> = fleet.begun();
+    for target in begun {
+        let outcome = if accepted.contains(&target) {
+            Outcome::left(id, true)
+        } else {
+            Outcome::left(id, false)
+        };
+        fleet.outcomes.entry(target).or_insert(outcome);
+    }
+    if !accepted.is_empty() {
+        fleet.screen.say(format!("hint: octo-push follow {id}"));
+    }
+}
+
+fn say_where_it_stopped(
+    fleet: &mut Fleet,
+    rollout: &Rollout,
+    reason: &str,
+    id: &JobId,
+    arguments: &[String],
+) {
+    let names = |targets: &mut dyn Iterator<Item = usize>| {
+        fold(targets.map(|t| fleet.work.targets[t].name.as_str()))
+    };
+    let outcomes: &BTreeMap<usize, Outcome> = &fleet.outcomes;
+    let done = names(&mut outcomes.iter().filter(|(_, o)| o.succeeded()).map(|(t, _)| *t));
+    let failed = names(&mut outcomes.iter().filter(|(_, o)| !o.succeeded()).map(|(t, _)| *t));
+    let pending = names(&mut rollout.pending().iter().copied());
+    fleet.screen.say(format!("rollout stopped: {reason}"));
+    for (what, names) in [("done", done), ("failed", failed), ("not begun", pending)] {
+        if !names.is_empty() {
+            fleet.screen.say(format!("{what}: {names}"));
+        }
+    }
+    fleet.screen.say(format!("hint: to continue: {}", continuation(id, arguments)));
+}
+
+/// The same command line, with the rollout's id.
+fn continuation(id: &JobId, arguments: &[String]) -> String {
+    let mut words: Vec<&str> = vec!["octo-push"];
+    let mut said = false;
+    for argument in arguments {
+        words.push(argument);
+        // Right behind the verb, where it can't be taken for the script's own.
+        if argument == "run" && !said && !arguments.iter().any(|a| a == id.as_str()) {
+            words.extend(["-j", id.as_str()]);
+            said = true;
+        }
+    }
+    argv::join(words)
+}
+
+fn describe_run(work: &Work, plan: &Plan, rollout: &mut Rollout) -> Result<u8> {
+    let mut text = String::new();
+    let rolling = work.common.rolling.is_said();
+    let mut number = 0;
+    while let Next::Batch(batch) = rollout.next() {
+        number += 1;
+        for index in batch {
+            let target = &work.targets[index];
+            if rolling {
+                text.push_str(&format!("batch {number}: "));
+            }
+            text.push_str(&format!("{} ({}): ", target.name, target.address));
+            if let Some(package) = &plan.package {
+                let name = printable(package.name.as_bytes());
+                text.push_str(&format!("put {name} {}, ", package.digest()));
+            }
+            text.push_str(&format!("run {}\n", plan.summary()));
+            rollout.result(index, true);
+        }
+    }
+    print(&text)?;
+    Ok(0)
+}

@@ -1,0 +1,83 @@
+//! From the command line's words to targets: `failed:LAST`, the targets of a
+//! job on record, and the warning about clones.
+
+use crate::fold::fold;
+use crate::options::Common;
+use crate::output::Screen;
+use crate::pushed::Pushed;
+use octo_core::encoding::printable;
+use octo_core::error::{Error, Exit, Result};
+use octo_core::names::JobId;
+use octo_core::targets::{Selection, Target, Targets, Term};
+use std::collections::HashSet;
+
+/// The targets that are meant. A verb about one job means, unless told
+/// otherwise, the targets that it was pushed to.
+///
+/// # Errors
+/// As [`Targets::select`]; exit 65 where nothing is on record of a job.
+pub(crate) fn select(
+    common: &Common,
+    targets: &Targets,
+    job: Option<&JobId>,
+) -> Result<Vec<Target>> {
+    let mut selection = Selection {
+        all: common.all,
+        take: common.take.iter().map(|said| terms(common, said)).collect::<Result<_>>()?,
+        leave: Vec::new(),
+        shard: common.shard,
+    };
+    for said in &common.leave {
+        selection.leave.extend(terms(common, said)?);
+    }
+    if let Some(job) = job
+        && !selection.all
+        && selection.take.is_empty()
+        && let Some(pushed) = Pushed::load(&common.places, job)?
+    {
+        selection.take.push(vec![Term::Names(pushed.targets.into_iter().collect())]);
+    }
+    Ok(targets.select(&selection)?.into_iter().cloned().collect())
+}
+
+fn terms(common: &Common, said: &str) -> Result<Vec<Term>> {
+    said.split(',').map(|word| term(common, word)).collect()
+}
+
+fn term(common: &Common, word: &str) -> Result<Term> {
+    let Some(which) = word.strip_prefix("failed:") else { return Ok(Term::Word(word.to_string())) };
+    let shown = printable(word.as_bytes());
+    let pushed = if which == "LAST" {
+        Pushed::last(&common.places)?
+    } else {
+        let job = JobId::parse(which)
+            .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?;
+        Pushed::load(&common.places, &job)?
+    };
+    let pushed = pushed.ok_or_else(|| Error::new(Exit::Data, shown, "no such run is on record"))?;
+    let failed: HashSet<String> = pushed.failed().cloned().collect();
+    if failed.is_empty() {
+        let reason = format!("no target failed in {}", pushed.job);
+        return Err(Error::new(Exit::Data, word, reason));
+    }
+    Ok(Term::Names(failed))
+}
+
+/// Warns where targets share a thumbprint: a cloned machine would take what is
+/// meant for another.
+pub(crate) fn warn_of_clones(screen: &mut Screen, all: &Targets, selected: &[Target]) {
+    let shared = all.shared_thumbprints();
+    if shared.is_empty() {
+        return;
+    }
+    let selected: HashSet<&str> = selected.iter().map(|t| t.name.as_str()).collect();
+    for (thumbprint, targets) in shared {
+        let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+        if names.iter().any(|name| selected.contains(name)) {
+            screen.say(format!(
+                "warning: {} share the thumbprint {thumbprint}: is one a clone of another?",
+                fold(names)
+            ));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! One authenticated connection to one tentacle, and what can go wrong on it.
+
+use crate::dial::{Link, Transport, dial};
+use crate::firstcontact;
+use octo_core::error::{Error, Exit};
+use octo_core::refusal::Refusal;
+use octo_core::targets::{self, Target};
+use octo_core::units::human_duration;
+use octo_wire::connection::LOST_AFTER;
+use octo_wire::{Channel, Connection, Failure, Identity, Message, Stream, TargetTrust};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A list or a set of outputs larger than this is no list.
+const LARGEST_LIST: u64 = 64 << 20;
+
+/// Who we are, and how we connect: the same for all targets.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// Our key and certificate.
+    pub(crate) identity: Identity,
+    /// What our name is for the admin of a tentacle that doesn't know us.
+    pub(crate) name: String,
+    /// user@host, as we claim to be.
+    pub(crate) by: String,
+    /// CONFIG, for hints.
+    pub(crate) config: PathBuf,
+    /// `-P`
+    pub(crate) transport: Option<Vec<String>>,
+}
+
+/// Why it did not work.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// No connection: nothing answers there. Trying again is up to the person.
+    Unreachable(Error),
+    /// The connection broke or fell silent. Trying again may help.
+    Lost(Error),
+    /// We are unknown there, or the tentacle is not who it should be.
+    Stranger(Error),
+    /// The tentacle said no.
+    No(Refusal, Error),
+    /// What speaks there is no tentacle, or not as it should.
+    Protocol(Error),
+    /// Something here can't be read or written.
+    Here(Error),
+}
+
+impl Trouble {
+    /// The error in it.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Trouble::Unreachable(error)
+            | Trouble::Lost(error)
+            | Trouble::Stranger(error)
+            | Trouble::No(_, error)
+            | Trouble::Protocol(error)
+            | Trouble::Here(error) => error,
+        }
+    }
+}
+
+/// A connection on which requests can be made.
+pub(crate) struct Session<'a> {
+    caller: &'a Caller,
+    target: &'a Target,
+    connection: Connection<octo_wire::Session>,
+    /// Ends with the session.
+    _transport: Option<Transport>,
+}
+
+impl<'a> Session<'a> {
+    /// Connects and shakes hands within `wait`.
+    pub(crate) fn open(
+        caller: &'a Caller,
+        target: &'a Target,
+        wait: Duration,
+    ) -> Result<Session<'a>, Trouble> {
+        let until = Instant::now() + wait;
+        let link = dial(target, caller.transport.as_deref(), wait).map_err(Trouble::Unreachable)?;
+        let (channel, transport) = match link {
+            Link::Tcp(stream) => (Channel::tcp(stream), None),
+            Link::Program(stream, child) => (Channel::new(stream.into(), None), Some(child)),
+        };
+        let mut channel = channel.map_err(|error| {
+            let reason = octo_core::error::describe(&error);
+            Trouble::Here(Error::new(Exit::Io, &target.address, reason))
+        })?;
+        channel.set_deadline(Some(until));
+        let trust = match &target.trust {
+            targets::TargetTrust::Thumbprints(all) => TargetTrust::Thumbprints(all.clone()),
+            targets::TargetTrust::WebPki => TargetTrust::WebPki,
+            targets::TargetTrust::CaFile(path) => TargetTrust::CaFile(path.clone()),
+        };
+        let session =
+            octo_wire::Session::connect(&caller.identity, channel, &trust, target.address.host());
+        let mut session = session.map_err(|failure| match failure {
+            Failure::TimedOut => Trouble::Lost(
+                Error::new(
+                    Exit::Unavailable,
+                    &target.address,
+                    format!("no TLS handshake within {}", human_duration(wait)),
+                )
+                .hint("something listens there, but doesn't answer: is it octo-listen?"),
+            ),
+            other => explain(caller, target, other),
+        })?;
+        session.set_deadline(None);
+        session.set_idle(Some(LOST_AFTER));
+        Ok(Session { caller, target, connection: Connection::new(session), _transport: transport })
+    }
+
+    /// Nothing on this session goes on after this moment.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.connection.stream_mut().set_deadline(deadline);
+    }
+
+    /// Makes a request and waits for its reply, which is `ok`.
+    pub(crate) fn ask(&mut self, request: &Message, body: &[u8]) -> Result<Message, Trouble> {
+        self.send(request, body).map_err(|failure| self.after_write(failure))?;
+        self.reply()
+    }
+
+    /// Sends a request and does not wait for its reply.
+    pub(crate) fn send(&mut self, request: &Message, body: &[u8]) -> Result<(), Failure> {
+        self.connection.send(request, body)
+    }
+
+    /// Sends bytes that the tentacle waits for.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.connection.send_bytes(bytes)
+    }
+
+    /// What a failed write means: the tentacle may have said why before it
+    /// closed, and that tells more than the broken pipe.
+    pub(crate) fn after_write(&mut self, failure: Failure) -> Trouble {
+        if matches!(failure, Failure::Truncated) {
+            self.connection.stream_mut().set_idle(Some(Duration::from_secs(1)));
+            match self.reply() {
+                Err(trouble @ (Trouble::No(..) | Trouble::Stranger(_))) => return trouble,
+                _ => self.connection.stream_mut().set_idle(Some(LOST_AFTER)),
+            }
+        }
+        self.explain(failure)
+    }
+
+    /// Has the tentacle said something before its turn?
+    pub(crate) fn is_spoken_to(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        if self.connection.has_buffered() {
+            return true;
+        }
+        let Some(input) = self.connection.stream().input() else { return false };
+        let mut fds = [PollFd::new(&input, PollFlags::IN)];
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
+    }
+
+    /// Waits for the reply: `ok`, or the trouble that it tells.
+    pub(crate) fn reply(&mut self) -> Result<Message, Trouble> {
+        loop {
+            let message = self.next()?;
+            match message.word() {
+                "ok" => return Ok(message),
+                "no" => return Err(self.refused(&message)),
+                "tick" => self.skip(&message)?,
+                other => {
+                    let reason = format!("an unexpected {other}");
+                    return Err(self.explain(Failure::Malformed(reason)));
+                }
+            }
+        }
+    }
+
+    /// The next message of a reply or a stream.
+    pub(crate) fn next(&mut self) -> Result<Message, Trouble> {
+        match self.connection.read_message() {
+            Ok(Some(message)) => Ok(message),
+            // A farewell before the final reply is as good as a cut.
+            Ok(None) => Err(self.explain(Failure::Truncated)),
+            Err(failure) => Err(self.explain(failure)),
+        }
+    }
+
+    /// Passes over the body of a message that we don't know.
+    pub(crate) fn skip(&mut self, message: &Message) -> Result<(), Trouble> {
+        let skipped = message.body().and_then(|length| self.connection.skip_body(length));
+        skipped.map_err(|failure| self.explain(failure))
+    }
+
+    /// The whole body of a reply.
+    pub(crate) fn body(&mut self, message: &Message) -> Result<Vec<u8>, Trouble> {
+        let body =
+            message.body().and_then(|length| self.connection.read_body(length, LARGEST_LIST));
+        body.map_err(|failure| self.explain(failure))
+    }
+
+    /// The body of a reply, piece by piece.
+    pub(crate) fn pieces(
+        &mut self,
+        length: u64,
+        mut each: impl FnMut(&[u8]) -> octo_core::Result<()>,
+    ) -> Result<(), Trouble> {
+        let mut piece = vec![0; length.min(64 * 1024) as usize];
+        let mut body = self.connection.body(length);
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(count) => each(&piece[..count]).map_err(Trouble::Here)?,
+                Err(failure) => return Err(self.explain(failure)),
+            }
+        }
+    }
+
+    /// Says farewell; the peer has told all, so that no answer matters.
+    pub(crate) fn close(mut self) {
+        let _ = self.connection.close();
+    }
+
+    /// What a `no` says.
+    pub(crate) fn refused(&self, message: &Message) -> Trouble {
+        refused(self.caller, self.target, message)
+    }
+
+    /// What came makes no sense.
+    pub(crate) fn wrong(&self, failure: Failure) -> Trouble {
+        self.explain(failure)
+    }
+
+    fn explain(&self, failure: Failure) -> Trouble {
+        explain(self.caller, self.target, failure)
+    }
+}
+
+/// A `no` in words.
+fn refused(caller: &Caller, target: &Target, message: &Message) -> Trouble {
+    let word = message.text("code").unwrap_or("");
+    let reason = message.text("reason").unwrap_or("");
+    let Some(refusal) = Refusal::from_word(word) else {
+        let said = octo_core::encoding::printable(word.as_bytes());
+        let reason = format!("refused for an unknown code {said}: {reason}");
+        return Trouble::Protocol(Error::new(Exit::Protocol, &target.address, reason));
+    };
+    let reason = if reason.is_empty() { "no reason given" } else { reason };
+    let error = Error::new(refusal.exit(), refusal, reason);
+    Trouble::No(refusal, firstcontact::hint_on_refusal(caller, refusal, error))
+}
+
+/// A failure of the connection in words, and in its class.
+fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
+    let address = &target.address;
+    match failure {
+        Failure::Refused => Trouble::Stranger(firstcontact::we_are_unknown(caller, target)),
+        Failure::Unexpected { expected, seen } => {
+            Trouble::Stranger(firstcontact::it_is_another(caller, target, &expected, seen))
+        }
+        Failure::Untrusted(reason) => Trouble::Stranger(Error::new(
+            Exit::Refused,
+            address,
+            format!("its certificate is not accepted: {reason}"),
+        )),
+        Failure::Stranger(what) => Trouble::Protocol(
+            Error::new(Exit::Protocol, address, what)
+                .hint("is this the port of octo-listen? its default is 10933"),
+        ),
+        Failure::Malformed(_) => Trouble::Protocol(Error::new(Exit::Protocol, address, failure)),
+        Failure::TimedOut => {
+            Trouble::Lost(Error::new(Exit::Unavailable, address, "the connection fell silent"))
+        }
+        Failure::Truncated | Failure::Io(_) => {
+            Trouble::Lost(Error::new(Exit::Unavailable, address, failure))
+        }
+    }
+}

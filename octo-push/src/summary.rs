@@ -1,0 +1,70 @@
+//! What is said at the end: a line a target on standard error, what to do about
+//! it once, and how many of how many.
+//!
+//! Cron's rules: nothing on success without a terminal; failures always.
+
+use crate::fold::fold;
+use crate::options::Common;
+use crate::outcome::{Kind, Outcome};
+use crate::output::Screen;
+use octo_core::targets::Target;
+use std::collections::BTreeMap;
+
+/// More hints than this help nobody.
+const HINTS: usize = 6;
+/// More lines of success than this are folded into one.
+const LINES: usize = 32;
+
+/// Says how these targets ended.
+pub(crate) fn tell(
+    screen: &mut Screen,
+    common: &Common,
+    targets: &[Target],
+    outcomes: &BTreeMap<usize, Outcome>,
+) {
+    let (well, badly): (Vec<_>, Vec<_>) = outcomes.iter().partition(|(_, o)| o.succeeded());
+    let name = |target: &usize| targets[*target].name.as_str();
+    let talkative = common.verbose || (screen.err_is_terminal && !common.quiet);
+    let several = targets.len() > 1;
+    // One target that did what it should says so by its silence.
+    if talkative && (several || common.verbose) {
+        if well.len() > LINES {
+            let names = fold(well.iter().map(|(target, _)| name(target)));
+            screen.say(format!("{names}: ok"));
+        } else {
+            for (target, outcome) in &well {
+                screen.say(format!("{}: {}", name(target), said(outcome)));
+            }
+        }
+    }
+    // Hundreds that were never begun are one line, those that failed one each.
+    let (skipped, failed): (Vec<_>, Vec<_>) =
+        badly.into_iter().partition(|(_, o)| o.kind == Kind::Skipped);
+    for (target, outcome) in &failed {
+        screen.say(format!("{}: {}", name(target), said(outcome)));
+    }
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (target, outcome) in &skipped {
+        reasons.entry(&outcome.message).or_default().push(name(target));
+    }
+    for (reason, names) in reasons {
+        screen.say(format!("{}: {reason}", fold(names)));
+    }
+    let mut hints: Vec<&str> = Vec::new();
+    for hint in failed.iter().flat_map(|(_, outcome)| &outcome.hints) {
+        if !hints.contains(&hint.as_str()) {
+            hints.push(hint);
+        }
+    }
+    for hint in hints.iter().take(HINTS) {
+        screen.say(format!("hint: {hint}"));
+    }
+    let bad = failed.len() + skipped.len();
+    if several && (bad > 0 || talkative) {
+        screen.say(format!("{} of {} succeeded", well.len(), well.len() + bad));
+    }
+}
+
+fn said(outcome: &Outcome) -> &str {
+    if outcome.message.is_empty() { "ok" } else { &outcome.message }
+}
