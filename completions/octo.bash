@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# Completion of octo's tools for bash: source it, or install it as
+# /usr/share/bash-completion/completions/octo-push with a link for each other tool.
+#
+# Options are read off --help, the one list that can't grow old. Nothing here
+# connects to a target: a tab must not wait for a network.
+
+# _octo_options TOOL: the options that its --help names; examples, which show
+# other programs' options too, and quoted text don't count
+_octo_options() {
+  "$1" --help 2>/dev/null |
+    sed -e '/^examples\{0,1\}:/,$d' -e "s/'[^']*'//g" |
+    tr -s '][() |,.=' '\n' |
+    grep -xE -e '--[a-z][a-z-]+|-[A-Za-z]' | LC_ALL=C sort -u
+}
+
+_octo_verbs() {
+  case $1 in
+    octo-keys) echo new show cert trust distrust check explain ;;
+    octo-push) echo put run follow cancel jobs get status scripts audit targets journal ;;
+    octo-exec) echo run job list show approve deny cancel start prune add ;;
+    octo-release) echo deploy rollback list current prune ;;
+  esac
+}
+
+# _octo_targets: names and tags; what stands before the last comma stays
+_octo_targets() {
+  local typed=${1%"${1##*,}"} word
+  octo-push -a targets 2>/dev/null |
+    awk '{ print $1; for (i = 4; i <= NF; i++) print $i }' | LC_ALL=C sort -u |
+    while IFS= read -r word; do printf '%s%s\n' "$typed" "$word"; done
+}
+
+# _octo_verb_typed VERBS: is one of these already among the words?
+_octo_verb_typed() {
+  local word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ " $1 " != *" $word "* ]] || return 0
+  done
+  return 1
+}
+
+_octo() {
+  local tool=${1##*/} current=${2-} previous=${3-} verbs
+  COMPREPLY=()
+  verbs=$(_octo_verbs "$tool")
+  case $previous in
+    -t | --target | -x | --exclude)
+      mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
+      return 0
+      ;;
+  esac
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_octo_options "$1")" -- "$current")
+  elif [[ -n $verbs ]] && ! _octo_verb_typed "$verbs"; then
+    mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  fi
+}
+
+complete -o filenames -F _octo octo-keys octo-listen octo-push octo-exec octo-pack \
+  octo-deploy octo-rollback octo-promote octo-status octo-health octo-enroll \
+  octo-rotate octo-release octo-vars octo-lock
