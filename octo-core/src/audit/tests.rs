@@ -1,0 +1,365 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
+
+struct Log {
+    directory: tempfile::TempDir,
+    audit: Audit,
+}
+
+impl Log {
+    /// A log of so many lines, the first of which is `begin`.
+    fn of(lines: usize) -> Log {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log { audit: at(directory.path()), directory };
+        for index in 1..lines {
+            log.audit.append("request", &[("index", &index.to_string())]).unwrap();
+        }
+        log
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("audit.log")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path()).unwrap();
+        text.split_inclusive('\n').map(str::to_string).collect()
+    }
+
+    fn write(&self, lines: &[String]) {
+        fs::write(self.path(), lines.concat()).unwrap();
+    }
+
+    /// What the check says, `LINE: reason` each, with the file's name where it
+    /// isn't audit.log.
+    fn faults(&self) -> Vec<String> {
+        let found = self.audit.verify(&[]).unwrap();
+        let told = |problem: &crate::problem::Problem| {
+            let name = problem.path.file_name().unwrap().to_str().unwrap();
+            match name {
+                "audit.log" => format!("{}: {}", problem.line, problem.reason),
+                _ => format!("{name}:{}: {}", problem.line, problem.reason),
+            }
+        };
+        found.faults.iter().map(told).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let found = self.audit.verify(&[]).unwrap();
+        assert_eq!(found.faults, vec![]);
+        found.notes.iter().map(|note| format!("{}: {}", note.line, note.reason)).collect()
+    }
+
+    fn rotate(&self, name: &str) {
+        fs::rename(self.path(), self.directory.path().join(name)).unwrap();
+    }
+
+    /// Another process, as far as the files can tell.
+    fn other(&self) -> Audit {
+        at(self.directory.path())
+    }
+}
+
+fn at(state: &Path) -> Audit {
+    Audit::at(&Places { config: "/none".into(), state: state.into() })
+}
+
+#[track_caller]
+fn one(faults: &[String], expected: &str) {
+    assert!(faults.len() == 1 && faults[0].contains(expected), "{expected}: {faults:#?}");
+}
+
+#[test]
+fn lines_are_chained_and_the_head_is_the_last() {
+    let log = Log::of(1);
+    assert_eq!(log.audit.head().unwrap(), None);
+    let head = log.audit.append("job-end", &[("job", "x"), ("kind", "exit")]).unwrap();
+    assert_eq!(head.seq, 2);
+    assert_eq!(log.audit.head().unwrap(), Some(head));
+    assert_eq!(log.other().head().unwrap(), Some(head));
+    let next = log.other().append("status", &[]).unwrap();
+    assert_eq!(log.audit.append("status", &[]).unwrap().seq, 4);
+    assert!(log.audit.proves(head).unwrap() && log.audit.proves(next).unwrap());
+    assert!(!log.audit.proves(Head { seq: 3, ..head }).unwrap());
+    assert!(!log.audit.proves(Head { seq: 5, ..head }).unwrap());
+    let found = log.audit.verify(&[head, next]).unwrap();
+    assert_eq!((found.lines, found.first, found.faults), (4, Some(1), vec![]));
+    let lines = log.lines();
+    assert!(lines[1].starts_with("2 20") && lines[1].contains("Z job-end job=x kind=exit "));
+    assert_eq!(log.path().metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+    for reserved in ["begin", "torn", "cut"] {
+        assert!(log.audit.append(reserved, &[]).is_err());
+    }
+}
+
+#[test]
+fn no_value_makes_a_second_line_or_drives_a_terminal() {
+    let log = Log::of(1);
+    let evil = "x\n2 2026-01-01T00:00:00.000Z begin \u{9b}\x1b[2J=\u{202e} %";
+    log.audit.append("refused", &[("by", evil), ("empty", "")]).unwrap();
+    log.audit.append("refused", &[("by", &"\n".repeat(1 << 20))]).unwrap();
+    let lines = log.lines();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.concat().bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
+    assert!(lines[2].len() < 2048 && lines[2].contains("%0A... "));
+    assert_eq!(log.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn an_edit_is_named() {
+    let log = Log::of(8);
+    let whole = log.lines();
+    for victim in 0..8 {
+        let mut lines = whole.clone();
+        lines[victim] = match victim {
+            0 => lines[0].replace("Z begin", "Z start"),
+            _ => lines[victim].replace("index=", "index=9"),
+        };
+        log.write(&lines);
+        let faults = log.faults();
+        assert!(faults[0].starts_with(&format!("{}: ", victim + 1)), "{victim}: {faults:#?}");
+        assert!(victim == 0 || faults.len() == 1, "{victim}: {faults:#?}");
+        // One bit of the hash itself.
+        let mut lines = whole.clone();
+        let at = lines[victim].len() - 2;
+        let other = if lines[victim].as_bytes()[at] == b'0' { "1" } else { "0" };
+        lines[victim].replace_range(at..=at, other);
+        log.write(&lines);
+        assert!(!log.faults().is_empty(), "{victim}");
+        // A line that is none any more.
+        let mut lines = whole.clone();
+        lines[victim] = "oops\n".into();
+        log.write(&lines);
+        let faults = log.faults();
+        assert!(faults[0].starts_with(&format!("{}: ", victim + 1)), "{victim}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_line_edited_with_its_hash_shows_in_the_next() {
+    let log = Log::of(5);
+    let mut lines = log.lines();
+    let text = lines[2].replace("index=", "index=9");
+    let before = Head::parse(&format!("2:{}", lines[1].trim_end().rsplit(' ').next().unwrap()));
+    let body = text.trim_end().rsplit_once(' ').unwrap().0;
+    let hash = line::hash(before.unwrap().hash, body.as_bytes());
+    lines[2] = format!("{body} {hash}\n");
+    log.write(&lines);
+    one(&log.faults(), "4: was edited, or put in place of another");
+}
+
+#[test]
+fn removed_inserted_and_moved_lines_are_named() {
+    let log = Log::of(9);
+    let whole = log.lines();
+    let check = |lines: Vec<String>, expected: &str| {
+        log.write(&lines);
+        one(&log.faults(), expected);
+    };
+    for victim in 1..8 {
+        let mut lines = whole.clone();
+        lines.remove(victim);
+        let expected =
+            format!("{}: number {} before this line are missing", victim + 1, victim + 1);
+        check(lines, &expected);
+    }
+    let mut lines = whole.clone();
+    lines.drain(2..5);
+    check(lines, "3: numbers 3 to 5 before this line are missing");
+    let mut lines = whole.clone();
+    lines.swap(3, 4);
+    check(lines, "4: is out of order: number 5 belongs before the line of number 6");
+    let mut lines = whole.clone();
+    lines.insert(6, whole[2].clone());
+    check(lines, "7: was inserted or moved here: it is number 3, behind 6");
+    let mut lines = whole.clone();
+    lines.insert(3, whole[3].replace("index", "other"));
+    check(lines, "4: was edited, or put in place of another");
+    let mut lines = whole.clone();
+    lines.insert(3, "\n".into());
+    check(lines, "4: is no line of an audit log");
+    log.write(&whole[1..]);
+    one(&log.faults(), "1: is the first line, but lines before it are missing");
+}
+
+#[test]
+fn a_cut_tail_is_missed_before_and_after_the_next_event() {
+    let log = Log::of(6);
+    let given = log.audit.head().unwrap().unwrap();
+    let whole = log.lines();
+    log.write(&whole[..4]);
+    one(&log.faults(), "4: is the last line, but number 6 was written");
+    log.other().append("request", &[]).unwrap();
+    one(&log.faults(), "5: numbers 5 to 6 before this line were cut");
+    // Without audit.head only a head that somebody kept shows it.
+    log.write(&whole[..4]);
+    fs::remove_file(log.directory.path().join("audit.head")).unwrap();
+    assert_eq!(log.faults(), Vec::<String>::new());
+    assert!(!log.other().proves(given).unwrap());
+    for _ in 0..3 {
+        log.other().append("request", &[]).unwrap();
+    }
+    assert_eq!(log.faults(), Vec::<String>::new());
+    let found = log.audit.verify(&[given]).unwrap();
+    assert!(found.faults[0].line == 6 && found.faults[0].reason.contains("when its head"));
+    // All of it.
+    let log = Log::of(4);
+    fs::write(log.path(), "").unwrap();
+    one(&log.faults(), "0: the log is empty, but number 4 was written");
+    log.other().append("request", &[]).unwrap();
+    fs::remove_file(log.path()).unwrap();
+    one(&log.faults(), "0: the log is empty, but number 6 was written");
+}
+
+#[test]
+fn a_torn_tail_is_closed_at_whatever_byte_it_broke() {
+    let log = Log::of(3);
+    let whole = fs::read(log.path()).unwrap();
+    let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+    let second = first + whole[first..].iter().position(|b| *b == b'\n').unwrap() + 1;
+    for cut in 0..whole.len() {
+        fs::write(log.path(), &whole[..cut]).unwrap();
+        fs::remove_file(log.directory.path().join("audit.head")).ok();
+        let unclosed = log.other();
+        let head = unclosed.append("after", &[]).unwrap();
+        let found = log.audit.verify(&[head]).unwrap();
+        assert_eq!(found.faults, vec![], "{cut}");
+        let whole_but_lf =
+            [0, first, second, first - 1, second - 1, whole.len() - 1].contains(&cut);
+        assert_eq!(found.notes.len(), usize::from(!whole_but_lf), "{cut}: {:#?}", found.notes);
+    }
+    // Zeros, as a power cut leaves them; and what is still open is a note too.
+    fs::remove_file(log.directory.path().join("audit.head")).unwrap();
+    fs::write(log.path(), [&whole[..], &[0; 300], b"end\n"].concat()).unwrap();
+    log.other().append("after", &[]).unwrap();
+    one(&log.notes(), "4: a crash tore this line: it is closed by the next");
+    fs::write(log.path(), [&whole[..], b"4 2026"].concat()).unwrap();
+    fs::remove_file(log.directory.path().join("audit.head")).unwrap();
+    one(&log.notes(), "4: a crash tore this line: it is not closed yet");
+    assert!(log.audit.head().unwrap().unwrap().seq == 3);
+}
+
+#[test]
+fn a_torn_line_is_bound_into_the_chain() {
+    let log = Log::of(3);
+    let whole = fs::read(log.path()).unwrap();
+    fs::write(log.path(), [&whole[..], b"4 2026"].concat()).unwrap();
+    log.other().append("after", &[]).unwrap();
+    one(&log.notes(), "4: a crash tore");
+    let lines = log.lines();
+    assert!(lines[3] == "4 2026\n" && lines[4].contains(" torn torn=6:"), "{lines:#?}");
+    let mut other = lines.clone();
+    other[3] = "4 2027\n".into();
+    log.write(&other);
+    one(&log.faults(), "4: was changed after");
+    other.remove(3);
+    log.write(&other);
+    one(&log.faults(), "4: closes a torn line that was removed");
+    other = lines.clone();
+    other.remove(4);
+    log.write(&other);
+    assert!(log.faults()[0].starts_with("4: is no line of an audit log"));
+}
+
+#[test]
+fn the_chain_goes_on_through_rotations() {
+    let log = Log::of(4);
+    let old = log.audit.head().unwrap().unwrap();
+    log.rotate("audit.log.1");
+    assert_eq!(log.audit.head().unwrap(), Some(old));
+    let head = log.audit.append("request", &[]).unwrap();
+    assert_eq!(head.seq, 6);
+    assert!(log.lines()[0].contains(&format!("begin previous={old} ")));
+    log.rotate("audit.log-20260131");
+    // Without audit.head the newest rotated file names the head.
+    fs::remove_file(log.directory.path().join("audit.head")).unwrap();
+    fs::write(log.path(), "").unwrap();
+    assert_eq!(log.other().append("request", &[]).unwrap().seq, 8);
+    let found = log.audit.verify(&[old, head]).unwrap();
+    assert_eq!((found.lines, found.faults), (8, vec![]));
+    // The oldest is removed by retention: no fault, but old heads can't be shown.
+    let kept = fs::read(log.directory.path().join("audit.log.1")).unwrap();
+    fs::remove_file(log.directory.path().join("audit.log.1")).unwrap();
+    let found = log.audit.verify(&[head]).unwrap();
+    assert_eq!((found.lines, found.first, found.faults), (4, Some(5), vec![]));
+    let found = log.audit.verify(&[old]).unwrap();
+    assert!(found.faults[0].reason.contains("was in an older file"));
+    // A cut file, a missing one, one before its time.
+    fs::write(log.directory.path().join("audit.log.1"), &kept[..kept.len() / 2]).unwrap();
+    let faults = log.faults();
+    assert!(faults[0].starts_with("audit.log-20260131:1: number"), "{faults:#?}");
+    fs::write(log.directory.path().join("audit.log.1"), &kept).unwrap();
+    fs::rename(log.directory.path().join("audit.log-20260131"), log.directory.path().join("x"))
+        .unwrap();
+    one(&log.faults(), "1: numbers 5 to 6 before this file are missing");
+    let paths = ["audit.log", "audit.log.1", "x"].map(|name| log.directory.path().join(name));
+    assert!(verify_files(&paths, &[old, head]).unwrap().is_whole());
+}
+
+#[test]
+fn what_is_no_log_is_never_written_to() {
+    let log = Log::of(3);
+    let said = |audit: &Audit| audit.append("e", &[]).unwrap_err();
+    let place = log.path();
+    let elsewhere = log.directory.path().join("elsewhere");
+    fs::rename(&place, &elsewhere).unwrap();
+    let check = |expected: &str| {
+        let error = said(&log.other());
+        assert!(error.message.contains(expected), "{expected}: {error}");
+        assert!(error.message.starts_with(place.to_str().unwrap()), "{error}");
+        if place.is_dir() {
+            fs::remove_dir(&place).unwrap();
+        } else {
+            fs::remove_file(&place).unwrap();
+        }
+    };
+    symlink("/dev/full", &place).unwrap();
+    check("is a link");
+    fs::hard_link(&elsewhere, &place).unwrap();
+    check("second name");
+    fs::create_dir(&place).unwrap();
+    check("is a directory");
+    fs::write(&place, "x".repeat(1 << 20)).unwrap();
+    check("its end is not that of an audit log");
+    fs::copy(&elsewhere, &place).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o666)).unwrap();
+    check("writable by others");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &place, 0o600.into()).unwrap();
+    check("not a regular file");
+}
+
+#[test]
+fn threads_and_rotations_at_once_keep_one_chain() {
+    let log = Log::of(1);
+    let shared = Arc::new(log.other());
+    let heads: Vec<Head> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                // Half of them share one handle, half have their own.
+                let audit = if thread % 2 == 0 { shared.clone() } else { Arc::new(log.other()) };
+                scope.spawn(move || {
+                    let append = |i: usize| audit.append("e", &[("i", &i.to_string())]).unwrap();
+                    (0..40).map(append).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut rotations = 0;
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            if fs::metadata(log.path()).is_ok_and(|m| m.len() > 2000) {
+                log.rotate(&format!("audit.log.{rotations}"));
+                rotations += 1;
+            }
+        }
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let found = log.audit.verify(&heads).unwrap();
+    assert_eq!(found.faults, vec![]);
+    assert!(found.lines >= 8 * 40 + 1, "{}", found.lines);
+    let mut numbers: Vec<_> = heads.iter().map(|head| head.seq).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 8 * 40);
+}
