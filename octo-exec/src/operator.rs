@@ -8,7 +8,7 @@ pub(crate) fn name() -> String {
     let login = std::fs::read_to_string("/proc/self/loginuid").ok();
     let login =
         login.and_then(|text| text.trim().parse::<u32>().ok()).filter(|uid| *uid != u32::MAX);
-    if let Some(name) = login.and_then(|uid| crate::user::name_of(uid)) {
+    if let Some(name) = login.and_then(crate::user::name_of) {
         return name;
     }
     let sudo = std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty());

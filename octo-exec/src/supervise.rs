@@ -187,7 +187,7 @@ pub(crate) fn run(
         log_error: None,
         sudo_failed: false,
     }
-    .to_the_end()
+    .watch_over()
 }
 
 /// 127 and 126 as a shell has them; anything else is this machine's trouble.
@@ -225,7 +225,7 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    fn to_the_end(mut self) -> Result<End> {
+    fn watch_over(mut self) -> Result<End> {
         let mut strays = Vec::new();
         loop {
             self.reap();

@@ -10,6 +10,7 @@ use crate::supervise::{Launch, Watch, say};
 use crate::user::User;
 use crate::{environment, locks, settle, supervise, tree};
 use octo_core::VariableName;
+use octo_core::audit::Audit;
 use octo_core::cli::Tool;
 use octo_core::error::{Error, Exit, Result};
 use octo_core::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
@@ -86,6 +87,17 @@ fn forward(tool: &Tool, places: &Places, job: &JobDirectory, _held: &JobLock) ->
             end
         }
     };
+    let mut end = end;
+    let code = end.kind.code().to_string();
+    let mut fields = vec![("job", job.id().as_str()), ("kind", end.kind.word()), ("code", &code)];
+    let reason = end.reason.clone();
+    fields.extend(reason.as_deref().map(|reason| ("reason", reason)));
+    if let Err(error) = Audit::at(places).append("job-end", &fields) {
+        // The job did end: to keep that from its pusher would help nobody.
+        tool.report(&error);
+        let before = end.reason.take().map(|r| r + "; ").unwrap_or_default();
+        end.reason = Some(format!("{before}its end is not in the audit log: {}", error.message));
+    }
     let _ = prepare::unlink_secrets(job);
     // The package is the store's; a link to it here would keep its space.
     let _ = std::fs::remove_file(job.file("package"));
@@ -245,6 +257,7 @@ impl<'a> Attempt<'a> {
         }
         self.job.publish_record("grant", &plan.record())?;
         adopt::share_with_publisher(self.job, "grant")?;
+        self.audit_start(plan, &user)?;
         self.write_started()?;
         prepare::unlink_secrets(self.job)?;
         let mut log = LogWriter::create(self.job, plan.max_log)?;
@@ -268,6 +281,24 @@ impl<'a> Attempt<'a> {
             end.reason = Some(before + &trouble);
         }
         Ok(Progress::Over(end))
+    }
+
+    /// What can't be recorded doesn't start.
+    fn audit_start(&self, plan: &Plan, user: &User) -> Result<()> {
+        let line = plan.line.as_ref().map_or("local".to_string(), |(number, _)| number.to_string());
+        let spec = self.spec_digest.to_string();
+        let script = prepare::script_digest(&self.spec, plan).map(|d| d.to_string());
+        let package = self.spec.package.as_ref().map(|(d, _)| d.to_string());
+        let mut fields = vec![
+            ("job", self.job.id().as_str()),
+            ("pusher", plan.pusher.as_str()),
+            ("line", &line),
+            ("user", &user.name),
+            ("spec", &spec),
+        ];
+        fields.extend(script.as_deref().map(|digest| ("script", digest)));
+        fields.extend(package.as_deref().map(|digest| ("package", digest)));
+        Audit::at(self.places).append("job-start", &fields).map(|_| ())
     }
 
     /// From here on the job counts as run: whoever finds it without us and

@@ -1,13 +1,17 @@
-//! Verbs over the jobs of this machine: start, cancel, list.
+//! Verbs over the jobs of this machine: start, cancel, list, add.
 
 use crate::{operator, start};
-use octo_core::JobId;
 use octo_core::cli::{Tool, print};
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result};
 use octo_core::job::{JobDirectory, State};
-use octo_core::paths::Places;
+use octo_core::paths::{Places, create_directory};
+use octo_core::store::{Begin, Limits, ReceiveError, Store, StoreError};
+use octo_core::{Digest, JobId, PusherName};
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// The job of this id, which must be there.
 pub(super) fn named(tool: &Tool, places: &Places, text: &str) -> Result<JobDirectory> {
@@ -56,8 +60,12 @@ pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result
     for job in JobDirectory::all(places)? {
         match line(&job) {
             Ok((state, line)) => {
-                if !matches.opt_present("held") || state == State::Held {
+                let held = matches.opt_present("held");
+                if !held || state == State::Held {
                     let _ = writeln!(text, "{line}");
+                }
+                if held && state == State::Held {
+                    text.push_str(&to_approve(&job)?);
                 }
             }
             Err(error) => tool.report(&error),
@@ -89,12 +97,53 @@ fn line(job: &JobDirectory) -> Result<(State, String)> {
     Ok((state, line))
 }
 
-/// Puts a file of this machine into the store, for the local operator.
-pub(super) fn add_file(places: &Places, path: &std::path::Path) -> Result<octo_core::Digest> {
-    let _ = places;
-    Err(Error::new(
-        Exit::Data,
-        path.display(),
-        "give the package by its sha256 after octo-exec add",
-    ))
+/// What an approval of this job is about: digests, and since when it waits.
+fn to_approve(job: &JobDirectory) -> Result<String> {
+    let mut text = String::new();
+    for (key, values) in job.record("held")?.unwrap_or_default().lines() {
+        let value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(text, "    {key} {value}");
+    }
+    Ok(text)
+}
+
+/// `add FILE`
+pub(super) fn add(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
+    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let [path] = &matches.free[..] else { return Err(tool.misuse("add takes one file")) };
+    print(&format!("{}\n", add_file(places, Path::new(path))?))?;
+    Ok(0)
+}
+
+/// Puts a file of this machine into the store, for the local operator: verified
+/// and durable as any upload is.
+pub(super) fn add_file(places: &Places, path: &Path) -> Result<Digest> {
+    let io = |e: std::io::Error| Error::io(path, &e);
+    let mut file = File::open(path).map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(Error::new(Exit::Data, path.display(), "is not a regular file"));
+    }
+    let (digest, size) = Digest::of_reader(&mut file).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    create_directory(&places.state, 0o711)?;
+    let store = Store::open(places)?;
+    let refused = |e: StoreError| Error::new(e.refusal.exit(), path.display(), e.reason);
+    let nobody = PusherName::parse("operator@localhost").expect("a name of the right form");
+    let limits = Limits { max_store: u64::MAX, any: true };
+    match store.begin(&digest, size, &nobody, limits).map_err(refused)? {
+        Begin::Whole => {}
+        Begin::Busy => {
+            return Err(Error::new(Exit::Temporary, path.display(), "is being added by another"));
+        }
+        Begin::Upload(upload) => {
+            file.seek(SeekFrom::Start(upload.offset())).map_err(io)?;
+            let received = upload.receive(&mut |buffer| file.read(buffer));
+            let upload = received.map_err(|e| match e {
+                ReceiveError::Sender(error) => io(error),
+                ReceiveError::Store(error) => refused(error),
+            })?;
+            upload.finish().map_err(refused)?;
+        }
+    }
+    Ok(digest)
 }

@@ -1,7 +1,9 @@
 //! One file a verb, or a few that belong together.
 
+mod approve;
 mod forward;
 mod jobs;
+mod prune;
 mod run;
 
 use octo_core::cli::{Tool, places};
@@ -20,6 +22,11 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         "start" => jobs::start(tool, &places, rest),
         "cancel" => jobs::cancel(tool, &places, rest),
         "list" => jobs::list(tool, &places, rest),
+        "add" => jobs::add(tool, &places, rest),
+        "show" => approve::show(tool, &places, rest),
+        "approve" => approve::approve(tool, &places, rest),
+        "deny" => approve::deny(tool, &places, rest),
+        "prune" => prune::prune(tool, &places, rest),
         _ => Err(tool.misuse(format!("unknown verb {verb}"))),
     }
 }
