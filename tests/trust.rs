@@ -380,6 +380,30 @@ fn rustix_is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
+const PAGE: &str = include_str!("../man/octo-trust.5");
+
+#[test]
+fn the_page_has_every_option_and_its_examples_are_sound() {
+    let unknown = Trust::parse(Path::new("t"), format!("{} ci x\n", print("a")).as_bytes());
+    let reason = unknown.unwrap_err()[0].reason.clone();
+    let options = reason.split_once('(').unwrap().1.trim_end_matches(')');
+    assert_eq!(options.split_whitespace().count(), 16);
+    for option in options.split_whitespace() {
+        assert!(
+            PAGE.lines().any(|l| l.trim_end() == format!(".It Cm {option}")
+                || l.starts_with(&format!(".It Cm {option} Ns ="))),
+            "{option}"
+        );
+    }
+    let examples: Vec<&str> =
+        PAGE.lines().filter(|l| l.contains("... ") && !l.contains(".Ar")).collect();
+    assert!(examples.len() > 6, "{examples:?}");
+    for example in examples {
+        let (short, rest) = example.split_once("... ").unwrap();
+        trust(&format!("{} {rest}\n", print(short)));
+    }
+}
+
 /// Random numbers that are the same in each run.
 struct Random(u64);
 
