@@ -225,6 +225,42 @@ fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
         .success();
 }
 
+/// A disk that fails under an edit: the old file stays, and the error says so.
+#[test]
+fn a_disk_that_fails_leaves_the_old_file() {
+    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
+    if !traced.is_ok_and(|status| status.success()) {
+        support::skipped("a_disk_that_fails_leaves_the_old_file", "needs strace");
+        return;
+    }
+    let sandbox = sandbox();
+    let old = format!("{} ci user=root\n", print("a"));
+    let path = sandbox.write("config/trusted", &old);
+    for (injected, said, published) in [
+        ("fsync:error=EIO:when=1", "input/output error", false),
+        ("fsync:error=EIO:when=2", "input/output error", false),
+        ("fsync:error=EIO:when=3", "input/output error", true),
+        ("rename,renameat,renameat2:error=ENOSPC", "no space left on device", false),
+        ("write:error=ENOSPC:when=1", "no space left on device", false),
+        ("write:error=EDQUOT:when=1", "quota", false),
+    ] {
+        std::fs::write(&path, &old).unwrap();
+        let output = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("inject={injected}")])
+            .arg(sandbox.program("octo-keys"))
+            .arg("--config")
+            .arg(sandbox.path("config"))
+            .args(["trust", "-o", "user=root", &print("b"), "new"])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(74), "{injected}: {error}");
+        assert!(error.contains(said), "{injected}: {error}");
+        // Where only the directory's fsync failed, the file is there, but not promised.
+        assert_eq!(trusted(&sandbox) != old, published, "{injected}");
+    }
+}
+
 #[test]
 fn root_edits_for_a_service_that_can_still_read() {
     use std::os::unix::fs::{MetadataExt, chown};

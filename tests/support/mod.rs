@@ -91,9 +91,14 @@ pub(crate) fn is_root(test: &str) -> bool {
     let root = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
     let root = root.expect("/proc is mounted") == 0;
     if !root {
-        eprintln!("skipped: {test}: needs root");
+        skipped(test, "needs root");
     }
     root
+}
+
+/// Says that a test, or a part of it, doesn't run here, and why.
+pub(crate) fn skipped(test: &str, why: &str) {
+    eprintln!("skipped: {test}: {why}");
 }
 
 /// chmod.
