@@ -22,6 +22,7 @@ pub use verify::{Verification, verify_files};
 
 use crate::error::{Error, Exit, Result};
 use crate::paths::Places;
+use crate::problem::Problem;
 use file::Access;
 use pieces::Pieces;
 use std::collections::HashMap;
@@ -36,6 +37,17 @@ pub struct Audit {
     queue: Mutex<Queue>,
     written: Condvar,
     writer: Mutex<Writer>,
+}
+
+/// What the log says to a head that it once gave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It is in the chain, and the chain is whole.
+    Holds,
+    /// The chain is whole, but the head's file was removed by a rotation.
+    TooOld,
+    /// It isn't in the chain, or the chain is broken: the first fault.
+    Fails(Box<Problem>),
 }
 
 /// Threads that append at the same time are written by one of them, with one
@@ -120,9 +132,14 @@ impl Audit {
     ///
     /// # Errors
     /// As [`Audit::verify`].
-    pub fn proves(&self, head: Head) -> Result<bool> {
-        let verification = self.verify(&[head])?;
-        Ok(verification.is_whole())
+    pub fn proves(&self, head: Head) -> Result<Proof> {
+        let mut found = self.verify(&[head])?;
+        let older = found.first.is_some_and(|first| head.seq < first);
+        Ok(match found.faults.len() {
+            0 => Proof::Holds,
+            1 if older => Proof::TooOld,
+            _ => Proof::Fails(Box::new(found.faults.swap_remove(0))),
+        })
     }
 
     fn commit(&self, events: Vec<String>) -> Result<Head> {

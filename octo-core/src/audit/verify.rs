@@ -188,6 +188,7 @@ impl Check {
         let Some(good) = self.good else {
             self.found.first = Some(line.head.seq);
             self.good = Some(named);
+            self.wanted.retain(|head| *head != named);
             if !begins && line.head.seq != self.unread + 1 {
                 self.tell(fault("is the first line, but lines before it are missing".into()));
             } else if !begins && line.head.seq == 1 {
