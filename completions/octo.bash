@@ -9,7 +9,7 @@
 # other programs' options too, and quoted text don't count
 _octo_options() {
   "$1" --help 2>/dev/null |
-    sed -e '/^examples\{0,1\}:/,$d' -e "s/'[^']*'//g" |
+    sed -e '/^examples\{0,1\}:/,$d' -e "s/ '[^']*'/ /g" |
     tr -s '][() |,.=' '\n' |
     grep -xE -e '--[a-z][a-z-]+|-[A-Za-z]' | LC_ALL=C sort -u
 }
