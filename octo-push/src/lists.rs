@@ -1,34 +1,28 @@
-//! The verbs that ask and print: put, status, jobs, scripts, get, cancel, audit.
+//! The verbs that ask and print lines: targets, status, jobs, scripts.
 
-use crate::fleet::{Fleet, Task};
 use crate::json::Object;
 use crate::options::Common;
-use crate::outcome::{Outcome, overall};
-use crate::output::{Live, Screen, Stream, View};
-use crate::put::{Package, Put};
+use crate::outcome::Outcome;
+use crate::output::Stream;
 use crate::reach::{self, Teller, Work, failed};
-use crate::remember::Memory;
-use crate::rollout::open_file;
-use crate::session::Trouble;
-use crate::summary;
-use crate::verbs::Verb;
 use octo_core::cli::print;
 use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::targets::{Selection, Targets};
-use octo_core::units::human_size;
-use octo_wire::Message;
-use std::sync::Arc;
+use octo_core::error::Result;
+use octo_core::targets::Targets;
+use octo_core::units::{human_size, whole};
+use octo_wire::{Failure, Message};
+
+/// Clocks that differ by more make windows and expiry dates surprising.
+const CLOCKS_AGREE: i64 = 60;
 
 /// `targets`: the file as it is understood; all of it, unless some are selected.
 ///
 /// # Errors
 /// As the selection's.
 pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
-    let narrowed = !common.take.is_empty() || !common.leave.is_empty();
-    let mut whole = common.clone();
-    whole.all |= common.take.is_empty();
-    let shown = if narrowed || common.shard.is_some() {
+    let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
+    let shown = if narrowed {
+        let whole = Common { all: common.take.is_empty(), ..common.clone() };
         crate::select::select(&whole, all, None)?
     } else {
         all.all.clone()
@@ -54,82 +48,113 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
     Ok(0)
 }
 
-/// Everything else that is not a job of ours.
-///
-/// # Errors
-/// What is wrong before anything is sent; later troubles are in the exit status.
-pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
-    let task: Arc<Task> = match verb {
-        Verb::Put(files) => {
-            let mut memory = Memory::load(&work.common.places);
-            let packages = files
-                .iter()
-                .map(|file| open_file(file, &mut memory, &mut screen))
-                .collect::<Result<Vec<_>>>()?;
-            Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
-        }
-        Verb::Status => Arc::new(status),
-        Verb::Cancel(job) => Arc::new(move |work: &Work, teller: &Teller| {
-            let request = Message::new("cancel").with("job", &job);
-            match reach::ask(work, teller, |session| session.ask(&request, b"")) {
-                Ok(reply) => with_audit(Outcome::done(), &reply),
-                Err(trouble) => failed(work, trouble),
-            }
-        }),
-        _ => return Err(Error::usage("not built yet")),
-    };
-    let common = work.common.clone();
-    let all: Vec<usize> = (0..work.targets.len()).collect();
-    let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())])?;
-    fleet.go(&all, &task, &mut |_, _, _| true)?;
-    fleet.finish();
-    let work = Arc::clone(&fleet.work);
-    summary::tell(&mut fleet.screen, &common, &work.targets, &fleet.outcomes);
-    let status = overall(fleet.outcomes.values());
-    fleet.screen.finish()?;
-    Ok(status)
-}
-
-fn with_audit(mut outcome: Outcome, reply: &Message) -> Outcome {
-    outcome.audit = reply.text("audit").map(str::to_string);
-    outcome
-}
-
-fn put(work: &Work, teller: &Teller, packages: &[Package]) -> Outcome {
-    let mut said = Vec::new();
-    let done = reach::ask(work, teller, |session| {
-        said.clear();
-        for package in packages {
-            let name = printable(package.name.as_bytes());
-            said.push(match package.put(session, &work.counters, &work.stop)? {
-                Put::There => format!("{name} was there"),
-                Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
-            });
-        }
-        Ok(())
-    });
-    match done {
-        Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
-        Err(trouble) => failed(work, trouble),
-    }
-}
-
-fn status(work: &Work, teller: &Teller) -> Outcome {
+/// `status`
+pub(crate) fn status(work: &Work, teller: &Teller) -> Outcome {
     let request = Message::new("status");
     let reply = match reach::ask(work, teller, |session| session.ask(&request, b"")) {
         Ok(reply) => reply,
         Err(trouble) => return failed(work, trouble),
     };
     let name = work.targets[teller.target].name.as_str();
-    let mut line = name.to_string();
-    let mut object = Object::of("status").text("target", name);
-    for key in reply.keys() {
-        let value = reply.value(key).unwrap_or(b"");
-        object = object.bytes(key, value);
-        line.push_str(&format!(" {key}={}", printable(value)));
+    if work.common.json {
+        tell_object(work, teller, "status", &reply);
+    } else {
+        let text = |key: &str| printable(reply.value(key).unwrap_or(b"?"));
+        let free = reply.text("free").and_then(whole).map_or_else(|| "?".into(), human_size);
+        let mut line = format!(
+            "{name}: version {}, {free} free, load {}, {} running",
+            text("version"),
+            text("load"),
+            text("running")
+        );
+        if let Some(ahead) = clock(&reply).filter(|ahead| ahead.abs() > CLOCKS_AGREE) {
+            let way = if ahead > 0 { "ahead" } else { "behind" };
+            line.push_str(&format!(", its clock is {} s {way}", ahead.abs()));
+        }
+        line.push('\n');
+        teller.output(Stream::Out, line.as_bytes());
     }
-    line.push('\n');
-    let text = if work.common.json { object.line() } else { line };
-    teller.output(Stream::Out, text.as_bytes());
-    Outcome::done()
+    with_audit(&reply)
+}
+
+/// Seconds that the tentacle's clock is ahead of ours.
+fn clock(reply: &Message) -> Option<i64> {
+    let theirs: jiff::Timestamp = reply.text("time")?.parse().ok()?;
+    Some(theirs.as_second() - jiff::Timestamp::now().as_second())
+}
+
+/// `jobs`
+pub(crate) fn jobs(work: &Work, teller: &Teller) -> Outcome {
+    listed(work, teller, &Message::new("jobs"), "job", |name, line| {
+        let text = |key: &str| printable(line.value(key).unwrap_or(b"-"));
+        let code = line.text("code").map(|code| format!(" {}", printable(code.as_bytes())));
+        let what = ["script", "named", "command"].iter().find_map(|key| line.value(key));
+        format!(
+            "{name}: {} {}{} {} {} {}\n",
+            text("job"),
+            text("state"),
+            code.unwrap_or_default(),
+            text("received"),
+            text("name"),
+            printable(what.unwrap_or(b"-"))
+        )
+    })
+}
+
+/// `scripts`
+pub(crate) fn scripts(work: &Work, teller: &Teller) -> Outcome {
+    listed(work, teller, &Message::new("scripts"), "script", |name, line| {
+        format!("{name}: {}\n", printable(line.value("name").unwrap_or(b"-")))
+    })
+}
+
+/// Asks for a list and tells its lines, each by `show`.
+pub(crate) fn listed(
+    work: &Work,
+    teller: &Teller,
+    request: &Message,
+    kind: &str,
+    show: impl Fn(&str, &Message) -> String,
+) -> Outcome {
+    let answer = reach::ask(work, teller, |session| {
+        let reply = session.ask(request, b"")?;
+        let body = session.body(&reply)?;
+        let lines = parse(&body).map_err(|failure| session.wrong(failure))?;
+        Ok((reply, lines))
+    });
+    let (reply, lines) = match answer {
+        Ok(answer) => answer,
+        Err(trouble) => return failed(work, trouble),
+    };
+    let name = work.targets[teller.target].name.as_str();
+    for line in &lines {
+        if work.common.json {
+            tell_object(work, teller, kind, line);
+        } else {
+            teller.output(Stream::Out, show(name, line).as_bytes());
+        }
+    }
+    with_audit(&reply)
+}
+
+fn parse(body: &[u8]) -> std::result::Result<Vec<Message>, Failure> {
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    body.split(|b| *b == b'\n').map(Message::parse).collect()
+}
+
+fn tell_object(work: &Work, teller: &Teller, kind: &str, message: &Message) {
+    let name = work.targets[teller.target].name.as_str();
+    let mut object = Object::of(kind).text("target", name);
+    for key in message.keys().filter(|key| *key != "body") {
+        object = object.bytes(key, message.value(key).unwrap_or(b""));
+    }
+    teller.output(Stream::Out, object.line().as_bytes());
+}
+
+/// Done, with the audit head that the reply carries.
+pub(crate) fn with_audit(reply: &Message) -> Outcome {
+    Outcome { audit: reply.text("audit").map(str::to_string), ..Outcome::done() }
 }

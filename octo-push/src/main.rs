@@ -1,6 +1,7 @@
 //! octo-push: one verb to one or many tentacles.
 #![allow(dead_code, unused_imports)] // until the verbs are wired up
 
+mod acts;
 mod argv;
 mod dial;
 mod ends;
@@ -8,6 +9,7 @@ mod escape;
 mod firstcontact;
 mod fleet;
 mod fold;
+mod get;
 mod help;
 mod job;
 mod json;
@@ -71,7 +73,7 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     match verb {
         Verb::Run(run) => rollout::run(screen, work, *run, arguments),
         Verb::Follow(job, ends) => rollout::follow(screen, work, &job, &ends),
-        other => lists::act(screen, work, other),
+        other => acts::act(screen, work, other),
     }
 }
 

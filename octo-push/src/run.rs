@@ -11,6 +11,7 @@ use crate::session::{Session, Trouble};
 use octo_core::error::{Error, Exit};
 use octo_core::job::{EndKind, Stream};
 use octo_core::names::JobId;
+use octo_core::refusal::Refusal;
 use octo_wire::{Failure, Message};
 use std::time::Instant;
 
@@ -85,6 +86,14 @@ impl<'a> Course<'a> {
             let before = self.stage;
             match self.attempt(run) {
                 Ok(outcome) => break outcome,
+                // The request of a connection that broke is still being taken in.
+                Err(Trouble::No(Refusal::Busy, error)) if before != Stage::Before => {
+                    if let Err(trouble) =
+                        self.patience.after(self.work, self.teller, Trouble::Lost(error))
+                    {
+                        break self.give_up(before, run.is_some(), trouble);
+                    }
+                }
                 Err(trouble) => match self.patience.after(self.work, self.teller, trouble) {
                     Ok(()) => {}
                     Err(trouble) => break self.give_up(before, run.is_some(), trouble),

@@ -1,0 +1,123 @@
+//! Every verb but run and follow: one task for all targets, and its summary.
+
+use crate::fleet::{Fleet, Task};
+use crate::get;
+use crate::lists;
+use crate::options::Common;
+use crate::outcome::{Outcome, overall};
+use crate::output::{Live, Screen};
+use crate::put::{Package, Put};
+use crate::reach::{self, Teller, Work, failed};
+use crate::remember::Memory;
+use crate::rollout::open_file;
+use crate::summary;
+use crate::verbs::Verb;
+use octo_core::cli::print;
+use octo_core::encoding::printable;
+use octo_core::error::{Error, Result};
+use octo_core::names::JobId;
+use octo_core::units::human_size;
+use octo_wire::Message;
+use std::sync::Arc;
+
+/// Does the verb with all targets.
+///
+/// # Errors
+/// What is wrong before anything is sent; later troubles are in the exit status.
+pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
+    let mut what = String::new();
+    let task: Arc<Task> = match verb {
+        Verb::Put(files) => {
+            let mut memory = Memory::load(&work.common.places);
+            let packages = files
+                .iter()
+                .map(|file| open_file(file, &mut memory, &mut screen))
+                .collect::<Result<Vec<_>>>()?;
+            for package in &packages {
+                let name = printable(package.name.as_bytes());
+                what.push_str(&format!("put {name} {}", package.digest()));
+            }
+            Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
+        }
+        Verb::Cancel(job) => {
+            what = format!("cancel {job}");
+            Arc::new(move |work: &Work, teller: &Teller| cancel(work, teller, &job))
+        }
+        Verb::Get(wanted) => {
+            let wanted = get::Wanted::check(wanted, work.targets.len())?;
+            what = "get".into();
+            Arc::new(move |work: &Work, teller: &Teller| wanted.get(work, teller))
+        }
+        Verb::Status => Arc::new(lists::status),
+        Verb::Jobs => Arc::new(lists::jobs),
+        Verb::Scripts => Arc::new(lists::scripts),
+        Verb::Run(_) | Verb::Follow(..) | Verb::Targets | Verb::Journal(_) | Verb::Audit => {
+            return Err(Error::usage("not built yet"));
+        }
+    };
+    let common = work.common.clone();
+    if common.dry_run {
+        return describe(&work, &what);
+    }
+    let all: Vec<usize> = (0..work.targets.len()).collect();
+    let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())])?;
+    fleet.go(&all, &task, &mut |_, _, _| true)?;
+    conclude(&mut fleet, &common)
+}
+
+fn describe(work: &Work, what: &str) -> Result<u8> {
+    let mut text = String::new();
+    for target in &work.targets {
+        let what = if what.is_empty() { "ask" } else { what };
+        text.push_str(&format!("{} ({}): {what}\n", target.name, target.address));
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+fn conclude(fleet: &mut Fleet, common: &Common) -> Result<u8> {
+    fleet.finish();
+    let work = Arc::clone(&fleet.work);
+    for target in fleet.begun() {
+        fleet.outcomes.insert(target, Outcome::skipped("left before it was over"));
+    }
+    summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
+    let status = overall(fleet.outcomes.values());
+    fleet.screen.finish()?;
+    Ok(status)
+}
+
+fn put(work: &Work, teller: &Teller, packages: &[Package]) -> Outcome {
+    let mut said = Vec::new();
+    let done = reach::ask(work, teller, |session| {
+        said.clear();
+        for package in packages {
+            let name = printable(package.name.as_bytes());
+            said.push(match package.put(session, &work.counters, &work.stop)? {
+                Put::There => format!("{name} was there"),
+                Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
+            });
+        }
+        Ok(())
+    });
+    match done {
+        Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
+        Err(trouble) => failed(work, trouble),
+    }
+}
+
+/// Several jobs of one run may have other ids than the run: those of retries.
+fn cancel(work: &Work, teller: &Teller, job: &JobId) -> Outcome {
+    let request = Message::new("cancel").with("job", job);
+    match reach::ask(work, teller, |session| session.ask(&request, b"")) {
+        Ok(reply) => {
+            let state = reply.text("state").unwrap_or("");
+            let message = match state {
+                "" => "asked to cancel".to_string(),
+                state => format!("asked to cancel, was {state}"),
+            };
+            Outcome { job: Some(job.clone()), message, ..lists::with_audit(&reply) }
+        }
+        Err(trouble) => Outcome { job: Some(job.clone()), ..failed(work, trouble) },
+    }
+}

@@ -1,0 +1,107 @@
+//! `get`: a job's artifacts into a directory; without names, the list of them.
+//!
+//! A file appears whole or not at all, under the name that was asked for: what
+//! the tentacle sends decides no path.
+
+use crate::lists;
+use crate::outcome::Outcome;
+use crate::reach::{self, Teller, Work, failed};
+use crate::session::{Session, Trouble};
+use crate::verbs::Get;
+use octo_core::encoding::printable;
+use octo_core::error::{Error, Result};
+use octo_core::names::{JobId, is_file_name};
+use octo_core::paths::create_directory;
+use octo_core::publish::{TEMPORARY_PREFIX, sync_directory};
+use octo_core::targets::Target;
+use octo_core::units::human_size;
+use octo_wire::Message;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Artifacts that are wanted, and where.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    job: JobId,
+    artifacts: Vec<String>,
+    directory: String,
+}
+
+impl Wanted {
+    /// Checks names and directory before any connection.
+    ///
+    /// # Errors
+    /// Exit 64.
+    pub(crate) fn check(get: Get, targets: usize) -> Result<Wanted> {
+        for artifact in &get.artifacts {
+            if !is_file_name(artifact.as_bytes()) {
+                let shown = printable(artifact.as_bytes());
+                return Err(Error::usage(format!("{shown}: an artifact's name is one file name")));
+            }
+        }
+        let directory = match get.directory {
+            Some(directory) if targets > 1 && !directory.contains("%n") => {
+                return Err(Error::usage(format!("-o {directory}: several targets need %n in it"))
+                    .hint("-o 'got/%n' gives each target its own directory"));
+            }
+            Some(directory) => directory,
+            None if targets > 1 => "%n".into(),
+            None => ".".into(),
+        };
+        Ok(Wanted { job: get.job, artifacts: get.artifacts, directory })
+    }
+
+    /// Gets them from the teller's target.
+    pub(crate) fn get(&self, work: &Work, teller: &Teller) -> Outcome {
+        if self.artifacts.is_empty() {
+            let request = Message::new("get").with("job", &self.job);
+            return lists::listed(work, teller, &request, "artifact", |name, line| {
+                let size = line.text("size").unwrap_or("?");
+                let artifact = printable(line.value("name").unwrap_or(b"?"));
+                format!("{name}: {artifact} {}\n", printable(size.as_bytes()))
+            });
+        }
+        let directory = self.directory_for(&work.targets[teller.target]);
+        let mut said = Vec::new();
+        let got = reach::ask(work, teller, |session| {
+            said.clear();
+            for artifact in &self.artifacts {
+                let size = self.fetch(session, &directory, artifact)?;
+                said.push(format!("{}, {}", printable(artifact.as_bytes()), human_size(size)));
+            }
+            Ok(())
+        });
+        match got {
+            Ok(()) => Outcome { message: format!("got {}", said.join("; ")), ..Outcome::done() },
+            Err(trouble) => failed(work, trouble),
+        }
+    }
+
+    fn directory_for(&self, target: &Target) -> PathBuf {
+        PathBuf::from(self.directory.replace("%n", target.name.as_str()))
+    }
+
+    fn fetch(
+        &self,
+        session: &mut Session<'_>,
+        directory: &Path,
+        artifact: &str,
+    ) -> std::result::Result<u64, Trouble> {
+        let mut request = Message::new("get").with("job", &self.job);
+        request.push("artifact", artifact.as_bytes());
+        let reply = session.ask(&request, b"")?;
+        let size = reply.body().map_err(|failure| session.wrong(failure))?;
+        create_directory(directory, 0o755).map_err(Trouble::Here)?;
+        let path = directory.join(artifact);
+        let here = |error: &std::io::Error| Trouble::Here(Error::doing("create", &path, error));
+        let mut file = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempfile_in(directory)
+            .map_err(|error| here(&error))?;
+        session.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
+        file.as_file().sync_all().map_err(|error| here(&error))?;
+        file.persist(&path).map_err(|error| here(&error.error))?;
+        sync_directory(directory).map_err(Trouble::Here)?;
+        Ok(size)
+    }
+}
