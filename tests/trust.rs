@@ -594,6 +594,20 @@ fn lines_do_what_they_promise_and_no_more() {
                 assert_ne!(decides, Some(removed + 1), "a line that never decides");
             }
         }
+        // What explain denies, who knows neither sizes nor locks nor names, never passes.
+        let at: Zoned = asked.at.parse().unwrap();
+        let address = asked.address.map(|a| a.parse().unwrap());
+        let line = whole.line_of(&Question::new(print(peer), address, &at, asked.verb));
+        let explained = Asked {
+            address: asked.address,
+            at: asked.at,
+            named: line.and_then(|l| l.scripts.as_ref().map(|_| "SCRIPT")),
+            starter: asked.starter.clone(),
+            ..Asked::new(asked.verb.word())
+        };
+        if explained.of(&whole, peer).is_err() && asked.starting {
+            assert!(answer.is_err());
+        }
         // Without its lines a peer is a stranger.
         let others: Vec<String> =
             lines.iter().filter(|l| !l.starts_with(&print(peer).to_string())).cloned().collect();
