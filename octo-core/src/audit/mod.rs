@@ -9,9 +9,9 @@
 //! What the chain can show and what it can't, octo-audit(5) says. Listener and
 //! octo-exec append as processes of their own, also as different users.
 
+mod file;
 mod line;
 mod pieces;
-mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -20,10 +20,10 @@ mod write;
 pub use line::Head;
 pub use verify::{Verification, verify_files};
 
-use crate::appended::{self, Access};
 use crate::error::{Error, Exit, Result};
 use crate::paths::Places;
 use crate::problem::Problem;
+use file::Access;
 use pieces::Pieces;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -85,14 +85,27 @@ impl Audit {
     /// Where it can't be written, naming the file: what was to be recorded must
     /// then not be done. Also where the event or a key is not a word.
     pub fn append(&self, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
-        if [write::BEGIN, write::TORN, write::CUT].contains(&event) {
-            return Err(Error::new(
-                Exit::Data,
-                "audit",
-                format!("'{event}' is the log's own word"),
-            ));
+        self.append_all(&[(event, fields)])
+    }
+
+    /// Appends events one behind the other, on the disk at once; the head of the
+    /// last one.
+    ///
+    /// # Errors
+    /// As [`Audit::append`]; then none of them is there.
+    pub fn append_all(&self, events: &[(&str, &[(&str, &str)])]) -> Result<Head> {
+        let mut lines = Vec::with_capacity(events.len());
+        for (event, fields) in events {
+            if [write::BEGIN, write::TORN, write::CUT].contains(event) {
+                return Err(Error::new(
+                    Exit::Data,
+                    "audit",
+                    format!("'{event}' is the log's own word"),
+                ));
+            }
+            lines.push(line::event(event, fields)?);
         }
-        self.commit(vec![line::event(event, fields)?])
+        self.commit(lines)
     }
 
     /// The last line's number and hash; `None` where nothing was ever written.
@@ -101,21 +114,21 @@ impl Audit {
     /// Where the log can't be read.
     pub fn head(&self) -> Result<Option<Head>> {
         loop {
-            let Some(log) = appended::open(&self.path, Access::Read)? else { break };
+            let Some(log) = file::open(&self.path, Access::Read)? else { break };
             // A line that is being written is none before its fsync is done: a
             // head given out and lost to a power cut would look like a cut log.
-            appended::lock(&log, &self.path, false)?;
-            if !appended::is_at(&log, &self.path)? {
+            file::lock(&log, &self.path, false)?;
+            if !file::is_at(&log, &self.path)? {
                 continue;
             }
             let size = log.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
-            match tail::tail(&log, &self.path, size)?.head {
+            match file::tail(&log, &self.path, size)?.head {
                 Some(head) => return Ok(Some(head)),
                 None => break,
             }
         }
         // Just rotated: no line yet.
-        let noted = appended::open(&write::head_file(&self.path), Access::Read)?;
+        let noted = file::open(&write::head_file(&self.path), Access::Read)?;
         Ok(noted.and_then(|file| write::read_head(&file)))
     }
 
