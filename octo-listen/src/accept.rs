@@ -1,0 +1,97 @@
+//! The accept loop: it never ends because of a peer, and never spins.
+
+use crate::log::Log;
+use octo_core::error::describe;
+use octo_core::{Error, Exit};
+use rustix::io::Errno;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The first and the longest rest after an error that only time mends.
+const REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// That there is nothing left to accept with is said this often.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// Errors in a row that can't be so many peers' own.
+const MANY: u32 = 16;
+
+/// What to do about an error of accept(2).
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// It was this one connection's error.
+    GoOn,
+    /// Descriptors or memory are used up.
+    Rest,
+    /// The socket itself is no good.
+    Stop,
+}
+
+/// Accepts for ever; `serve` is given every connection and must not block. Its
+/// own errors are those of a machine that has nothing left.
+pub(crate) fn accept(
+    listener: &TcpListener,
+    log: &Log,
+    mut serve: impl FnMut(TcpStream, SocketAddr) -> io::Result<()>,
+) -> Error {
+    let mut rest = REST;
+    let mut said: Option<Instant> = None;
+    let mut in_a_row = 0;
+    loop {
+        let error = match listener.accept().and_then(|(stream, peer)| serve(stream, peer)) {
+            Ok(()) => {
+                rest = REST;
+                in_a_row = 0;
+                continue;
+            }
+            Err(error) => error,
+        };
+        in_a_row += 1;
+        match answer(&error) {
+            Answer::GoOn if in_a_row < MANY => {}
+            Answer::GoOn | Answer::Rest => {
+                if said.is_none_or(|then| then.elapsed() >= REPEAT) {
+                    said = Some(Instant::now());
+                    log.event(format_args!("accept: {}, resting", describe(&error)));
+                }
+                std::thread::sleep(rest);
+                rest = (rest * 2).min(LONGEST_REST);
+            }
+            Answer::Stop => return Error::new(Exit::Io, "accept", describe(&error)),
+        }
+    }
+}
+
+fn answer(error: &io::Error) -> Answer {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => {
+            Answer::Rest
+        }
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
+            Answer::Stop
+        }
+        // Linux hands out errors that wait on the new connection: accept(2)
+        // says to go on with the next.
+        _ => Answer::GoOn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted() {
+        for (error, expected) in [
+            (Errno::CONNABORTED, Answer::GoOn),
+            (Errno::PERM, Answer::GoOn),
+            (Errno::MFILE, Answer::Rest),
+            (Errno::AGAIN, Answer::Rest),
+            (Errno::BADF, Answer::Stop),
+        ] {
+            assert_eq!(answer(&error.into()), expected, "{error}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the listener says on standard error: one line an event, peers' bytes
+//! escaped, and strangers counted instead of listed.
+
+use octo_core::cli::Tool;
+use std::fmt;
+
+/// Where events go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log {
+    tool: Tool,
+    verbose: bool,
+    /// Standard error is the peer's own connection (inetd): nothing may go there.
+    silent: bool,
+}
+
+impl Log {
+    /// The log of this tool.
+    pub(crate) fn new(tool: &Tool, verbose: bool, silent: bool) -> Log {
+        Log { tool: *tool, verbose, silent }
+    }
+
+    /// An event that an administrator wants to see.
+    pub(crate) fn event(&self, line: impl fmt::Display) {
+        if !self.silent {
+            self.tool.say(line);
+        }
+    }
+
+    /// An event that is seen with -v.
+    pub(crate) fn detail(&self, line: impl fmt::Display) {
+        if self.verbose {
+            self.event(line);
+        }
+    }
+
+    /// An error and what to do about it.
+    pub(crate) fn error(&self, error: &octo_core::Error) {
+        if !self.silent {
+            self.tool.report(error);
+        }
+    }
+
+    /// Does standard error belong to the peer?
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+}
