@@ -1,0 +1,196 @@
+//! What all connections of a listener share, and how it judges a request.
+
+use crate::log::Log;
+use crate::start::Starter;
+use octo_core::audit::{Audit, Head};
+use octo_core::job::JobDirectory;
+use octo_core::paths::Places;
+use octo_core::store::Store;
+use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
+use octo_core::{PusherName, Refusal, Result, Thumbprint};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+/// The listener's possessions.
+pub(crate) struct Host {
+    pub(crate) places: Places,
+    pub(crate) store: Store,
+    pub(crate) audit: Audit,
+    pub(crate) starter: Starter,
+    pub(crate) log: Log,
+    /// Who starts jobs where CONFIG/start doesn't say otherwise.
+    own_user: octo_core::trust::Starter,
+    /// Jobs that are judged and not published yet, by pusher.
+    submitting: Mutex<HashMap<PusherName, u64>>,
+}
+
+/// The peer that the handshake let in.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) thumbprint: Thumbprint,
+    pub(crate) address: Option<IpAddr>,
+    /// Does the audit log have it that this connection was accepted?
+    pub(crate) recorded: AtomicBool,
+}
+
+/// What is known about a request besides its verb.
+#[derive(Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) size: Option<u64>,
+    pub(crate) stored: Option<u64>,
+    pub(crate) jobs: Option<u64>,
+    pub(crate) run: Option<RunQuestion<'a>>,
+}
+
+/// A no, and what else the pusher is told with it.
+#[derive(Debug)]
+pub(crate) struct No {
+    pub(crate) refusal: Refusal,
+    pub(crate) reason: String,
+    /// The line of the trust file that decided, for our own records.
+    pub(crate) line: Option<usize>,
+    /// When a window opens, RFC 3339.
+    pub(crate) opens: Option<String>,
+    /// The head of the audit log.
+    pub(crate) head: Option<Head>,
+}
+
+impl Host {
+    pub(crate) fn new(places: Places, store: Store, starter: Starter, log: Log) -> Host {
+        let audit = Audit::at(&places);
+        let own_user = octo_core::trust::Starter::this_process();
+        let submitting = Mutex::default();
+        Host { places, store, audit, starter, log, own_user, submitting }
+    }
+
+    /// Who starts jobs, for the trust file's user=.
+    pub(crate) fn starts_as(&self) -> octo_core::trust::Starter {
+        match self.starter.is_elsewhere() {
+            true => octo_core::trust::Starter::Elsewhere,
+            false => self.own_user.clone(),
+        }
+    }
+
+    /// May this caller, by the trust file as it now is? The line that decided is
+    /// returned with a yes.
+    pub(crate) fn judge(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        asked: Asked<'_>,
+    ) -> std::result::Result<Line, No> {
+        let trust = Trust::load(&self.places.trusted()).map_err(|error| {
+            self.log.error(&error);
+            No::new(Refusal::Policy, "the tentacle's trust file is unsound: ask its admin")
+        })?;
+        let now = jiff::Zoned::now();
+        let mut question = Question::new(caller.thumbprint, caller.address, &now, verb);
+        question.size = asked.size;
+        question.stored = asked.stored;
+        question.jobs = asked.jobs;
+        question.run = asked.run;
+        Ok(trust.decide(&question)?.clone())
+    }
+
+    /// The job of this id, if the line may see it. What it may not see is as if
+    /// it were not there.
+    pub(crate) fn visible(
+        &self,
+        line: &Line,
+        id: &octo_core::JobId,
+    ) -> std::result::Result<JobDirectory, No> {
+        let job = JobDirectory::of(&self.places, id);
+        if job.exists() {
+            let sees = match job.owner() {
+                Ok(Some(owner)) => line.sees_jobs_of(&owner),
+                Ok(None) => line.sees_all_jobs(),
+                Err(error) => {
+                    self.log.error(&error);
+                    line.sees_all_jobs()
+                }
+            };
+            if sees {
+                return Ok(job);
+            }
+        }
+        Err(No::new(Refusal::Missing, format!("no job {id} of {} here", line.name)))
+    }
+
+    /// The pusher's jobs that are not over, on the disk and on their way there.
+    /// Until the result is dropped they are one more.
+    pub(crate) fn submit(&self, pusher: &PusherName) -> Result<Submission<'_>> {
+        let mut submitting = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = submitting.get(pusher).copied().unwrap_or(0);
+        for job in JobDirectory::all(&self.places)? {
+            // Looked at first, as it is cheap: most jobs are over.
+            if !job.file("end").exists() && job.owner().is_ok_and(|o| o.as_ref() == Some(pusher)) {
+                jobs += 1;
+            }
+        }
+        *submitting.entry(pusher.clone()).or_default() += 1;
+        Ok(Submission { host: self, pusher: pusher.clone(), jobs })
+    }
+}
+
+/// A job on its way to the disk.
+pub(crate) struct Submission<'a> {
+    host: &'a Host,
+    pusher: PusherName,
+    /// How many others the pusher has.
+    pub(crate) jobs: u64,
+}
+
+impl Drop for Submission<'_> {
+    fn drop(&mut self) {
+        let mut submitting = self.host.submitting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = submitting.get_mut(&self.pusher) {
+            *count -= 1;
+            if *count == 0 {
+                submitting.remove(&self.pusher);
+            }
+        }
+    }
+}
+
+impl No {
+    pub(crate) fn new(refusal: Refusal, reason: impl Into<String>) -> No {
+        No { refusal, reason: reason.into(), line: None, opens: None, head: None }
+    }
+
+    /// What failed here: the log has it all, the pusher is told the kind.
+    pub(crate) fn failed(host: &Host, error: &octo_core::Error) -> No {
+        host.log.error(error);
+        No::new(Refusal::Io, error.message.clone())
+    }
+}
+
+impl From<Refused> for No {
+    fn from(refused: Refused) -> No {
+        No {
+            refusal: refused.refusal,
+            reason: refused.reason,
+            line: refused.line,
+            opens: refused.opens.map(|at| octo_core::cli::utc(at.timestamp())),
+            head: None,
+        }
+    }
+}
+
+impl Caller {
+    pub(crate) fn new(thumbprint: Thumbprint, address: Option<IpAddr>) -> Caller {
+        let address = address.map(|address| address.to_canonical());
+        Caller { thumbprint, address, recorded: AtomicBool::new(false) }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(out, "{address}"),
+            None => write!(out, "stdin"),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Connections: from the socket to a session, through the handshake.
+
+use crate::accept::accept;
+use crate::host::{Caller, Host};
+use crate::refused::Gathered;
+use crate::session;
+use crate::strangers::{Strangers, Taken};
+use octo_core::trust::{Question, Trust, Verb};
+use octo_core::{Error, Thumbprint};
+use octo_wire::{Channel, Connection, Failure, Identity};
+use rustix::process::{Resource, getrlimit};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// From the first byte to the end of the handshake, however it drips.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The stack of a connection's thread; the post-quantum key exchange, unoptimised,
+/// takes the most of it.
+const STACK: usize = 512 * 1024;
+
+/// The stack of a thread that only accepts.
+const ACCEPT_STACK: usize = 128 * 1024;
+
+/// Descriptors that pushers leave to the rest, and how many one may take: its
+/// socket, a job's log and index, and what watches them.
+const DESCRIPTORS_KEPT: u64 = 2 * crate::strangers::IN_ALL as u64 + 24;
+const DESCRIPTORS_EACH: u64 = 6;
+const MOST_PUSHERS: u64 = 2000;
+
+/// A listener's connections.
+pub(crate) struct Listening {
+    host: Arc<Host>,
+    identity: Mutex<Identity>,
+    strangers: Arc<Strangers>,
+    refused: Arc<Gathered>,
+    pushers: AtomicU64,
+    most_pushers: u64,
+}
+
+/// How the question of the handshake was answered.
+type Verdict = Arc<Mutex<Option<(Thumbprint, Result<(), String>)>>>;
+
+impl Listening {
+    pub(crate) fn new(host: Arc<Host>, identity: Identity) -> Arc<Listening> {
+        let writer = Arc::clone(&host);
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = limit.saturating_sub(DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
+        Arc::new(Listening {
+            refused: Arc::new(Gathered::new(move |refused| writer.record_refusal(refused))),
+            host,
+            identity: Mutex::new(identity),
+            strangers: Arc::default(),
+            pushers: AtomicU64::new(0),
+            most_pushers: most.clamp(4, MOST_PUSHERS),
+        })
+    }
+
+    /// From the next connection on, this is who we are.
+    pub(crate) fn change_identity(&self, identity: Identity) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    /// Serves these sockets until one of them fails for good.
+    ///
+    /// # Errors
+    /// That failure, or that of starting a thread.
+    pub(crate) fn accept(self: &Arc<Listening>, sockets: Vec<TcpListener>) -> Error {
+        let (failed, failure) = std::sync::mpsc::channel();
+        for socket in sockets {
+            let (listening, failed) = (Arc::clone(self), failed.clone());
+            let thread = std::thread::Builder::new().name("accept".into()).stack_size(ACCEPT_STACK);
+            let started = thread.spawn(move || {
+                let log = listening.host.log;
+                let serve = |stream, peer| listening.greet(stream, peer);
+                // The receiver is waiting as long as this process is.
+                let _ = failed.send(accept(&socket, &log, serve));
+            });
+            if let Err(error) = started {
+                return Error::new(
+                    octo_core::Exit::Io,
+                    "thread",
+                    octo_core::error::describe(&error),
+                );
+            }
+        }
+        drop(failed);
+        failure.recv().unwrap_or_else(|_| {
+            Error::new(octo_core::Exit::Io, "accept", "no thread listens any more")
+        })
+    }
+
+    /// Gives a new connection a place and a thread.
+    fn greet(self: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let taken = self.strangers.admit(peer.ip(), &stream)?;
+        let listening = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("connection".into()).stack_size(STACK);
+        thread.spawn(move || match Channel::tcp(stream) {
+            Ok(channel) => listening.serve(channel, Some(peer.ip()), Some(taken)),
+            // It hung up before it was looked at.
+            Err(_) => drop(taken),
+        })?;
+        Ok(())
+    }
+
+    /// Serves one connection, to its end.
+    pub(crate) fn serve(
+        &self,
+        mut channel: Channel,
+        address: Option<IpAddr>,
+        taken: Option<Taken>,
+    ) {
+        channel.set_deadline(Some(Instant::now() + HANDSHAKE));
+        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let verdict = Verdict::default();
+        let permit = self.permit(address, Arc::clone(&verdict));
+        let shaken = octo_wire::Session::serve(&identity, channel, permit);
+        drop(taken);
+        let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (shaken, verdict) {
+            (Ok(session), Some((thumbprint, Ok(())))) => {
+                self.converse(&mut Connection::new(session), &Caller::new(thumbprint, address));
+            }
+            (_, Some((thumbprint, Err(reason)))) => {
+                self.refused.note(address, Some(thumbprint), &reason);
+            }
+            (Err(failure), verdict) => {
+                let reason = match failure {
+                    Failure::TimedOut => "no handshake within 10 s".to_string(),
+                    Failure::Truncated => "it hung up before the handshake was over".to_string(),
+                    other => other.to_string(),
+                };
+                self.refused.note(address, verdict.map(|(thumbprint, _)| thumbprint), &reason);
+            }
+            (Ok(_), None) => self.refused.note(address, None, "it presented no certificate"),
+        }
+    }
+
+    /// Asks the trust file, as it now is, inside the handshake.
+    fn permit(&self, address: Option<IpAddr>, verdict: Verdict) -> Box<octo_wire::verify::Permit> {
+        let host = Arc::clone(&self.host);
+        Box::new(move |thumbprint| {
+            let answer = may_connect(&host, *thumbprint, address);
+            let permitted = answer.is_ok();
+            let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner);
+            *verdict = Some((*thumbprint, answer));
+            permitted
+        })
+    }
+
+    fn converse(&self, connection: &mut Connection<octo_wire::Session>, caller: &Caller) {
+        let log = self.host.log;
+        log.detail(format_args!("{caller}: connected, {}", caller.thumbprint));
+        let before = self.pushers.fetch_add(1, Ordering::Relaxed);
+        let served = if before < self.most_pushers {
+            session::serve(&self.host, caller, connection)
+        } else {
+            log.event(format_args!("{caller}: {before} pushers are connected: turned away"));
+            session::turn_away(&self.host, caller, connection)
+        };
+        self.pushers.fetch_sub(1, Ordering::Relaxed);
+        self.host.record_accepted(caller);
+        match served {
+            Ok(()) => log.detail(format_args!("{caller}: left")),
+            Err(failure) => log.detail(format_args!("{caller}: {failure}")),
+        }
+    }
+}
+
+fn may_connect(host: &Host, thumbprint: Thumbprint, address: Option<IpAddr>) -> Result<(), String> {
+    let path = host.places.trusted();
+    let trust = match Trust::load(&path) {
+        Ok(trust) => trust,
+        // The first pusher of a fresh machine is as unknown as any other.
+        Err(_) if path.symlink_metadata().is_err() => return Err(String::new()),
+        Err(error) => return Err(error.message),
+    };
+    let now = jiff::Zoned::now();
+    let question = Question::new(thumbprint, address, &now, Verb::Connect);
+    match trust.decide(&question) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(trust.passed_over(&question).first().map_or_else(String::new, |over| {
+            format!("line {}: {}", over.line.number, over.reason)
+        })),
+    }
+}

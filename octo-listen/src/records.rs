@@ -1,0 +1,144 @@
+//! What goes to the audit log, before the action that it records.
+//!
+//! `accepted` and `refused` are connections; an event of a verb's name is a
+//! request that was granted, `denied` one that was not; `stored` is a package.
+
+use crate::host::{Caller, Host, No};
+use crate::refused::Refused;
+use octo_core::audit::Head;
+use octo_core::trust::{Line, Verb};
+use octo_core::{Refusal, Result};
+use std::sync::atomic::Ordering;
+
+impl Host {
+    /// Records a request that was granted; the head is for the reply.
+    ///
+    /// # Errors
+    /// Where the audit log can't be written.
+    fn record_request(
+        &self,
+        caller: &Caller,
+        line: &Line,
+        event: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Head> {
+        let number = line.number.to_string();
+        let mut all = vec![("name", line.name.as_str()), ("line", number.as_str())];
+        all.extend_from_slice(fields);
+        self.record(caller, event, &all)
+    }
+
+    /// Records an event of this connection; before its first one, the connection.
+    fn record(&self, caller: &Caller, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
+        let thumbprint = caller.thumbprint.to_string();
+        let address = caller.to_string();
+        let who = [("address", address.as_str()), ("thumbprint", thumbprint.as_str())];
+        let all = [&who, fields].concat();
+        if caller.recorded.load(Ordering::Relaxed) {
+            return self.audit.append(event, &all);
+        }
+        let head = self.audit.append_all(&[("accepted", &who), (event, &all)])?;
+        caller.recorded.store(true, Ordering::Relaxed);
+        Ok(head)
+    }
+
+    /// Records a connection that ended without a request.
+    pub(crate) fn record_accepted(&self, caller: &Caller) {
+        if !caller.recorded.load(Ordering::Relaxed)
+            && let Err(error) = self.record(caller, "left", &[])
+        {
+            self.log.error(&error);
+        }
+    }
+
+    /// Records what must not happen unrecorded.
+    ///
+    /// # Errors
+    /// The refusal of the request.
+    pub(crate) fn must_record(
+        &self,
+        caller: &Caller,
+        line: &Line,
+        event: &str,
+        fields: &[(&str, &str)],
+    ) -> std::result::Result<Option<Head>, No> {
+        self.record_request(caller, line, event, fields).map(Some).map_err(|error| {
+            self.log.error(&error);
+            No::new(
+                Refusal::Io,
+                "the tentacle can't write its audit log, and does nothing unrecorded",
+            )
+        })
+    }
+
+    /// Records what must happen even unrecorded.
+    pub(crate) fn record_or_log(
+        &self,
+        caller: &Caller,
+        line: &Line,
+        event: &str,
+        fields: &[(&str, &str)],
+    ) -> Option<Head> {
+        let recorded = self.record_request(caller, line, event, fields);
+        recorded.inspect_err(|error| self.log.error(error)).ok()
+    }
+
+    /// Records a no to somebody who is trusted, and hands it back with the head.
+    pub(crate) fn record_no(&self, caller: &Caller, verb: Verb, no: No) -> No {
+        let place = no.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
+        self.log.event(format_args!("{caller}: {what}"));
+        let (code, line) = (no.refusal.to_string(), no.line.unwrap_or(0).to_string());
+        let mut fields = vec![("verb", verb.word()), ("code", &code), ("reason", &no.reason)];
+        if no.line.is_some() {
+            fields.push(("line", &line));
+        }
+        let head = self.record(caller, "denied", &fields);
+        let head = head.inspect_err(|error| self.log.error(error)).ok();
+        No { head, ..no }
+    }
+
+    /// Records a refusal before trust, and says in the log how to end it.
+    pub(crate) fn record_refusal(&self, refused: &Refused) {
+        let from =
+            refused.address.map_or("some addresses".into(), |a| a.to_canonical().to_string());
+        if refused.more > 0 {
+            self.log.event(format_args!("{from}: refused {} times more in a minute", refused.more));
+        } else {
+            self.say_refused(&from, refused);
+        }
+        let count = refused.more.max(1).to_string();
+        let thumbprint = refused.thumbprint.map(|t| t.to_string()).unwrap_or_default();
+        let mut fields = vec![("address", from.as_str()), ("count", &count)];
+        if refused.thumbprint.is_some() {
+            fields.push(("thumbprint", &thumbprint));
+        }
+        if !refused.reason.is_empty() {
+            fields.push(("reason", &refused.reason));
+        }
+        if let Err(error) = self.audit.append("refused", &fields) {
+            self.log.error(&error);
+        }
+    }
+
+    fn say_refused(&self, from: &str, refused: &Refused) {
+        match refused.thumbprint {
+            // No reason means that no line names it.
+            Some(thumbprint) if refused.reason.is_empty() => {
+                let config = self.places.config.display();
+                let option = match config.to_string().as_str() {
+                    "/etc/octo" => String::new(),
+                    other => format!("--config {other} "),
+                };
+                self.log.event(format_args!("{from}: refused: {thumbprint} is not trusted"));
+                self.log.event(format_args!(
+                    "hint: to trust it: octo-keys {option}trust {thumbprint} NAME"
+                ));
+            }
+            Some(thumbprint) => {
+                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", refused.reason));
+            }
+            None => self.log.event(format_args!("{from}: refused: {}", refused.reason)),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From the command line to a listener that listens.
+
+use crate::check::check_audit;
+use crate::host::Host;
+use crate::listen::Listening;
+use crate::log::Log;
+use crate::signals;
+use crate::sockets;
+use crate::start::Starter;
+use crate::stdio;
+use octo_core::cli::{self, Tool};
+use octo_core::paths::{Places, create_directory};
+use octo_core::store::{ABANDONED, Store};
+use octo_core::trust::Trust;
+use octo_core::{Error, Exit, Result};
+use octo_wire::Identity;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+
+/// The whole tool.
+///
+/// # Errors
+/// What keeps it from listening, or ends that.
+pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
+    let mut options = tool.options();
+    options.optmulti("l", "", "", "ADDRESS[:PORT]");
+    options.optflag("", "stdio", "");
+    options.optopt("", "exec", "", "FILE");
+    options.optflag("", "check-audit", "");
+    options.optflag("v", "", "");
+    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let at = matches.opt_strs("l");
+    let over_stdio = matches.opt_present("stdio");
+    if over_stdio && !at.is_empty() {
+        return Err(tool.misuse("--stdio listens nowhere: -l doesn't go with it"));
+    }
+    let places = cli::places(&matches)?;
+    if matches.opt_present("check-audit") {
+        return check_audit(tool, &places, &matches.free);
+    }
+    if let Some(argument) = matches.free.first() {
+        return Err(tool.misuse(format!("'{argument}' is one argument too many")));
+    }
+    let log = Log::new(tool, matches.opt_present("v"), over_stdio && stdio::owns_stderr());
+    let starter = Starter::find(&places, matches.opt_str("exec"), log);
+    let identity = identity(&places)?;
+    check_trust(&places, &log)?;
+    let host = Arc::new(open(&places, starter, log)?);
+    let listening = Listening::new(Arc::clone(&host), identity);
+    if over_stdio {
+        stdio::serve(&listening)?;
+        return Ok(0);
+    }
+    let _alone = lock(&places)?;
+    let sockets = sockets::listen(&at)?;
+    signals::reload_on_hangup(&listening, &host)?;
+    warn(&host);
+    let mut ready = String::new();
+    for socket in &sockets {
+        let address = socket.local_addr().map_err(|e| {
+            Error::new(Exit::CannotCreate, "socket", octo_core::error::describe(&e))
+        })?;
+        ready.push_str(&format!("listening {address}\n"));
+    }
+    cli::print(&ready)?;
+    tidy(&host);
+    Err(listening.accept(sockets))
+}
+
+fn identity(places: &Places) -> Result<Identity> {
+    let path = places.identity();
+    Identity::load(&path).map_err(|error| match path.symlink_metadata() {
+        Err(_) => error.hint("make one: octo-keys new"),
+        Ok(_) => error,
+    })
+}
+
+/// A file that is there must be sound before anything is listened for: later,
+/// an unsound one lets nobody in and the log says why.
+fn check_trust(places: &Places, log: &Log) -> Result<()> {
+    let path = places.trusted();
+    match Trust::load(&path) {
+        Ok(_) => Ok(()),
+        Err(error) if path.symlink_metadata().is_err() => {
+            log.error(&error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
+    let unwritable = |error: Error| match error.exit {
+        Exit::Io | Exit::Configuration => error.exit(Exit::CannotCreate),
+        _ => error,
+    };
+    create_directory(&places.state, 0o711).map_err(unwritable)?;
+    let store = Store::open(places).map_err(unwritable)?;
+    create_directory(&places.jobs(), 0o711).map_err(unwritable)?;
+    Ok(Host::new(places.clone(), store, starter, log))
+}
+
+/// One listener a state directory: two would both start what waits there.
+fn lock(places: &Places) -> Result<File> {
+    let path = places.state.join("listen.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|e| Error::doing("create", &path, &e).exit(Exit::CannotCreate))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another octo-listen uses this state directory";
+            Err(Error::new(Exit::Temporary, places.state.display(), reason)
+                .hint("give each listener its own --state"))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::io(&path, &error)),
+    }
+}
+
+/// What its admin may not have meant.
+fn warn(host: &Host) {
+    if let Err(error) = host.starter.argv() {
+        host.log.error(&error);
+    }
+    let Ok(trust) = Trust::load(&host.places.trusted()) else { return };
+    for warning in trust.warnings(&host.starts_as(), &jiff::Zoned::now()) {
+        host.log.event(format_args!("warning: {warning}"));
+    }
+}
+
+/// What an earlier listener, or a crash, left to do.
+fn tidy(host: &Host) {
+    match host.store.sweep(ABANDONED) {
+        Ok(0) => {}
+        Ok(count) => host.log.event(format_args!("{count} abandoned uploads were removed")),
+        Err(error) => host.log.error(&error),
+    }
+    match host.starter.start_waiting() {
+        Ok(0) => {}
+        Ok(count) => host.log.event(format_args!("{count} waiting jobs were started")),
+        Err(error) => host.log.error(&error),
+    }
+}

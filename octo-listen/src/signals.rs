@@ -1,0 +1,51 @@
+//! HUP reads the identity again. TERM and INT are left as they are: they end the
+//! listener at once, as anything may.
+
+use crate::host::Host;
+use crate::listen::Listening;
+use octo_core::error::describe;
+use octo_core::{Error, Exit, Result};
+use octo_wire::Identity;
+use signal_hook::consts::SIGHUP;
+use signal_hook::low_level::pipe;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+const STACK: usize = 256 * 1024;
+
+/// Starts a thread that sleeps until a HUP comes.
+///
+/// # Errors
+/// Where there are no descriptors or threads left.
+pub(crate) fn reload_on_hangup(listening: &Arc<Listening>, host: &Arc<Host>) -> Result<()> {
+    let failed = |e: std::io::Error| Error::new(Exit::Io, "signals", describe(&e));
+    let (mut receiver, sender) = UnixStream::pair().map_err(failed)?;
+    // The handler does nothing but write a byte: the rest is done by the thread.
+    pipe::register(SIGHUP, sender).map_err(failed)?;
+    let (listening, host) = (Arc::clone(listening), Arc::clone(host));
+    let thread = std::thread::Builder::new().name("signals".into()).stack_size(STACK);
+    let started = thread.spawn(move || {
+        let mut byte = [0];
+        while receiver.read(&mut byte).is_ok_and(|count| count > 0) {
+            reload(&listening, &host);
+        }
+    });
+    started.map(drop).map_err(failed)
+}
+
+fn reload(listening: &Listening, host: &Host) {
+    match Identity::load(&host.places.identity()) {
+        Ok(identity) => {
+            host.log.event(format_args!("identity read again: {}", identity.thumbprint()));
+            listening.change_identity(identity);
+        }
+        Err(error) => {
+            host.log.error(&error);
+            host.log.event("the identity stays as it was");
+        }
+    }
+    if let Err(error) = octo_core::trust::Trust::load(&host.places.trusted()) {
+        host.log.error(&error);
+    }
+}

@@ -1,0 +1,36 @@
+//! `audit`: is a head that this tentacle once gave still in its chain?
+
+use crate::host::{Asked, No};
+use crate::session::{Ended, Reply, Session};
+use octo_core::Refusal;
+use octo_core::audit::{Head, Proof};
+use octo_core::trust::Verb;
+use octo_wire::{Failure, Message, Stream};
+
+pub(crate) fn audit<S: Stream>(
+    session: &mut Session<'_, S>,
+    request: &Message,
+) -> Result<Reply, Ended> {
+    let (host, caller) = (session.host, session.caller);
+    let line = host.judge(caller, Verb::Audit, Asked::default())?;
+    let seq = request.number("seq")?.filter(|seq| *seq > 0);
+    let seq = seq.ok_or_else(|| Failure::Malformed("seq is missing or 0".into()))?;
+    let asked = Head { seq, hash: request.digest("head")? };
+    // The whole chain is read: megabytes a second, for years of lines.
+    let proof = session.ticking(|| host.audit.proves(asked))?;
+    match proof.map_err(|e| No::failed(host, &e))? {
+        Proof::Holds => {
+            let head = host.record_or_log(caller, &line, "audit", &[("seq", &seq.to_string())]);
+            Ok(Reply::ok(head))
+        }
+        Proof::TooOld => {
+            let reason = format!("line {seq} is in an older file that is not kept here");
+            Err(No::new(Refusal::Missing, reason).into())
+        }
+        Proof::Fails(problem) => {
+            host.log.event(format_args!("audit: {problem}"));
+            Err(No::new(Refusal::Mismatch, format!("the chain is broken: {}", problem.reason))
+                .into())
+        }
+    }
+}

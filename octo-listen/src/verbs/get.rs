@@ -1,0 +1,114 @@
+//! `get`: a job's artifacts; without `artifact=`, the list of them.
+
+use super::{job_id, lines};
+use crate::host::{Asked, No};
+use crate::session::{Ended, Reply, Session};
+use octo_core::job::JobDirectory;
+use octo_core::names::is_file_name;
+use octo_core::trust::Verb;
+use octo_core::{Error, Refusal, Result};
+use octo_wire::{Failure, Message, Stream};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+/// The artifacts that a list names at most.
+const LISTED: usize = 10_000;
+
+pub(crate) fn get<S: Stream>(
+    session: &mut Session<'_, S>,
+    request: &Message,
+) -> std::result::Result<Reply, Ended> {
+    let id = job_id(request)?;
+    let (host, caller) = (session.host, session.caller);
+    let line = host.judge(caller, Verb::Get, Asked::default())?;
+    let job = host.visible(&line, &id)?;
+    let head = host.record_or_log(caller, &line, "get", &[("job", id.as_str())]);
+    let Some(artifact) = request.value("artifact") else {
+        let listed = list(&job).map_err(|e| No::failed(host, &e))?;
+        return Ok(Reply::ok(head).carrying(lines(&listed)?));
+    };
+    let missing = || No::new(Refusal::Missing, format!("no such artifact of {id}"));
+    let opened = open(&job, artifact).map_err(|e| No::failed(host, &e))?;
+    let (file, size) = opened.ok_or_else(missing)?;
+    let reply = Reply::ok(head).with("body", size);
+    session.connection.send_line(&reply.message)?;
+    send(session, file, size)?;
+    Err(Ended::Told)
+}
+
+fn send<S: Stream>(
+    session: &mut Session<'_, S>,
+    mut file: File,
+    size: u64,
+) -> std::result::Result<(), Ended> {
+    let mut piece = vec![0; size.min(64 * 1024) as usize];
+    let mut left = size;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        // A file that became shorter leaves its promise broken: so is the connection.
+        match file.read(&mut piece[..wanted]).map_err(Failure::Io)? {
+            0 => return Err(Ended::Broken(Failure::Truncated)),
+            count => {
+                session.connection.send_bytes(&piece[..count])?;
+                left -= count as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The directory of the artifacts, and whose they are.
+fn directory(job: &JobDirectory) -> Result<Option<(File, u32)>> {
+    let path = job.file("artifacts");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(&path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(Error::io(&path, &error.into())),
+        Ok(directory) => {
+            let directory = File::from(directory);
+            let owner = directory.metadata().map_err(|e| Error::io(&path, &e))?.uid();
+            Ok(Some((directory, owner)))
+        }
+    }
+}
+
+/// Opens an artifact: a regular file in the directory itself, the job's user's
+/// own, reached through no link. What a job names can be anything.
+fn open(job: &JobDirectory, name: &[u8]) -> Result<Option<(File, u64)>> {
+    if !is_file_name(name) {
+        return Ok(None);
+    }
+    let Some((directory, owner)) = directory(job)? else { return Ok(None) };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let file = match openat2(&directory, name, flags, Mode::empty(), resolve) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(Errno::NOENT | Errno::LOOP | Errno::XDEV | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(Error::io(&job.file("artifacts"), &error.into())),
+    };
+    let metadata = file.metadata().map_err(|e| Error::io(&job.file("artifacts"), &e))?;
+    let own = metadata.is_file() && metadata.uid() == owner;
+    Ok(own.then_some((file, metadata.len())))
+}
+
+fn list(job: &JobDirectory) -> Result<Vec<Message>> {
+    let mut listed = Vec::new();
+    let Some((directory, _)) = directory(job)? else { return Ok(listed) };
+    let path = job.file("artifacts");
+    let entries =
+        rustix::fs::Dir::read_from(&directory).map_err(|e| Error::io(&path, &e.into()))?;
+    for entry in entries.take(LISTED) {
+        let entry = entry.map_err(|e| Error::io(&path, &e.into()))?;
+        let name = entry.file_name().to_bytes();
+        if let Some((_, size)) = open(job, name)? {
+            let mut message = Message::new("artifact").with("size", size);
+            message.push("name", name);
+            listed.push(message);
+        }
+    }
+    listed.sort_by(|a, b| a.value("name").cmp(&b.value("name")));
+    Ok(listed)
+}

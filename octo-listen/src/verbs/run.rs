@@ -1,0 +1,205 @@
+//! `run`: a job, published once under the id that its pusher chose, and started.
+//!
+//! The body is the spec (`spec=` bytes of it), then the script (`script=`), then
+//! the secrets (the rest). Asked again with the same id and spec, it attaches.
+
+use super::job_id;
+use crate::host::{Asked, Caller, Host, No};
+use crate::session::{Ended, Reply, Session};
+use octo_core::audit::Head;
+use octo_core::job::{JobDirectory, NewJob, Published, Pusher, Request, State, is_pruned};
+use octo_core::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
+use octo_core::store::Who;
+use octo_core::trust::{Line, RunQuestion, Verb};
+use octo_core::{Digest, JobId, LockName, Refusal};
+use octo_wire::{Failure, Message, Stream};
+
+/// The longest claim of who asks, in bytes.
+const MAXIMUM_BY: usize = 256;
+
+/// A run's body, taken apart and checked against itself.
+struct Body {
+    spec: Spec,
+    digest: Digest,
+    bytes: Vec<u8>,
+    script: usize,
+    secrets: usize,
+}
+
+pub(crate) fn run<S: Stream>(
+    session: &mut Session<'_, S>,
+    request: &Message,
+) -> Result<Reply, Ended> {
+    let (host, caller) = (session.host, session.caller);
+    let id = job_id(request)?;
+    let by = request.text("by").unwrap_or_default();
+    if by.len() > MAXIMUM_BY {
+        return Err(Failure::Malformed(format!("by is longer than {MAXIMUM_BY} bytes")).into());
+    }
+    // Whoever may run nothing at all need not send it.
+    let hopeless = |no| Ended::Hopeless(no);
+    let asked = Asked { size: Some(request.body()?), ..Asked::default() };
+    host.judge(caller, Verb::Run, asked).map_err(hopeless)?;
+    let body = receive(session, request)?;
+
+    if let Some(reply) = attach(host, caller, &id, &body)? {
+        return Ok(reply);
+    }
+    let (line, job, head) = publish(host, caller, &id, by, &body)?;
+    let what = describe(&body.spec);
+    host.log.event(format_args!("{caller}: {}: run {id} {what}: accepted", line.name));
+    if let Err(error) = host.starter.start(&job) {
+        // It is published: its followers and the next listener try again.
+        host.log.error(&error);
+    }
+    Ok(Reply::ok(head).with("job", &id))
+}
+
+fn receive<S: Stream>(session: &mut Session<'_, S>, request: &Message) -> Result<Body, Ended> {
+    let length = request.body()?;
+    let spec = request.number("spec")?.unwrap_or(length);
+    let script = request.number("script")?.unwrap_or(0);
+    let secrets = spec.checked_add(script).and_then(|front| length.checked_sub(front));
+    let secrets =
+        secrets.ok_or_else(|| Failure::Malformed("spec and script are longer than body".into()))?;
+    for (what, length, maximum) in [
+        ("spec", spec, MAXIMUM),
+        ("script", script, MAXIMUM_SCRIPT),
+        ("secrets", secrets, MAXIMUM_SECRETS),
+    ] {
+        if length > maximum {
+            let reason = format!("{what}: {length} bytes, {maximum} at most");
+            return Err(Ended::Hopeless(No::new(Refusal::Limit, reason)));
+        }
+    }
+    let bytes = session.connection.read_body(length, MAXIMUM + MAXIMUM_SCRIPT + MAXIMUM_SECRETS)?;
+    // All three are below their maximum, and so below usize's.
+    Ok(Body::of(bytes, spec as usize, script as usize)?)
+}
+
+impl Body {
+    fn of(bytes: Vec<u8>, script: usize, length: usize) -> Result<Body, No> {
+        let secrets = script + length;
+        let spec =
+            Spec::parse(&bytes[..script]).map_err(|error| No::new(error.refusal, error.reason))?;
+        let digest = Digest::of(&bytes[..script]);
+        let body = Body { spec, digest, bytes, script, secrets };
+        let announced = match &body.spec.script {
+            Script::Sent { digest, .. } => Some(*digest),
+            _ => None,
+        };
+        if body.script().map(Digest::of) != announced {
+            return Err(No::new(Refusal::Mismatch, "the script is not the one of its spec"));
+        }
+        if body.secrets().map(Digest::of) != body.spec.secrets_digest {
+            return Err(No::new(Refusal::Mismatch, "the secrets are not those of the spec"));
+        }
+        Ok(body)
+    }
+
+    fn spec(&self) -> &[u8] {
+        &self.bytes[..self.script]
+    }
+
+    /// An empty script is a script, where one is announced.
+    fn script(&self) -> Option<&[u8]> {
+        let is_sent = matches!(self.spec.script, Script::Sent { .. });
+        (is_sent || self.script < self.secrets).then(|| &self.bytes[self.script..self.secrets])
+    }
+
+    fn secrets(&self) -> Option<&[u8]> {
+        (self.secrets < self.bytes.len()).then(|| &self.bytes[self.secrets..])
+    }
+}
+
+/// The reply if this job is there already.
+fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Option<Reply>, Ended> {
+    if !JobDirectory::of(&host.places, id).exists() {
+        let gone = is_pruned(&host.places, id).map_err(|e| No::failed(host, &e))?;
+        if gone {
+            let reason = format!("the job {id} ran and was pruned");
+            return Err(No::new(Refusal::Gone, reason).into());
+        }
+        return Ok(None);
+    }
+    // What runs already needs no window and no quota.
+    let line = host.judge(caller, Verb::Follow, Asked::default())?;
+    let job = host.visible(&line, id)?;
+    let there = job.spec_bytes().map_err(|e| No::failed(host, &e))?;
+    if there != body.spec() {
+        let reason = format!("the job {id} is there with another spec");
+        return Err(No::new(Refusal::Conflict, reason).into());
+    }
+    if matches!(job.state(), Ok(State::Queued | State::Lost))
+        && let Err(error) = host.starter.start(&job)
+    {
+        host.log.error(&error);
+    }
+    let head = host.record_or_log(caller, &line, "attach", &[("job", id.as_str())]);
+    Ok(Some(Reply::ok(head).with("job", id).with("attached", "yes")))
+}
+
+fn publish(
+    host: &Host,
+    caller: &Caller,
+    id: &JobId,
+    by: &str,
+    body: &Body,
+) -> Result<(Line, JobDirectory, Option<Head>), Ended> {
+    let failed = |error: octo_core::Error| No::failed(host, &error);
+    // A job that nothing can start is better refused than queued.
+    host.starter.argv().map_err(failed)?;
+    // From here to the end the package stays where it is.
+    let _kept = host.store.keep().map_err(failed)?;
+    let named = match &body.spec.script {
+        Script::Named(name) => Some(name.as_str()),
+        _ => None,
+    };
+    let locks: Vec<LockName> = body.spec.locks.iter().map(|lock| lock.name.clone()).collect();
+    let ask = |starting: bool, jobs: Option<u64>| {
+        let starter = host.starts_as();
+        let run = Some(RunQuestion { named, locks: &locks, starting, starter });
+        let size = Some(body.bytes.len() as u64);
+        host.judge(caller, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
+    };
+    let line = ask(false, None)?;
+    let submission = host.submit(&line.name).map_err(failed)?;
+    // What an operator is to approve starts when he does, and is judged then.
+    let line = ask(!line.hold, Some(submission.jobs))?;
+    if let Some((package, _)) = &body.spec.package {
+        let who = if line.sees_all_jobs() { Who::Any } else { Who::Pusher(&line.name) };
+        if host.store.holds(package, who).map_err(failed)?.is_none() {
+            let reason = format!("no package {package} of {} here", line.name);
+            return Err(No::new(Refusal::Missing, reason).into());
+        }
+    }
+    let what = describe(&body.spec);
+    let digest = body.digest.to_string();
+    let fields = [("job", id.as_str()), ("spec", &digest), ("what", &what), ("by", by)];
+    let head = host.must_record(caller, &line, "run", &fields)?;
+    let pusher =
+        Pusher { thumbprint: caller.thumbprint, name: line.name.clone(), address: caller.address };
+    let request =
+        Request { pusher: Some(pusher), by: by.to_string(), received: octo_core::cli::utc_now() };
+    let (script, secrets) = (body.script(), body.secrets());
+    let new = NewJob { id, request: &request, spec: body.spec(), script, secrets };
+    match new.publish(&host.places).map_err(failed)? {
+        Published::New(job) => Ok((line, job, head)),
+        // Another connection was faster with the same id: it is asked for again.
+        Published::Exists(_) => {
+            Err(No::new(Refusal::Busy, format!("the job {id} came just now: repeat")).into())
+        }
+        Published::Pruned => {
+            Err(No::new(Refusal::Gone, format!("the job {id} ran and was pruned")).into())
+        }
+    }
+}
+
+/// What runs, in a few words for the log.
+fn describe(spec: &Spec) -> String {
+    match &spec.script {
+        Script::Sent { digest, name } => format!("script {name} {digest}"),
+        Script::Named(name) => format!("name {name}"),
+        Script::Command(text) => format!("command {}", text.chars().take(200).collect::<String>()),
+    }
+}

@@ -1,0 +1,49 @@
+//! `status`: who this is, what it can, and how the machine is.
+
+use crate::host::{Asked, Host, No};
+use crate::session::{Ended, Reply, Session};
+use octo_core::job::{JobDirectory, State};
+use octo_core::trust::{Line, Verb};
+use octo_wire::Stream;
+use rustix::fs::statvfs;
+
+/// What this tentacle can beyond octo/1 as it was first: nothing yet.
+const FEATURES: &str = "put,run,follow,cancel,jobs,get,scripts,audit";
+
+pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
+    let host = session.host;
+    let line = host.judge(session.caller, Verb::Status, Asked::default())?;
+    // How a machine is must be told even if its disk is full.
+    let head = host.record_or_log(session.caller, &line, "status", &[]);
+    let mut reply = Reply::ok(head)
+        .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("features", FEATURES)
+        .with("time", octo_core::cli::utc_now());
+    if let Ok(disk) = statvfs(&host.places.state) {
+        reply = reply.with("free", disk.f_bavail.saturating_mul(disk.f_frsize));
+    }
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg")
+        && let Some(minute) = load.split(' ').next()
+    {
+        reply = reply.with("load", minute);
+    }
+    let running = running(host, &line).map_err(|e| No::failed(host, &e))?;
+    Ok(reply.with("running", running))
+}
+
+/// The running jobs that this line may know of.
+fn running(host: &Host, line: &Line) -> octo_core::Result<usize> {
+    let mut count = 0;
+    for job in JobDirectory::all(&host.places)? {
+        if job.file("end").exists() {
+            continue;
+        }
+        let seen = line.sees_all_jobs()
+            || job.owner().is_ok_and(|o| o.is_some_and(|owner| line.sees_jobs_of(&owner)));
+        if seen && matches!(job.state(), Ok(State::Running)) {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
