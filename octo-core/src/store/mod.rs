@@ -1,10 +1,12 @@
 //! The package store: objects named by their sha256, whole and verified, each
 //! with the names of those who may use it.
 //!
-//!     STATE/packages/<sha256>                    an object, 0444
-//!     STATE/packages/<sha256>.by                 who put it, one name a line
-//!     STATE/packages/incoming/<sha256>.<pusher>  a partial upload, locked by its writer
-//!     STATE/packages/.lock                       held while the lists above are changed
+//! ```text
+//! STATE/packages/<sha256>                    an object, 0444
+//! STATE/packages/<sha256>.by                 who put it, one name a line
+//! STATE/packages/incoming/<sha256>.<pusher>  a partial upload, locked by its writer
+//! STATE/packages/.lock                       held while the lists above are changed
+//! ```
 //!
 //! Whoever wants to use an object has sent all of its bytes once: knowing a
 //! sha256 is no permission, and what another pusher put is not shown to exist.

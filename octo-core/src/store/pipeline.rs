@@ -1,6 +1,8 @@
 //! Reading, hashing and writing at once, over a few buffers that go round:
 //!
-//!     reader (the caller) → hasher → writer → back to the reader
+//! ```text
+//! reader (the caller) → hasher → writer → back to the reader
+//! ```
 //!
 //! The writer writes past the page cache where the file system permits: a
 //! package is read once, later, if at all; to cache a gigabyte of it costs the

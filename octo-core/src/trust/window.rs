@@ -1,8 +1,10 @@
 //! window=: when a run may start, by the clock on the target's wall.
 //!
-//!     window = range *("," range)
-//!     range  = [day-list " "] HH:MM "-" HH:MM       without days: every day
-//!     day-list = days *("," days)                   days = Mon | Mon-Fri
+//! ```text
+//! window = range *("," range)
+//! range  = [day-list " "] HH:MM "-" HH:MM       without days: every day
+//! day-list = days *("," days)                   days = Mon | Mon-Fri
+//! ```
 //!
 //! A range whose end is not after its start crosses midnight and belongs to the
 //! day on which it starts. The end is excluded; 24:00 is an end. The wall clock
