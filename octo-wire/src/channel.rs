@@ -5,6 +5,7 @@
 //! non-blocking, so that nothing waits but poll(2).
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::io::{self, Read, Write};
@@ -18,6 +19,8 @@ pub struct Channel {
     input: OwnedFd,
     /// Absent where one socket serves both.
     output: Option<OwnedFd>,
+    /// Which of them were blocking, and are to be again: others may share them.
+    was_blocking: [bool; 2],
     deadline: Option<Instant>,
     idle: Option<Duration>,
 }
@@ -34,20 +37,38 @@ impl Channel {
         sockopt::set_tcp_keepidle(&stream, Duration::from_secs(15))?;
         sockopt::set_tcp_keepintvl(&stream, Duration::from_secs(5))?;
         sockopt::set_tcp_keepcnt(&stream, 6)?;
-        Channel::new(stream.into(), None)
+        let mut channel = Channel::new(stream.into(), None)?;
+        channel.was_blocking = [false; 2];
+        Ok(channel)
     }
 
-    /// Any descriptors: standard input and output, a child's pipes. They become
-    /// non-blocking.
+    /// Standard input and output: two pipes, or twice the socket that inetd or
+    /// systemd accepted.
+    ///
+    /// # Errors
+    /// Where they can't be had.
+    pub fn stdio() -> io::Result<Channel> {
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        let output = io::stdout().as_fd().try_clone_to_owned()?;
+        // Pipes don't know this, sockets of the Unix domain don't need it.
+        let _ = sockopt::set_tcp_nodelay(&output, true);
+        let _ = sockopt::set_socket_keepalive(&output, true);
+        Channel::new(input, Some(output))
+    }
+
+    /// Any descriptors: a child's pipes. They are non-blocking until this is
+    /// dropped, for whoever shares them too.
     ///
     /// # Errors
     /// Where a descriptor refuses that.
     pub fn new(input: OwnedFd, output: Option<OwnedFd>) -> io::Result<Channel> {
-        for descriptor in std::iter::once(&input).chain(&output) {
-            let flags = rustix::fs::fcntl_getfl(descriptor)?;
-            rustix::fs::fcntl_setfl(descriptor, flags | rustix::fs::OFlags::NONBLOCK)?;
+        let mut channel =
+            Channel { input, output, was_blocking: [false; 2], deadline: None, idle: None };
+        channel.was_blocking[0] = set_nonblocking(&channel.input)?;
+        if let Some(output) = &channel.output {
+            channel.was_blocking[1] = set_nonblocking(output)?;
         }
-        Ok(Channel { input, output, deadline: None, idle: None })
+        Ok(channel)
     }
 
     /// No read or write goes on after this moment.
@@ -63,6 +84,35 @@ impl Channel {
     /// The descriptor that is readable when the peer has sent or closed.
     pub fn input(&self) -> BorrowedFd<'_> {
         self.input.as_fd()
+    }
+
+    /// Reads what is there, without waiting; `None` if that is nothing yet.
+    ///
+    /// # Errors
+    /// Where reading fails.
+    pub fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match rustix::io::read(&self.input, &mut *buffer) {
+                Ok(count) => return Ok(Some(count)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends our direction and throws away what still comes, until the peer ends
+    /// too or its time is up. A socket that is closed with unread bytes in it
+    /// takes back what was sent last: the peer would not hear why.
+    pub(crate) fn hang_up(&mut self, patience: Duration) {
+        // What is no socket has no such trouble.
+        if rustix::net::shutdown(&self.input, rustix::net::Shutdown::Write).is_err() {
+            return;
+        }
+        let until = Instant::now() + patience;
+        self.deadline = Some(self.deadline.map_or(until, |deadline| deadline.min(until)));
+        let mut waste = [0; 4096];
+        while matches!(self.read(&mut waste), Ok(1..)) {}
     }
 
     fn output(&self) -> BorrowedFd<'_> {
@@ -98,15 +148,31 @@ impl Channel {
     }
 }
 
+/// Says whether it was blocking before.
+fn set_nonblocking(descriptor: &OwnedFd) -> io::Result<bool> {
+    let flags = fcntl_getfl(descriptor)?;
+    fcntl_setfl(descriptor, flags | OFlags::NONBLOCK)?;
+    Ok(!flags.contains(OFlags::NONBLOCK))
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let both = std::iter::once(&self.input).chain(&self.output).zip(self.was_blocking);
+        for (descriptor, _) in both.filter(|(_, was_blocking)| *was_blocking) {
+            if let Ok(flags) = fcntl_getfl(descriptor) {
+                let _ = fcntl_setfl(descriptor, flags - OFlags::NONBLOCK);
+            }
+        }
+    }
+}
+
 impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             self.check_deadline()?;
-            match rustix::io::read(&self.input, &mut *buffer) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => self.wait(self.input(), PollFlags::IN)?,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+            match self.read_now(buffer)? {
+                Some(count) => return Ok(count),
+                None => self.wait(self.input(), PollFlags::IN)?,
             }
         }
     }
@@ -157,6 +223,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(ours);
         drip.join().expect("the drip ends with the connection");
+    }
+
+    #[test]
+    fn shared_descriptors_are_blocking_again_afterwards() {
+        let (shared, _other) = std::os::unix::net::UnixStream::pair().expect("pair");
+        let ours = || shared.as_fd().try_clone_to_owned().expect("clone");
+        let blocking = || !fcntl_getfl(&shared).expect("flags").contains(OFlags::NONBLOCK);
+        let mut channel = Channel::new(ours(), Some(ours())).expect("channel");
+        assert!(!blocking());
+        assert_eq!(channel.read_now(&mut [0]).expect("nothing yet"), None);
+        drop(channel);
+        assert!(blocking());
     }
 
     #[test]

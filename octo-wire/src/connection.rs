@@ -1,5 +1,6 @@
 //! Messages and counted bytes over a stream: the grammar both ways.
 
+use crate::body::{Body, Pace};
 use crate::failure::Failure;
 use crate::message::{MAXIMUM_LINE, Message};
 use std::io::{self, Read, Write};
@@ -10,12 +11,6 @@ use std::time::{Duration, Instant};
 pub const LOST_AFTER: Duration = Duration::from_secs(45);
 /// A tick comes at least this often in a silent stream or before a late reply.
 pub const TICK_EVERY: Duration = Duration::from_secs(15);
-/// A body that comes slower than this, in bytes a second over a window of
-/// [`RATE_WINDOW`], is a drip that only holds a thread.
-pub const MINIMUM_RATE: u64 = 1024;
-/// Over which time the rate of a body is looked at.
-pub const RATE_WINDOW: Duration = Duration::from_secs(30);
-
 /// What a connection is made over: TLS, or plain bytes in tests.
 pub trait Stream: Read + Write {
     /// No read or write goes on after this moment.
@@ -26,6 +21,17 @@ pub trait Stream: Read + Write {
     fn input(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+    /// Is there more to read than the descriptor shows?
+    fn has_pending(&self) -> bool {
+        false
+    }
+    /// Reads what is there, without waiting; `None` if that is nothing yet.
+    ///
+    /// # Errors
+    /// As for reading.
+    fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        self.read(buffer).map(Some)
+    }
     /// Says farewell, so that the peer knows that nothing was cut off.
     ///
     /// # Errors
@@ -35,19 +41,32 @@ pub trait Stream: Read + Write {
     }
 }
 
+/// What the peer did while it had no turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    Nothing,
+    /// It spoke; what it said waits to be read.
+    Bytes,
+    /// It said farewell.
+    Farewell,
+}
+
 /// A stream with the protocol's grammar on it.
 #[derive(Debug)]
 pub struct Connection<S> {
-    stream: S,
+    pub(crate) stream: S,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    pub(crate) pace: Pace,
 }
 
 impl<S: Stream> Connection<S> {
     /// A connection over an established stream.
     pub fn new(stream: S) -> Connection<S> {
-        Connection { stream, buffer: vec![0; MAXIMUM_LINE], start: 0, end: 0 }
+        let (buffer, pace) = (vec![0; MAXIMUM_LINE], Pace::default());
+        Connection { stream, buffer, start: 0, end: 0, pace }
     }
 
     /// The stream below.
@@ -61,8 +80,29 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Did the peer send bytes that were read from the socket and not used yet?
+    /// poll(2) doesn't see them.
     pub fn has_buffered(&self) -> bool {
-        self.start < self.end
+        self.start < self.end || self.stream.has_pending()
+    }
+
+    /// Looks, without waiting, whether the peer speaks or leaves in a phase in
+    /// which it should do neither; call it when its descriptor is readable.
+    ///
+    /// # Errors
+    /// A broken stream.
+    pub fn heard(&mut self) -> Result<Heard, Failure> {
+        if self.start < self.end {
+            return Ok(Heard::Bytes);
+        }
+        (self.start, self.end) = (0, 0);
+        Ok(match self.stream.read_now(&mut self.buffer)? {
+            None => Heard::Nothing,
+            Some(0) => Heard::Farewell,
+            Some(count) => {
+                self.end = count;
+                Heard::Bytes
+            }
+        })
     }
 
     /// Reads one line; `None` if the peer said farewell between two messages.
@@ -70,6 +110,7 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// A line that is too long or not of the form, a time-out, a broken stream.
     pub fn read_message(&mut self) -> Result<Option<Message>, Failure> {
+        let mut begun = None;
         let mut looked = 0;
         loop {
             let waiting = &self.buffer[self.start..self.end];
@@ -82,6 +123,10 @@ impl<S: Stream> Connection<S> {
             looked = waiting.len();
             if looked >= MAXIMUM_LINE {
                 return Err(Failure::Malformed("a line is longer than 16 KiB".into()));
+            }
+            // A stream's idle time is a byte's: by itself it lets a line drip.
+            if looked > 0 && begun.get_or_insert_with(Instant::now).elapsed() > self.pace.line {
+                return Err(Failure::TimedOut);
             }
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, looked);
@@ -134,7 +179,15 @@ impl<S: Stream> Connection<S> {
 
     /// Begins to read a body of so many bytes.
     pub fn body(&mut self, length: u64) -> Body<'_, S> {
-        Body { connection: self, left: length, window: Instant::now(), in_window: 0 }
+        Body::new(self, length)
+    }
+
+    /// Takes bytes that came behind the last line.
+    pub(crate) fn take_buffered(&mut self, buffer: &mut [u8]) -> usize {
+        let count = buffer.len().min(self.end - self.start);
+        buffer[..count].copy_from_slice(&self.buffer[self.start..self.start + count]);
+        self.start += count;
+        count
     }
 
     /// Reads a whole body into memory, if it is not larger than `limit`; the
@@ -167,59 +220,6 @@ impl<S: Stream> Connection<S> {
         let mut body = self.body(length);
         while body.read(&mut piece)? > 0 {}
         Ok(())
-    }
-}
-
-/// The bytes of one body, as they come.
-#[derive(Debug)]
-pub struct Body<'a, S> {
-    connection: &'a mut Connection<S>,
-    left: u64,
-    window: Instant,
-    in_window: u64,
-}
-
-impl<S: Stream> Body<'_, S> {
-    /// How many bytes are still to come.
-    pub fn left(&self) -> u64 {
-        self.left
-    }
-
-    /// Reads some of it; 0 at its end.
-    ///
-    /// # Errors
-    /// A time-out or too slow a drip, a broken stream.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let connection = &mut *self.connection;
-        let count = if connection.has_buffered() {
-            let count = wanted.min(connection.end - connection.start);
-            let from = connection.start..connection.start + count;
-            buffer[..count].copy_from_slice(&connection.buffer[from]);
-            connection.start += count;
-            count
-        } else {
-            match connection.stream.read(&mut buffer[..wanted])? {
-                0 => return Err(Failure::Truncated),
-                count => count,
-            }
-        };
-        self.left -= count as u64;
-        self.check_rate(count as u64)?;
-        Ok(count)
-    }
-
-    fn check_rate(&mut self, count: u64) -> Result<(), Failure> {
-        self.in_window += count;
-        if self.window.elapsed() < RATE_WINDOW {
-            return Ok(());
-        }
-        let enough = self.in_window >= MINIMUM_RATE * RATE_WINDOW.as_secs();
-        (self.window, self.in_window) = (Instant::now(), 0);
-        if enough || self.left == 0 { Ok(()) } else { Err(Failure::TimedOut) }
     }
 }
 
@@ -256,6 +256,28 @@ mod tests {
     }
 
     impl Stream for Bytes {}
+
+    /// A peer that sends a byte each few milliseconds, and never ends.
+    struct Drip;
+
+    impl Read for Drip {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(2));
+            buffer[0] = b'x';
+            Ok(1)
+        }
+    }
+
+    impl Write for Drip {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Drip {}
 
     fn over(input: &[u8], piece: usize) -> Connection<Bytes> {
         Connection::new(Bytes { input: input.iter().copied().collect(), piece, output: Vec::new() })
@@ -302,5 +324,31 @@ mod tests {
         let message = Message::new("out").with("body", 3);
         connection.send(&message, b"a\nb").expect("send");
         assert_eq!(connection.stream().output, b"out body=3\na\nb");
+    }
+
+    #[test]
+    fn a_drip_holds_neither_line_nor_body() {
+        let mut connection = Connection::new(Drip);
+        connection.pace.line = Duration::from_millis(20);
+        assert!(matches!(connection.read_message(), Err(Failure::TimedOut)));
+
+        let mut connection = Connection::new(Drip);
+        connection.pace = Pace { window: Duration::from_millis(20), ..Pace::default() };
+        let dripping = connection.read_body(1 << 20, 1 << 20);
+        assert!(matches!(dripping, Err(Failure::TimedOut)));
+        // As fast as it must be, it goes on, over ten such windows.
+        connection.pace = Pace { window: Duration::from_millis(20), rate: 5, ..Pace::default() };
+        assert!(connection.read_body(100, 100).is_ok());
+    }
+
+    #[test]
+    fn a_peer_without_its_turn_is_heard() {
+        let mut connection = over(b"cancel job=x\n", 4);
+        assert_eq!(connection.heard().expect("heard"), Heard::Bytes);
+        assert!(connection.has_buffered());
+        assert_eq!(connection.heard().expect("heard"), Heard::Bytes);
+        let message = connection.read_message().expect("read").expect("a message");
+        assert_eq!(message.text("job"), Some("x"));
+        assert_eq!(connection.heard().expect("heard"), Heard::Farewell);
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 /// Why a connection or a message failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The tentacle doesn't trust our certificate: its admin decides.
+    /// The peer doesn't accept our certificate: its admin decides.
     Refused,
     /// The tentacle has another thumbprint than the targets file says.
     Unexpected {
@@ -34,7 +34,7 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Refused => out.write_str("the tentacle doesn't trust this identity"),
+            Failure::Refused => out.write_str("the peer doesn't accept this identity"),
             Failure::Unexpected { expected, seen } => {
                 let expected: Vec<_> = expected.iter().map(Thumbprint::to_string).collect();
                 write!(out, "expected thumbprint {}, seen {seen}", expected.join(" or "))

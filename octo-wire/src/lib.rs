@@ -4,6 +4,7 @@
 //! with plain bytes. TLS is in [`tls`] and [`verify`] alone; who is trusted is
 //! asked of the caller, inside the handshake.
 
+pub mod body;
 pub mod channel;
 pub mod connection;
 pub mod failure;

@@ -1,0 +1,95 @@
+//! Handshakes that fail, in words: most failures are a wrong port.
+
+use crate::failure::Failure;
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// So many of the first bytes tell what a peer speaks.
+pub(super) const TELLING: usize = 16;
+
+/// It has TLS, and another protocol inside or none.
+pub(super) fn speaks_something_else() -> Failure {
+    Failure::Stranger("speaks TLS, but not octo/1".into())
+}
+
+/// The peer closed before the handshake was through.
+pub(super) fn cut_off(first: &[u8]) -> Failure {
+    match what_it_speaks(first) {
+        Some(what) => Failure::Stranger(what),
+        None => Failure::Truncated,
+    }
+}
+
+/// What TLS found wrong with the peer, whose first bytes were these.
+pub(super) fn explain(error: Error, first: &[u8]) -> Failure {
+    match error {
+        Error::AlertReceived(
+            AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA,
+        ) => Failure::Refused,
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        | Error::NoApplicationProtocol => speaks_something_else(),
+        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            Failure::Untrusted("not trusted here".into())
+        }
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            Failure::Untrusted("its key is not the certificate's".into())
+        }
+        Error::InvalidCertificate(reason) => Failure::Untrusted(reason.to_string()),
+        Error::NoCertificatesPresented => Failure::Untrusted("it presented none".into()),
+        other => Failure::Stranger(
+            what_it_speaks(first)
+                .unwrap_or_else(|| format!("doesn't speak octo/1 over TLS 1.3: {other}")),
+        ),
+    }
+}
+
+/// What the first bytes are of; `None` for TLS, or for none at all.
+fn what_it_speaks(first: &[u8]) -> Option<String> {
+    const KNOWN: [(&[u8], &str); 9] = [
+        (b"SSH-", "SSH"),
+        (b"HTTP/", "plain HTTP"),
+        (b"GET ", "plain HTTP"),
+        (b"POST ", "plain HTTP"),
+        (b"HEAD ", "plain HTTP"),
+        (b"OPTIONS ", "plain HTTP"),
+        (b"PRI * HTTP/2", "plain HTTP"),
+        (b"220 ", "a mail or file protocol"),
+        (b"+OK", "a mail or file protocol"),
+    ];
+    if matches!(first, [] | [0x14..=0x17, ..]) {
+        return None;
+    }
+    let known = KNOWN.iter().find(|(begins, _)| first.starts_with(begins));
+    Some(match known {
+        Some((_, name)) => format!("speaks {name}, not octo/1"),
+        None => "doesn't speak TLS".to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_port_is_told_by_its_first_bytes() {
+        for (first, said) in [
+            (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], Some("SSH")),
+            (b"HTTP/1.1 400 Bad R", Some("plain HTTP")),
+            (b"GET / HTTP/1.1\r\n", Some("plain HTTP")),
+            (b"220 mail.example ESMTP", Some("mail")),
+            (b"\x00\x01\x02", Some("doesn't speak TLS")),
+            (b"\x15\x03\x01\x00\x02\x02\x46", None),
+            (b"", None),
+        ] {
+            let told = what_it_speaks(first);
+            assert_eq!(told.is_some(), said.is_some(), "{first:?}");
+            assert!(told.unwrap_or_default().contains(said.unwrap_or_default()), "{first:?}");
+        }
+    }
+}
