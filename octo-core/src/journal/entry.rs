@@ -1,0 +1,110 @@
+//! One line of the journal: `TIME VERB key=value…`.
+
+use crate::audit::Head;
+use crate::cli::utc;
+use crate::digest::Digest;
+use crate::encoding::{decode_text, encode, is_word};
+use crate::names::JobId;
+use crate::thumbprint::Thumbprint;
+use crate::units::whole;
+use jiff::Timestamp;
+
+/// The longest line, its LF included.
+pub(super) const LONGEST: usize = 8 * 1024;
+
+/// So much of a text is kept: none of ours is longer.
+const LONGEST_TEXT: usize = 512;
+
+/// One action at one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When it ended, to the second.
+    pub time: Timestamp,
+    /// What was asked: `put`, `run`, `cancel`, `audit`, …
+    pub verb: String,
+    /// The invocation; all its lines have the same.
+    pub run: JobId,
+    /// Who asked: `user@host`.
+    pub who: String,
+    /// The target's name.
+    pub target: String,
+    /// The tentacle's thumbprint, where it was seen.
+    pub tentacle: Option<Thumbprint>,
+    /// The job.
+    pub job: Option<JobId>,
+    /// The package that was sent or used.
+    pub package: Option<Digest>,
+    /// How it ended, a word: `exit`, `signal`, `no`, `failed`, …
+    pub kind: String,
+    /// The script's code, the signal, or as `kind` has it.
+    pub code: u64,
+    /// The exit status that this target alone would give; 0 is success.
+    pub status: u8,
+    /// The head of the tentacle's audit log, as of its last reply.
+    pub audit: Option<Head>,
+}
+
+impl Entry {
+    /// Did it fail? What was never begun did not.
+    pub fn failed(&self) -> bool {
+        self.status != 0 && self.kind != "skipped"
+    }
+
+    /// Its line, with the LF.
+    pub(super) fn encode(&self) -> String {
+        let mut line = utc(self.time);
+        line.push(' ');
+        line.push_str(if is_word(self.verb.as_bytes()) { &self.verb } else { "unknown" });
+        let mut add = |key: &str, value: &str| {
+            let value = value.as_bytes();
+            line.push_str(&format!(" {key}={}", encode(&value[..value.len().min(LONGEST_TEXT)])));
+        };
+        add("target", &self.target);
+        add("kind", &self.kind);
+        add("code", &self.code.to_string());
+        add("status", &self.status.to_string());
+        add("run", self.run.as_str());
+        add("who", &self.who);
+        let mut add = |key, value: Option<String>| {
+            if let Some(value) = value {
+                add(key, &value);
+            }
+        };
+        add("job", self.job.as_ref().map(JobId::to_string));
+        add("package", self.package.map(|digest| digest.to_string()));
+        add("tentacle", self.tentacle.map(|thumbprint| thumbprint.to_string()));
+        add("audit", self.audit.map(|head| head.to_string()));
+        line.push('\n');
+        line
+    }
+
+    /// The entry of a line without its LF, if it is a whole one. Keys that are
+    /// not known are passed over.
+    pub(super) fn parse(line: &[u8]) -> Option<Entry> {
+        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        let time = words.next()?.parse().ok()?;
+        let verb = words.next().filter(|verb| is_word(verb.as_bytes()))?;
+        let pairs: Vec<(&str, &str)> =
+            words.map(|word| word.split_once('=')).collect::<Option<_>>()?;
+        let raw = |key| pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1);
+        let text = |key| decode_text(raw(key)?.as_bytes());
+        // There and wrong is not the same as not there.
+        fn optional<T>(raw: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+            raw.map_or(Some(None), |raw| parse(raw).map(Some))
+        }
+        Some(Entry {
+            time,
+            verb: verb.to_string(),
+            run: JobId::parse(raw("run")?)?,
+            who: text("who")?,
+            target: text("target")?,
+            tentacle: optional(raw("tentacle"), |raw| Thumbprint::parse(raw).ok())?,
+            job: optional(raw("job"), JobId::parse)?,
+            package: optional(raw("package"), Digest::parse)?,
+            kind: text("kind")?,
+            code: whole(raw("code")?)?,
+            status: whole(raw("status")?)?.try_into().ok()?,
+            audit: optional(raw("audit"), Head::parse)?,
+        })
+    }
+}
