@@ -4,6 +4,7 @@
 //! Nothing here opens a network connection; octo-exec, which runs other
 //! people's code, is built from this crate alone.
 
+mod appended;
 pub mod audit;
 pub mod cli;
 pub mod digest;

@@ -36,7 +36,7 @@ impl Head {
     /// A head of the form `SEQ:HASH`.
     pub fn parse(text: &str) -> Option<Head> {
         let (seq, hash) = text.split_once(':')?;
-        let seq = whole(seq).filter(|seq| *seq > 0)?;
+        let seq = number(seq)?;
         Some(Head { seq, hash: Digest::parse(hash)? })
     }
 
@@ -50,6 +50,11 @@ impl fmt::Display for Head {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.seq, self.hash)
     }
+}
+
+/// A line's number; there is always room for the next.
+fn number(text: &str) -> Option<u64> {
+    whole(text).filter(|number| (1..=i64::MAX as u64).contains(number))
 }
 
 /// An event and its fields, encoded on one line, whatever bytes are in them.
@@ -132,7 +137,7 @@ impl<'a> Line<'a> {
         let hash = std::str::from_utf8(hash.strip_prefix(b" ")?).ok()?;
         let mut words = body.split(|b| *b == b' ');
         let seq = std::str::from_utf8(words.next()?).ok()?;
-        let seq = whole(seq).filter(|seq| *seq > 0)?;
+        let seq = number(seq)?;
         let _time = words.next()?;
         let event = words.next().filter(|word| is_word(word))?;
         Some(Line { body, event, head: Head { seq, hash: Digest::parse(hash)? } })

@@ -1,19 +1,17 @@
 //! STATE/audit.log: one line an event, chained by hashes, on the disk before
 //! what it records is done.
 //!
-//! ```text
-//! STATE/audit.log      appended under a lock, never rewritten
-//! STATE/audit.log.1 …  as a rotation renames them; each file names its
-//!                      predecessor's head in its first line
-//! STATE/audit.head     the newest head: lines cut off the end are missed
-//! ```
+//!     STATE/audit.log      appended under a lock, never rewritten
+//!     STATE/audit.log.1 …  as a rotation renames them; each file names its
+//!                          predecessor's head in its first line
+//!     STATE/audit.head     the newest head: lines cut off the end are missed
 //!
 //! What the chain can show and what it can't, octo-audit(5) says. Listener and
 //! octo-exec append as processes of their own, also as different users.
 
-mod file;
 mod line;
 mod pieces;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -22,10 +20,10 @@ mod write;
 pub use line::Head;
 pub use verify::{Verification, verify_files};
 
+use crate::appended::{self, Access};
 use crate::error::{Error, Exit, Result};
 use crate::paths::Places;
 use crate::problem::Problem;
-use file::Access;
 use pieces::Pieces;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -99,13 +97,13 @@ impl Audit {
         let mut lines = Vec::with_capacity(events.len());
         for (event, fields) in events {
             if [write::BEGIN, write::TORN, write::CUT].contains(event) {
-                return Err(Error::new(
-                    Exit::Data,
-                    "audit",
-                    format!("'{event}' is the log's own word"),
-                ));
+                let reason = format!("'{event}' is the log's own word");
+                return Err(Error::new(Exit::Data, "audit", reason));
             }
             lines.push(line::event(event, fields)?);
+        }
+        if lines.is_empty() {
+            return Err(Error::new(Exit::Data, "audit", "no event to append"));
         }
         self.commit(lines)
     }
@@ -116,21 +114,21 @@ impl Audit {
     /// Where the log can't be read.
     pub fn head(&self) -> Result<Option<Head>> {
         loop {
-            let Some(log) = file::open(&self.path, Access::Read)? else { break };
+            let Some(log) = appended::open(&self.path, Access::Read)? else { break };
             // A line that is being written is none before its fsync is done: a
             // head given out and lost to a power cut would look like a cut log.
-            file::lock(&log, &self.path, false)?;
-            if !file::is_at(&log, &self.path)? {
+            appended::lock(&log, &self.path, false)?;
+            if !appended::is_at(&log, &self.path)? {
                 continue;
             }
             let size = log.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
-            match file::tail(&log, &self.path, size)?.head {
+            match tail::tail(&log, &self.path, size)?.head {
                 Some(head) => return Ok(Some(head)),
                 None => break,
             }
         }
         // Just rotated: no line yet.
-        let noted = file::open(&write::head_file(&self.path), Access::Read)?;
+        let noted = appended::open(&write::head_file(&self.path), Access::Read)?;
         Ok(noted.and_then(|file| write::read_head(&file)))
     }
 

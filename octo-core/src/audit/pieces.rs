@@ -1,8 +1,9 @@
 //! The files of a log as of one moment, in the order of the chain.
 
-use super::file::{self, Access};
 use super::line::{Head, LONGEST, Line};
+use super::tail::rotated;
 use super::write::{head_file, read_head};
+use crate::appended::{self, Access};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -29,27 +30,27 @@ impl Pieces {
     /// The log and what a rotation has left beside it.
     pub(super) fn of_log(path: &Path) -> Result<Pieces> {
         let log = loop {
-            let Some(log) = file::open(path, Access::Read)? else { break None };
-            file::lock(&log, path, false)?;
-            if file::is_at(&log, path)? {
+            let Some(log) = appended::open(path, Access::Read)? else { break None };
+            appended::lock(&log, path, false)?;
+            if appended::is_at(&log, path)? {
                 break Some(log);
             }
         };
         // While the lock is held nothing is appended, but the log may be
         // renamed: then it is met twice.
         let mut pieces = Pieces::default();
-        for other in file::rotated(path)? {
+        for other in rotated(path)? {
             if let Some(log) = &log
-                && file::is_at(log, &other)?
+                && appended::is_at(log, &other)?
             {
                 continue;
             }
-            if let Some(file) = file::open(&other, Access::Read)? {
+            if let Some(file) = appended::open(&other, Access::Read)? {
                 pieces.files.push(Piece::new(other, file)?);
             }
         }
         pieces.sort();
-        let noted = file::open(&head_file(path), Access::Read)?;
+        let noted = appended::open(&head_file(path), Access::Read)?;
         pieces.noted = noted.and_then(|file| read_head(&file));
         if let Some(log) = log {
             let piece = Piece::new(path.to_path_buf(), log)?;

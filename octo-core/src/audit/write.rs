@@ -1,8 +1,9 @@
 //! Writing to the log: under the lock, behind the last line, on the disk
 //! before it is said to be.
 
-use super::file::{self, Access, Tail};
 use super::line::{self, Head};
+use super::tail::{Tail, rotated, tail};
+use crate::appended::{self, Access};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::paths::create_directory;
@@ -56,8 +57,10 @@ impl Writer {
                 Some(files) => files,
                 None => self.open()?,
             };
-            file::lock(&files.log, &self.path, true)?;
-            if file::is_at(&files.log, &self.path)? && file::is_at(&files.head, &self.heads)? {
+            appended::lock(&files.log, &self.path, true)?;
+            if appended::is_at(&files.log, &self.path)?
+                && appended::is_at(&files.head, &self.heads)?
+            {
                 return Ok(files);
             }
             self.known = None;
@@ -69,8 +72,8 @@ impl Writer {
             create_directory(state, 0o711)?;
         }
         Ok(Files {
-            log: file::open_or_create(&self.path, Access::Append)?,
-            head: file::open_or_create(&self.heads, Access::Write)?,
+            log: appended::open_or_create(&self.path, Access::Append, 0o640)?,
+            head: appended::open_or_create(&self.heads, Access::Write, 0o640)?,
         })
     }
 
@@ -104,15 +107,15 @@ impl Writer {
 
     /// The head to go on from, after records of what is not as it should be.
     fn link(&self, files: &Files, size: u64, now: &str, lines: &mut Vec<u8>) -> Result<Head> {
-        let tail = file::tail(&files.log, &self.path, size)?;
+        let end = tail(&files.log, &self.path, size)?;
         let noted = read_head(&files.head);
-        if tail.open {
+        if end.open {
             lines.push(b'\n');
         }
-        let Some(head) = tail.head else {
-            return self.begin(noted, &tail, now, lines);
+        let Some(head) = end.head else {
+            return self.begin(noted, &end, now, lines);
         };
-        let torn = tail.torn.as_deref().map(torn_field);
+        let torn = end.torn.as_deref().map(torn_field);
         let torn = torn.as_deref().map(|torn| ("torn", torn));
         // The head file is written behind the log: it can't be ahead, unless
         // lines were taken off the log.
@@ -132,25 +135,25 @@ impl Writer {
     fn begin(
         &self,
         noted: Option<Head>,
-        tail: &Tail,
+        end: &Tail,
         now: &str,
         lines: &mut Vec<u8>,
     ) -> Result<Head> {
         let mut previous = noted;
-        for path in file::rotated(&self.path)? {
-            let Some(older) = file::open(&path, Access::Read)? else { continue };
+        for path in rotated(&self.path)? {
+            let Some(older) = appended::open(&path, Access::Read)? else { continue };
             // Whoever still had it open may be writing its last line.
-            file::lock(&older, &path, false)?;
+            appended::lock(&older, &path, false)?;
             let size = older.metadata().map_err(|e| Error::io(&path, &e))?.size();
             // What is no log is none of ours; the check names it.
-            let Ok(Tail { head: Some(head), .. }) = file::tail(&older, &path, size) else {
+            let Ok(Tail { head: Some(head), .. }) = tail(&older, &path, size) else {
                 continue;
             };
             if previous.is_none_or(|previous| head.seq > previous.seq) {
                 previous = Some(head);
             }
         }
-        let torn = tail.torn.as_deref().map(torn_field);
+        let torn = end.torn.as_deref().map(torn_field);
         let named = previous.map(|head| head.to_string());
         let mut fields = Vec::new();
         fields.extend(named.as_deref().map(|head| ("previous", head)));
