@@ -11,6 +11,8 @@
 
 mod line;
 mod pieces;
+#[cfg(test)]
+mod processes;
 mod tail;
 #[cfg(test)]
 mod tests;
