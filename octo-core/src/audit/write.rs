@@ -91,16 +91,19 @@ impl Writer {
             head = line::push(&mut lines, head, &now, event);
             heads.push(head);
         }
-        if let Err(error) = (&files.log).write_all(&lines).and_then(|()| files.log.sync_data()) {
+        let written = (&files.log).write_all(&lines).and_then(|()| files.log.sync_data());
+        let written = written.map_err(|e| failed(&e)).and_then(|()| {
+            if size == 0 {
+                publish::sync_parent(&self.path)?;
+            }
+            write_head(&files.head, &self.heads, head)
+        });
+        if let Err(error) = written {
             // Half of it may be there. An fsync that failed is not tried again:
-            // what it was to keep is taken back.
+            // what it was to keep is taken back, since nothing of it is done.
             let _ = files.log.set_len(size);
-            return Err(failed(&error));
+            return Err(error);
         }
-        if size == 0 {
-            publish::sync_parent(&self.path)?;
-        }
-        write_head(&files.head, &self.heads, head)?;
         self.known = Some((size + lines.len() as u64, head));
         Ok(heads)
     }
