@@ -30,7 +30,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     options.optflag("", "check-audit", "");
     options.optflag("v", "", "");
     let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
-    let at = matches.opt_strs("l");
+    let at = sockets::addresses(&matches.opt_strs("l"))?;
     let over_stdio = matches.opt_present("stdio");
     if over_stdio && !at.is_empty() {
         return Err(tool.misuse("--stdio listens nowhere: -l doesn't go with it"));
@@ -44,7 +44,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     }
     let log = Log::new(tool, matches.opt_present("v"), over_stdio && stdio::owns_stderr());
     let starter = Starter::find(&places, matches.opt_str("exec"), log);
-    let identity = identity(&places)?;
+    let identity = Identity::load(&places.identity())?;
     check_trust(&places, &log)?;
     let host = Arc::new(open(&places, starter, log)?);
     let listening = Listening::new(Arc::clone(&host), identity);
@@ -66,14 +66,6 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     cli::print(&ready)?;
     tidy(&host);
     Err(listening.accept(sockets))
-}
-
-fn identity(places: &Places) -> Result<Identity> {
-    let path = places.identity();
-    Identity::load(&path).map_err(|error| match path.symlink_metadata() {
-        Err(_) => error.hint("make one: octo-keys new"),
-        Ok(_) => error,
-    })
 }
 
 /// A file that is there must be sound before anything is listened for: later,

@@ -11,21 +11,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens where the options say, or else on every address of the machine.
+/// The addresses of these options.
 ///
 /// # Errors
-/// Exit 64 for what is no address, 69 for a port in use, 73 for what else fails.
-pub(crate) fn listen(options: &[String]) -> Result<Vec<TcpListener>> {
-    if options.is_empty() {
+/// Exit 64 for what is no address, 73 for a name that has none.
+pub(crate) fn addresses(options: &[String]) -> Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for option in options {
+        addresses.extend(parse(option)?);
+    }
+    Ok(addresses)
+}
+
+/// Listens there, or else on every address of the machine.
+///
+/// # Errors
+/// Exit 69 for a port in use, 73 for what else fails.
+pub(crate) fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>> {
+    if addresses.is_empty() {
         return Ok(vec![everywhere()?]);
     }
-    let mut listeners = Vec::new();
-    for option in options {
-        for address in parse(option)? {
-            listeners.push(bind(address).map_err(|e| failed(address, e))?);
-        }
-    }
-    Ok(listeners)
+    let bind = |address: &SocketAddr| bind(*address).map_err(|e| failed(*address, e));
+    addresses.iter().map(bind).collect()
 }
 
 /// Both families by one socket; machines without IPv6 have the other.
@@ -116,7 +123,7 @@ mod tests {
     fn a_port_in_use_is_said() {
         let first = bind("127.0.0.1:0".parse().expect("address")).expect("bind");
         let address = first.local_addr().expect("address");
-        let error = listen(&[address.to_string()]).expect_err("in use");
+        let error = listen(&[address]).expect_err("in use");
         assert_eq!(error.exit, Exit::Unavailable);
         assert!(error.message.contains("address already in use"), "{error}");
     }

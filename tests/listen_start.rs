@@ -1,0 +1,170 @@
+//! octo-listen from its command line to a socket: what keeps it from listening
+//! is said with the object, the reason, what to do, and the right exit status.
+
+#[path = "support/listener.rs"]
+mod listener;
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use listener::{Side, Tentacle};
+use predicates::prelude::*;
+use predicates::str::contains;
+use rustix::process::Signal;
+use std::os::unix::process::ExitStatusExt;
+use support::{NOBODY, Sandbox, is_root, set_mode};
+
+fn side() -> Side {
+    Side::new(cargo_bin!("octo-listen"))
+}
+
+#[test]
+fn help_and_misuse() {
+    let sandbox = Sandbox::new(cargo_bin!("octo-listen"));
+    let listen = || sandbox.tool("octo-listen");
+    listen().arg("--help").assert().code(0).stdout(contains("usage: octo-listen"));
+    listen().arg("--version").assert().code(0).stdout(contains("octo-listen 0."));
+    for (arguments, said) in [
+        (&["--nonsense"][..], "nonsense"),
+        (&["-l", "127.0.0.1:99999"], "-l 127.0.0.1:99999: not ADDRESS or ADDRESS:PORT"),
+        (&["--stdio", "-l", "127.0.0.1"], "--stdio listens nowhere"),
+        (&["here"], "'here' is one argument too many"),
+    ] {
+        let mut command = listen();
+        // What is wrong with the command line is said before any file is touched.
+        let assert = command.args(arguments).assert().code(64);
+        assert.stderr(contains(said).and(contains("octo-listen --help").or(contains("-l"))));
+    }
+}
+
+#[test]
+fn an_identity_is_needed() {
+    let sandbox = Sandbox::new(cargo_bin!("octo-listen"));
+    let missing = sandbox.tool("octo-listen").args(["-l", "127.0.0.1:0"]).assert().code(78);
+    missing.stderr(contains("identity.pem: ").and(contains("hint: octo-keys new")));
+    let side = side();
+    set_mode(&side.sandbox.config("identity.pem"), 0o644);
+    let loose = side.sandbox.tool("octo-listen").args(["-l", "127.0.0.1:0"]).assert().code(78);
+    loose.stderr(contains("identity.pem: "));
+}
+
+#[test]
+fn an_unsound_trust_file_is_named_by_line() {
+    let side = side();
+    let listen = || {
+        let mut command = side.sandbox.tool("octo-listen");
+        command.args(["-l", "127.0.0.1:0"]);
+        command
+    };
+    side.sandbox.write("config/trusted", format!("# x\n{} ci nonsense\n", side.thumbprint));
+    set_mode(&side.sandbox.config("trusted"), 0o644);
+    listen().assert().code(78).stderr(contains("trusted:2: ").and(contains("nonsense")));
+    side.sandbox.write("config/trusted", "");
+    set_mode(&side.sandbox.config("trusted"), 0o666);
+    listen().assert().code(78).stderr(contains("writable by").and(contains("chmod go-w")));
+}
+
+#[test]
+fn without_a_trust_file_it_listens_and_says_so() {
+    let side = side();
+    let mut tentacle = Tentacle::start(&side);
+    tentacle.says("nobody is let in");
+}
+
+#[test]
+fn sockets_are_printed_once_they_listen() {
+    let side = side();
+    side.trust(&[]);
+    let mut command = side.command("octo-listen");
+    command.args(["-l", "127.0.0.1:0", "-l", "127.0.0.2:0", "-l", "[::1]:0"]);
+    let tentacle = Tentacle::with(&side, &mut command, 3);
+    for (address, host) in tentacle.addresses.iter().zip(["127.0.0.1:", "127.0.0.2:", "[::1]:"]) {
+        assert!(address.starts_with(host) && !address.ends_with(":0"), "{address}");
+        std::net::TcpStream::connect(address).expect("it listens");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_unavailable() {
+    let (one, other) = (side(), side());
+    let tentacle = Tentacle::start(&one);
+    let mut second = other.sandbox.tool("octo-listen");
+    let refused = second.args(["-l", tentacle.address()]).assert().code(69);
+    refused.stderr(
+        contains(format!("{}: address already in use", tentacle.address())).and(contains("ss -l")),
+    );
+}
+
+#[test]
+fn one_listener_a_state_directory() {
+    let side = side();
+    let mut tentacle = Tentacle::start(&side);
+    let mut second = side.sandbox.tool("octo-listen");
+    let refused = second.args(["-l", "127.0.0.1:0"]).assert().code(75);
+    refused.stderr(contains("another octo-listen uses this state directory"));
+    // The lock is the kernel's: it goes with its holder.
+    tentacle.kill();
+    Tentacle::start(&side);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written() {
+    let side = side();
+    side.sandbox.write("state", "a file");
+    let mut listen = side.sandbox.tool("octo-listen");
+    let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(73);
+    refused.stderr(contains("/state").and(contains("can't create")));
+
+    if !is_root("a_state_directory_that_cannot_be_written") {
+        return;
+    }
+    let side = self::side();
+    std::fs::create_dir(side.sandbox.path("state")).expect("mkdir");
+    let nobody = Some(NOBODY);
+    std::os::unix::fs::chown(side.sandbox.config("identity.pem"), nobody, nobody).expect("chown");
+    let mut listen = side.sandbox.tool_as(NOBODY, "octo-listen");
+    let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(73);
+    refused.stderr(contains("/state").and(contains("permission denied")));
+}
+
+#[test]
+fn hangup_reads_the_identity_again_and_keeps_it_where_it_is_broken() {
+    let (side, pusher) = (side(), side());
+    side.trust(&[(&pusher, "ci")]);
+    let mut tentacle = Tentacle::start(&side);
+    let identity = side.sandbox.config("identity.pem");
+    let good = std::fs::read(&identity).expect("read");
+    std::fs::write(&identity, "not a key").expect("write");
+    tentacle.signal(Signal::HUP);
+    tentacle.says("the identity stays as it was");
+    tentacle.connect(&pusher).expect("as before").yes("status", b"");
+    std::fs::write(&identity, &good).expect("write");
+    tentacle.signal(Signal::HUP);
+    tentacle.says("identity read again");
+    std::fs::remove_file(&identity).expect("remove");
+    let new = side.sandbox.tool("octo-keys").arg("new").assert().success();
+    let new = String::from_utf8_lossy(&new.get_output().stdout).trim().to_string();
+    tentacle.signal(Signal::HUP);
+    tentacle.says(&format!("identity read again: {new}"));
+    match tentacle.connect(&pusher).map(drop) {
+        Err(octo_wire::Failure::Unexpected { seen, .. }) => assert_eq!(seen.to_string(), new),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn term_ends_it_at_once() {
+    let side = side();
+    let mut tentacle = Tentacle::start(&side);
+    tentacle.signal(Signal::TERM);
+    let status = tentacle.child.wait().expect("wait");
+    assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+#[test]
+fn standard_output_that_is_full_or_closed_is_no_panic() {
+    let side = side();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let mut command = side.command("octo-listen");
+    let output = command.args(["-l", "127.0.0.1:0"]).stdout(full).output().expect("output");
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+}

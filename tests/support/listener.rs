@@ -1,0 +1,308 @@
+//! A running octo-listen, and a pusher of plain messages to speak to it.
+//!
+//! The listener dies with its guard; it is told apart from others by the line
+//! `listening ADDRESS:PORT` that it prints.
+
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+use crate::support::Sandbox;
+use octo_core::Thumbprint;
+use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes on a busy machine; a test that waits so long fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A side of a test: a sandbox with an identity.
+pub(crate) struct Side {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) thumbprint: String,
+}
+
+impl Side {
+    /// A fresh one; `program` is the binary under test.
+    pub(crate) fn new(program: &Path) -> Side {
+        let sandbox = Sandbox::new(program);
+        let output = sandbox.tool("octo-keys").arg("new").assert().success();
+        let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+        let thumbprint = text.split_whitespace().find(|word| word.len() == 64);
+        let thumbprint = thumbprint.expect("octo-keys new prints a thumbprint").to_string();
+        Side { sandbox, thumbprint }
+    }
+
+    /// Trusts nobody but these: `(SIDE, "NAME OPTIONS")`.
+    pub(crate) fn trust(&self, pushers: &[(&Side, &str)]) {
+        let lines = pushers.iter().map(|(side, rest)| format!("{} {rest}\n", side.thumbprint));
+        // By rename: the listener may read it at any moment.
+        let staged = self.sandbox.write("config/trusted.new", lines.collect::<String>());
+        crate::support::set_mode(&staged, 0o644);
+        std::fs::rename(staged, self.sandbox.config("trusted")).expect("rename");
+    }
+
+    /// A tool of ours as a command of std's.
+    pub(crate) fn command(&self, tool: &str) -> Command {
+        let ours = self.sandbox.tool(tool);
+        let mut command = Command::new(ours.get_program());
+        command.env_clear();
+        for (name, value) in ours.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.current_dir(self.sandbox.path("")).stdin(Stdio::null());
+        command
+    }
+}
+
+/// The user= that a line needs for its jobs to run: root's must be named.
+pub(crate) fn own_user() -> &'static str {
+    if rustix::process::geteuid().is_root() { "user=root" } else { "" }
+}
+
+/// A running octo-listen.
+pub(crate) struct Tentacle {
+    pub(crate) child: Child,
+    /// Where it listens, as it printed it.
+    pub(crate) addresses: Vec<String>,
+    thumbprint: Thumbprint,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Tentacle {
+    /// Starts one for this side, and waits until it listens.
+    pub(crate) fn start(side: &Side) -> Tentacle {
+        Tentacle::with(side, side.command("octo-listen").args(["-v", "-l", "127.0.0.1:0"]), 1)
+    }
+
+    /// Starts this command, and waits until it listens on so many sockets.
+    pub(crate) fn with(side: &Side, command: &mut Command, sockets: usize) -> Tentacle {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("octo-listen starts");
+        let lines = lines_of(child.stderr.take().expect("standard error"));
+        let mut out = BufReader::new(child.stdout.take().expect("standard output"));
+        let mut addresses = Vec::new();
+        while addresses.len() < sockets {
+            let mut line = String::new();
+            out.read_line(&mut line).expect("a line");
+            match line.trim_end().strip_prefix("listening ") {
+                Some(address) => addresses.push(address.to_string()),
+                None => {
+                    let status = child.wait().expect("wait");
+                    let said: Vec<String> = lines.iter().collect();
+                    panic!("not listening: {line:?} {status} {said:?}");
+                }
+            }
+        }
+        let thumbprint = Thumbprint::parse(&side.thumbprint).expect("a thumbprint");
+        Tentacle { child, addresses, thumbprint, lines, seen: Vec::new() }
+    }
+
+    /// Where it listens first.
+    pub(crate) fn address(&self) -> &str {
+        &self.addresses[0]
+    }
+
+    /// Waits for a line of its log that has this in it, now or before.
+    pub(crate) fn says(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut next = 0;
+        loop {
+            if let Some(line) = self.seen[next..].iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            next = self.seen.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("{text:?} is not in {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// All that it has said so far.
+    pub(crate) fn log(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.join("\n")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("kill");
+    }
+
+    /// kill -9, and waits for its end.
+    pub(crate) fn kill(&mut self) -> ExitStatus {
+        let _ = self.child.kill();
+        self.child.wait().expect("wait")
+    }
+
+    /// Connects as this side.
+    pub(crate) fn connect(&self, side: &Side) -> Result<Pusher, Failure> {
+        self.connect_at(self.address(), side)
+    }
+
+    /// As [`Tentacle::connect`], through another address, a proxy's.
+    pub(crate) fn connect_at(&self, address: &str, side: &Side) -> Result<Pusher, Failure> {
+        let identity = Identity::load(&side.sandbox.config("identity.pem")).expect("identity");
+        let stream = TcpStream::connect(address)?;
+        let mut channel = Channel::tcp(stream)?;
+        channel.set_idle(Some(PATIENCE));
+        let trust = TargetTrust::Thumbprints(vec![self.thumbprint]);
+        let session = Session::connect(&identity, channel, &trust, "tentacle")?;
+        Ok(Pusher { connection: Connection::new(session) })
+    }
+}
+
+impl Drop for Tentacle {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// One connection of a pusher.
+pub(crate) struct Pusher {
+    pub(crate) connection: Connection<Session>,
+}
+
+impl Pusher {
+    /// Asks; the reply, ticks passed over.
+    pub(crate) fn ask(&mut self, request: &str, body: &[u8]) -> Result<Message, Failure> {
+        let request = Message::parse(request.as_bytes()).expect("a message");
+        self.connection.send(&request, body)?;
+        self.reply()
+    }
+
+    /// Asks and expects a yes.
+    pub(crate) fn yes(&mut self, request: &str, body: &[u8]) -> Message {
+        let reply = self.ask(request, body).expect("a reply");
+        assert_eq!(reply.word(), "ok", "{request}: {reply:?}");
+        reply
+    }
+
+    /// Asks and expects a no: its code.
+    pub(crate) fn no(&mut self, request: &str, body: &[u8]) -> String {
+        let reply = self.ask(request, body).expect("a reply");
+        assert_eq!(reply.word(), "no", "{request}: {reply:?}");
+        reply.text("code").expect("a code").to_string()
+    }
+
+    /// The next message that is no tick.
+    pub(crate) fn reply(&mut self) -> Result<Message, Failure> {
+        loop {
+            match self.connection.read_message()? {
+                Some(message) if message.word() == "tick" => {}
+                Some(message) => return Ok(message),
+                None => return Err(Failure::Truncated),
+            }
+        }
+    }
+
+    /// The body of a reply.
+    pub(crate) fn body(&mut self, message: &Message) -> Vec<u8> {
+        let length = message.body().expect("a length");
+        self.connection.read_body(length, 1 << 30).expect("a body")
+    }
+
+    /// The lines of a list.
+    pub(crate) fn list(&mut self, request: &str) -> Vec<Message> {
+        let reply = self.yes(request, b"");
+        let body = self.body(&reply);
+        let lines = body.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| Message::parse(line).expect("a line of a list")).collect()
+    }
+
+    /// Puts bytes; the final reply.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Message {
+        let digest = octo_core::Digest::of(bytes);
+        let request = format!("put sha256={digest} size={} name=package", bytes.len());
+        let reply = self.yes(&request, b"");
+        match reply.number("offset").expect("a number") {
+            None => reply,
+            Some(offset) => {
+                let rest = &bytes[usize::try_from(offset).expect("an offset")..];
+                self.connection.send_bytes(rest).expect("sent");
+                self.reply().expect("a reply")
+            }
+        }
+    }
+
+    /// Runs a text as `sh -c` under this id.
+    pub(crate) fn run(&mut self, job: &str, text: &str) -> Message {
+        let text = octo_core::encoding::encode(text.as_bytes());
+        let spec = format!("command {text}\n");
+        let request = format!("run job={job} by=test@here body={}", spec.len());
+        self.ask(&request, spec.as_bytes()).expect("a reply")
+    }
+
+    /// Follows a job to its end.
+    pub(crate) fn follow(&mut self, job: &str) -> Followed {
+        self.yes(&format!("follow job={job}"), b"");
+        let mut followed = Followed::default();
+        loop {
+            let message = self.reply().expect("a message of the stream");
+            match message.word() {
+                "out" => followed.out.extend(self.body(&message)),
+                "err" => followed.err.extend(self.body(&message)),
+                "state" => followed.states.push(message.text("is").expect("is").to_string()),
+                "outputs" => followed.outputs = self.body(&message),
+                "end" => {
+                    followed.kind = message.text("kind").expect("kind").to_string();
+                    followed.code = message.number("code").expect("code").expect("code");
+                    return followed;
+                }
+                other => panic!("{other}: {message:?}"),
+            }
+        }
+    }
+}
+
+/// What a follower got.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: Vec<u8>,
+    pub(crate) outputs: Vec<u8>,
+    pub(crate) states: Vec<String>,
+    pub(crate) kind: String,
+    pub(crate) code: u64,
+}
+
+/// A job id of its own for each call.
+pub(crate) fn job_id() -> String {
+    octo_core::JobId::generate().expect("random bytes").to_string()
+}
+
+/// Waits until something is so.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} never happened");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
