@@ -3,7 +3,7 @@
 //! belongs to whoever runs it.
 
 use octo_core::error::{Error, Exit, Result};
-use octo_core::job::JobDirectory;
+use octo_core::job::{JobDirectory, JobLock};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown};
 use rustix::process::geteuid;
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,7 @@ pub(crate) enum Origin {
 ///
 /// # Errors
 /// Where it can't be taken over: exit 78 if this process is not root.
-pub(crate) fn adopt(job: &JobDirectory) -> Result<Origin> {
+pub(crate) fn adopt(job: &JobDirectory, held: &JobLock) -> Result<Origin> {
     let path = job.path();
     let io = |e: rustix::io::Errno| Error::io(path, &e.into());
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
@@ -42,8 +42,26 @@ pub(crate) fn adopt(job: &JobDirectory) -> Result<Origin> {
     let group = Gid::from_raw(metadata.st_gid);
     fchown(&directory, Some(Uid::ROOT), Some(group)).map_err(io)?;
     fchmod(&directory, Mode::from_raw_mode(0o1771)).map_err(io)?;
+    own_lock(job, held, group)?;
     own_copies(job)?;
     Ok(Origin::Foreign)
+}
+
+/// The lock that we hold must be the one that others look at, and stay it.
+fn own_lock(job: &JobDirectory, held: &JobLock, group: Gid) -> Result<()> {
+    let path = job.file("lock");
+    let ours = held.file().metadata().map_err(|e| Error::io(&path, &e))?;
+    let seen = path.symlink_metadata().map_err(|e| Error::io(&path, &e))?;
+    if (ours.dev(), ours.ino()) != (seen.dev(), seen.ino()) {
+        return Err(Error::new(
+            Exit::Temporary,
+            path.display(),
+            "was replaced while the job was taken over",
+        ));
+    }
+    let io = |e: rustix::io::Errno| Error::io(&path, &e.into());
+    fchown(held.file(), Some(Uid::ROOT), Some(group)).map_err(io)?;
+    fchmod(held.file(), Mode::from_raw_mode(0o640)).map_err(io)
 }
 
 /// The files of the publisher become copies that are ours: it may hold the old
@@ -57,6 +75,9 @@ fn own_copies(job: &JobDirectory) -> Result<()> {
     ] {
         if let Some(bytes) = job.read(name, limit)? {
             octo_core::publish::replace(&job.file(name), &bytes, mode)?;
+            if mode & 0o040 != 0 {
+                share_with_publisher(job, name)?;
+            }
         }
     }
     // What else it left there says nothing: it is removed, but for its wish to

@@ -1,7 +1,7 @@
 //! hold=: a job that waits for a local operator, and what exactly he approves.
 
 use crate::admit::{Plan, is_expired};
-use crate::adopt::is_ours;
+use crate::adopt::{is_ours, share_with_publisher};
 use crate::prepare::script_digest;
 use octo_core::Digest;
 use octo_core::error::Result;
@@ -81,6 +81,7 @@ pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<
             record.push(key, &values);
         }
         job.publish_record("held", &record)?;
+        share_with_publisher(job, "held")?;
     }
     Ok(Approval::Waiting)
 }

@@ -6,7 +6,7 @@
 //! the next holder settles that job first.
 
 use octo_core::error::{Error, Result};
-use octo_core::job::{JobDirectory, State};
+use octo_core::job::{JobDirectory, JobLock, State};
 use octo_core::paths::{Places, create_directory};
 use octo_core::spec::LockRequest;
 use octo_core::{JobId, LockName};
@@ -108,10 +108,25 @@ impl Held {
     }
 }
 
-/// Was the last holder's octo-exec killed, so that its script may still run?
-pub(crate) fn is_unsettled(places: &Places, before: &JobId) -> Option<JobDirectory> {
+/// The last holder, if its octo-exec was killed, so that its script may still
+/// run: with the right to end it.
+///
+/// # Errors
+/// Where its records can't be read.
+pub(crate) fn unsettled(
+    places: &Places,
+    before: &JobId,
+    shared: bool,
+) -> Result<Option<(JobDirectory, JobLock)>> {
     let job = JobDirectory::of(places, before);
-    (job.exists() && matches!(job.state(), Ok(State::Lost))).then_some(job)
+    // Beside us, other shared holders live. Alone, nobody of them does: a killed
+    // one may only not have let go of its job yet, and is waited for.
+    let waits = if shared { job.exists() && job.state()? == State::Lost } else { job.exists() };
+    if !waits || job.end()?.is_some() || job.open("started")?.is_none() {
+        return Ok(None);
+    }
+    let held = job.try_hold()?;
+    Ok(held.filter(|_| matches!(job.end(), Ok(None))).map(|held| (job, held)))
 }
 
 fn path_of(places: &Places, name: &LockName) -> PathBuf {

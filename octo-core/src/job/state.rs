@@ -48,7 +48,14 @@ impl State {
 /// file, free again the moment its holder dies.
 #[derive(Debug)]
 pub struct JobLock {
-    _file: File,
+    file: File,
+}
+
+impl JobLock {
+    /// The lock file that is held.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Observers hold the lock shared for a moment; a starter tries this long.
@@ -108,7 +115,7 @@ impl JobDirectory {
         let deadline = Instant::now() + STARTER_PATIENCE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(JobLock { _file: file })),
+                Ok(()) => return Ok(Some(JobLock { file })),
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::io(&self.file("lock"), &error));
                 }

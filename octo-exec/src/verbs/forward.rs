@@ -70,8 +70,8 @@ enum Progress {
     Held,
 }
 
-fn forward(tool: &Tool, places: &Places, job: &JobDirectory, _held: &JobLock) -> Result<u8> {
-    let progress = Attempt::new(places, job).and_then(|attempt| attempt.go());
+fn forward(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Result<u8> {
+    let progress = Attempt::new(places, job, held).and_then(|attempt| attempt.go());
     let end = match progress {
         Ok(Progress::Held) => return Ok(0),
         Ok(Progress::Over(end)) => end,
@@ -99,6 +99,7 @@ fn forward(tool: &Tool, places: &Places, job: &JobDirectory, _held: &JobLock) ->
         end.reason = Some(format!("{before}its end is not in the audit log: {}", error.message));
     }
     let _ = prepare::unlink_secrets(job);
+    let _ = std::fs::remove_file(job.file("waiting"));
     // The package is the store's; a link to it here would keep its space.
     let _ = std::fs::remove_file(job.file("package"));
     job.publish_record("end", &end.record())?;
@@ -123,8 +124,8 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(places: &'a Places, job: &'a JobDirectory) -> Result<Attempt<'a>> {
-        let origin = adopt::adopt(job)?;
+    fn new(places: &'a Places, job: &'a JobDirectory, held: &JobLock) -> Result<Attempt<'a>> {
+        let origin = adopt::adopt(job, held)?;
         let request = job.request()?;
         let (spec, spec_digest) = job.spec()?;
         Ok(Attempt { places, job, origin, request, spec, spec_digest, watch: Watch::new(job)? })
@@ -206,12 +207,10 @@ impl<'a> Attempt<'a> {
                 }
             };
             if let Some(before) = lock.sign(self.job.id(), &plan.pusher)?
-                && let Some(unsettled) = locks::is_unsettled(self.places, &before)
-                && let Some(held) = unsettled.try_hold()?
-                && unsettled.end()?.is_none()
+                && let Some((job, held)) = locks::unsettled(self.places, &before, wanted.shared)?
             {
                 // Its script may have outlived its octo-exec: never two at once.
-                settle::lost(&unsettled, &held)?;
+                settle::lost(&job, &held)?;
             }
             taken.push(lock);
         }

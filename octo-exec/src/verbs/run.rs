@@ -44,7 +44,6 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     options.optopt("", "outputs", "", "FILE");
     options.optopt("", "end", "", "FILE");
     let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
-    let wanted = wanted(tool, places, &matches)?;
     let id = match matches.opt_str("job") {
         Some(text) => {
             JobId::parse(&text).ok_or_else(|| tool.misuse(format!("'{text}' is not a job id")))?
@@ -53,6 +52,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
             JobId::generate().map_err(|e| Error::new(Exit::Io, "random bytes", describe(&e)))?
         }
     };
+    let wanted = wanted(tool, places, &matches)?;
     let job = publish(places, &id, &wanted)?;
     if matches.opt_present("detach") {
         start::program(places, &job)?;
@@ -71,6 +71,9 @@ fn wanted(tool: &Tool, places: &Places, matches: &Matches) -> Result<Wanted> {
             .map(Some)
             .ok_or_else(|| misuse(format!("{text}: not a time such as 30s, 5m, 1h or 2d")))
     };
+    // What is misused is said before any file is touched.
+    let (timeout, grace) = (time("timeout")?, time("grace")?);
+    let wait = time("lock-wait")?.unwrap_or(std::time::Duration::from_secs(300));
     let Some((first, arguments)) = matches.free.split_first() else {
         return Err(misuse("no script is given".into()));
     };
@@ -88,9 +91,7 @@ fn wanted(tool: &Tool, places: &Places, matches: &Matches) -> Result<Wanted> {
     for text in matches.opt_strs("env") {
         spec.environment.push(variables::assignment(text.as_bytes())?);
     }
-    spec.timeout = time("timeout")?;
-    spec.grace = time("grace")?;
-    let wait = time("lock-wait")?.unwrap_or(std::time::Duration::from_secs(300));
+    (spec.timeout, spec.grace) = (timeout, grace);
     for text in matches.opt_strs("lock") {
         let (name, shared) = match text.strip_suffix(":shared") {
             Some(name) => (name, true),

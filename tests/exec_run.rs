@@ -1,0 +1,297 @@
+//! octo-exec run: codes, interpreters, output, environment, secrets, values.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use support::{Sandbox, mode_of, set_mode, stdout_of};
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(cargo_bin!("octo-exec"))
+}
+
+fn job_of(sandbox: &Sandbox) -> std::path::PathBuf {
+    let jobs = std::fs::read_dir(sandbox.state("jobs")).expect("jobs");
+    let mut jobs: Vec<_> = jobs.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    jobs.remove(0)
+}
+
+#[test]
+fn every_exit_code_comes_back_as_it_is() {
+    let sandbox = sandbox();
+    for code in (0..=255).step_by(15).chain([1, 4, 5, 44, 64, 69, 75, 77, 79, 124, 130, 137, 254]) {
+        let command = format!("exit {code}");
+        sandbox.tool("octo-exec").args(["run", "-c", &command]).assert().code(code);
+    }
+    // With its output closed early as well.
+    sandbox.tool("octo-exec").args(["run", "-c", "exec >&- 2>&-; exit 7"]).assert().code(7);
+}
+
+#[test]
+fn a_death_by_signal_is_no_exit_code() {
+    let sandbox = sandbox();
+    for (signal, code) in [("KILL", 137), ("TERM", 143), ("SEGV", 139), ("HUP", 129)] {
+        let end = sandbox.path("end");
+        let mut command = sandbox.tool("octo-exec");
+        command.args(["run", "--end"]).arg(&end).args(["-c", &format!("kill -{signal} $$")]);
+        command.assert().code(code).stderr(contains("signal"));
+        let record = std::fs::read_to_string(&end).expect("end");
+        assert!(record.starts_with(&format!("kind signal\ncode {}\n", code - 128)), "{record}");
+    }
+}
+
+#[test]
+fn scripts_run_by_what_their_first_line_says() {
+    let sandbox = sandbox();
+    for (name, text, code, said) in [
+        ("none", "echo plain $1; exit 3", 3, "plain x\n"),
+        ("sh", "#!/bin/sh\necho sh $1", 0, "sh x\n"),
+        ("option", "#!/bin/sh -e\nfalse\necho not reached", 1, ""),
+        ("env", "#!/usr/bin/env bash\necho ${BASH_VERSION:+bash} $1", 0, "bash x\n"),
+        ("spaces and é\n.sh", "echo odd", 0, "odd\n"),
+        ("empty", "", 0, ""),
+    ] {
+        let path = sandbox.write(name, text);
+        set_mode(&path, 0o600);
+        sandbox.tool("octo-exec").arg("run").arg(path).arg("x").assert().code(code).stdout(said);
+    }
+    if std::path::Path::new("/usr/bin/python3").exists() {
+        let path = sandbox
+            .write("p.py", "#!/usr/bin/python3\nimport sys\nprint(sys.argv[1:])\nsys.exit(5)");
+        let mut command = sandbox.tool("octo-exec");
+        command.arg("run").arg(path).args(["a b", ""]).assert().code(5).stdout("['a b', '']\n");
+    }
+}
+
+#[test]
+fn what_cant_run_is_126_or_127_and_says_why() {
+    let sandbox = sandbox();
+    for (text, code, said) in [
+        ("#!/no/such/interpreter\n", 127, "/no/such/interpreter is not on this machine"),
+        ("#!/bin/sh\r\necho x\r\n", 127, "DOS line ends"),
+        ("#!/etc/passwd\n", 126, "not executable"),
+        ("\x01\x02\0binary", 126, "neither a script nor a program"),
+    ] {
+        let path = sandbox.write("script", text);
+        sandbox.tool("octo-exec").arg("run").arg(path).assert().code(code).stderr(contains(said));
+    }
+}
+
+#[test]
+fn a_program_of_this_machine_runs_as_it_is() {
+    let sandbox = sandbox();
+    let program = std::fs::read("/bin/true").expect("/bin/true");
+    let path = sandbox.write("true", program);
+    sandbox.tool("octo-exec").arg("run").arg(path).assert().code(0);
+}
+
+#[test]
+fn both_streams_come_back_byte_for_byte() {
+    let sandbox = sandbox();
+    // 8 MiB on one stream while the other gets lines, then a last byte without LF.
+    let command = "i=0; while [ $i -lt 64 ]; do head -c 131072 /dev/zero | tr '\\0' \"\\\\$((i % 7 + 101))\"; \
+                   echo line $i >&2; i=$((i+1)); done; printf '\\377\\000last'";
+    let output = sandbox.tool("octo-exec").args(["run", "-c", command]).output().expect("run");
+    assert!(output.status.success());
+    assert_eq!(output.stdout.len(), 64 * 131072 + 6);
+    assert!(output.stdout.ends_with(b"\xff\0last"));
+    for (index, block) in output.stdout[..64 * 131072].chunks(131072).enumerate() {
+        let letter = [0o101, 0o102, 0o103, 0o104, 0o105, 0o106, 0o107][index % 7];
+        assert!(block.iter().all(|b| *b == letter), "block {index}");
+    }
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(errors.lines().count(), 64);
+    let log = job_of(&sandbox).join("log").metadata().expect("log").len();
+    assert_eq!(log, output.stdout.len() as u64 + errors.len() as u64);
+}
+
+#[test]
+fn a_reader_that_goes_is_no_failure_and_a_full_disk_is() {
+    let sandbox = sandbox();
+    let program = sandbox.program("octo-exec");
+    let pipeline = format!(
+        "'{}' run -c 'seq 100000; exit 4' | head -n 1; echo ${{PIPESTATUS[0]}}",
+        program.display()
+    );
+    let mut shell = assert_cmd::Command::new("bash");
+    shell.env("OCTO_STATE", sandbox.state("")).env("OCTO_CONFIG", sandbox.config(""));
+    shell.args(["-c", &pipeline]).assert().success().stdout("1\n4\n");
+    let full = format!("'{}' run -c 'seq 10' >/dev/full", program.display());
+    let mut shell = assert_cmd::Command::new("bash");
+    shell.env("OCTO_STATE", sandbox.state("")).env("OCTO_CONFIG", sandbox.config(""));
+    shell.args(["-c", &full]).assert().code(74).stderr(contains("no space left"));
+}
+
+#[test]
+fn the_environment_is_ours_and_what_was_given() {
+    let sandbox = sandbox();
+    let mut command = sandbox.tool("octo-exec");
+    command.env("LEAKED", "x").env("LD_PRELOAD", "");
+    let values = "() { :;}; a\n\"b\" 'c' \u{e9} $HOME";
+    command.args(["run", "-e", &format!("ODD={values}"), "-e", "EMPTY=", "-c", "env -0"]);
+    let output = command.output().expect("run");
+    let output = String::from_utf8(output.stdout).expect("text");
+    let mut names: Vec<&str> = output.split('\0').filter_map(|v| v.split('=').next()).collect();
+    names.sort_unstable();
+    names.retain(|name| !name.is_empty());
+    let wanted = [
+        "EMPTY",
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "OCTO_ARTIFACTS",
+        "OCTO_CONFIG",
+        "OCTO_JOB",
+        "OCTO_OUTPUT",
+        "OCTO_PUSHER",
+        "ODD",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "USER",
+    ];
+    assert_eq!(names, wanted);
+    assert!(output.contains(&format!("ODD={values}\0")));
+}
+
+#[test]
+fn variables_that_steer_are_refused_by_name() {
+    let sandbox = sandbox();
+    for name in ["LD_PRELOAD", "BASH_ENV", "PATH", "IFS", "OCTO_BASE", "TAR_OPTIONS"] {
+        let mut command = sandbox.tool("octo-exec");
+        command
+            .args(["run", "-e", &format!("{name}=x"), "-c", "true"])
+            .assert()
+            .code(77)
+            .stderr(contains(name));
+    }
+    assert!(!sandbox.state("jobs").exists());
+}
+
+#[test]
+fn arguments_arrive_as_they_were() {
+    let sandbox = sandbox();
+    let script = sandbox.write("args", "for a; do printf '<%s>' \"$a\"; done");
+    let mut command = sandbox.tool("octo-exec");
+    command.arg("run").arg(&script).args(["", "a b", "$(id)", "-n", "x\ny", "'", "*"]);
+    command.assert().success().stdout("<><a b><$(id)><-n><x\ny><'><*>");
+    let long = sandbox.write("long", format!("LONG={}", "x".repeat(128 * 1024)));
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-E"]).arg(long).args(["-c", "true"]);
+    command.assert().code(77).stderr(contains("variable LONG"));
+}
+
+#[test]
+fn secrets_leave_no_trace() {
+    let sandbox = sandbox();
+    let file = sandbox.write("secrets", "TOKEN=s3cret-value\nSHORT=abc\n");
+    set_mode(&file, 0o600);
+    let script = "echo \"$TOKEN $SHORT\"; printf s3cret-; sleep 0.05; echo value >&2; printf value; \
+                  echo \"T=$TOKEN\" >>\"$OCTO_OUTPUT\"; tr '\\0' ' ' </proc/self/cmdline >&2";
+    let mut command = sandbox.tool("octo-exec");
+    command
+        .args(["run", "--outputs"])
+        .arg(sandbox.path("outputs"))
+        .arg("-S")
+        .arg(&file)
+        .args(["-c", script]);
+    command.assert().success().stdout("******** abc\n********").stderr(contains("s3cret").not());
+    assert_eq!(std::fs::read_to_string(sandbox.path("outputs")).expect("outputs"), "T=********\n");
+    let job = job_of(&sandbox);
+    assert!(!job.join("secrets").exists());
+    for entry in std::fs::read_dir(&job).expect("job").flatten().filter(|e| e.path().is_file()) {
+        // What the script itself wrote is its own.
+        if entry.file_name() != "values" {
+            let bytes = std::fs::read(entry.path()).expect("read");
+            assert!(!bytes.windows(12).any(|w| w == b"s3cret-value"), "{:?}", entry.path());
+        }
+    }
+    let audit = std::fs::read_to_string(sandbox.state("audit.log")).expect("audit");
+    assert!(!audit.contains("s3cret"));
+}
+
+#[test]
+fn values_come_back_and_bad_ones_are_named() {
+    let sandbox = sandbox();
+    let outputs = sandbox.path("outputs");
+    let end = sandbox.path("end");
+    let script = "printf 'VERSION=1.4\\nnot a value\\nURL=http://x/?a=b' >>$OCTO_OUTPUT; echo hi >$OCTO_ARTIFACTS/a.txt";
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "--outputs"]).arg(&outputs).arg("--end").arg(&end).args(["-c", script]);
+    command.assert().success();
+    assert_eq!(
+        std::fs::read_to_string(&outputs).expect("outputs"),
+        "VERSION=1.4\nURL=http://x/?a=b\n"
+    );
+    let record = std::fs::read_to_string(&end).expect("end");
+    assert!(record.contains("line%202"), "{record}");
+    assert_eq!(std::fs::read(job_of(&sandbox).join("artifacts/a.txt")).expect("artifact"), b"hi\n");
+}
+
+#[test]
+fn values_behind_a_link_are_not_read() {
+    let sandbox = sandbox();
+    let outputs = sandbox.path("outputs");
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "--outputs"]).arg(&outputs);
+    command.args(["-c", "rm $OCTO_OUTPUT; ln -s /etc/passwd $OCTO_OUTPUT"]).assert().success();
+    assert_eq!(std::fs::read_to_string(&outputs).expect("outputs"), "");
+}
+
+#[test]
+fn a_package_is_at_hand_and_checked_before_it_is_used() {
+    let sandbox = sandbox();
+    let package = sandbox.write("shop 1.tar", "the package");
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-p"]).arg(&package);
+    let script = "cat $OCTO_PACKAGE; echo \" $OCTO_PACKAGE_NAME\"; sha256sum <$OCTO_PACKAGE | cut -c1-64; echo $OCTO_PACKAGE_SHA256";
+    command.args(["-c", script]);
+    let text = stdout_of(&mut command);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "the package shop 1.tar");
+    assert_eq!(lines[1], lines[2]);
+    // A bit flipped in the store is found before anything runs.
+    let object = sandbox.state("packages").join(lines[1]);
+    assert_eq!(mode_of(&object), 0o444);
+    set_mode(&object, 0o644);
+    std::fs::write(&object, "the pACKAGE").expect("write");
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-p", lines[1], "-c", "echo ran"]);
+    command.assert().code(65).stdout("").stderr(contains("have changed"));
+}
+
+#[test]
+fn misuse_is_64_with_a_hint() {
+    let sandbox = sandbox();
+    for arguments in [
+        &["run"][..],
+        &["run", "-T", "soon", "x"],
+        &["nonsense"],
+        &[],
+        &["run", "--bad", "x"],
+        &["run", "-j", "1", "x"],
+    ] {
+        let mut command = sandbox.tool("octo-exec");
+        command.args(arguments).assert().code(64).stderr(contains("octo-exec --help"));
+    }
+    sandbox.tool("octo-exec").arg("--help").assert().success().stdout(contains("examples:"));
+    sandbox
+        .tool("octo-exec")
+        .args(["run", "/no/such/script"])
+        .assert()
+        .code(65)
+        .stderr(contains("/no/such/script"));
+}
+
+#[test]
+fn its_dependency_tree_has_no_tls() {
+    let mut command = assert_cmd::Command::new(env!("CARGO"));
+    command.args(["tree", "--offline", "-e", "normal", "-p", "octo-exec", "--prefix", "none"]);
+    let tree = stdout_of(command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
+    for word in ["rustls", "aws-lc", "ring", "openssl", "webpki", "octo-wire"] {
+        assert!(!tree.lines().any(|line| line.starts_with(word)), "{word}: {tree}");
+    }
+    assert!(tree.contains("octo-core"));
+}
