@@ -380,3 +380,26 @@ fn threads_and_rotations_at_once_keep_one_chain() {
     numbers.dedup();
     assert_eq!(numbers.len(), 8 * 40);
 }
+
+#[test]
+fn no_flipped_bit_passes_and_no_garbage_panics() {
+    let log = Log::of(6);
+    let whole = fs::read(log.path()).unwrap();
+    for at in 0..whole.len() {
+        for bit in [0, 5, 7] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(log.path(), bytes).unwrap();
+            assert!(!log.faults().is_empty(), "byte {at}, bit {bit}");
+        }
+    }
+    for junk in [&[b'x'; 1 << 20][..], &[0; 70_000], &[b'\n'; 70_000], b"1 t e ", &[0xff; 9]] {
+        for place in [0, whole.len() / 2, whole.len()] {
+            let bytes = [&whole[..place], junk, &whole[place..]].concat();
+            fs::write(log.path(), &bytes).unwrap();
+            let found = log.audit.verify(&[]).unwrap();
+            assert!(!found.faults.is_empty() || !found.notes.is_empty());
+            assert!(found.faults.len() <= 100 && found.bytes == bytes.len() as u64);
+        }
+    }
+}
