@@ -13,6 +13,7 @@ pub mod error;
 pub mod job;
 pub mod journal;
 pub mod names;
+pub mod operator;
 pub mod paths;
 pub mod problem;
 pub mod publish;

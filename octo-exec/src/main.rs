@@ -11,7 +11,6 @@ mod help;
 mod interpreter;
 mod locks;
 mod mask;
-mod operator;
 mod prepare;
 mod settle;
 mod start;

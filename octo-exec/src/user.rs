@@ -38,11 +38,6 @@ impl User {
     }
 }
 
-/// The name of a uid.
-pub(crate) fn name_of(uid: u32) -> Option<String> {
-    entry(&uid.to_string()).filter(|user| user.uid == uid).map(|user| user.name)
-}
-
 fn entry(key: &str) -> Option<User> {
     // A key of digits is a uid to getent; a name never begins with a dash here,
     // since the trust file's and the kernel's are all that come.

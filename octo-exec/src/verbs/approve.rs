@@ -1,12 +1,13 @@
 //! Held jobs, for the local operator: show what one would run, let it, or not.
 
 use super::jobs::named;
-use crate::{adopt, operator, start};
+use crate::{adopt, start};
 use octo_core::audit::Audit;
 use octo_core::cli::{Tool, print, utc_now};
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result};
 use octo_core::job::{End, EndKind, JobDirectory, State};
+use octo_core::operator;
 use octo_core::paths::Places;
 use octo_core::record::Record;
 use octo_core::spec::{Script, Spec};

@@ -1,10 +1,11 @@
 //! Verbs over the jobs of this machine: start, cancel, list, add.
 
-use crate::{operator, start};
+use crate::start;
 use octo_core::cli::{Tool, print};
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result};
 use octo_core::job::{JobDirectory, State};
+use octo_core::operator;
 use octo_core::paths::{Places, create_directory};
 use octo_core::store::{Begin, Limits, ReceiveError, Store, StoreError};
 use octo_core::{Digest, JobId, PusherName};

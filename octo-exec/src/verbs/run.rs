@@ -1,12 +1,13 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
-use crate::{operator, start};
+use crate::start;
 use getopts::Matches;
 use octo_core::cli::{Tool, print, print_bytes};
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::job::{
     End, Event, Follower, JobDirectory, NewJob, Published, Request, State, Stream,
 };
+use octo_core::operator;
 use octo_core::paths::{Places, create_directory, read_bounded};
 use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
 use octo_core::store::{Store, Who};
