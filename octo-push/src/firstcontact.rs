@@ -72,17 +72,14 @@ pub(crate) fn hint_on_refusal(caller: &Caller, refusal: Refusal, error: Error) -
     }
 }
 
-/// Who we say we are: `user@host`. SUDO_USER first, since root says little.
+/// Who we say we are: `user@host`, the host without its domain.
 pub(crate) fn claim() -> String {
-    let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let user = variable("SUDO_USER")
-        .or_else(|| variable("LOGNAME"))
-        .or_else(|| variable("USER"))
-        .unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
-    let name = rustix::system::uname();
-    let host = name.nodename().to_string_lossy().into_owned();
-    let host = host.split('.').next().unwrap_or("").to_string();
-    format!("{user}@{host}").chars().take(200).collect()
+    let claim = octo_core::operator::at_host();
+    let short = match claim.split_once('@') {
+        Some((user, host)) => format!("{user}@{}", host.split('.').next().unwrap_or("")),
+        None => claim,
+    };
+    short.chars().take(200).collect()
 }
 
 /// The name that we propose for our line in a trust file.
