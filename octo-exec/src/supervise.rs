@@ -126,6 +126,25 @@ struct Ending {
     /// When KILL follows TERM, and when we stop to wait.
     kill_at: Instant,
     killing: bool,
+    /// Who was sent TERM.
+    asked: Vec<i32>,
+}
+
+impl Ending {
+    /// TERM for each of ours that has not had it: a shell may fork in the very
+    /// moment in which it is to end, and leave a child that was in no list yet.
+    fn ask(&mut self) {
+        let ours = tree::ours();
+        let new: Vec<_> = ours.into_iter().filter(|p| !self.asked.contains(&p.pid)).collect();
+        tree::signal(&new, Signal::TERM);
+        // A stopped process would never see TERM.
+        tree::signal(&new, Signal::CONT);
+        self.asked.extend(new.iter().map(|p| p.pid));
+    }
+
+    fn has_failed(&self) -> bool {
+        Instant::now() >= self.kill_at + KILL_WAIT
+    }
 }
 
 /// Runs it to its end. The end is not written yet.
@@ -234,7 +253,10 @@ impl Supervisor<'_> {
             if gone && self.pipes.is_empty() {
                 break;
             }
-            if self.drain_until.is_some_and(|until| Instant::now() >= until) {
+            // While the tree is being ended, that it is gone is waited for, not
+            // that its pipes close.
+            let ended = self.ending.as_ref().is_none_or(Ending::has_failed) || gone;
+            if ended && self.drain_until.is_some_and(|until| Instant::now() >= until) {
                 let inodes: Vec<u64> = self
                     .pipes
                     .iter()
@@ -289,21 +311,19 @@ impl Supervisor<'_> {
                 } else {
                     return;
                 };
-                tree::signal(&tree::ours(), Signal::TERM);
-                // A stopped process would never see TERM.
-                tree::signal(&tree::ours(), Signal::CONT);
-                self.ending =
-                    Some(Ending { kind, reason, kill_at: now + self.launch.grace, killing: false });
+                let kill_at = now + self.launch.grace;
+                let ending = Ending { kind, reason, kill_at, killing: false, asked: Vec::new() };
+                self.ending.insert(ending).ask();
             }
             Some(ending) if now >= ending.kill_at => {
                 // Again and again: a process may have been born meanwhile.
                 ending.killing = true;
                 tree::signal(&tree::ours(), Signal::KILL);
-                if now >= ending.kill_at + KILL_WAIT {
+                if ending.has_failed() {
                     self.drain_until = Some(now);
                 }
             }
-            Some(_) => {}
+            Some(ending) => ending.ask(),
         }
     }
 
