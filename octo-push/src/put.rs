@@ -219,11 +219,7 @@ impl Source {
                 return Err(Trouble::Here(Error::new(Exit::Cancelled, &self.shown, "cancelled")));
             }
             // A refusal in mid-body: the disk is full, the trust is gone.
-            if session.is_spoken_to() {
-                let early = session.reply()?;
-                let reason = format!("an early {}", early.word());
-                return Err(session.wrong(octo_wire::Failure::Malformed(reason)));
-            }
+            session.hear()?;
             let count = self.read(&mut piece, at).map_err(Trouble::Here)?;
             session.send_bytes(&piece[..count]).map_err(|failure| session.after_write(failure))?;
             at += count as u64;

@@ -6,7 +6,7 @@ use octo_core::error::{Error, Exit};
 use octo_core::refusal::Refusal;
 use octo_core::targets::{self, Target};
 use octo_core::units::human_duration;
-use octo_wire::connection::LOST_AFTER;
+use octo_wire::connection::{Heard, LOST_AFTER};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Stream, TargetTrust};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -144,15 +144,20 @@ impl<'a> Session<'a> {
         self.explain(failure)
     }
 
-    /// Has the tentacle said something before its turn?
-    pub(crate) fn is_spoken_to(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        if self.connection.has_buffered() {
-            return true;
+    /// Looks whether the tentacle said something before its turn.
+    ///
+    /// # Errors
+    /// What it said, or that it left.
+    pub(crate) fn hear(&mut self) -> Result<(), Trouble> {
+        match self.connection.heard() {
+            Ok(Heard::Nothing) => Ok(()),
+            Ok(Heard::Farewell) => Err(self.explain(Failure::Truncated)),
+            Ok(Heard::Bytes) => {
+                let early = self.reply()?;
+                Err(self.explain(Failure::Malformed(format!("an early {}", early.word()))))
+            }
+            Err(failure) => Err(self.explain(failure)),
         }
-        let Some(input) = self.connection.stream().input() else { return false };
-        let mut fds = [PollFd::new(&input, PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
     }
 
     /// Waits for the reply: `ok`, or the trouble that it tells.
