@@ -26,6 +26,7 @@ pub mod thumbprint;
 pub mod trust;
 pub mod units;
 pub mod variables;
+pub mod watch;
 
 pub use digest::Digest;
 pub use error::{Error, Exit, Result};

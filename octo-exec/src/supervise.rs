@@ -12,7 +12,6 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -37,12 +36,15 @@ pub(crate) struct Launch {
     pub(crate) no_new_privileges: bool,
 }
 
+/// How often the directory is looked at where the kernel doesn't wake us.
+const EVERY: Duration = Duration::from_millis(250);
+
 /// What can wake a supervisor besides the script's output: a `cancel` in the
 /// job directory, a child's death, a signal to end.
 #[derive(Debug)]
 pub(crate) struct Watch {
     job: JobDirectory,
-    inotify: OwnedFd,
+    directory: octo_core::watch::Watch,
     signals: UnixStream,
     told_to_end: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
@@ -51,10 +53,8 @@ impl Watch {
     /// Begins to watch; before the first look at `cancel`, so that none is missed.
     pub(crate) fn new(job: &JobDirectory) -> Result<Watch> {
         let io = |e: std::io::Error| Error::doing("watch", job.path(), &e);
-        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-        let inotify = inotify::init(flags).map_err(|e| io(e.into()))?;
         let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-        inotify::add_watch(&inotify, job.path(), events).map_err(|e| io(e.into()))?;
+        let directory = octo_core::watch::Watch::new(job.path(), events, EVERY).map_err(io)?;
         let (signals, theirs) = UnixStream::pair().map_err(io)?;
         signals.set_nonblocking(true).map_err(io)?;
         theirs.set_nonblocking(true).map_err(io)?;
@@ -69,19 +69,17 @@ impl Watch {
         }
         // A closed terminal leaves the job running.
         signal_hook::low_level::pipe::register(SIGHUP, theirs).map_err(io)?;
-        Ok(Watch { job: job.clone(), inotify, signals, told_to_end })
+        Ok(Watch { job: job.clone(), directory, signals, told_to_end })
     }
 
     /// Descriptors that become readable when it is worth to look again.
     pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.inotify.as_fd(), self.signals.as_fd()]
+        [self.directory.as_fd(), self.signals.as_fd()]
     }
 
     /// Is the job to end, and who says so?
     pub(crate) fn cancelled(&mut self) -> Option<String> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
-        while reader.next().is_ok() {}
+        self.directory.clear();
         while matches!((&self.signals).read(&mut [0; 64]), Ok(count) if count > 0) {}
         if self.told_to_end.load(std::sync::atomic::Ordering::Relaxed) {
             return Some("octo-exec was told to end by a signal".into());

@@ -3,10 +3,14 @@
 
 use super::{End, JobDirectory, LogReader, State, Stream};
 use crate::error::{Error, Result};
+use crate::watch::Watch;
 use rustix::fs::inotify;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How often a follower looks whom the kernel doesn't wake.
+const EVERY: Duration = Duration::from_millis(50);
 
 /// What a follower is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Follower {
     job: JobDirectory,
-    watch: OwnedFd,
+    watch: Watch,
     /// Readable when the job's octo-exec is gone, however it went.
     death: Option<OwnedFd>,
     reader: Option<LogReader>,
@@ -40,15 +44,13 @@ impl Follower {
     /// # Errors
     /// Where the kernel gives no more watches (exit 74), or the job is gone.
     pub fn new(job: &JobDirectory, offset: u64) -> Result<Follower> {
-        let io = |e: rustix::io::Errno| Error::doing("watch", job.path(), &e.into());
-        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-        let watch = inotify::init(flags).map_err(io)?;
         // Everything is published by rename; log and index grow by writes.
         let events = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::CREATE
             | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::ONLYDIR;
-        inotify::add_watch(&watch, job.path(), events).map_err(io)?;
+        let watch = Watch::new(job.path(), events, EVERY)
+            .map_err(|e| Error::doing("watch", job.path(), &e))?;
         Ok(Follower {
             job: job.clone(),
             watch,
@@ -88,7 +90,7 @@ impl Follower {
             }
             // Wake-ups are taken off before the look, never after it: one that
             // comes in between then wakes us once more.
-            self.clear_watch();
+            self.watch.clear();
             looked = true;
             let state = self.job.state()?;
             if self.reader.is_none() {
@@ -124,12 +126,6 @@ impl Follower {
         let session = self.job.record("started").ok().flatten().and_then(|r| r.number("session"));
         let process = session.and_then(|s| i32::try_from(s).ok()).and_then(Pid::from_raw);
         self.death = process.and_then(|p| pidfd_open(p, PidfdFlags::empty()).ok());
-    }
-
-    fn clear_watch(&mut self) {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(&self.watch, &mut buffer);
-        while reader.next().is_ok() {}
     }
 }
 
