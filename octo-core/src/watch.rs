@@ -37,7 +37,10 @@ impl Watch {
                 Err(error) => Err(error.into()),
             },
             // Of the process or of the user: a timer's descriptor tells which.
-            Err(Errno::MFILE) => Watch::timer(every),
+            Err(Errno::MFILE) => {
+                std::fs::metadata(directory)?;
+                Watch::timer(every)
+            }
             Err(error) => Err(error.into()),
         }
     }
