@@ -40,6 +40,9 @@ pub(super) fn explain(error: Error, first: &[u8]) -> Failure {
         Error::InvalidCertificate(CertificateError::BadSignature) => {
             Failure::Untrusted("its key is not the certificate's".into())
         }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            Failure::Untrusted("no authority trusted here signed it".into())
+        }
         Error::InvalidCertificate(reason) => Failure::Untrusted(reason.to_string()),
         Error::NoCertificatesPresented => Failure::Untrusted("it presented none".into()),
         other => Failure::Stranger(
