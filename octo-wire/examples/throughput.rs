@@ -1,10 +1,12 @@
-//! How fast does a body travel? One thread sends over loopback, one receives;
-//! nothing is hashed or stored. `cargo run --release -p octo-wire --example throughput [GIB]`
+//! How fast does a body travel, and how long does a connection take? One thread
+//! sends over loopback, one receives; nothing is hashed or stored.
+//!
+//!     cargo run --release -p octo-wire --example throughput [GIB]
 
 use octo_core::cli::print;
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
 use rustix::time::{ClockId, clock_gettime};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
 
@@ -30,9 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(thread_seconds())
     });
 
-    let channel = Channel::tcp(TcpStream::connect(address)?)?;
-    let session = Session::connect(&identity, channel, &trust, "localhost")?;
-    let mut connection = Connection::new(session);
+    let mut connection = connect(&identity, address, &trust)?;
     let piece = vec![0x5a; PIECE];
     let start = Instant::now();
     connection.send_line(&Message::new("put").with("body", length))?;
@@ -50,7 +50,47 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sender * 1024.0 / mib,
         receiver * 1024.0 / mib,
     ))?;
+    let milliseconds = round_trips(&identity, &trust)?;
+    print(&format!("{milliseconds:.2} ms from connect to the end of a status\n"))?;
     Ok(())
+}
+
+/// Connect, ask, hear the answer, part: so many times in turn, in milliseconds.
+fn round_trips(identity: &Identity, trust: &TargetTrust) -> Result<f64, Failure> {
+    const TIMES: u32 = 200;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let server = identity.clone();
+    let served = thread::spawn(move || -> Result<(), Failure> {
+        for _ in 0..TIMES {
+            let channel = Channel::tcp(listener.accept()?.0)?;
+            let mut connection =
+                Connection::new(Session::serve(&server, channel, Box::new(|_| true))?);
+            while connection.read_message()?.is_some() {
+                connection.send(&Message::new("ok"), b"")?;
+            }
+        }
+        Ok(())
+    });
+    let start = Instant::now();
+    for _ in 0..TIMES {
+        let mut connection = connect(identity, address, trust)?;
+        connection.send(&Message::new("status"), b"")?;
+        connection.read_message()?;
+        connection.close()?;
+    }
+    let elapsed = start.elapsed();
+    served.join().unwrap_or(Err(Failure::Truncated))?;
+    Ok(elapsed.as_secs_f64() * 1000.0 / f64::from(TIMES))
+}
+
+fn connect(
+    identity: &Identity,
+    address: SocketAddr,
+    trust: &TargetTrust,
+) -> Result<Connection<Session>, Failure> {
+    let channel = Channel::tcp(TcpStream::connect(address)?)?;
+    Ok(Connection::new(Session::connect(identity, channel, trust, "localhost")?))
 }
 
 /// The processor time of this thread, the kernel's share included.

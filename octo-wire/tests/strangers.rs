@@ -67,6 +67,24 @@ fn what_is_no_octopus_is_named() {
     }
 }
 
+/// Else its kernel would answer the rest of our bytes with a reset, which can
+/// overtake the alert.
+#[test]
+fn who_is_refused_is_heard_out() {
+    let other = Parts::new();
+    let (address, served) = tentacle(other.identity(), vec![]);
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.write_all(b"GET / HTTP/1.1\r\n").expect("write");
+    let mut alert = Vec::new();
+    stream.read_to_end(&mut alert).expect("an alert, and an end");
+    assert!(!alert.is_empty());
+    for _ in 0..3 {
+        stream.write_all(b"Accept: all\r\n").expect("still heard");
+    }
+    drop(stream);
+    assert!(served.end().is_err());
+}
+
 #[test]
 fn another_protocol_inside_tls_is_refused() {
     let other = Parts::new();
