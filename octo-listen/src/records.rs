@@ -103,7 +103,9 @@ impl Host {
         let from =
             refused.address.map_or("some addresses".into(), |a| a.to_canonical().to_string());
         if refused.more > 0 {
-            self.log.event(format_args!("{from}: refused {} times more in a minute", refused.more));
+            let reason = if refused.reason.is_empty() { "not trusted" } else { &refused.reason };
+            let more = refused.more;
+            self.log.event(format_args!("{from}: refused {more} times more in a minute: {reason}"));
         } else {
             self.say_refused(&from, refused);
         }

@@ -37,7 +37,7 @@ pub(crate) struct Gathered {
     write: Box<dyn Fn(&Refused) + Send + Sync>,
 }
 
-type Kind = (Option<IpAddr>, Option<Thumbprint>);
+type Kind = (Option<IpAddr>, Option<Thumbprint>, String);
 
 impl Gathered {
     /// Gathers for this writer.
@@ -54,11 +54,11 @@ impl Gathered {
     ) {
         let from = address.map(network);
         let mut counts = self.counts();
-        let lines = counts.keys().filter(|(network, _)| *network == from).count();
-        let mut kind = (from, thumbprint);
+        let lines = counts.keys().filter(|(network, ..)| *network == from).count();
+        let mut kind = (from, thumbprint, reason.to_string());
         let is_new = !counts.contains_key(&kind);
         if is_new && (lines >= LINES_PER_ADDRESS || counts.len() >= LINES) {
-            kind = if lines > 0 { (from, None) } else { (None, None) };
+            kind = (from.filter(|_| lines > 0), None, "for several reasons".to_string());
         }
         let was_empty = counts.is_empty();
         let count = counts.entry(kind).and_modify(|count| *count += 1).or_default();
@@ -87,8 +87,8 @@ impl Gathered {
 
     fn flush(&self) {
         let counts = std::mem::take(&mut *self.counts());
-        for ((address, thumbprint), more) in counts.into_iter().filter(|(_, more)| *more > 0) {
-            let reason = "refused as before".to_string();
+        let counted = counts.into_iter().filter(|(_, more)| *more > 0);
+        for ((address, thumbprint, reason), more) in counted {
             (self.write)(&Refused { address, thumbprint, reason, more });
         }
     }
