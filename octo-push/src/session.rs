@@ -271,7 +271,7 @@ fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
         Failure::TimedOut => {
             Trouble::Lost(Error::new(Exit::Unavailable, address, "the connection fell silent"))
         }
-        Failure::Truncated | Failure::Io(_) => {
+        Failure::Truncated | Failure::Damaged | Failure::Io(_) => {
             Trouble::Lost(Error::new(Exit::Unavailable, address, failure))
         }
     }

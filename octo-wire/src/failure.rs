@@ -27,6 +27,8 @@ pub enum Failure {
     TimedOut,
     /// The connection ended where it may not: in a message, or without TLS' farewell.
     Truncated,
+    /// Bytes of an established connection were changed on their way.
+    Damaged,
     /// Reading or writing failed.
     Io(io::Error),
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Failure {
             Failure::Malformed(reason) => write!(out, "not of the protocol's form: {reason}"),
             Failure::TimedOut => out.write_str("timed out"),
             Failure::Truncated => out.write_str("the connection broke off"),
+            Failure::Damaged => out.write_str("bytes were damaged on the way"),
             Failure::Io(error) => out.write_str(&describe(error)),
         }
     }

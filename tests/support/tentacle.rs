@@ -195,6 +195,11 @@ impl Tentacle {
         }
     }
 
+    /// The process id of its listener.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// What its listener said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.config.join("listen.log")).unwrap_or_default()

@@ -176,7 +176,13 @@ impl Session {
                 // The peer deserves the alert that says why; it may be gone already.
                 self.channel.set_idle(Some(LAST_WORDS));
                 let _ = self.send_pending();
-                return Err(stranger::explain(error, &self.first));
+                let failure = stranger::explain(error, &self.first);
+                // A peer that has spoken octo/1 to us is no stranger: what can't
+                // be read now was changed on its way.
+                return Err(match failure {
+                    Failure::Stranger(_) if self.peer.is_some() => Failure::Damaged,
+                    other => other,
+                });
             }
         }
         // A handshake goes on, a key update wants an answer.

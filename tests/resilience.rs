@@ -1,0 +1,216 @@
+//! A deployment depends on no laptop lid and no listener's process: each of the
+//! three is killed at random moments.
+//!
+//! The long form, as it is run before a release: OCTO_TEST_LONG=1 kills at 200
+//! moments; the short form takes a sample that moves with the day.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use support::Random;
+use support::tentacle::Octopus;
+
+fn is_long() -> bool {
+    std::env::var_os("OCTO_TEST_LONG").is_some()
+}
+
+/// Another sample each day, the same one for all of it.
+fn seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    now.as_secs() / 86400
+}
+
+fn runs(counter: &Path) -> usize {
+    std::fs::read_to_string(counter).unwrap_or_default().lines().count()
+}
+
+fn end_of(job: &Path) -> Option<String> {
+    std::fs::read_to_string(job.join("end")).ok()
+}
+
+fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !fact() {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+fn supervisor_of(job: &Path) -> Option<i32> {
+    let started = std::fs::read_to_string(job.join("started")).ok()?;
+    started.lines().find_map(|line| line.strip_prefix("session "))?.parse().ok()
+}
+
+/// Kills one of the three at a random moment of a short job; whatever happens,
+/// it runs at most once, its end is told truly, and asking again agrees.
+#[test]
+fn kill_9_of_anybody_at_any_moment_keeps_the_promises() {
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let script = "#!/bin/sh\necho ran >>\"$1\"\nsleep 0.03\necho done\nexit 7\n";
+    octopus.sandbox.write("job.sh", script);
+    let rounds = if is_long() { 200 } else { 24 };
+    let mut random = Random(seed());
+    let mut ends = std::collections::BTreeMap::new();
+    for round in 0..rounds {
+        let counter = octopus.sandbox.path(&format!("counter-{round}"));
+        let id = format!("20260101T000000-{}", letters(round));
+        let job = web1.state.join("jobs").join(&id);
+        let counter_text = counter.to_string_lossy().into_owned();
+        let arguments = ["-t", "web1", "run", "-j", &id, "job.sh", &counter_text];
+        let mut command = octopus.start(&arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
+        std::thread::sleep(Duration::from_micros(random.below(120_000) as u64));
+        let victim = round % 3;
+        match victim {
+            0 => {
+                web1.kill();
+                web1.start();
+            }
+            1 => {
+                if let Some(pid) = supervisor_of(&job) {
+                    kill(pid);
+                }
+            }
+            _ => child.kill().expect("kill"),
+        }
+        let output = child.wait_with_output().expect("wait");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code();
+        // Asked again with the same id, the answer is final, and agrees.
+        let again = octopus.push(&arguments).output().expect("run");
+        let end = end_of(&job).unwrap_or_else(|| {
+            panic!(
+                "round {round}: no end: {:?} {}",
+                again.status,
+                String::from_utf8_lossy(&again.stderr)
+            )
+        });
+        let final_code = again.status.code();
+        let what = format!(
+            "round {round}, victim {victim}: first {code:?} {error:?}, then {final_code:?}, {end:?}"
+        );
+        match final_code {
+            Some(7) => {
+                assert!(end.starts_with("kind exit\ncode 7\n"), "{what}");
+                assert_eq!(again.stdout, b"done\n", "{what}");
+                assert_eq!(runs(&counter), 1, "{what}");
+            }
+            Some(71) => {
+                assert_eq!(victim, 1, "{what}");
+                assert!(end.starts_with("kind lost\n"), "{what}");
+                assert!(runs(&counter) <= 1, "{what}");
+            }
+            _ => panic!("{what}: {}", String::from_utf8_lossy(&again.stderr)),
+        }
+        if victim != 2 && code != Some(69) {
+            assert_eq!(code, final_code, "{what}");
+        }
+        *ends.entry((victim, final_code)).or_insert(0) += 1;
+    }
+    // Nothing half-made is left among the jobs, and the audit log is whole.
+    let left: Vec<PathBuf> = std::fs::read_dir(web1.state.join("jobs"))
+        .expect("jobs")
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.is_dir() && end_of(p).is_none())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    let mut check = octopus.sandbox.tool("octo-listen");
+    check.arg("--config").arg(&web1.config).arg("--state").arg(&web1.state).arg("--check-audit");
+    check.assert().success();
+    assert!(ends.contains_key(&(0, Some(7))), "{ends:?}");
+}
+
+/// Thirteen letters of base32 for a number.
+fn letters(mut number: usize) -> String {
+    (0..13)
+        .map(|_| {
+            let letter = b"abcdefghijklmnopqrstuvwxyz234567"[number % 32] as char;
+            number /= 32;
+            letter
+        })
+        .collect()
+}
+
+#[test]
+fn fifty_megabytes_come_back_whole_with_both_streams_apart() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    // 25 MiB each way, written in turns; every block says which it is.
+    let script = "i=0; while [ $i -lt 100 ]; do head -c 262144 /dev/zero | tr '\\0' o; echo $i; \
+                  { head -c 262144 /dev/zero | tr '\\0' e; echo $i; } >&2; i=$((i+1)); done";
+    let output = octopus.push(&["-t", "web1", "run", "-c", script]).output().expect("run");
+    assert!(output.status.success());
+    let check = |bytes: &[u8], letter: u8| {
+        let mut wanted = Vec::with_capacity(26 << 20);
+        for i in 0..100 {
+            wanted.resize(wanted.len() + 262_144, letter);
+            wanted.extend_from_slice(format!("{i}\n").as_bytes());
+        }
+        assert!(bytes == wanted, "{} bytes of {}", bytes.len(), wanted.len());
+    };
+    check(&output.stdout, b'o');
+    check(&output.stderr, b'e');
+}
+
+/// Context switches of all threads of a process so far.
+fn switches(pid: u32) -> u64 {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok())
+        .flat_map(|status| {
+            let count =
+                |line: &str| line.split_whitespace().last().and_then(|n| n.parse::<u64>().ok());
+            status
+                .lines()
+                .filter(|l| l.contains("ctxt_switches"))
+                .filter_map(count)
+                .collect::<Vec<_>>()
+        })
+        .sum()
+}
+
+#[test]
+fn following_a_silent_job_wakes_nobody() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let go = octopus.sandbox.path("go");
+    // A fifo is waited on without a wakeup.
+    let script = format!("mkfifo {0}; echo ready; cat {0}", go.display());
+    let mut command = octopus.start(&["-t", "web1", "run", "-c", &script]);
+    let child = command.stdout(Stdio::piped()).spawn().expect("spawn");
+    let job = || web1.jobs().into_iter().next();
+    wait_for("its output", || {
+        job().is_some_and(|j| j.join("log").metadata().is_ok_and(|m| m.len() > 0))
+    });
+    let supervisor = supervisor_of(&job().expect("a job")).expect("started") as u32;
+    let listener = web1.pid();
+    let count = || [child.id(), supervisor, listener].map(switches);
+    // Until all have come to rest.
+    let mut before = count();
+    wait_for("rest", || {
+        std::thread::sleep(Duration::from_millis(300));
+        std::mem::replace(&mut before, count()) == before
+    });
+    std::thread::sleep(Duration::from_secs(4));
+    let after = count();
+    // A tick may fall into it; a loop that polls would make dozens.
+    for (index, (now, then)) in after.iter().zip(before).enumerate() {
+        assert!(
+            now.saturating_sub(then) <= 6,
+            "process {index}: {} context switches in 4 s",
+            now.saturating_sub(then)
+        );
+    }
+    std::fs::write(&go, "").expect("write");
+    assert!(child.wait_with_output().expect("wait").status.success());
+}
