@@ -1,10 +1,12 @@
 //! STATE/audit.log: one line an event, chained by hashes, on the disk before
 //! what it records is done.
 //!
-//!     STATE/audit.log      appended under a lock, never rewritten
-//!     STATE/audit.log.1 …  as a rotation renames them; each file names its
-//!                          predecessor's head in its first line
-//!     STATE/audit.head     the newest head: lines cut off the end are missed
+//! ```text
+//! STATE/audit.log      appended under a lock, never rewritten
+//! STATE/audit.log.1 …  as a rotation renames them; each file names its
+//!                      predecessor's head in its first line
+//! STATE/audit.head     the newest head: lines cut off the end are missed
+//! ```
 //!
 //! What the chain can show and what it can't, octo-audit(5) says. Listener and
 //! octo-exec append as processes of their own, also as different users.
