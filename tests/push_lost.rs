@@ -7,7 +7,10 @@ mod support;
 
 use assert_cmd::cargo::cargo_bin;
 use fault_proxy::{Direction, FaultProxy, Faults, Plan};
-use std::process::Output;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Output, Stdio};
 use support::tentacle::{Octopus, Tentacle};
 
 /// An octopus that reaches its tentacle web1 through a proxy.
@@ -67,4 +70,105 @@ fn cut_at_every_byte_up() {
 #[test]
 fn cut_at_every_byte_down() {
     cut_everywhere(Direction::Down);
+}
+
+#[test]
+fn a_listener_that_is_killed_loses_nothing() {
+    let (octopus, mut web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let go = octopus.sandbox.path("go");
+    let command = format!(
+        "echo one; while ! test -e {}; do sleep 0.05; done; echo two; exit 5",
+        go.display()
+    );
+    let mut push = octopus
+        .start(&["-t", "web1", "run", "-c", &command])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut output = BufReader::new(push.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "one\n");
+    web1.kill();
+    std::fs::write(&go, "").expect("write");
+    web1.start();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, "two\n");
+    assert_eq!(push.wait().expect("wait").code(), Some(5));
+    assert_eq!(web1.jobs().len(), 1);
+}
+
+#[test]
+fn contact_lost_for_good_is_79_only_where_something_may_run() {
+    let (octopus, mut web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let go = octopus.sandbox.path("go");
+    let command = format!("echo one; while ! test -e {}; do sleep 0.05; done", go.display());
+    let end = octopus.sandbox.path("end");
+    let mut push = octopus
+        .start(&["-t", "web1", "-w", "2", "run", "--end", "end", "-c", &command])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut output = BufReader::new(push.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    web1.kill();
+    let finished = push.wait_with_output().expect("wait");
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    assert_eq!(finished.status.code(), Some(79), "{said}");
+    assert!(said.contains("accepted, its end unknown"), "{said}");
+    let job = web1.jobs()[0].file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(said.contains(&format!("hint: octo-push -t web1 follow {job}")), "{said}");
+    let end = std::fs::read_to_string(end).expect("an end file");
+    assert!(end.contains("kind unknown\n") && end.contains("origin octopus\n"), "{end}");
+    // Nothing can have been accepted: repeating is safe.
+    octopus
+        .push(&["-t", "web1", "-w", "2", "run", "-c", "true"])
+        .assert()
+        .code(69)
+        .stderr(contains("connection refused").and(contains("is octo-listen running")));
+    web1.start();
+    std::fs::write(&go, "").expect("write");
+    octopus.push(&["follow", &job]).assert().success().stdout("one\n");
+}
+
+#[test]
+fn an_upload_that_breaks_goes_on_where_it_was() {
+    let (octopus, _web1, proxy) = through_a_proxy();
+    octopus.sandbox.write("big", vec![1; 8 << 20]);
+    proxy.next(Plan {
+        up: Faults { cut_at: Some(5 << 20), ..Faults::default() },
+        ..Plan::default()
+    });
+    octopus.push(&["-v", "-t", "web1", "put", "big"]).assert().success();
+    let sent = proxy.forwarded(Direction::Up);
+    assert!(sent < 10 << 20, "{sent} bytes for 8 MiB");
+}
+
+#[test]
+fn a_bit_that_flips_harms_nothing() {
+    let (octopus, _web1, proxy) = through_a_proxy();
+    octopus.sandbox.write("package", OUTPUT);
+    for index in 0..24 {
+        let bit = 5_003 + index as u64 * 1_009;
+        proxy.next(Plan {
+            up: Faults { flip_bit: Some(bit), ..Faults::default() },
+            ..Plan::default()
+        });
+        let output = run(&octopus, index);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let trace = octopus.sandbox.path(&format!("trace{index}"));
+        let ran = std::fs::read(trace).unwrap_or_default();
+        match output.status.code() {
+            // It was taken for a broken connection.
+            Some(7) => check(&octopus, index, &output, &format!("bit {bit}")),
+            // It was seen before anything was accepted.
+            Some(69 | 76) => assert!(ran.is_empty(), "bit {bit}: {said}"),
+            Some(79) => assert!(ran.len() <= 2, "bit {bit}: {said}"),
+            other => panic!("bit {bit}: {other:?}: {said}"),
+        }
+    }
 }

@@ -286,7 +286,7 @@ mod tests {
         assert_ne!(one.spec, other.spec);
         assert!(!String::from_utf8_lossy(&one.spec).contains("hunter2"));
         let line = format!("-e TOKEN=x -S {} -c true", path.display());
-        let both = super::tests::plan(directory.path(), &line).expect("a plan");
+        let both = tests::plan(directory.path(), &line).expect("a plan");
         assert!(both.request("web1", &both.id).is_err());
     }
 

@@ -86,8 +86,8 @@ impl<'a> Course<'a> {
             let before = self.stage;
             match self.attempt(run) {
                 Ok(outcome) => break outcome,
-                // The request of a connection that broke is still being taken in.
-                Err(Trouble::No(Refusal::Busy, error)) if before != Stage::Before => {
+                // Of a job that may be there, these say "not now", not "never".
+                Err(Trouble::No(refusal, error)) if self.may_be_there(before, refusal) => {
                     if let Err(trouble) =
                         self.patience.after(self.work, self.teller, Trouble::Lost(error))
                     {
@@ -103,6 +103,11 @@ impl<'a> Course<'a> {
         outcome.job = Some(self.job.clone());
         outcome.elapsed = began.elapsed();
         outcome
+    }
+
+    fn may_be_there(&self, before: Stage, refusal: Refusal) -> bool {
+        let there = before != Stage::Before || self.stage == Stage::Accepted;
+        there && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
     }
 
     fn attempt(&mut self, run: Option<(&Plan, bool)>) -> Result<Outcome, Trouble> {
@@ -232,7 +237,11 @@ impl<'a> Course<'a> {
     /// answer, one after an unanswered request is not.
     fn give_up(&self, before: Stage, runs: bool, trouble: Trouble) -> Outcome {
         let answered = matches!(trouble, Trouble::No(..) | Trouble::Stranger(_));
-        let known = if answered { before } else { self.stage };
+        let known = match self.stage {
+            Stage::Accepted => Stage::Accepted,
+            _ if answered => before,
+            stage => stage,
+        };
         let limit = self.patience.deadline(self.work).is_some_and(|d| Instant::now() >= d);
         // One who only follows has nothing at stake but the answer.
         let asked = if runs { Stage::Asked } else { Stage::Accepted };

@@ -1,0 +1,202 @@
+//! What is wrong is said: which object, why, by which exit status, and what to do.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+use support::set_mode;
+use support::tentacle::Octopus;
+
+fn octopus() -> Octopus {
+    Octopus::new(&cargo_bin!("octo-push"))
+}
+
+/// Something else that listens: answers each connection with these bytes.
+fn speaker(bytes: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            std::thread::spawn(move || {
+                let _ = stream.write_all(bytes);
+                let mut waste = [0; 4096];
+                while matches!(stream.read(&mut waste), Ok(1..)) && bytes.is_empty() {}
+            });
+        }
+    });
+    address
+}
+
+const SOME: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+#[test]
+fn an_identity_that_can_not_be_used() {
+    let mut octopus = octopus();
+    octopus.add_target(&format!("web1 127.0.0.1:1 {SOME}"));
+    let path = octopus.sandbox.config("identity.pem");
+    let whole = std::fs::read(&path).expect("read");
+    set_mode(&path, 0o644);
+    octopus.push(&["-a", "status"]).assert().code(78).stderr(contains("chmod 600"));
+    set_mode(&path, 0o600);
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("write");
+    octopus.push(&["-a", "status"]).assert().code(78).stderr(contains("identity.pem: "));
+    std::fs::remove_file(&path).expect("remove");
+    octopus.push(&["-a", "status"]).assert().code(78).stderr(contains("hint: octo-keys new"));
+}
+
+#[test]
+fn a_targets_file_that_can_not_be_believed() {
+    let mut octopus = octopus();
+    octopus.set_targets(&format!("web1 h {SOME}\nweb1 h {SOME}\n"));
+    octopus
+        .push(&["-a", "status"])
+        .assert()
+        .code(78)
+        .stderr(contains("targets:2: target web1 is on line 1 already").and(contains("line 2: ")));
+    octopus.set_targets("web1 h 9f86\n");
+    octopus.push(&["-a", "status"]).assert().code(78).stderr(contains("targets:1: "));
+    let path = octopus.sandbox.config("targets");
+    set_mode(&path, 0o666);
+    octopus.push(&["-a", "status"]).assert().code(78).stderr(contains("writable by others"));
+    std::fs::remove_file(&path).expect("remove");
+    octopus.push(&["-a", "status"]).assert().code(65).stderr(contains("octo-targets(5)"));
+}
+
+#[test]
+fn who_does_not_answer_is_named() {
+    let mut octopus = octopus();
+    let silent = speaker(b"");
+    for (address, said, code) in [
+        ("nowhere.invalid".to_string(), "nowhere.invalid: does not resolve", 69),
+        ("127.0.0.1:1".into(), "127.0.0.1:1: connection refused", 69),
+        ("[::1]:1".into(), "[::1]:1: ", 69),
+        (silent.to_string(), "no TLS handshake within 1s", 69),
+        (speaker(b"HTTP/1.1 400 Bad Request\r\n\r\n").to_string(), "speaks plain HTTP", 76),
+        (speaker(b"SSH-2.0-OpenSSH_9.9\r\n").to_string(), "speaks SSH", 76),
+    ] {
+        octopus.set_targets(&format!("web1 {address} {SOME}\n"));
+        let began = Instant::now();
+        octopus
+            .push(&["-a", "-w", "1", "run", "-c", "true"])
+            .assert()
+            .code(code)
+            .stderr(contains(said));
+        assert!(began.elapsed() < Duration::from_secs(10), "{address}");
+    }
+}
+
+#[test]
+fn two_who_have_not_met_are_told_what_to_add() {
+    let mut octopus = octopus();
+    let mut web1 = octopus.stranger("web1");
+    web1.start();
+    octopus.add_target(&web1.line("production web"));
+    let me = octopus.thumbprint.clone();
+    octopus.push(&["-a", "status"]).assert().code(77).stderr(
+        contains("doesn't trust this identity")
+            .and(contains(format!("octo-keys trust -o user=NAME {me} ")))
+            .and(contains(octopus.sandbox.path("config").display().to_string())),
+    );
+    web1.trust(&octopus.sandbox, &me, "allow=any");
+    octopus.push(&["-a", "status"]).assert().success();
+    // A cloned or exchanged tentacle.
+    octopus.set_targets(&format!("web1 {} {SOME} production web\n", web1.address));
+    octopus.push(&["-a", "run", "-c", "true"]).assert().code(77).stderr(
+        contains(format!("expected {SOME}, seen {}", web1.thumbprint)).and(contains(format!(
+            "as line 1 of {}: web1 {} {} production web",
+            octopus.sandbox.config("targets").display(),
+            web1.address,
+            web1.thumbprint
+        ))),
+    );
+    // In rotation either will do; a certificate of its own is no public one.
+    octopus.set_targets(&format!("web1 {} {SOME},{} web\n", web1.address, web1.thumbprint));
+    octopus.push(&["-a", "status"]).assert().success();
+    octopus.set_targets(&format!("web1 {} webpki web\n", web1.address));
+    octopus.push(&["-a", "status"]).assert().code(77).stderr(contains("not accepted"));
+    // Trust that is taken back is gone with the next request.
+    octopus.set_targets(&format!("{}\n", web1.line("web")));
+    web1.set_trusted("");
+    octopus.push(&["-a", "status"]).assert().code(77);
+}
+
+#[test]
+fn packages_that_can_not_be_sent() {
+    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    std::fs::create_dir(octopus.sandbox.path("dir")).expect("mkdir");
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        octopus.sandbox.path("fifo"),
+        rustix::fs::Mode::from_raw_mode(0o600),
+    )
+    .expect("mkfifo");
+    for (name, said) in [
+        ("nothing.tar", "nothing.tar: "),
+        ("dir", "dir: is a directory"),
+        ("fifo", "fifo: is not a regular file"),
+    ] {
+        octopus.push(&["-a", "put", name]).assert().code(65).stderr(contains(said));
+        octopus.push(&["-a", "run", "-p", name, "-c", "true"]).assert().code(65);
+    }
+    // A digest that is remembered, of a file whose bytes changed without a trace.
+    octopus.sandbox.write("p", "new");
+    octopus.push(&["-a", "put", "p"]).assert().success();
+}
+
+#[test]
+fn limits_and_policy_are_refused_with_the_tentacles_reason() {
+    let mut octopus = octopus();
+    let mut web1 = octopus.stranger("web1");
+    web1.trust(&octopus.sandbox, &octopus.thumbprint, "allow=status,put max-size=1K");
+    web1.start();
+    octopus.add_target(&web1.line("web"));
+    octopus.push(&["-a", "run", "-c", "true"]).assert().code(77).stderr(contains("denied"));
+    octopus.sandbox.write("big", vec![0; 5000]);
+    octopus.push(&["-a", "put", "big"]).assert().code(77).stderr(contains("may send at once"));
+    let line = std::fs::read_to_string(web1.config.join("trusted")).expect("read");
+    web1.set_trusted(&format!("{line}nonsense\n"));
+    octopus.push(&["-a", "status"]).assert().failure();
+}
+
+#[test]
+fn a_transport_program_is_the_connection() {
+    let mut octopus = octopus();
+    let web1 = octopus.stranger("web1");
+    web1.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any");
+    octopus.add_target(&format!("web1 web1.example {} web", web1.thumbprint));
+    let listen = octopus.sandbox.program("octo-listen");
+    let command = format!(
+        "'{}' --config '{}' --state '{}' --stdio",
+        listen.display(),
+        web1.config.display(),
+        web1.state.display()
+    );
+    octopus
+        .push(&["-t", "web1", "-P", &command, "run", "-c", "echo through; exit 3"])
+        .assert()
+        .code(3)
+        .stdout("through\n");
+    octopus
+        .push(&["-t", "web1", "-P", "/nonexistent/%h", "status"])
+        .assert()
+        .code(69)
+        .stderr(contains("/nonexistent/web1.example: no such file"));
+    octopus.push(&["-t", "web1", "-w", "2", "-P", "false", "status"]).assert().code(69);
+}
+
+#[test]
+fn clones_are_warned_of() {
+    let (mut octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    octopus.set_targets(&format!("{}\nweb2 {} {}\n", web1.line(""), web1.address, web1.thumbprint));
+    octopus
+        .push(&["-t", "web1", "status"])
+        .assert()
+        .success()
+        .stderr(contains("warning: web[1,2] share the thumbprint"));
+    octopus.push(&["-q", "-t", "web1", "status"]).assert().success().stderr("");
+}
