@@ -9,12 +9,12 @@ use support::tentacle::Octopus;
 use support::{set_mode, stdout_of};
 
 fn octopus() -> Octopus {
-    Octopus::new(&cargo_bin!("octo-push"))
+    Octopus::new(cargo_bin!("octo-push"))
 }
 
 #[test]
 fn exit_codes_come_back_as_they_are() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     for code in [0, 1, 4, 5, 44, 255] {
         octopus
             .push(&["-t", "web1", "run", "-c", &format!("echo out; echo err >&2; exit {code}")])
@@ -37,7 +37,7 @@ fn exit_codes_come_back_as_they_are() {
 
 #[test]
 fn both_streams_come_back_byte_for_byte() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     // NULs, invalid UTF-8, an escape sequence, no newline at the end.
     let script = "#!/bin/sh\nprintf 'a\\0b\\377\\033[31m\\r\\nend'; printf 'e\\233' >&2\n";
     octopus.sandbox.write("odd name\n é.sh", script);
@@ -49,7 +49,7 @@ fn both_streams_come_back_byte_for_byte() {
 
 #[test]
 fn arguments_variables_and_secrets_arrive() {
-    let (octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let script = "#!/bin/sh\nprintf '[%s]' \"$@\" \"$A\" \"$B\" \"$TOKEN\"\n";
     octopus.sandbox.write("show.sh", script);
     octopus.sandbox.write("all.env", "A=1\nB=from the file\n");
@@ -81,7 +81,7 @@ fn arguments_variables_and_secrets_arrive() {
 
 #[test]
 fn put_is_idempotent_and_run_brings_its_package() {
-    let (octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     for (name, bytes) in [("empty", vec![]), ("a b\né.tar", vec![7; 700_001])] {
         octopus.sandbox.write(name, &bytes);
         let put = ["-v", "-t", "web1", "put", name];
@@ -103,7 +103,7 @@ fn put_is_idempotent_and_run_brings_its_package() {
 
 #[test]
 fn a_broken_upload_goes_on_where_it_was() {
-    let (octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
     octopus.sandbox.write("big", &bytes);
     let sha256 = octo_core::Digest::of(&bytes).to_string();
@@ -157,7 +157,7 @@ fn several_targets_are_told_apart() {
 
 #[test]
 fn json_end_and_outputs_tell_kind_code_and_origin() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let script = "echo URL=http://x > $OCTO_OUTPUT; echo hi; exit 124";
     let out = octopus
         .push(&["-t", "web1", "--json", "run", "--end", "end", "--outputs", "out", "-c", script])
@@ -185,7 +185,7 @@ fn json_end_and_outputs_tell_kind_code_and_origin() {
 
 #[test]
 fn output_can_go_to_files_and_to_nobody() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     octopus
         .push(&["-t", "web1", "run", "-o", "%n.log", "-c", "echo out; echo err >&2"])
         .assert()
@@ -223,7 +223,7 @@ fn output_can_go_to_files_and_to_nobody() {
 
 #[test]
 fn an_id_makes_repeating_safe() {
-    let (octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let id = "20260101T000000-abcdefghijklm";
     let count = octopus.sandbox.path("count");
     let command = format!("echo x >> {}; exit 6", count.display());
@@ -244,7 +244,7 @@ fn an_id_makes_repeating_safe() {
 
 #[test]
 fn detached_jobs_are_followed_listed_and_cancelled() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let id = stdout_of(&mut octopus.push(&["-t", "web1", "run", "-D", "-c", "echo a; sleep 60"]));
     let id = id.trim();
     octopus.push(&["-t", "web1", "jobs"]).assert().success().stdout(contains(id));
@@ -259,7 +259,7 @@ fn detached_jobs_are_followed_listed_and_cancelled() {
 
 #[test]
 fn artifacts_are_listed_and_fetched() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let command = "printf report > \"$OCTO_ARTIFACTS/a b.txt\"";
     let id = stdout_of(&mut octopus.push(&["-t", "web1", "run", "-D", "-c", command]));
     let id = id.trim();
@@ -274,7 +274,7 @@ fn artifacts_are_listed_and_fetched() {
 
 #[test]
 fn status_targets_and_dry_run() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     octopus
         .push(&["-a", "status"])
         .assert()
@@ -299,4 +299,52 @@ fn status_targets_and_dry_run() {
         .stderr(contains("octo-push -t web1 run -c uptime"));
     octopus.push(&["status"]).assert().code(64).stderr(contains("no target is selected"));
     octopus.push(&["-t", "wbe", "status"]).assert().code(65).stderr(contains("wbe: no target"));
+}
+
+#[test]
+fn what_was_done_is_in_the_journal_and_the_tentacle_can_prove_its_log() {
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.push(&["-a", "audit"]).assert().success().stderr(contains("nothing to prove"));
+    octopus.sandbox.write("p", "x");
+    octopus.push(&["-a", "put", "p"]).assert().success();
+    octopus.push(&["-a", "run", "-p", "p", "-c", "exit 3"]).assert().code(3);
+    let journal = stdout_of(&mut octopus.push(&["journal"]));
+    let digest = octo_core::Digest::of(b"x").to_string();
+    assert!(journal.contains(" put web1 done 0 package="), "{journal}");
+    assert!(journal.contains(" run web1 exit 3 job="), "{journal}");
+    assert!(journal.contains(&digest) && journal.contains(" audit="), "{journal}");
+    octopus.push(&["--json", "journal", "web2"]).assert().success().stdout("");
+    octopus.push(&["-v", "-a", "audit"]).assert().success().stderr(contains("heads hold"));
+    // One who changes a line of it can't make the heads that were given out.
+    web1.kill();
+    let log = web1.state.join("audit.log");
+    let text = std::fs::read_to_string(&log).expect("read");
+    std::fs::write(&log, text.replacen("put", "get", 1)).expect("write");
+    web1.start();
+    octopus
+        .push(&["-a", "audit"])
+        .assert()
+        .code(65)
+        .stderr(contains("no longer stands").and(contains("octo-listen --check-audit")));
+}
+
+#[test]
+fn those_that_failed_last_time_can_be_selected() {
+    let mut octopus = octopus();
+    let tentacles = ["web1", "web2", "web3"].map(|name| octopus.tentacle(name, "web"));
+    octopus.push(&["-t", "failed:LAST", "status"]).assert().code(65).stderr(contains("on record"));
+    let command = "case $PWD in */web2/*) exit 4;; esac; echo ok";
+    octopus.push(&["-a", "run", "-c", command]).assert().code(4);
+    octopus
+        .push(&["-t", "failed:LAST", "-n", "run", "-c", "true"])
+        .assert()
+        .success()
+        .stdout(contains("web2").and(contains("web1").not()));
+    octopus.push(&["-t", "failed:LAST", "run", "-c", "true"]).assert().success();
+    octopus
+        .push(&["-t", "failed:LAST", "status"])
+        .assert()
+        .code(65)
+        .stderr(contains("no target failed"));
+    drop(tentacles);
 }

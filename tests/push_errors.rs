@@ -12,7 +12,7 @@ use support::set_mode;
 use support::tentacle::Octopus;
 
 fn octopus() -> Octopus {
-    Octopus::new(&cargo_bin!("octo-push"))
+    Octopus::new(cargo_bin!("octo-push"))
 }
 
 /// Something else that listens: answers each connection with these bytes.
@@ -127,7 +127,7 @@ fn two_who_have_not_met_are_told_what_to_add() {
 
 #[test]
 fn packages_that_can_not_be_sent() {
-    let (octopus, _web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     std::fs::create_dir(octopus.sandbox.path("dir")).expect("mkdir");
     rustix::fs::mkfifoat(
         rustix::fs::CWD,
@@ -191,7 +191,7 @@ fn a_transport_program_is_the_connection() {
 
 #[test]
 fn clones_are_warned_of() {
-    let (mut octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     octopus.set_targets(&format!("{}\nweb2 {} {}\n", web1.line(""), web1.address, web1.thumbprint));
     octopus
         .push(&["-t", "web1", "status"])

@@ -15,7 +15,7 @@ use support::tentacle::{Octopus, Tentacle};
 
 /// An octopus that reaches its tentacle web1 through a proxy.
 fn through_a_proxy() -> (Octopus, Tentacle, FaultProxy) {
-    let (mut octopus, web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let proxy = FaultProxy::start(&web1.address);
     octopus.set_targets(&format!("{}\n", web1.line_at(&proxy.address.to_string(), "web")));
     (octopus, web1, proxy)
@@ -28,7 +28,7 @@ fn run(octopus: &Octopus, index: usize) -> Output {
     let trace = octopus.sandbox.path(&format!("trace{index}"));
     let command =
         format!("echo x >> {}; cat \"$OCTO_PACKAGE\"; echo err >&2; exit 7", trace.display());
-    let arguments = ["-t", "web1", "-w", "10", "run", "-p", "package", "-c", &command];
+    let arguments = ["-t", "web1", "-w", "60", "run", "-p", "package", "-c", &command];
     octopus.push(&arguments).output().expect("runs")
 }
 
@@ -74,7 +74,7 @@ fn cut_at_every_byte_down() {
 
 #[test]
 fn a_listener_that_is_killed_loses_nothing() {
-    let (octopus, mut web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let go = octopus.sandbox.path("go");
     let command = format!(
         "echo one; while ! test -e {}; do sleep 0.05; done; echo two; exit 5",
@@ -102,12 +102,12 @@ fn a_listener_that_is_killed_loses_nothing() {
 
 #[test]
 fn contact_lost_for_good_is_79_only_where_something_may_run() {
-    let (octopus, mut web1) = Octopus::with_one(&cargo_bin!("octo-push"));
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let go = octopus.sandbox.path("go");
     let command = format!("echo one; while ! test -e {}; do sleep 0.05; done", go.display());
     let end = octopus.sandbox.path("end");
     let mut push = octopus
-        .start(&["-t", "web1", "-w", "2", "run", "--end", "end", "-c", &command])
+        .start(&["-t", "web1", "--reconnect", "2", "run", "--end", "end", "-c", &command])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

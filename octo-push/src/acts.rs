@@ -1,7 +1,9 @@
 //! Every verb but run and follow: one task for all targets, and its summary.
 
+use crate::audit;
 use crate::fleet::{Fleet, Task};
 use crate::get;
+use crate::ledger::Ledger;
 use crate::lists;
 use crate::options::Common;
 use crate::outcome::{Outcome, overall};
@@ -14,7 +16,7 @@ use crate::summary;
 use crate::verbs::Verb;
 use octo_core::cli::print;
 use octo_core::encoding::printable;
-use octo_core::error::{Error, Result};
+use octo_core::error::Result;
 use octo_core::names::JobId;
 use octo_core::units::human_size;
 use octo_wire::Message;
@@ -26,33 +28,50 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later troubles are in the exit status.
 pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
     let mut what = String::new();
+    let mut memory = Memory::load(&work.common.places);
+    let mut sent: Arc<Vec<Package>> = Arc::default();
+    let mut digests = Vec::new();
+    // Questions change nothing: they leave no line.
+    let mut action: Option<&'static str> = None;
     let task: Arc<Task> = match verb {
         Verb::Put(files) => {
-            let mut memory = Memory::load(&work.common.places);
             let packages = files
                 .iter()
                 .map(|file| open_file(file, &mut memory, &mut screen))
                 .collect::<Result<Vec<_>>>()?;
+            action = Some("put");
+            digests = packages.iter().map(Package::digest).collect();
             for package in &packages {
                 let name = printable(package.name.as_bytes());
                 what.push_str(&format!("put {name} {}", package.digest()));
             }
+            sent = Arc::new(packages);
+            let packages = Arc::clone(&sent);
             Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
         }
         Verb::Cancel(job) => {
             what = format!("cancel {job}");
+            action = Some("cancel");
             Arc::new(move |work: &Work, teller: &Teller| cancel(work, teller, &job))
         }
         Verb::Get(wanted) => {
             let wanted = get::Wanted::check(wanted, work.targets.len())?;
             what = "get".into();
+            action = Some("get");
             Arc::new(move |work: &Work, teller: &Teller| wanted.get(work, teller))
         }
         Verb::Status => Arc::new(lists::status),
         Verb::Jobs => Arc::new(lists::jobs),
         Verb::Scripts => Arc::new(lists::scripts),
-        Verb::Run(_) | Verb::Follow(..) | Verb::Targets | Verb::Journal(_) | Verb::Audit => {
-            return Err(Error::usage("not built yet"));
+        // Run, follow, targets and journal have gone their own ways.
+        _ => {
+            action = Some("audit");
+            let names: Vec<&str> = work.targets.iter().map(|t| t.name.as_str()).collect();
+            let heads = audit::heads(&work.common.places, &names)?;
+            Arc::new(move |work: &Work, teller: &Teller| {
+                let name = work.targets[teller.target].name.as_str();
+                audit::prove(work, teller, heads.get(name).map_or(&[], Vec::as_slice))
+            })
         }
     };
     let common = work.common.clone();
@@ -60,8 +79,14 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
         return describe(&work, &what);
     }
     let all: Vec<usize> = (0..work.targets.len()).collect();
-    let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())])?;
-    fleet.go(&all, &task, &mut |_, _, _| true)?;
+    let ledger = action
+        .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, digests))
+        .transpose()?;
+    let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())], ledger)?;
+    fleet.go(&all, &task, &mut |_, _| true)?;
+    for package in sent.iter() {
+        package.correct(&mut memory);
+    }
     conclude(&mut fleet, &common)
 }
 
@@ -76,11 +101,11 @@ fn describe(work: &Work, what: &str) -> Result<u8> {
 }
 
 fn conclude(fleet: &mut Fleet, common: &Common) -> Result<u8> {
+    for (target, _) in fleet.begun() {
+        fleet.leave(target, Outcome::skipped("left before it was over"));
+    }
     fleet.finish();
     let work = Arc::clone(&fleet.work);
-    for target in fleet.begun() {
-        fleet.outcomes.insert(target, Outcome::skipped("left before it was over"));
-    }
     summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
     let status = overall(fleet.outcomes.values());
     fleet.screen.finish()?;

@@ -10,7 +10,7 @@ use octo_core::units::human_duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -95,7 +95,7 @@ fn fill(argument: &str, target: &Target) -> String {
 fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
     let until = Instant::now() + wait;
     let addresses = resolve(address, until, wait)?;
-    let stream = race(&addresses, until).map_err(|error| {
+    race(&addresses, until).map_err(|error| {
         let error = match error.kind() {
             io::ErrorKind::TimedOut => {
                 unavailable(address, format!("no connection within {}", human_duration(wait)))
@@ -109,9 +109,7 @@ fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
             1 => error,
             count => error.hint(format!("all {count} addresses of {} were tried", address.host())),
         }
-    })?;
-    prepare(&stream).map_err(|error| unavailable(address, describe(&error)))?;
-    Ok(stream)
+    })
 }
 
 /// getaddrinfo(3) knows no time limit: it is asked on a thread that is left to
@@ -221,33 +219,12 @@ fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
     }
 }
 
-/// A connection that dies unseen (a laptop asleep, a cable out) is noticed
-/// within half a minute, even while nothing is written.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    net::sockopt::set_socket_keepalive(stream, true)?;
-    net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(15))?;
-    net::sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
-    net::sockopt::set_tcp_keepcnt(stream, 3)?;
-    Ok(())
-}
-
-impl Link {
-    /// Ends it in both directions.
-    pub(crate) fn close(&self) {
-        let _ = match self {
-            Link::Tcp(stream) => stream.shutdown(Shutdown::Both),
-            Link::Program(stream, _) => stream.shutdown(Shutdown::Both),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use octo_core::targets::Targets;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{Shutdown, TcpListener};
     use std::path::Path;
 
     fn target(address: &str) -> Target {

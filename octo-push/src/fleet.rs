@@ -1,16 +1,18 @@
 //! Many targets at once: workers that each serve one target at a time, and the
 //! main thread, which alone prints, keeps the records and decides.
 
-use crate::outcome::{Kind, Outcome};
+use crate::ledger::Ledger;
+use crate::outcome::Outcome;
 use crate::output::{Progress, Screen, View};
 use crate::reach::{News, Teller, Work};
 use crate::run;
 use crate::signals::{self, Signal};
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::names::JobId;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,7 @@ pub(crate) struct Fleet {
     /// Did the person leave before the end?
     pub(crate) left: bool,
     views: Vec<Box<dyn View>>,
+    ledger: Option<Ledger>,
     progress: Progress,
     sender: SyncSender<News>,
     news: Receiver<News>,
@@ -48,11 +51,17 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet that prints by these views. Catches signals from now on.
+    /// A fleet that prints by these views and writes this ledger. Catches
+    /// signals from now on.
     ///
     /// # Errors
     /// Where the kernel gives no sockets or no thread.
-    pub(crate) fn new(work: Work, screen: Screen, views: Vec<Box<dyn View>>) -> Result<Fleet> {
+    pub(crate) fn new(
+        work: Work,
+        screen: Screen,
+        views: Vec<Box<dyn View>>,
+        ledger: Option<Ledger>,
+    ) -> Result<Fleet> {
         let (sender, news) = sync_channel(WAITING);
         let signals = sender.clone();
         let gone = Arc::new(AtomicBool::new(false));
@@ -72,6 +81,7 @@ impl Fleet {
             outcomes: BTreeMap::new(),
             left: false,
             views,
+            ledger,
             progress,
             sender,
             news,
@@ -90,7 +100,7 @@ impl Fleet {
         &mut self,
         targets: &[usize],
         task: &Arc<Task>,
-        each: &mut dyn FnMut(&mut Screen, usize, &Outcome) -> bool,
+        each: &mut dyn FnMut(usize, &Outcome) -> bool,
     ) -> Result<Vec<usize>> {
         let queue = Arc::new(Mutex::new(targets.iter().copied().collect::<VecDeque<usize>>()));
         self.spawn(targets.len().min(self.work.common.fanout), &queue, task)?;
@@ -104,7 +114,7 @@ impl Fleet {
                     left -= 1;
                     self.done(target, *outcome);
                     let outcome = &self.outcomes[&target];
-                    if !each(&mut self.screen, target, outcome) {
+                    if !each(target, outcome) {
                         let rest = take_all(&queue);
                         left -= rest.len();
                         held_back.extend(rest);
@@ -115,7 +125,7 @@ impl Fleet {
                     left -= unbegun.len();
                     for target in unbegun {
                         self.done(target, Outcome::skipped("cancelled before it began"));
-                        each(&mut self.screen, target, &self.outcomes[&target]);
+                        each(target, &self.outcomes[&target]);
                     }
                 }
                 other => self.heard(other),
@@ -125,22 +135,32 @@ impl Fleet {
         Ok(held_back)
     }
 
-    /// Ends the views.
+    /// A target that was begun and is left to itself.
+    pub(crate) fn leave(&mut self, target: usize, outcome: Outcome) {
+        self.note(target, &outcome);
+        self.outcomes.entry(target).or_insert(outcome);
+    }
+
+    /// Ends the views and the ledger.
     pub(crate) fn finish(&mut self) {
+        if let Some(ledger) = &self.ledger
+            && let Err(error) = ledger.sync()
+        {
+            self.screen.remember(error);
+        }
         for view in &mut self.views {
             view.finish(&mut self.screen);
         }
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Jobs that were accepted and whose end we did not wait for.
-    pub(crate) fn abandoned(&self) -> impl Iterator<Item = (usize, &JobId)> {
+    fn accepted(&self) -> impl Iterator<Item = (usize, &JobId)> {
         self.running.iter().filter_map(|(target, job)| Some((*target, job.as_ref()?)))
     }
 
-    /// Targets that were begun and are not over.
-    pub(crate) fn begun(&self) -> Vec<usize> {
-        self.running.keys().copied().collect()
+    /// Targets that were begun and are not over, with the jobs they accepted.
+    pub(crate) fn begun(&self) -> Vec<(usize, Option<JobId>)> {
+        self.running.iter().map(|(target, job)| (*target, job.clone())).collect()
     }
 
     /// Waits between two batches, unless a signal comes.
@@ -174,9 +194,10 @@ impl Fleet {
             let (task, sender) = (Arc::clone(task), self.sender.clone());
             let worker = move || {
                 while let Some(target) = next(&queue) {
-                    let teller = Teller { target, sender: sender.clone() };
+                    let teller = Teller { target, sender: sender.clone(), peer: Cell::default() };
                     teller.tell(News::Begun(target));
-                    let outcome = task(&work, &teller);
+                    let mut outcome = task(&work, &teller);
+                    outcome.tentacle = teller.peer.get();
                     teller.tell(News::Done(target, Box::new(outcome)));
                 }
             };
@@ -201,10 +222,7 @@ impl Fleet {
         if !drawing {
             return self.news.recv().ok();
         }
-        match self.news.recv_timeout(DRAWN_EVERY) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.news.recv_timeout(DRAWN_EVERY).ok()
     }
 
     fn draw(&mut self) {
@@ -263,7 +281,17 @@ impl Fleet {
         for view in &mut self.views {
             view.ended(&mut self.screen, target, &outcome);
         }
+        self.note(target, &outcome);
         self.outcomes.insert(target, outcome);
+    }
+
+    fn note(&mut self, target: usize, outcome: &Outcome) {
+        let name = self.work.targets[target].name.as_str();
+        if let Some(ledger) = &self.ledger
+            && let Err(error) = ledger.note(name, outcome)
+        {
+            self.screen.remember(error);
+        }
     }
 
     /// The first Ctrl-C cancels what runs and drops what has not begun, which is
@@ -277,7 +305,7 @@ impl Fleet {
         self.interrupts += 1;
         let unbegun = take_all(queue);
         let jobs: VecDeque<(usize, JobId)> =
-            self.abandoned().map(|(target, job)| (target, job.clone())).collect();
+            self.accepted().map(|(target, job)| (target, job.clone())).collect();
         match jobs.len() {
             0 => self.screen.say("stopping; Ctrl-C again leaves at once"),
             1 => self.screen.say("asked to cancel; Ctrl-C again leaves at once, and lets it run"),
@@ -316,9 +344,4 @@ fn next<T>(queue: &Mutex<VecDeque<T>>) -> Option<T> {
 
 fn take_all(queue: &Mutex<VecDeque<usize>>) -> Vec<usize> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
-}
-
-/// Is this an end that nobody has to be told of?
-pub(crate) fn is_quiet(outcome: &Outcome) -> bool {
-    outcome.succeeded() && outcome.message.is_empty() || outcome.kind == Kind::Done
 }

@@ -46,13 +46,6 @@ impl Object {
         self
     }
 
-    /// A member that is `true` or `false`.
-    pub(crate) fn flag(mut self, key: &str, value: bool) -> Object {
-        self.key(key);
-        let _ = write!(self.0, "{value}");
-        self
-    }
-
     /// Bytes: as `key` where they are UTF-8, else in hex as `key-hex`.
     pub(crate) fn bytes(self, key: &str, value: &[u8]) -> Object {
         match std::str::from_utf8(value) {
@@ -144,7 +137,6 @@ mod tests {
         let line = Object::of("end")
             .text("a", "x\"\\\n\x1b\u{9b}\u{e0001}é")
             .number("n", 3)
-            .flag("f", true)
             .seconds("s", std::time::Duration::from_millis(1500))
             .bytes("b", b"ok")
             .bytes("c", b"\xff\x00")
@@ -152,7 +144,7 @@ mod tests {
             .list("l", ["x", "y"])
             .maybe("none", None)
             .line();
-        let expected = r#"{"type":"end","a":"x\"\\\n\u001b\u009b\udb40\udc01é","n":3,"f":true,"s":1.500,"b":"ok","c-hex":"ff00","o":{"k":"v"},"l":["x","y"]}"#;
+        let expected = r#"{"type":"end","a":"x\"\\\n\u001b\u009b\udb40\udc01é","n":3,"s":1.500,"b":"ok","c-hex":"ff00","o":{"k":"v"},"l":["x","y"]}"#;
         assert_eq!(line, format!("{expected}\n"));
     }
 }

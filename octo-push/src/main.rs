@@ -1,8 +1,8 @@
 //! octo-push: one verb to one or many tentacles.
-#![allow(dead_code, unused_imports)] // until the verbs are wired up
 
 mod acts;
 mod argv;
+mod audit;
 mod dial;
 mod ends;
 mod escape;
@@ -13,6 +13,7 @@ mod get;
 mod help;
 mod job;
 mod json;
+mod ledger;
 mod lists;
 mod options;
 mod outcome;
@@ -51,6 +52,9 @@ fn main() -> ExitCode {
 
 fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let Some((common, verb)) = verbs::read(tool, arguments)? else { return Ok(0) };
+    if let Verb::Journal(targets) = &verb {
+        return ledger::show(&common, targets);
+    }
     let mut screen = Screen::of(tool);
     let all = Targets::load(&common.places.targets())?;
     if let Verb::Targets = verb {

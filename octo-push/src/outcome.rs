@@ -6,6 +6,7 @@ use octo_core::job::EndKind;
 use octo_core::names::JobId;
 use octo_core::record::Record;
 use octo_core::refusal::Refusal;
+use octo_core::thumbprint::Thumbprint;
 use std::time::Duration;
 
 /// Who said how it ended: a script may exit with any of our numbers.
@@ -66,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) job: Option<JobId>,
     /// NAME=VALUE lines that the script handed back.
     pub(crate) outputs: Vec<u8>,
+    /// The thumbprint of the tentacle, where it was seen.
+    pub(crate) tentacle: Option<Thumbprint>,
     /// The tentacle's audit head, `SEQ:HASH`.
     pub(crate) audit: Option<String>,
     /// How long it took.
@@ -83,6 +86,7 @@ impl Outcome {
             hints: Vec::new(),
             job: None,
             outputs: Vec::new(),
+            tentacle: None,
             audit: None,
             elapsed: Duration::ZERO,
         }

@@ -18,8 +18,8 @@ use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, fstat};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// One read of the file and one write of TLS.
 const PIECE: usize = 256 * 1024;
@@ -31,6 +31,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Its sha256, as of when it was hashed.
     digest: Mutex<Digest>,
+    /// What it was taken for before, wrongly.
+    stale: Mutex<Option<Digest>>,
     /// Its bytes; absent where only its sha256 was said.
     source: Option<Source>,
 }
@@ -56,7 +58,7 @@ pub(crate) enum Put {
 impl Package {
     /// A package that is at the tentacle already.
     pub(crate) fn known(digest: Digest, name: String) -> Package {
-        Package { name, digest: Mutex::new(digest), source: None }
+        Package { name, digest: Mutex::new(digest), stale: Mutex::default(), source: None }
     }
 
     /// Opens and hashes a file, or remembers its digest.
@@ -103,17 +105,21 @@ impl Package {
                 digest
             }
         };
-        Ok(Package { name: name.to_string(), digest: Mutex::new(digest), source: Some(source) })
+        let digest = Mutex::new(digest);
+        let stale = Mutex::default();
+        Ok(Package { name: name.to_string(), digest, stale, source: Some(source) })
     }
 
     /// Its sha256.
     pub(crate) fn digest(&self) -> Digest {
-        *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its size, where its bytes are here.
-    pub(crate) fn size(&self) -> Option<u64> {
-        self.source.as_ref().map(|source| source.size)
+    /// Forgets a remembered digest that proved wrong.
+    pub(crate) fn correct(&self, memory: &mut Memory) {
+        if let Some(stale) = *self.stale.lock().unwrap_or_else(PoisonError::into_inner) {
+            memory.forget(&stale);
+        }
     }
 
     /// Puts it; a remembered digest that proves wrong is made anew, once.
@@ -133,7 +139,8 @@ impl Package {
             Err(Trouble::No(Refusal::Mismatch, error)) => {
                 let fresh = source.hash().map_err(Trouble::Here)?;
                 if fresh != digest && source.remembered.swap(false, Ordering::Relaxed) {
-                    *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
+                    *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+                    *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
                     return self.put_once(source, fresh, session, &upload, stop);
                 }
                 Err(Trouble::No(

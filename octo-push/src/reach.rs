@@ -13,7 +13,9 @@ use crate::stop::Stop;
 use octo_core::error::{Error, Exit};
 use octo_core::names::JobId;
 use octo_core::targets::Target;
+use octo_core::thumbprint::Thumbprint;
 use octo_core::units::human_duration;
+use std::cell::Cell;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -52,12 +54,14 @@ pub(crate) enum News {
 }
 
 /// A worker's line to the main thread, about one target.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Teller {
     /// Which one, as numbered in the selection.
     pub(crate) target: usize,
     /// To whom.
     pub(crate) sender: SyncSender<News>,
+    /// The thumbprint of the tentacle, once it was seen.
+    pub(crate) peer: Cell<Option<Thumbprint>>,
 }
 
 impl Teller {
@@ -207,6 +211,7 @@ pub(crate) fn ask<'a, T>(
         let result =
             Session::open(&work.caller, target, patience.wait(work)).and_then(|mut session| {
                 patience.met = true;
+                teller.peer.set(session.peer());
                 session.set_deadline(deadline);
                 let answer = request(&mut session)?;
                 session.close();

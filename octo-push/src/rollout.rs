@@ -6,10 +6,11 @@ use crate::ends;
 use crate::fleet::{Fleet, Task};
 use crate::fold::fold;
 use crate::job::Plan;
+use crate::ledger::{self, Ledger, Told, Verdict};
 use crate::options::Common;
 use crate::outcome::{Outcome, overall};
 use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View};
-use crate::pushed::{Pushed, Verdict};
+use crate::pushed;
 use crate::put::Package;
 use crate::reach::{Teller, Work};
 use crate::remember::Memory;
@@ -21,6 +22,7 @@ use octo_core::cli::print;
 use octo_core::digest::Digest;
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::journal;
 use octo_core::names::JobId;
 use octo_core::targets::Target;
 use octo_core::units::human_size;
@@ -36,11 +38,10 @@ use std::sync::Arc;
 pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]) -> Result<u8> {
     let common = work.common.clone();
     ends::prepare(&run.ends, &work.targets)?;
-    let before = Pushed::last(&common.places)?;
+    let before = ledger::results(&common.places, journal::Run::Last)?;
     let id = match &run.job {
         Some(job) => job.clone(),
-        None => JobId::generate()
-            .map_err(|error| Error::new(Exit::Io, "random bytes", describe(&error)))?,
+        None => ledger::new_id()?,
     };
     let mut memory = Memory::load(&common.places);
     let package = run.package.as_deref().map(|said| open_package(said, &mut memory, &mut screen));
@@ -52,22 +53,28 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     }
 
     let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
-    let earlier = Pushed::load(&common.places, &id)?;
-    let known = known(&common, &work.targets, earlier.as_ref(), before.as_ref())?;
+    let earlier = ledger::results(&common.places, journal::Run::Id(id.clone()))?;
+    let known = known(&common, &work.targets, &earlier, &before)?;
     let mut rollout = Rollout::new(work.targets.len(), &common.rolling, &known);
     if common.dry_run {
         return describe_run(&work, &plan, &mut rollout);
     }
-    let mut pushed = Pushed::begin(&common.places, &id, &plan.summary(), &names)?;
-    let ids = Arc::new(retried(&pushed, &work.targets, &common));
+    pushed::begin(&common.places, &id, &plan.summary(), &names)?;
+    let ids = retried(&id, &earlier, &work.targets, &common);
     let plan = Arc::new(plan);
+    let packages = plan.package.iter().map(Package::digest).collect();
+    let ledger = Ledger::open(&common.places, "run", Some(&id), &work.caller.by, packages)?;
+    let shared = Arc::clone(&plan);
     let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
-        let job = ids.get(&teller.target).unwrap_or(&plan.id);
-        one::run(work, &plan, job, detach, teller)
+        let job = ids.get(&teller.target).unwrap_or(&shared.id);
+        one::run(work, &shared, job, detach, teller)
     });
     let views = views(&common, &screen, &work.targets, &ends)?;
-    let mut fleet = Fleet::new(work, screen, views)?;
-    let stopped = roll(&mut fleet, &mut rollout, &task, &mut pushed, &common)?;
+    let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
+    let stopped = roll(&mut fleet, &mut rollout, &task, &common)?;
+    if let Some(package) = &plan.package {
+        package.correct(&mut memory);
+    }
     let status = conclude(&mut fleet, &common, &ends, &id)?;
     if detach && fleet.outcomes.values().any(Outcome::succeeded) {
         print(&format!("{id}\n"))?;
@@ -84,15 +91,12 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
 pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = work.common.clone();
     ends::prepare(ends, &work.targets)?;
-    let mut pushed = Pushed::load(&common.places, job)?;
-    let followed = pushed.as_ref().map(|p| p.results.clone()).unwrap_or_default();
+    let told = ledger::results(&common.places, journal::Run::Id(job.clone()))?;
     let ids: HashMap<usize, JobId> = work
         .targets
         .iter()
         .enumerate()
-        .filter_map(|(index, target)| {
-            Some((index, followed.get(target.name.as_str())?.job.clone()))
-        })
+        .filter_map(|(index, target)| Some((index, told.get(target.name.as_str())?.job.clone()?)))
         .collect();
     let all: Vec<usize> = (0..work.targets.len()).collect();
     let views = views(&common, &screen, &work.targets, ends)?;
@@ -100,16 +104,9 @@ pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Re
     let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
         one::follow(work, ids.get(&teller.target).unwrap_or(&main), teller)
     });
-    let targets = work.targets.clone();
-    let mut fleet = Fleet::new(work, screen, views)?;
-    fleet.go(&all, &task, &mut |screen, target, outcome| {
-        if let Some(pushed) = &mut pushed
-            && let Err(error) = pushed.tell(targets[target].name.as_str(), outcome)
-        {
-            screen.remember(error);
-        }
-        true
-    })?;
+    let ledger = Ledger::open(&common.places, "follow", Some(job), &work.caller.by, vec![])?;
+    let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
+    fleet.go(&all, &task, &mut |_, _| true)?;
     conclude(&mut fleet, &common, ends, job)
 }
 
@@ -118,7 +115,6 @@ fn roll(
     fleet: &mut Fleet,
     rollout: &mut Rollout,
     task: &Arc<Task>,
-    pushed: &mut Pushed,
     common: &Common,
 ) -> Result<Option<String>> {
     let rolling = common.rolling.is_said();
@@ -133,12 +129,8 @@ fn roll(
         if rolling && (common.verbose || (fleet.screen.err_is_terminal && !common.quiet)) {
             fleet.screen.say(format!("batch: {}", fold(names.iter().map(String::as_str))));
         }
-        let work = Arc::clone(&fleet.work);
-        let held_back = fleet.go(&batch, task, &mut |screen, target, outcome| {
+        let held_back = fleet.go(&batch, task, &mut |target, outcome| {
             rollout.result(target, outcome.succeeded());
-            if let Err(error) = pushed.tell(work.targets[target].name.as_str(), outcome) {
-                screen.remember(error);
-            }
             rollout.within_budget()
         })?;
         for target in held_back.into_iter().rev() {
@@ -212,21 +204,20 @@ pub(crate) fn open_file(said: &str, memory: &mut Memory, screen: &mut Screen) ->
 fn known(
     common: &Common,
     targets: &[Target],
-    earlier: Option<&Pushed>,
-    last: Option<&Pushed>,
+    earlier: &HashMap<String, Told>,
+    last: &HashMap<String, Told>,
 ) -> Result<Known> {
     let mut known = Known::default();
     if !common.rolling.is_said() {
         return Ok(known);
     }
-    let results = |pushed: Option<&Pushed>, verdict: Verdict| -> HashSet<usize> {
-        let Some(pushed) = pushed else { return HashSet::new() };
-        let told = |target: &Target| pushed.results.get(target.name.as_str());
+    let having = |results: &HashMap<String, Told>, verdict: Verdict| -> HashSet<usize> {
+        let told = |target: &Target| results.get(target.name.as_str());
         let is = |t: &Target| told(t).is_some_and(|told| told.result == verdict);
         targets.iter().enumerate().filter(|(_, t)| is(t)).map(|(index, _)| index).collect()
     };
-    known.done = results(earlier, Verdict::Ok);
-    known.failed = results(earlier.or(last), Verdict::Failed);
+    known.done = having(earlier, Verdict::Ok);
+    known.failed = having(if earlier.is_empty() { last } else { earlier }, Verdict::Failed);
     if let Some(canary) = &common.rolling.canary {
         let is = |t: &Target| {
             t.name.as_str() == canary || t.tags.iter().any(|tag| tag.as_str() == canary)
@@ -248,22 +239,27 @@ fn known(
 /// In a continued rollout a target that failed needs a new id, or it would be
 /// told of its old failure; the new one follows from the old, so that an
 /// octo-push that was killed in between repeats nothing.
-fn retried(pushed: &Pushed, targets: &[Target], common: &Common) -> HashMap<usize, JobId> {
+fn retried(
+    id: &JobId,
+    earlier: &HashMap<String, Told>,
+    targets: &[Target],
+    common: &Common,
+) -> HashMap<usize, JobId> {
     let mut ids = HashMap::new();
     if !common.rolling.is_said() {
         return ids;
     }
     for (index, target) in targets.iter().enumerate() {
-        let Some(told) = pushed.results.get(target.name.as_str()) else { continue };
-        let id = match told.result {
-            Verdict::Unknown => Some(told.job.clone()),
+        let Some(told) = earlier.get(target.name.as_str()) else { continue };
+        let retry = match told.result {
+            Verdict::Unknown => told.job.clone(),
             Verdict::Failed => {
-                let seed = format!("retry {} {} {}", pushed.job, target.name, told.failures);
-                JobId::derive(pushed.job.time(), seed.as_bytes())
+                let seed = format!("retry {id} {} {}", target.name, told.failures);
+                JobId::derive(id.time(), seed.as_bytes())
             }
             Verdict::Ok => None,
         };
-        ids.extend(id.map(|id| (index, id)));
+        ids.extend(retry.map(|retry| (index, retry)));
     }
     ids
 }
@@ -317,11 +313,11 @@ fn views(
 
 /// The end of it all: views, summary, files, exit status.
 fn conclude(fleet: &mut Fleet, common: &Common, ends: &Ends, id: &JobId) -> Result<u8> {
-    fleet.finish();
-    let work = Arc::clone(&fleet.work);
     if fleet.left {
         leave(fleet, id);
     }
+    fleet.finish();
+    let work = Arc::clone(&fleet.work);
     summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
     let mut status = overall(fleet.outcomes.values());
     for result in [ends::write(ends, &work.targets, &fleet.outcomes), fleet.screen.finish()] {
@@ -338,17 +334,13 @@ fn conclude(fleet: &mut Fleet, common: &Common, ends: &Ends, id: &JobId) -> Resu
 
 /// What was accepted runs on; whoever left is told how to come back.
 fn leave(fleet: &mut Fleet, id: &JobId) {
-    let accepted: Vec<usize> = fleet.abandoned().map(|(target, _)| target).collect();
-    let begun: Vec<usize> = fleet.begun();
-    for target in begun {
-        let outcome = if accepted.contains(&target) {
-            Outcome::left(id, true)
-        } else {
-            Outcome::left(id, false)
-        };
-        fleet.outcomes.entry(target).or_insert(outcome);
+    let begun = fleet.begun();
+    let accepted = begun.iter().any(|(_, job)| job.is_some());
+    for (target, job) in begun {
+        let outcome = Outcome::left(job.as_ref().unwrap_or(id), job.is_some());
+        fleet.leave(target, outcome);
     }
-    if !accepted.is_empty() {
+    if accepted {
         fleet.screen.say(format!("hint: octo-push follow {id}"));
     }
 }

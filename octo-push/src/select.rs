@@ -2,11 +2,13 @@
 //! job on record, and the warning about clones.
 
 use crate::fold::fold;
+use crate::ledger::{self, Verdict};
 use crate::options::Common;
 use crate::output::Screen;
-use crate::pushed::Pushed;
+use crate::pushed;
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result};
+use octo_core::journal::Run;
 use octo_core::names::JobId;
 use octo_core::targets::{Selection, Target, Targets, Term};
 use std::collections::HashSet;
@@ -33,9 +35,9 @@ pub(crate) fn select(
     if let Some(job) = job
         && !selection.all
         && selection.take.is_empty()
-        && let Some(pushed) = Pushed::load(&common.places, job)?
+        && let Some(targets) = pushed::load(&common.places, job)?
     {
-        selection.take.push(vec![Term::Names(pushed.targets.into_iter().collect())]);
+        selection.take.push(vec![Term::Names(targets.into_iter().collect())]);
     }
     Ok(targets.select(&selection)?.into_iter().cloned().collect())
 }
@@ -47,18 +49,22 @@ fn terms(common: &Common, said: &str) -> Result<Vec<Term>> {
 fn term(common: &Common, word: &str) -> Result<Term> {
     let Some(which) = word.strip_prefix("failed:") else { return Ok(Term::Word(word.to_string())) };
     let shown = printable(word.as_bytes());
-    let pushed = if which == "LAST" {
-        Pushed::last(&common.places)?
+    let run = if which == "LAST" {
+        Run::Last
     } else {
-        let job = JobId::parse(which)
-            .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?;
-        Pushed::load(&common.places, &job)?
+        Run::Id(
+            JobId::parse(which)
+                .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?,
+        )
     };
-    let pushed = pushed.ok_or_else(|| Error::new(Exit::Data, shown, "no such run is on record"))?;
-    let failed: HashSet<String> = pushed.failed().cloned().collect();
+    let results = ledger::results(&common.places, run)?;
+    if results.is_empty() {
+        return Err(Error::new(Exit::Data, shown, "no such run is on record"));
+    }
+    let failed = results.into_iter().filter(|(_, told)| told.result == Verdict::Failed);
+    let failed: HashSet<String> = failed.map(|(name, _)| name).collect();
     if failed.is_empty() {
-        let reason = format!("no target failed in {}", pushed.job);
-        return Err(Error::new(Exit::Data, word, reason));
+        return Err(Error::new(Exit::Data, shown, "no target failed in that run"));
     }
     Ok(Term::Names(failed))
 }

@@ -5,6 +5,7 @@ use crate::firstcontact;
 use octo_core::error::{Error, Exit};
 use octo_core::refusal::Refusal;
 use octo_core::targets::{self, Target};
+use octo_core::thumbprint::Thumbprint;
 use octo_core::units::human_duration;
 use octo_wire::connection::{Heard, LOST_AFTER};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Stream, TargetTrust};
@@ -108,6 +109,11 @@ impl<'a> Session<'a> {
         session.set_deadline(None);
         session.set_idle(Some(LOST_AFTER));
         Ok(Session { caller, target, connection: Connection::new(session), _transport: transport })
+    }
+
+    /// The thumbprint that the tentacle showed.
+    pub(crate) fn peer(&self) -> Option<Thumbprint> {
+        self.connection.stream().peer()
     }
 
     /// Nothing on this session goes on after this moment.

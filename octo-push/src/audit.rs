@@ -1,0 +1,74 @@
+//! `audit`: does each tentacle's log still hold what it once told us?
+//!
+//! Every reply carries the head of the tentacle's chain, and the journal keeps
+//! it. A chain that was rewritten since can't hold the head that we have.
+
+use crate::lists::with_audit;
+use crate::outcome::{Kind, Origin, Outcome};
+use crate::reach::{self, Teller, Work, failed};
+use crate::session::Trouble;
+use octo_core::cli::utc;
+use octo_core::error::{Error, Exit, Result};
+use octo_core::journal::{Given, Journal};
+use octo_core::paths::Places;
+use octo_core::refusal::Refusal;
+use octo_wire::Message;
+use std::collections::HashMap;
+
+/// So many heads are asked for: those since the last proof.
+const HEADS: usize = 32;
+
+/// The heads on record, by target.
+///
+/// # Errors
+/// Exit 74, where the journal can't be read.
+pub(crate) fn heads(places: &Places, targets: &[&str]) -> Result<HashMap<String, Vec<Given>>> {
+    Journal::at(places).heads(targets, HEADS)
+}
+
+/// Asks the teller's target to prove these heads, the newest first.
+pub(crate) fn prove(work: &Work, teller: &Teller, given: &[Given]) -> Outcome {
+    if given.is_empty() {
+        teller.note("no audit head is on record yet: nothing to prove");
+        return Outcome::done();
+    }
+    let mut proved = 0;
+    let answer = reach::ask(work, teller, |session| {
+        proved = 0;
+        let mut last = None;
+        for head in given {
+            let request =
+                Message::new("audit").with("seq", head.head.seq).with("head", head.head.hash);
+            match session.ask(&request, b"") {
+                Ok(reply) => {
+                    proved += 1;
+                    last.get_or_insert(reply);
+                }
+                // Its older lines were rotated away: what is newer is proved.
+                Err(Trouble::No(Refusal::Missing, _)) if proved > 0 => break,
+                Err(Trouble::No(Refusal::Mismatch, error)) => {
+                    return Err(Trouble::No(Refusal::Mismatch, rewritten(head, error)));
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Ok(last)
+    });
+    match answer {
+        Ok(reply) => Outcome {
+            message: format!("{proved} of {} heads hold", given.len()),
+            ..reply.as_ref().map_or_else(Outcome::done, with_audit)
+        },
+        Err(Trouble::No(refusal, error)) => {
+            Outcome::error(Kind::No(refusal), Origin::Tentacle, error)
+        }
+        Err(trouble) => failed(work, trouble),
+    }
+}
+
+fn rewritten(given: &Given, error: Error) -> Error {
+    let object = format!("audit head {} of {}", given.head.seq, utc(given.time));
+    Error::new(Exit::Data, object, "no longer stands: its audit log was changed since")
+        .hint(format!("the tentacle said: {}", error.message))
+        .hint("on the target: octo-listen --check-audit")
+}
