@@ -234,3 +234,17 @@ fn bytes_in_the_clear_inside_a_session_break_it() {
     assert!(matches!(served.end(), Err(Failure::Stranger(_))));
     drop(session);
 }
+
+/// A listener's threads have small stacks of their own choice.
+#[test]
+fn a_handshake_fits_a_small_stack() {
+    let (octopus, other) = (Parts::new(), Parts::new());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    let (identity, trusted) = (other.identity(), vec![octopus.thumbprint()]);
+    // Unoptimised it needs 64 KiB.
+    let thread = std::thread::Builder::new().stack_size(128 * 1024);
+    let served = thread.spawn(move || support::serve(&identity, accept(&listener), &trusted));
+    ask(&octopus.identity(), address, &pinned(other.thumbprint())).expect("the answer");
+    served.expect("spawn").join().expect("thread").expect("served");
+}
