@@ -42,21 +42,7 @@ impl Channel {
         Ok(channel)
     }
 
-    /// Standard input and output: two pipes, or twice the socket that inetd or
-    /// systemd accepted.
-    ///
-    /// # Errors
-    /// Where they can't be had.
-    pub fn stdio() -> io::Result<Channel> {
-        let input = io::stdin().as_fd().try_clone_to_owned()?;
-        let output = io::stdout().as_fd().try_clone_to_owned()?;
-        // Pipes don't know this, sockets of the Unix domain don't need it.
-        let _ = sockopt::set_tcp_nodelay(&output, true);
-        let _ = sockopt::set_socket_keepalive(&output, true);
-        Channel::new(input, Some(output))
-    }
-
-    /// Any descriptors: a child's pipes. They are non-blocking until this is
+    /// Any descriptors: standard input and output, a child's pipes. They are non-blocking until this is
     /// dropped, for whoever shares them too.
     ///
     /// # Errors

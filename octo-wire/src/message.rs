@@ -189,6 +189,32 @@ mod tests {
         assert!(Message::new("a").with("b", "x".repeat(MAXIMUM_LINE)).encode().is_err());
     }
 
+    /// What parses has no second spelling: encoding gives the same bytes.
+    #[test]
+    fn whatever_parses_is_what_would_be_sent() {
+        const ALPHABET: &[u8] = b"ab-0= %2F2fA4~/.\r\t\x00\xe9Z";
+        let mut state = 7_u64;
+        let mut next = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % bound
+        };
+        let mut parsed = 0;
+        for _ in 0..200_000 {
+            let mut line = b"a b=%2F c=x%20".to_vec();
+            for _ in 0..next(4) {
+                let at = next(line.len());
+                line[at] = ALPHABET[next(ALPHABET.len())];
+            }
+            line.truncate(1 + next(line.len()));
+            if let Ok(message) = Message::parse(&line) {
+                line.push(b'\n');
+                assert_eq!(message.encode().expect("short"), line);
+                parsed += 1;
+            }
+        }
+        assert!(parsed > 100, "{parsed}");
+    }
+
     #[test]
     fn numbers_have_one_spelling_and_a_bound() {
         for bad in
