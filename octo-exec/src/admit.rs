@@ -58,12 +58,13 @@ impl No {
 /// The log of a job by hand, where no line bounds it.
 const LOCAL_MAX_LOG: u64 = 1 << 30;
 
-/// Decides about a job.
+/// Decides about a job; the window counts only for one that would start now.
 pub(crate) fn admit(
     places: &Places,
     origin: Origin,
     request: &Request,
     spec: &Spec,
+    starting: bool,
 ) -> std::result::Result<Plan, No> {
     let Some(pusher) = &request.pusher else {
         return by_hand(origin, request, spec);
@@ -78,7 +79,7 @@ pub(crate) fn admit(
     let now = jiff::Zoned::now();
     let mut question = Question::new(pusher.thumbprint, pusher.address, &now, Verb::Run);
     let starter = Starter::this_process();
-    question.run = Some(RunQuestion { named, locks: &locks, starting: true, starter });
+    question.run = Some(RunQuestion { named, locks: &locks, starting, starter });
     let line = trust
         .decide(&question)
         .map_err(|refused| No { exit: refused.refusal.exit().code(), reason: refused.reason })?;

@@ -136,7 +136,8 @@ impl<'a> Attempt<'a> {
         if let Some(who) = self.watch.cancelled() {
             return Ok(Progress::Over(cancelled(who)));
         }
-        let plan = match self.admit()? {
+        // A window says when a job may start, not when it may wait for approval.
+        let plan = match self.admit(false)? {
             Ok(plan) => plan,
             Err(no) => return over(no),
         };
@@ -150,20 +151,20 @@ impl<'a> Attempt<'a> {
         if unheld && admit::is_expired(&self.request.received, EXPIRES_AFTER)? {
             return Ok(Progress::Over(expired("nobody started it in time")));
         }
+        let plan = match self.admit(true)? {
+            Ok(now) if now == plan => now,
+            Ok(_) => return over(changed()),
+            Err(no) => return over(no),
+        };
         let (_locks, waited) = match self.take_locks(&plan)? {
             Ok(taken) => taken,
             Err(end) => return Ok(Progress::Over(end)),
         };
         // What was permitted before a wait may not be any more.
         let plan = if waited {
-            match self.admit()? {
+            match self.admit(true)? {
                 Ok(now) if now == plan => now,
-                Ok(_) => {
-                    return over(No::new(
-                        Exit::Refused,
-                        "its line in the trust file changed while it waited",
-                    ));
-                }
+                Ok(_) => return over(changed()),
                 Err(no) => return over(no),
             }
         } else {
@@ -172,8 +173,8 @@ impl<'a> Attempt<'a> {
         self.start(&plan)
     }
 
-    fn admit(&self) -> Result<std::result::Result<Plan, No>> {
-        Ok(admit::admit(self.places, self.origin, &self.request, &self.spec))
+    fn admit(&self, starting: bool) -> Result<std::result::Result<Plan, No>> {
+        Ok(admit::admit(self.places, self.origin, &self.request, &self.spec, starting))
     }
 
     /// Takes all locks in the order of the spec; says whether it had to wait.
@@ -382,6 +383,10 @@ impl<'a> Attempt<'a> {
         Ok((!wrong.is_empty())
             .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", "))))
     }
+}
+
+fn changed() -> No {
+    No::new(Exit::Refused, "its line in the trust file changed while it waited")
 }
 
 /// The words that lower our privileges to the job's, before its own.
