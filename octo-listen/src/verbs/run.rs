@@ -36,10 +36,12 @@ pub(crate) fn run<S: Stream>(
     if by.len() > MAXIMUM_BY {
         return Err(Failure::Malformed(format!("by is longer than {MAXIMUM_BY} bytes")).into());
     }
-    // Whoever may run nothing at all need not send it.
-    let hopeless = |no| Ended::Hopeless(no);
-    let asked = Asked { size: Some(request.body()?), ..Asked::default() };
-    host.judge(caller, Verb::Run, asked).map_err(hopeless)?;
+    // Whoever may run nothing at all need not send it. What else the line says
+    // comes later: a job that is there is attached to at any time.
+    let line = host.judge(caller, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
+    if !line.allows(Verb::Run) {
+        host.judge(caller, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
+    }
     let body = receive(session, request)?;
 
     if let Some(reply) = attach(host, caller, &id, &body)? {

@@ -1,0 +1,215 @@
+//! kill -9 is a normal way to stop a listener, at any moment.
+
+#[path = "support/listener.rs"]
+mod listener;
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use octo_core::Digest;
+use octo_wire::{Failure, Message};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A tentacle that trusts `ci`.
+fn sides() -> (Side, Side) {
+    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
+    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    (here, ci)
+}
+
+/// Every object of the store is whole, and has whom it belongs to beside it.
+fn check_store(packages: &Path) {
+    for entry in std::fs::read_dir(packages).expect("read_dir").flatten() {
+        let name = entry.file_name().into_string().expect("UTF-8");
+        if let Some(digest) = Digest::parse(&name) {
+            let bytes = std::fs::read(entry.path()).expect("read");
+            assert_eq!(Digest::of(&bytes), digest);
+            assert!(packages.join(format!("{name}.by")).exists(), "{name} is nobody's");
+        }
+    }
+}
+
+#[test]
+fn fifty_kills_in_the_midst_of_puts() {
+    let (here, ci) = sides();
+    let mut random = support::Random(std::process::id().into());
+    let packages = here.sandbox.state("packages");
+    for round in 0..50u64 {
+        let mut tentacle = Tentacle::start(&here);
+        let length = 2_000_000 + random.below(1000);
+        let package: Vec<u8> = (0..length).map(|i| (i as u64 * 131 + round * 7) as u8).collect();
+        let mut pusher = tentacle.connect(&ci).expect("trusted");
+        let delay = Duration::from_micros(random.below(12_000) as u64);
+        let kill = std::thread::spawn(move || {
+            std::thread::sleep(delay);
+            tentacle.kill();
+        });
+        let put = put(&mut pusher, &package);
+        kill.join().expect("killed");
+        check_store(&packages);
+        // What was acknowledged is there; what is there and was not, is whole.
+        let there = packages.join(Digest::of(&package).to_string()).exists();
+        assert!(there || put.is_err(), "round {round}: acknowledged and gone");
+        let tentacle = Tentacle::start(&here);
+        let reply = tentacle.connect(&ci).expect("trusted").put(&package);
+        assert_eq!(reply.word(), "ok", "round {round}: {reply:?}");
+        check_store(&packages);
+    }
+    let left = std::fs::read_dir(packages.join("incoming")).expect("read_dir").count();
+    assert_eq!(left, 0);
+    here.sandbox.tool("octo-listen").arg("--check-audit").assert().code(0);
+}
+
+fn put(pusher: &mut Pusher, package: &[u8]) -> Result<Message, Failure> {
+    let request = format!("put sha256={} size={} name=x", Digest::of(package), package.len());
+    let reply = pusher.ask(&request, b"")?;
+    assert_eq!(reply.word(), "ok", "{reply:?}");
+    if reply.number("offset")? == Some(0) {
+        pusher.connection.send_bytes(package)?;
+        return pusher.reply();
+    }
+    Ok(reply)
+}
+
+#[test]
+fn a_job_outlives_its_listener_and_is_followed_on() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let id = job_id();
+    let go = here.sandbox.path("go");
+    let text = format!("echo one; while ! test -e {}; do sleep 0.02; done; echo two", go.display());
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    assert_eq!(pusher.run(&id, &text).word(), "ok");
+    pusher.yes(&format!("follow job={id}"), b"");
+    let first = loop {
+        let message = pusher.reply().expect("a message");
+        if message.word() == "out" {
+            break pusher.body(&message);
+        }
+    };
+    assert_eq!(first, b"one\n");
+    tentacle.kill();
+    assert!(matches!(pusher.reply(), Err(Failure::Truncated)));
+    let tentacle = Tentacle::start(&here);
+    std::fs::write(&go, "").expect("write");
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    pusher.yes(&format!("follow job={id} offset=4"), b"");
+    let mut rest = Vec::new();
+    let end = loop {
+        let message = pusher.reply().expect("a message");
+        match message.word() {
+            "out" => rest.extend(pusher.body(&message)),
+            "end" => break message,
+            _ => {}
+        }
+    };
+    assert_eq!(rest, b"two\n");
+    assert_eq!((end.text("kind"), end.text("code")), (Some("exit"), Some("0")));
+    assert!(end.value("audit").is_some());
+}
+
+#[test]
+fn what_was_published_and_never_started_is_started_by_the_next_listener() {
+    let (here, ci) = sides();
+    let start = here.sandbox.write("config/start", "/bin/true\n");
+    support::set_mode(&start, 0o644);
+    here.trust(&[(&ci, "ci user=root")]);
+    let mut tentacle = Tentacle::start(&here);
+    let id = job_id();
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    assert_eq!(pusher.run(&id, "echo ran").word(), "ok");
+    assert_eq!(pusher.list("jobs")[0].text("state"), Some("queued"));
+    tentacle.kill();
+    std::fs::remove_file(start).expect("remove");
+    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    let mut tentacle = Tentacle::start(&here);
+    tentacle.says("1 waiting jobs were started");
+    let followed = tentacle.connect(&ci).expect("trusted").follow(&id);
+    assert_eq!((followed.out.as_slice(), followed.code), (&b"ran\n"[..], 0));
+    // Started once, over, and left alone from now on.
+    tentacle.kill();
+    let mut tentacle = Tentacle::start(&here);
+    tentacle.connect(&ci).expect("trusted").yes("status", b"");
+    assert!(!tentacle.log().contains("waiting jobs"));
+}
+
+#[test]
+fn a_follower_is_told_that_its_job_was_lost() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let id = job_id();
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    assert_eq!(pusher.run(&id, "echo before; sleep 300").word(), "ok");
+    let log = here.sandbox.state("jobs").join(&id).join("log");
+    wait_for("output", || std::fs::read(&log).is_ok_and(|bytes| !bytes.is_empty()));
+    let started = here.sandbox.state("jobs").join(&id).join("started");
+    let started = std::fs::read_to_string(started).expect("read");
+    let session = started.lines().find_map(|line| line.strip_prefix("session "));
+    let session: i32 = session.expect("a session").parse().expect("a number");
+    let followed = std::thread::scope(|scope| {
+        let follower = scope.spawn(|| pusher.follow(&id));
+        let process = rustix::process::Pid::from_raw(session).expect("a process");
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("kill");
+        follower.join().expect("a follower")
+    });
+    assert_eq!((followed.kind.as_str(), followed.code), ("lost", 71));
+    assert_eq!(followed.out, b"before\n");
+}
+
+#[test]
+fn a_pusher_that_is_gone_costs_nothing_and_its_job_goes_on() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let id = job_id();
+    let tasks = format!("/proc/{}/task", tentacle.child.id());
+    let count = |name: &str| {
+        let tasks = std::fs::read_dir(&tasks).expect("tasks").flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|comm| comm.trim_end() == name).count()
+    };
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    let done = here.sandbox.path("done");
+    let go = here.sandbox.path("go");
+    let text = format!(
+        "while ! test -e {}; do sleep 0.02; done; echo x > {}",
+        go.display(),
+        done.display()
+    );
+    assert_eq!(pusher.run(&id, &text).word(), "ok");
+    pusher.yes(&format!("follow job={id}"), b"");
+    drop(pusher);
+    // The connection's thread ends at once; the one that waits for octo-exec stays.
+    let began = Instant::now();
+    wait_for("the thread's end", || count("connection") == 0);
+    assert!(began.elapsed() < Duration::from_secs(10));
+    std::fs::write(go, "").expect("write");
+    wait_for("the job's end", || done.exists());
+    wait_for("no zombie", || count("reaper") == 0);
+}
+
+#[test]
+fn an_old_partial_upload_is_swept_and_a_new_one_stays() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let package = vec![7; 1_000_000];
+    let request = format!("put sha256={} size=1000000 name=x", Digest::of(&package));
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    pusher.yes(&request, b"");
+    pusher.connection.send_bytes(&package[..500_000]).expect("sent");
+    drop(pusher);
+    let partial =
+        here.sandbox.state("packages/incoming").join(format!("{}.ci", Digest::of(&package)));
+    wait_for("the partial upload", || partial.metadata().is_ok_and(|m| m.len() > 490_000));
+    tentacle.kill();
+    let mut tentacle = Tentacle::start(&here);
+    tentacle.connect(&ci).expect("trusted").yes("status", b"");
+    assert!(partial.exists());
+    tentacle.kill();
+    let old = std::time::SystemTime::now() - Duration::from_secs(8 * 86400);
+    let file = std::fs::File::options().write(true).open(&partial).expect("open");
+    file.set_modified(old).expect("touch");
+    let mut tentacle = Tentacle::start(&here);
+    tentacle.says("1 abandoned uploads were removed");
+    assert!(!partial.exists());
+}

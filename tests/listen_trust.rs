@@ -1,0 +1,159 @@
+//! The trust file decides as it now is: for a handshake, for a request on a
+//! connection that is open, and for a stream that runs.
+
+#[path = "support/listener.rs"]
+mod listener;
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use listener::{Side, Tentacle, job_id, own_user};
+use octo_core::Digest;
+use octo_wire::Failure;
+use std::time::{Duration, Instant};
+
+fn sides() -> (Side, Side) {
+    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
+    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    (here, ci)
+}
+
+fn refused(tentacle: &Tentacle, side: &Side) -> bool {
+    let asked = tentacle.connect(side).and_then(|mut pusher| pusher.ask("status", b""));
+    matches!(asked, Err(Failure::Refused))
+}
+
+#[test]
+fn a_removed_thumbprint_is_out_at_once() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let mut open = tentacle.connect(&ci).expect("trusted");
+    open.yes("status", b"");
+    here.trust(&[]);
+    assert!(refused(&tentacle, &ci));
+    assert_eq!(open.no("status", b""), "denied");
+    tentacle.says("status: denied");
+    here.trust(&[(&ci, "ci")]);
+    open.yes("status", b"");
+}
+
+#[test]
+fn a_removed_thumbprint_ends_its_streams_within_fifteen_seconds() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let (silent, talking) = (job_id(), job_id());
+    let mut pushers = Vec::new();
+    for (id, text) in [(&silent, "sleep 300"), (&talking, "while :; do echo x; sleep 0.05; done")] {
+        let mut pusher = tentacle.connect(&ci).expect("trusted");
+        assert_eq!(pusher.run(id, text).word(), "ok");
+        pusher.yes(&format!("follow job={id}"), b"");
+        pushers.push(pusher);
+    }
+    here.trust(&[]);
+    let began = Instant::now();
+    for mut pusher in pushers {
+        let last = loop {
+            let message = pusher.reply().expect("a message");
+            match message.word() {
+                "out" => drop(pusher.body(&message)),
+                "no" => break message,
+                other => assert_eq!(other, "state"),
+            }
+        };
+        assert_eq!(last.text("code"), Some("denied"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
+    here.trust(&[(&ci, "ci")]);
+    for id in [silent, talking] {
+        tentacle.connect(&ci).expect("trusted").yes(&format!("cancel job={id}"), b"");
+    }
+}
+
+#[test]
+fn an_upload_that_is_no_longer_permitted_is_not_published() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let package = vec![1; 100_000];
+    let digest = Digest::of(&package);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    pusher.yes(&format!("put sha256={digest} size=100000 name=x"), b"");
+    here.trust(&[(&ci, "ci allow=status")]);
+    pusher.connection.send_bytes(&package).expect("sent");
+    assert_eq!(pusher.reply().expect("a reply").text("code"), Some("denied"));
+    assert!(!here.sandbox.state("packages").join(digest.to_string()).exists());
+    pusher.yes("status", b"");
+}
+
+#[test]
+fn an_unsound_file_lets_nobody_in_and_is_named_in_the_log() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let mut open = tentacle.connect(&ci).expect("trusted");
+    open.yes("status", b"");
+    let sound = std::fs::read_to_string(here.sandbox.config("trusted")).expect("read");
+    here.sandbox.write("config/trusted", format!("{sound}nonsense\n"));
+    assert_eq!(open.no("status", b""), "policy");
+    assert!(refused(&tentacle, &ci));
+    tentacle.says("trusted:2: ");
+    here.sandbox.write("config/trusted", &sound);
+    support::set_mode(&here.sandbox.config("trusted"), 0o666);
+    assert_eq!(open.no("status", b""), "policy");
+    tentacle.says("writable by");
+    support::set_mode(&here.sandbox.config("trusted"), 0o644);
+    open.yes("status", b"");
+}
+
+#[test]
+fn what_the_line_permits_is_what_is_done() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let put = format!("put sha256={} size=1 name=x", Digest::of(b"x"));
+    let run = format!("run job={} body=13", job_id());
+    let spec = b"command true\n";
+    for (options, verbs) in [
+        ("allow=status", [true, false, false]),
+        ("allow=put", [false, true, false]),
+        ("allow=put,run", [false, true, true]),
+    ] {
+        here.trust(&[(&ci, &format!("ci {} {options}", own_user()))]);
+        for (request, body, permitted) in
+            [("status", &b""[..], verbs[0]), (&put, b"", verbs[1]), (&run, spec, verbs[2])]
+        {
+            let mut pusher = tentacle.connect(&ci).expect("trusted");
+            let reply = pusher.ask(request, body).expect("a reply");
+            let expected = if permitted { "ok" } else { "no" };
+            assert_eq!(reply.word(), expected, "{options}: {request}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn outside_the_window_it_says_when_the_next_one_opens() {
+    let (here, ci) = sides();
+    let now = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC);
+    // From an hour hence on, for an hour: never now.
+    let hour = |n: i64| (now.clone() + jiff::Span::new().hours(n)).strftime("%H:%M").to_string();
+    let line = format!("ci {} window=\"{}-{}\"", own_user(), hour(1), hour(2));
+    here.trust(&[(&ci, &line)]);
+    let tentacle = Tentacle::start(&here);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    let id = job_id();
+    let reply = pusher.run(&id, "true");
+    assert_eq!(reply.text("code"), Some("window"));
+    assert!(reply.text("opens").is_some_and(|opens| opens.ends_with('Z')), "{reply:?}");
+    assert!(!here.sandbox.state("jobs").join(&id).exists());
+    // What waits for approval may be submitted at any time.
+    here.trust(&[(&ci, &format!("{line} hold"))]);
+    assert_eq!(pusher.run(&id, "true").word(), "ok");
+    pusher.yes(&format!("follow job={id}"), b"");
+    loop {
+        let message = pusher.reply().expect("a message");
+        assert_eq!(message.word(), "state", "{message:?}");
+        if message.text("is") == Some("held") {
+            break;
+        }
+    }
+    drop(pusher);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    pusher.yes(&format!("cancel job={id}"), b"");
+    assert_eq!(pusher.follow(&id).kind, "cancelled");
+}
