@@ -104,9 +104,13 @@ impl Patience {
         Patience { began: now, since: now, met: false, failures: 0, refusals: 0 }
     }
 
-    /// There was contact, and it brought something.
-    pub(crate) fn progress(&mut self) {
+    /// There was contact: from now on it can only be lost.
+    pub(crate) fn met(&mut self) {
         self.met = true;
+    }
+
+    /// Contact brought something.
+    pub(crate) fn progress(&mut self) {
         self.failures = 0;
     }
 
@@ -210,7 +214,7 @@ pub(crate) fn ask<'a, T>(
         let deadline = patience.deadline(work);
         let result =
             Session::open(&work.caller, target, patience.wait(work)).and_then(|mut session| {
-                patience.met = true;
+                patience.met();
                 teller.peer.set(session.peer());
                 session.set_deadline(deadline);
                 let answer = request(&mut session)?;

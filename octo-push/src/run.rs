@@ -114,6 +114,7 @@ impl<'a> Course<'a> {
         let work = self.work;
         let target = &work.targets[self.teller.target];
         let mut session = Session::open(&work.caller, target, self.patience.wait(work))?;
+        self.patience.met();
         self.teller.peer.set(session.peer());
         session.set_deadline(self.patience.deadline(work));
         if let Some((plan, detach)) = run
