@@ -230,9 +230,13 @@ fn bytes_in_the_clear_inside_a_session_break_it() {
     let channel = Channel::tcp(stream).expect("channel");
     let trust = pinned(other.thumbprint());
     let session = Session::connect(&octopus.identity(), channel, &trust, "x").expect("connect");
+    let mut connection = Connection::new(session);
+    connection.send(&Message::new("status"), b"").expect("send");
+    assert!(connection.read_message().expect("read").is_some());
     behind.write_all(b"\x17\x03\x03\x00\x20cancel job=20260101T000000-aaaaaa\n").expect("write");
-    assert!(matches!(served.end(), Err(Failure::Stranger(_))));
-    drop(session);
+    let end = served.end();
+    assert!(matches!(end, Err(Failure::Damaged)), "{end:?}");
+    assert!(matches!(connection.read_message(), Err(Failure::Damaged)));
 }
 
 /// A listener's threads have small stacks of their own choice.
