@@ -9,7 +9,7 @@ use crate::session::{Ended, Reply, Session};
 use octo_core::JobId;
 use octo_core::job::{Event, Follower, JobDirectory, State};
 use octo_core::trust::Verb;
-use octo_wire::connection::TICK_EVERY;
+use octo_wire::connection::{Heard, TICK_EVERY};
 use octo_wire::{Failure, Message, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -127,9 +127,10 @@ fn wait<S: Stream>(
         return Ok(());
     }
     // While a stream runs the pusher is silent: it can only have left.
-    match session.connection.read_message()? {
-        None => Err(Ended::Over),
-        Some(_) => Err(Failure::Malformed("a request while a stream runs".into()).into()),
+    match session.connection.heard()? {
+        Heard::Nothing => Ok(()),
+        Heard::Farewell => Err(Ended::Over),
+        Heard::Bytes => Err(Failure::Malformed("a request while a stream runs".into()).into()),
     }
 }
 
