@@ -12,6 +12,7 @@ use crate::signals::Signal;
 use crate::stop::Stop;
 use octo_core::error::{Error, Exit};
 use octo_core::names::JobId;
+use octo_core::refusal::Refusal;
 use octo_core::targets::Target;
 use octo_core::thumbprint::Thumbprint;
 use octo_core::units::human_duration;
@@ -161,6 +162,8 @@ impl Patience {
                 }
                 work.common.wait
             }
+            // Too much at once, or the same request on another connection.
+            (Trouble::No(Refusal::Busy, _), _) => work.common.wait,
             _ => return Err(trouble),
         };
         let pause = pause(self.failures, matches!(trouble, Trouble::Lost(_)));

@@ -1,0 +1,102 @@
+//! One octo-push and a fleet: batches that stop and go on, a thousand targets,
+//! a hundred talkers.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::collections::BTreeMap;
+use support::stdout_of;
+use support::tentacle::{Octopus, Tentacle};
+
+fn fleet(count: usize) -> (Octopus, Vec<Tentacle>) {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let tentacles = (1..=count)
+        .map(|number| {
+            let tags = if number == 3 { "web canary" } else { "web" };
+            octopus.tentacle(&format!("web{number}"), tags)
+        })
+        .collect();
+    (octopus, tentacles)
+}
+
+#[test]
+fn a_rollout_stops_at_a_failure_and_is_continued() {
+    let (octopus, tentacles) = fleet(5);
+    let broken = octopus.sandbox.write("broken", "");
+    let command = format!("case $PWD in */web2/*) ! test -e {} ;; esac", broken.display());
+    let arguments = ["-a", "--canary", "canary", "--batch", "2", "run", "-c", &command];
+    let output = octopus.push(&arguments).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Canary web3; then web1 and web2, of which one failed.
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "rollout stopped: a target failed",
+        "done: web[1,3]",
+        "failed: web2",
+        "not begun: web[4,5]",
+        "hint: to continue: octo-push -a --canary canary --batch 2 run -j ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let job = said.split("run -j ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an id");
+    std::fs::remove_file(&broken).expect("remove");
+    let again = ["-a", "--canary", "canary", "--batch", "2", "run", "-j", job, "-c", &command];
+    octopus.push(&again).assert().success();
+    // Nothing ran twice but what had failed.
+    for tentacle in &tentacles {
+        let runs = tentacle.jobs().len();
+        assert_eq!(runs, if tentacle.name == "web2" { 2 } else { 1 }, "{}", tentacle.name);
+    }
+    // Once more: all is done.
+    octopus.push(&again).assert().success();
+    assert_eq!(tentacles.iter().map(|t| t.jobs().len()).sum::<usize>(), 6);
+}
+
+#[test]
+fn gates_pauses_and_dry_runs() {
+    let (octopus, tentacles) = fleet(3);
+    let gate = octopus
+        .sandbox
+        .write("gate.sh", "#!/bin/sh\necho gate: \"$@\" >> gates\ntest $2 != web2\n");
+    let gate = format!("sh {} check", gate.display());
+    let dry = stdout_of(&mut octopus.push(&["-n", "-a", "--batch", "1", "run", "-c", "true"]));
+    assert!(dry.contains("batch 1: web1 (") && dry.contains("batch 3: web3 ("), "{dry}");
+    octopus
+        .push(&["-a", "--batch", "1", "--pause", "1s", "--gate", &gate, "run", "-c", "true"])
+        .assert()
+        .code(1)
+        .stderr(contains("the gate sh").and(contains("not begun: web3")));
+    let gates = std::fs::read_to_string(octopus.sandbox.path("gates")).expect("gates");
+    assert_eq!(gates, "gate: check web1\ngate: check web2\n");
+    assert!(tentacles[2].jobs().is_empty());
+    octopus
+        .push(&["-a", "--batch", "1", "--max-failures", "100%", "run", "-c", "exit 3"])
+        .assert()
+        .code(3)
+        .stderr(contains("the whole batch failed, a single target"));
+    octopus.push(&["-a", "--canary", "nobody", "run", "-c", "true"]).assert().code(65);
+}
+
+#[test]
+fn a_hundred_talkers_never_mix_within_a_line() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let mut targets = String::new();
+    for number in 1..=100 {
+        targets.push_str(&format!("t{number} {} {} talkers\n", web1.address, web1.thumbprint));
+    }
+    octopus.set_targets(&targets);
+    // They are one tentacle, so that all are told of one job.
+    let line = "0123456789abcdefghijklmnopqrstuvwxyz";
+    let command = format!("for i in 1 2 3 4 5 6 7 8; do printf '{line}'; echo '{line}'; done");
+    let out = stdout_of(&mut octopus.push(&["-a", "-f", "100", "-w", "60", "run", "-c", &command]));
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in out.lines() {
+        let (name, rest) = text.split_once(": ").expect("a prefix");
+        assert_eq!(rest, format!("{line}{line}"), "{text}");
+        *counts.entry(name).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 100);
+    assert!(counts.values().all(|count| *count == 8), "{counts:?}");
+}
