@@ -212,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_peer_of_an_idle_connection_is_noticed_in_45_seconds() {
+        let (ours, _theirs) = pair();
+        let socket = ours.input();
+        assert!(sockopt::tcp_nodelay(socket).expect("option"));
+        assert!(sockopt::socket_keepalive(socket).expect("option"));
+        let probes = sockopt::tcp_keepcnt(socket).expect("option");
+        let idle = sockopt::tcp_keepidle(socket).expect("option");
+        let interval = sockopt::tcp_keepintvl(socket).expect("option");
+        assert_eq!(idle + probes * interval, Duration::from_secs(45));
+    }
+
+    #[test]
     fn shared_descriptors_are_blocking_again_afterwards() {
         let (shared, _other) = std::os::unix::net::UnixStream::pair().expect("pair");
         let ours = || shared.as_fd().try_clone_to_owned().expect("clone");

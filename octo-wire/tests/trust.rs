@@ -97,6 +97,18 @@ fn nobody_is_let_in_without_a_certificate() {
     assert!(served.failure().contains("presented none"));
 }
 
+#[test]
+fn the_key_exchange_is_post_quantum() {
+    let (octopus, other) = (Parts::new(), Parts::new());
+    let (address, served) = tentacle(other.identity(), vec![octopus.thumbprint()]);
+    let config = Arc::new(plain_client(Some(octopus.presented(&[&octopus]))));
+    let (tls, read) = plain_ask(&config, address);
+    assert!(read.is_ok());
+    let group = tls.negotiated_key_exchange_group().expect("a group").name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+    assert!(matches!(served.end(), Err(Failure::Truncated)));
+}
+
 /// With resumption the verifier would not be called the second time.
 #[test]
 fn a_removed_thumbprint_is_refused_at_the_next_connection() {
