@@ -226,6 +226,7 @@ end_of() {
   END_KIND=unknown
   END_CODE=
   END_ORIGIN=
+  END_MESSAGE=
   local key rest
   [[ -r $1 ]] || return 0
   while read -r key rest; do
@@ -233,9 +234,15 @@ end_of() {
       kind) END_KIND=$rest ;;
       code) END_CODE=$rest ;;
       origin) END_ORIGIN=$rest ;;
+      message) END_MESSAGE=$(decoded "$rest") ;;
     esac
   done <"$1"
-  export END_KIND END_CODE END_ORIGIN
+}
+
+# decoded VALUE: a value of a record as text that is safe to show
+decoded() {
+  local text=${1//\\/}
+  printf '%b' "${text//%/\\x}" | tr -cd '[:print:]'
 }
 
 # succeeded FILE: did the job of this record exit with 0?
@@ -254,4 +261,82 @@ seconds() {
     d) factor=86400 ;;
   esac
   printf '%s' $((10#${BASH_REMATCH[1]} * factor))
+}
+
+# package_of FILE: sets APP, RELEASE and SHA256, by the rule of octo-release(1)
+package_of() {
+  local name=${1##*/}
+  [[ -f $1 && -r $1 ]] || fail "$EX_DATA" "$(quoted "$1"): not a file that can be read"
+  [[ $name =~ ^(.+)\.(tar(\.(gz|xz|zst))?|tgz)$ ]] ||
+    fail "$EX_DATA" "$(quoted "$1"): not NAME-VERSION.tar[.gz|.xz|.zst]"
+  name=${BASH_REMATCH[1]}
+  if [[ $name == *-[0-9]* ]]; then APP=${name%%-[0-9]*}; else APP=${name%-*}; fi
+  RELEASE=${name#"$APP"-}
+  [[ $RELEASE != "$name" ]] || fail "$EX_DATA" "$(quoted "$1"): no VERSION behind a dash in its name"
+  check_name application "$APP"
+  check_name version "$RELEASE"
+  SHA256=$(sha256sum <"$1") && SHA256=${SHA256%% *}
+}
+
+# release_script: the words by which octo-push runs octo-release on a target: sent
+# from beside us, or by name where the target's sysadmin installed it
+release_words() {
+  if [[ -n ${NAMED:-} ]]; then
+    RELEASE_WORDS=(--name octo-release)
+  else
+    RELEASE_WORDS=("$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/octo-release")
+    [[ -r ${RELEASE_WORDS[0]} ]] || fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing" 
+  fi
+  if [[ -n ${BASE:-} ]]; then RELEASE_OPTIONS=(-b "$BASE"); else RELEASE_OPTIONS=(); fi
+}
+
+# names_selected: sets NAMES to the selected targets' names
+names_selected() {
+  local listed
+  [[ -n $SELECTED ]] || misuse 'no target: name some by -t, or all by -a'
+  listed=$(push "${SELECT_OPTIONS[@]}" targets) || exit
+  mapfile -t NAMES < <(awk '{ print $1 }' <<<"$listed")
+}
+
+# gather_status [APP…]: asks all NAMES what they run. Fills $SCRATCH/status with
+# lines of tabs: target, state (ok or why not), then the fields of octo-release
+# status: app, version, sha256, since, who, result, release, last version, its result
+gather_status() {
+  local name line
+  scratch
+  names_selected
+  release_words
+  mkdir -p -- "$SCRATCH/out" "$SCRATCH/end"
+  # One that fails is told by its record, not by the exit status of all.
+  push -q "${SELECT_OPTIONS[@]}" run --end "$SCRATCH/end/%n" -o "$SCRATCH/out/%n" \
+    "${RELEASE_WORDS[@]}" "${RELEASE_OPTIONS[@]+"${RELEASE_OPTIONS[@]}"}" status "$@" \
+    2>"$SCRATCH/errors" >/dev/null || :
+  for name in "${NAMES[@]}"; do
+    if succeeded "$SCRATCH/end/$name"; then
+      while IFS= read -r line; do
+        printf '%s\tok\t%s\n' "$name" "$(tr -cd '[:print:]\t' <<<"$line")"
+      done <"$SCRATCH/out/$name"
+      [[ -s $SCRATCH/out/$name ]] || printf '%s\tempty\t-\t-\t-\t-\t-\t-\t-\t-\t-\n' "$name"
+    else
+      printf '%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\n' "$name" "${END_MESSAGE:-$END_KIND}"
+    fi
+  done >"$SCRATCH/status"
+}
+
+# mark_drift: adds a last field to $SCRATCH/status: `drift` where a target runs
+# another sha256 of an application than most of the selected, `failed` where its
+# last attempt failed, else `-`
+mark_drift() {
+  awk -F '\t' -v OFS='\t' '
+    NR == FNR { if ($2 == "ok" && ++count[$3, $5] > most[$3]) { most[$3] = count[$3, $5]; usual[$3] = $5 }; next }
+    { mark = "-" }
+    $2 == "ok" && $5 != usual[$3] { mark = "drift" }
+    $2 == "ok" && $11 ~ /^(failed|interrupted)$/ { mark = "failed" }
+    $2 != "ok" && $2 != "empty" { mark = "unknown" }
+    { print $0, mark }' "$SCRATCH/status" "$SCRATCH/status" >"$SCRATCH/marked"
+}
+
+# beside NAME: a script of ours, where this one is
+beside() {
+  printf '%s/%s' "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" "$1"
 }
