@@ -100,3 +100,50 @@ fn a_hundred_talkers_never_mix_within_a_line() {
     assert_eq!(counts.len(), 100);
     assert!(counts.values().all(|count| *count == 8), "{counts:?}");
 }
+
+#[test]
+fn a_thousand_targets_and_four_odd_ones() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut many = octopus.stranger("many");
+    many.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any");
+    many.start_at("0.0.0.0:0");
+    let port = many.address.rsplit(':').next().expect("a port").to_string();
+    let mut refusing = octopus.stranger("refusing");
+    refusing.start();
+    let odd = ["slow", "failing"].map(|name| octopus.tentacle(name, "odd"));
+    let mut targets = String::new();
+    for number in 0..996 {
+        let address = format!("127.1.{}.{}:{port}", number / 250, 1 + number % 250);
+        targets.push_str(&format!("n{number} {address} {} many\n", many.thumbprint));
+    }
+    targets.push_str(&format!("unreachable 127.0.0.1:1 {}\n", many.thumbprint));
+    for tentacle in [&refusing, &odd[0], &odd[1]] {
+        targets.push_str(&format!("{}\n", tentacle.line("odd")));
+    }
+    octopus.set_targets(&targets);
+    let command = "case $PWD in */slow/*) sleep 1 ;; */failing/*) exit 4 ;; esac; echo hello";
+    let arguments = ["-a", "-w", "60", "--record", "record", "run", "-c", command];
+    let output = octopus.push(&arguments).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "unreachable: 127.0.0.1:1: connection refused",
+        "refusing: ",
+        "doesn't trust this identity",
+        "failing: exit 4",
+        "997 of 1000 succeeded",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(out.lines().filter(|line| line.ends_with(": hello")).count(), 997, "{said}");
+    let record = std::fs::read_to_string(octopus.sandbox.path("record")).expect("a record");
+    let ends = |part: &str| {
+        record.lines().filter(|l| l.starts_with("{\"type\":\"end\"") && l.contains(part)).count()
+    };
+    assert_eq!(ends(""), 1000);
+    assert_eq!(ends("\"kind\":\"exit\",\"code\":0"), 997);
+    assert_eq!(ends("\"kind\":\"stranger\""), 1);
+    assert_eq!(ends("\"kind\":\"failed\""), 1);
+    assert_eq!(many.jobs().len(), 1, "one tentacle, one id, one job");
+}

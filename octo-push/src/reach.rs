@@ -173,10 +173,11 @@ impl Patience {
         self.failures += 1;
         let error = trouble.into_error();
         let text = format!("{}; trying again", error.message);
-        if self.failures == 3 {
-            teller.note(text)
+        // Of a fleet there would be hundreds of such lines.
+        if self.failures == 3 && work.targets.len() == 1 {
+            teller.note(text);
         } else {
-            teller.detail(text)
+            teller.detail(text);
         }
         // Ctrl-C wakes who sleeps, once: what is still tried then is tried calmly.
         if work.stop.is_set() {

@@ -157,7 +157,15 @@ impl Tentacle {
 
     /// Starts its listener, where it listened before if it did.
     pub(crate) fn start(&mut self) {
-        let listen = if self.address.is_empty() { "127.0.0.1:0" } else { &self.address };
+        let listen = match self.address.as_str() {
+            "" => "127.0.0.1:0".to_string(),
+            address => address.to_string(),
+        };
+        self.start_at(&listen);
+    }
+
+    /// Starts its listener at this address.
+    pub(crate) fn start_at(&mut self, listen: &str) {
         let errors = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
