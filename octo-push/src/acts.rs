@@ -83,6 +83,7 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
         .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, digests))
         .transpose()?;
     let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())], ledger)?;
+    fleet.transfers = !sent.is_empty();
     fleet.go(&all, &task, &mut |_, _| true)?;
     for package in sent.iter() {
         package.correct(&mut memory);

@@ -36,6 +36,8 @@ pub(crate) struct Fleet {
     pub(crate) screen: Screen,
     /// How each target ended.
     pub(crate) outcomes: BTreeMap<usize, Outcome>,
+    /// Is there anything to upload, whose progress can be shown?
+    pub(crate) transfers: bool,
     /// Did the person leave before the end?
     pub(crate) left: bool,
     views: Vec<Box<dyn View>>,
@@ -79,6 +81,7 @@ impl Fleet {
             work: Arc::new(work),
             screen,
             outcomes: BTreeMap::new(),
+            transfers: false,
             left: false,
             views,
             ledger,
@@ -216,9 +219,11 @@ impl Fleet {
     }
 
     fn wait(&mut self) -> Option<News> {
-        let drawing = self.screen.err_is_terminal
+        // Bytes flow until a job is accepted; nobody wakes up for anything else.
+        let drawing = self.transfers
+            && self.screen.err_is_terminal
             && !self.work.common.quiet
-            && self.work.counters.uploads.load(Ordering::Relaxed) > 0;
+            && self.running.values().any(Option::is_none);
         if !drawing {
             return self.news.recv().ok();
         }

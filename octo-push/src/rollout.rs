@@ -71,6 +71,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     });
     let views = views(&common, &screen, &work.targets, &ends)?;
     let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
+    fleet.transfers = plan.package.is_some();
     let stopped = roll(&mut fleet, &mut rollout, &task, &common)?;
     if let Some(package) = &plan.package {
         package.correct(&mut memory);
