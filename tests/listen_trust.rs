@@ -46,6 +46,8 @@ fn a_removed_thumbprint_ends_its_streams_within_fifteen_seconds() {
         let mut pusher = tentacle.connect(&ci).expect("trusted");
         assert_eq!(pusher.run(id, text).word(), "ok");
         pusher.yes(&format!("follow job={id}"), b"");
+        // One that has not started would be judged again, and denied.
+        while pusher.reply().expect("a state").text("is") != Some("running") {}
         pushers.push(pusher);
     }
     here.trust(&[]);

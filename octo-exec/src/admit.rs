@@ -76,7 +76,7 @@ pub(crate) fn admit(
         _ => None,
     };
     let locks: Vec<_> = spec.locks.iter().map(|lock| lock.name.clone()).collect();
-    let now = jiff::Zoned::now();
+    let now = trust.now();
     let mut question = Question::new(pusher.thumbprint, pusher.address, &now, Verb::Run);
     let starter = Starter::this_process();
     question.run = Some(RunQuestion { named, locks: &locks, starting, starter });

@@ -86,7 +86,7 @@ impl Host {
             self.log.error(&error);
             No::new(Refusal::Policy, "the tentacle's trust file is unsound: ask its admin")
         })?;
-        let now = jiff::Zoned::now();
+        let now = trust.now();
         let mut question = Question::new(caller.thumbprint, caller.address, &now, verb);
         question.size = asked.size;
         question.stored = asked.stored;

@@ -178,7 +178,7 @@ fn may_connect(host: &Host, thumbprint: Thumbprint, address: Option<IpAddr>) -> 
         Err(_) if path.symlink_metadata().is_err() => return Err(String::new()),
         Err(error) => return Err(error.message),
     };
-    let now = jiff::Zoned::now();
+    let now = trust.now();
     let question = Question::new(thumbprint, address, &now, Verb::Connect);
     match trust.decide(&question) {
         Ok(_) => Ok(()),

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// The size of one buffer, and how many go round.
-pub(super) const BUFFER: usize = 512 * 1024;
+pub(super) const BUFFER: usize = 256 * 1024;
 const BUFFERS: usize = 4;
 
 /// What a write past the page cache must be a multiple of, in memory and in the

@@ -51,6 +51,16 @@ impl Trust {
         Trust::parse(path, &bytes).map_err(|problems| Problem::error(&problems))
     }
 
+    /// The time, for a question to this file. The zone of the machine is read
+    /// only if a window asks for it: it takes milliseconds to find.
+    pub fn now(&self) -> jiff::Zoned {
+        if self.lines.iter().any(|line| line.windows.is_some()) {
+            jiff::Zoned::now()
+        } else {
+            jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)
+        }
+    }
+
     /// The lines of a file's bytes; `path` is for the messages.
     ///
     /// # Errors

@@ -53,7 +53,9 @@ pub(crate) fn follow<S: Stream>(
                 }
             }
             Some(Event::State(state)) => {
-                mend(session, &job, &state);
+                if state == State::Lost {
+                    mend(session, &job, &state);
+                }
                 out.extend(state_message(&state).encode()?);
                 continue;
             }

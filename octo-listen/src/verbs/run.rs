@@ -50,11 +50,15 @@ pub(crate) fn run<S: Stream>(
     let (line, job, head) = publish(host, caller, &id, by, &body)?;
     let what = describe(&body.spec);
     host.log.event(format_args!("{caller}: {}: run {id} {what}: accepted", line.name));
+    // It is published, durably: the pusher need not wait for a fork.
+    let reply = Reply::ok(head).with("job", &id);
+    let told = session.connection.send(&reply.message, b"");
     if let Err(error) = host.starter.start(&job) {
-        // It is published: its followers and the next listener try again.
+        // Its followers and the next listener try again.
         host.log.error(&error);
     }
-    Ok(Reply::ok(head).with("job", &id))
+    told?;
+    Err(Ended::Told)
 }
 
 fn receive<S: Stream>(session: &mut Session<'_, S>, request: &Message) -> Result<Body, Ended> {
