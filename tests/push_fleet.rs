@@ -55,6 +55,34 @@ fn a_rollout_stops_at_a_failure_and_is_continued() {
 }
 
 #[test]
+fn a_gate_finds_the_records_of_its_batch() {
+    let (octopus, tentacles) = fleet(3);
+    let look = "#!/bin/sh\ncd \"$1\" || exit 9; shift\n\
+                for t; do grep -q '^kind exit$' end.$t && cat out.$t values.$t; done >> seen\n\
+                grep -c '^target' all >> counted; test \"$1\" != web2\n";
+    let gate = octopus.sandbox.write("gate.sh", look);
+    let gate = format!("sh {} {}", gate.display(), octopus.sandbox.path("").display());
+    let run = |end: &str| {
+        let command = "echo out; echo VALUE=1 > $OCTO_OUTPUT";
+        let mut arguments = vec!["-a", "--batch", "1", "--gate", &gate, "run", "--end", end];
+        arguments.extend(["-o", "out.%n", "--outputs", "values.%n", "-c", command]);
+        octopus.push(&arguments).assert().code(1).stderr(contains("not begun: web3"));
+    };
+    let read = |name| std::fs::read_to_string(octopus.sandbox.path(name)).expect(name);
+    run("end.%n");
+    assert_eq!(read("seen"), "out\nVALUE=1\n".repeat(2));
+    assert!(!octopus.sandbox.path("end.web3").exists());
+    // One file for all has those that are over, each once.
+    run("all");
+    assert_eq!(
+        read("counted").lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+    assert_eq!(read("all").matches("kind exit\n").count(), 2, "{}", read("all"));
+    assert!(tentacles[2].jobs().is_empty());
+}
+
+#[test]
 fn gates_pauses_and_dry_runs() {
     let (octopus, tentacles) = fleet(3);
     let gate = octopus

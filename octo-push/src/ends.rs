@@ -5,7 +5,7 @@ use crate::verbs::Ends;
 use octo_core::error::{Error, Result};
 use octo_core::publish;
 use octo_core::targets::Target;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,32 +42,87 @@ pub(crate) fn prepare(ends: &Ends, targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// After all is over: writes what was asked for.
-///
-/// # Errors
-/// Exit 73 or 74; the jobs have ended all the same.
-pub(crate) fn write(
-    ends: &Ends,
-    targets: &[Target],
-    outcomes: &BTreeMap<usize, Outcome>,
-) -> Result<()> {
-    let mut records: BTreeMap<PathBuf, String> = BTreeMap::new();
-    for (index, outcome) in outcomes {
-        let target = &targets[*index];
-        if let Some(pattern) = &ends.end {
-            let record = outcome.record(target.name.as_str()).encode();
-            records.entry(named(pattern, target)).or_default().push_str(&record);
+/// Writes the files, each as soon as its target is over: a gate reads them.
+#[derive(Debug)]
+pub(crate) struct EndFiles<'a> {
+    ends: &'a Ends,
+    written: BTreeSet<usize>,
+    /// A file without `%n` has the records of all targets; it grows by batches.
+    shared: String,
+    /// Has it grown since it was written?
+    grown: bool,
+    failed: Option<Error>,
+}
+
+impl<'a> EndFiles<'a> {
+    /// What these options ask for; see [`prepare`].
+    pub(crate) fn new(ends: &'a Ends) -> EndFiles<'a> {
+        EndFiles {
+            ends,
+            written: BTreeSet::new(),
+            shared: String::new(),
+            grown: false,
+            failed: None,
         }
-        if let Some(pattern) = &ends.outputs
+    }
+
+    /// This target is over. An error is kept for [`EndFiles::finish`]: the other
+    /// targets go on.
+    pub(crate) fn ended(&mut self, index: usize, target: &Target, outcome: &Outcome) {
+        if self.written.insert(index)
+            && let Err(error) = self.write(target, outcome)
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// A batch is over: what one file has of all targets is brought up to date.
+    pub(crate) fn batch_ended(&mut self) {
+        let Some(path) = self.ends.end.as_deref().filter(|_| self.grown).map(Path::new) else {
+            return;
+        };
+        self.grown = false;
+        if let Err(error) = put(path, self.shared.as_bytes()) {
+            self.failed.get_or_insert(error);
+        }
+        // A pipe has taken them; they don't come twice.
+        if !path.is_file() {
+            self.shared.clear();
+        }
+    }
+
+    /// All is over: the targets that were never begun, or left, have records too.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, the first of them; the jobs have ended all the same.
+    pub(crate) fn finish(
+        mut self,
+        targets: &[Target],
+        outcomes: &BTreeMap<usize, Outcome>,
+    ) -> Result<()> {
+        for (index, outcome) in outcomes {
+            self.ended(*index, &targets[*index], outcome);
+        }
+        self.batch_ended();
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// The values before the record: who finds the record finds all of it.
+    fn write(&mut self, target: &Target, outcome: &Outcome) -> Result<()> {
+        if let Some(pattern) = &self.ends.outputs
             && matches!(outcome.kind, Kind::End(_))
         {
             put(&named(pattern, target), &outcome.outputs)?;
         }
+        let Some(pattern) = &self.ends.end else { return Ok(()) };
+        let record = outcome.record(target.name.as_str()).encode();
+        if !pattern.contains("%n") {
+            self.shared.push_str(&record);
+            self.grown = true;
+            return Ok(());
+        }
+        put(&named(pattern, target), record.as_bytes())
     }
-    for (path, text) in records {
-        put(&path, text.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// A file appears whole; what is no file (a pipe, /dev/stderr) is written to.

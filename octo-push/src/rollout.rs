@@ -2,7 +2,7 @@
 //! gates and pauses, and what is said where it stopped.
 
 use crate::argv;
-use crate::ends;
+use crate::ends::{self, EndFiles};
 use crate::fleet::{Fleet, Task};
 use crate::fold::fold;
 use crate::job::Plan;
@@ -72,11 +72,12 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let views = views(&common, &screen, &work.targets, &ends)?;
     let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
     fleet.transfers = plan.package.is_some();
-    let stopped = roll(&mut fleet, &mut rollout, &task, &common)?;
+    let mut files = EndFiles::new(&ends);
+    let stopped = roll(&mut fleet, &mut rollout, &task, &common, &mut files)?;
     if let Some(package) = &plan.package {
         package.correct(&mut memory);
     }
-    let status = conclude(&mut fleet, &common, &ends, &id)?;
+    let status = conclude(&mut fleet, &common, files, &id)?;
     if detach && fleet.outcomes.values().any(Outcome::succeeded) {
         print(&format!("{id}\n"))?;
     }
@@ -107,8 +108,13 @@ pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Re
     });
     let ledger = Ledger::open(&common.places, "follow", Some(job), &work.caller.by, vec![])?;
     let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
-    fleet.go(&all, &task, &mut |_, _| true)?;
-    conclude(&mut fleet, &common, ends, job)
+    let mut files = EndFiles::new(ends);
+    let shared = Arc::clone(&fleet.work);
+    fleet.go(&all, &task, &mut |target, outcome| {
+        files.ended(target, &shared.targets[target], outcome);
+        true
+    })?;
+    conclude(&mut fleet, &common, files, job)
 }
 
 /// Goes through the batches; says why where it stopped before the end.
@@ -117,7 +123,9 @@ fn roll(
     rollout: &mut Rollout,
     task: &Arc<Task>,
     common: &Common,
+    files: &mut EndFiles,
 ) -> Result<Option<String>> {
+    let work = Arc::clone(&fleet.work);
     let rolling = common.rolling.is_said();
     loop {
         let batch = match rollout.next() {
@@ -131,6 +139,7 @@ fn roll(
             fleet.screen.say(format!("batch: {}", fold(names.iter().map(String::as_str))));
         }
         let held_back = fleet.go(&batch, task, &mut |target, outcome| {
+            files.ended(target, &work.targets[target], outcome);
             rollout.result(target, outcome.succeeded());
             rollout.within_budget()
         })?;
@@ -142,6 +151,7 @@ fn roll(
                 (rolling && !rollout.pending().is_empty()).then(|| "cancelled".to_string());
             return Ok(reason);
         }
+        files.batch_ended();
         if let Some(gate) = &common.rolling.gate
             && !passes(gate, &names)?
         {
@@ -313,7 +323,7 @@ fn views(
 }
 
 /// The end of it all: views, summary, files, exit status.
-fn conclude(fleet: &mut Fleet, common: &Common, ends: &Ends, id: &JobId) -> Result<u8> {
+fn conclude(fleet: &mut Fleet, common: &Common, files: EndFiles, id: &JobId) -> Result<u8> {
     if fleet.left {
         leave(fleet, id);
     }
@@ -321,7 +331,7 @@ fn conclude(fleet: &mut Fleet, common: &Common, ends: &Ends, id: &JobId) -> Resu
     let work = Arc::clone(&fleet.work);
     summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
     let mut status = overall(fleet.outcomes.values());
-    for result in [ends::write(ends, &work.targets, &fleet.outcomes), fleet.screen.finish()] {
+    for result in [files.finish(&work.targets, &fleet.outcomes), fleet.screen.finish()] {
         if let Err(error) = result {
             fleet.screen.report(&error);
             // What the jobs came to is worth more than where it was printed.

@@ -57,7 +57,12 @@ impl<V: View> View for ToFiles<V> {
     }
 
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
-        self.files[target] = None;
+        // The record of the end follows, and whoever reads it relies on this file.
+        if let Some(file) = self.files[target].take()
+            && let Err(error) = file.sync_all()
+        {
+            screen.remember(Error::io(&self.paths[target], &error));
+        }
         self.inner.ended(screen, target, outcome);
     }
 
