@@ -356,7 +356,7 @@ fn misuse_is_64() {
     for (arguments, said) in [
         (&[][..], "no verb"),
         (&["frobnicate"], "frobnicate: no such verb"),
-        (&["--frobnicate"], "Unrecognized option: 'frobnicate'"),
+        (&["--frobnicate"], "octo-keys: --frobnicate: no such option"),
         (&["new", "-k", "rsa"], "rsa: not a type of key"),
         (&["new", "--name", "a b"], "--name a b: a name is"),
         (&["new", "--name", "x\u{1b}[2J"], "--name x\\x1b[2J"),

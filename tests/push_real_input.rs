@@ -45,7 +45,8 @@ fn somebody_elses_package_arrives_as_it_is() {
     let run = ["-t", "web1", "run", "-p", path(&package)];
     let list = [&run[..], &["-c", "tar -tzf \"$OCTO_PACKAGE\""]].concat();
     octopus.push(&list).assert().success().stdout(listed.stdout);
-    let read = [&run[..], &["-c", "tar -xOzf \"$OCTO_PACKAGE\" --wildcards '*/Cargo.toml'"]].concat();
+    let read =
+        [&run[..], &["-c", "tar -xOzf \"$OCTO_PACKAGE\" --wildcards '*/Cargo.toml'"]].concat();
     octopus.push(&read).assert().success().stdout(contains("name = \"getopts\""));
 }
 

@@ -4,7 +4,7 @@
 use crate::encoding::printable;
 use crate::error::{Error, Exit, Result};
 use crate::paths::Places;
-use getopts::{Matches, Options, ParsingStyle};
+use getopts::{Fail, Matches, Options, ParsingStyle};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ impl Tool {
     /// # Errors
     /// Exit 64 with a hint at `--help`.
     pub fn parse(&self, options: &Options, arguments: &[String]) -> Result<Option<Matches>> {
-        let matches = options.parse(arguments).map_err(|error| self.misuse(error.to_string()))?;
+        let matches = options.parse(arguments).map_err(|fail| self.misuse(complaint(fail)))?;
         if matches.opt_present("help") {
             print(self.help)?;
             return Ok(None);
@@ -77,6 +77,19 @@ impl Tool {
     pub fn say(&self, line: impl Display) {
         let line = format!("{}: {}\n", self.name, printable(line.to_string().as_bytes()));
         let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+/// What getopts found, in the words of our messages.
+fn complaint(fail: Fail) -> String {
+    let dashed =
+        |name: String| if name.chars().count() == 1 { "-" } else { "--" }.to_owned() + &name;
+    match fail {
+        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(name)),
+        Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(name)),
+        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(name)),
+        Fail::OptionDuplicated(name) => format!("{}: given twice", dashed(name)),
+        Fail::OptionMissing(name) => format!("{}: missing", dashed(name)),
     }
 }
 
