@@ -99,6 +99,15 @@ fn gates_pauses_and_dry_runs() {
     let gates = std::fs::read_to_string(octopus.sandbox.path("gates")).expect("gates");
     assert_eq!(gates, "gate: check web1\ngate: check web2\n");
     assert!(tentacles[2].jobs().is_empty());
+    // A script that calls us says how it is to be called again, or where it stopped.
+    let scripted = ["-a", "--batch", "1", "--gate", "false", "run", "-c", "true"];
+    octopus
+        .push(&scripted)
+        .env("OCTO_AGAIN", "deploy it\u{1b}")
+        .assert()
+        .code(1)
+        .stderr(contains("the gate false said no").and(contains("to continue: deploy it\\x1b\n")));
+    octopus.push(&scripted).env("OCTO_AGAIN", "").assert().code(1).stderr(contains("stopped").not());
     octopus
         .push(&["-a", "--batch", "1", "--max-failures", "100%", "run", "-c", "exit 3"])
         .assert()

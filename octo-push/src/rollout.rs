@@ -155,10 +155,7 @@ fn roll(
         if let Some(gate) = &common.rolling.gate
             && !passes(gate, &names)?
         {
-            return Ok(Some(format!(
-                "the gate {} said no",
-                argv::join(gate.iter().map(String::as_str))
-            )));
+            return Ok(Some(format!("the gate {} said no", argv::quote(&gate[0]))));
         }
         if !common.rolling.pause.is_zero() && !rollout.pending().is_empty() {
             fleet.pause(common.rolling.pause);
@@ -363,6 +360,11 @@ fn say_where_it_stopped(
     id: &JobId,
     arguments: &[String],
 ) {
+    // A script that calls us knows better how to go on, or says all of this itself.
+    let again = std::env::var("OCTO_AGAIN").ok();
+    if again.as_deref() == Some("") {
+        return;
+    }
     let names = |targets: &mut dyn Iterator<Item = usize>| {
         fold(targets.map(|t| fleet.work.targets[t].name.as_str()))
     };
@@ -376,7 +378,8 @@ fn say_where_it_stopped(
             fleet.screen.say(format!("{what}: {names}"));
         }
     }
-    fleet.screen.say(format!("hint: to continue: {}", continuation(id, arguments)));
+    let again = again.map_or_else(|| continuation(id, arguments), |a| printable(a.as_bytes()));
+    fleet.screen.say(format!("hint: to continue: {again}"));
 }
 
 /// The same command line, with the rollout's id.
