@@ -126,6 +126,9 @@ fn warn(host: &Host) {
 
 /// What an earlier listener, or a crash, left to do.
 fn tidy(host: &Host) {
+    if let Err(error) = octo_core::job::sweep(&host.places) {
+        host.log.error(&error);
+    }
     match host.store.sweep(ABANDONED) {
         Ok(0) => {}
         Ok(count) => host.log.event(format_args!("{count} abandoned uploads were removed")),

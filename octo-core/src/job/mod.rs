@@ -20,7 +20,7 @@ mod state;
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
 pub use log::{Chunk, LogReader, LogWriter, MAXIMUM_CHUNK, Stream};
-pub use publish::{NewJob, Published, is_pruned, mark_pruned};
+pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
 pub use state::{JobLock, State};
 
 use crate::digest::Digest;
@@ -353,6 +353,23 @@ mod tests {
         assert!(is_pruned(&places, &other).expect("read"));
         assert!(matches!(publish(&places, job.id()), Published::Pruned));
         assert_eq!(JobDirectory::all(&places).expect("all").len(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_publisher_left_is_swept_and_what_is_in_the_making_is_not() {
+        let (_top, places) = places();
+        sweep(&places).expect("nothing there yet");
+        let job = new_job(&places);
+        let left = places.jobs().join(".octo-tmp-killed");
+        std::fs::create_dir(&left).expect("mkdir");
+        std::fs::write(left.join("secrets"), "s").expect("write");
+        let making = File::open(places.jobs()).expect("open");
+        making.lock_shared().expect("lock");
+        sweep(&places).expect("sweep");
+        assert!(left.exists());
+        drop(making);
+        sweep(&places).expect("sweep");
+        assert!(!left.exists() && job.exists());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::{JobDirectory, Request};
 use crate::error::{Error, Result};
 use crate::names::JobId;
 use crate::paths::{Places, create_directory};
-use crate::publish::{TEMPORARY_PREFIX, sync_directory};
-use std::fs::{File, OpenOptions};
+use crate::publish::{self, TEMPORARY_PREFIX, sync_directory};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -45,6 +45,9 @@ impl NewJob<'_> {
         let jobs = places.jobs();
         create_directory(&places.state, 0o711)?;
         create_directory(&jobs, 0o711)?;
+        // Held, shared, until this is over: `sweep` takes what nobody is making.
+        let making = File::open(&jobs).map_err(|e| Error::io(&jobs, &e))?;
+        making.lock_shared().map_err(|e| Error::doing("lock", &jobs, &e))?;
         let job = JobDirectory::of(places, self.id);
         if job.exists() {
             return Ok(Published::Exists(job));
@@ -86,6 +89,26 @@ impl NewJob<'_> {
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o750))?;
         File::open(directory)?.sync_all()
     }
+}
+
+/// Removes what killed publishers and prunings left in STATE/jobs, unless
+/// somebody publishes right now: then the next sweep does. It may hold secrets.
+///
+/// # Errors
+/// Exit 74 where the directory can't be opened or locked.
+pub fn sweep(places: &Places) -> Result<()> {
+    let jobs = places.jobs();
+    let failed = |error: &io::Error| Error::doing("sweep", &jobs, error);
+    let directory = match File::open(&jobs) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|error| failed(&error))?,
+    };
+    match directory.try_lock() {
+        Ok(()) => publish::sweep(&jobs),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(failed(&error)),
+    }
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use octo_core::cli::{Tool, print};
 use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::job::{JobDirectory, State, mark_pruned};
+use octo_core::job::{self, JobDirectory, State, mark_pruned};
 use octo_core::paths::Places;
 use octo_core::publish::{TEMPORARY_PREFIX, sync_directory};
 use octo_core::store::{ABANDONED, Store};
@@ -60,6 +60,9 @@ pub(super) fn prune(tool: &Tool, places: &Places, arguments: &[String]) -> Resul
         },
         dry_run: matches.opt_present("dry-run"),
     };
+    if !rules.dry_run {
+        job::sweep(places)?;
+    }
     let mut text = jobs(tool, places, &rules)?;
     text.push_str(&packages(places, &rules)?);
     print(&text)?;
