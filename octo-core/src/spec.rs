@@ -337,17 +337,8 @@ pub mod secrets {
     use super::{Digest, SpecError, VariableName, malformed};
 
     /// The body for these values, in the order of the spec's `secret` lines.
-    ///
-    /// # Errors
-    /// Where the kernel gives no random bytes.
-    pub fn encode(values: &[(VariableName, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
-        let mut random = [0; 32];
-        crate::names::random_bytes(&mut random)?;
-        Ok(encode_with(&random, values))
-    }
-
-    /// As [`encode`], with the 32 bytes given: whoever repeats a job must send
-    /// the same body again. Nobody else may know them.
+    /// Whoever repeats a job must send the same body again, so its 32 bytes are
+    /// made, not drawn: `Seed::nonce`. Nobody else may know them.
     pub fn encode_with(random: &[u8; 32], values: &[(VariableName, Vec<u8>)]) -> Vec<u8> {
         let mut body = random.to_vec();
         for (name, value) in values {
@@ -464,7 +455,7 @@ mod tests {
             (VariableName::parse("B").expect("name"), b"".to_vec()),
         ];
         let names: Vec<_> = values.iter().map(|(n, _)| n.clone()).collect();
-        let body = secrets::encode(&values).expect("random");
+        let body = secrets::encode_with(&[7; 32], &values);
         let digest = Digest::of(&body);
         assert_eq!(secrets::decode(&body, &digest, &names), Ok(values));
         assert!(secrets::decode(&body, &Digest::of(b""), &names).is_err());

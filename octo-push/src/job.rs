@@ -3,19 +3,19 @@
 
 use crate::put::Package;
 use crate::verbs::{Run, What};
-use octo_core::digest::{Digest, Hasher};
+use octo_core::digest::Digest;
 use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::names::{JobId, VariableName, is_file_name, random_bytes};
-use octo_core::paths::{Places, create_directory, read_bounded};
-use octo_core::publish;
+use octo_core::error::{Error, Exit, Result};
+use octo_core::names::{JobId, VariableName, is_file_name};
+use octo_core::no_core;
+use octo_core::paths::{Places, read_bounded};
+use octo_core::seed::Seed;
 use octo_core::spec::{self, Script, Spec};
 use octo_core::variables::{self, Variable};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The job, as far as it is the same for all targets.
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     /// Files without %n, read once, by the option's value.
     files: HashMap<String, Arc<Vec<Variable>>>,
     /// Makes the 32 bytes that hide the secrets' digest.
-    seed: Option<[u8; 32]>,
+    seed: Option<Seed>,
 }
 
 /// What one target is sent.
@@ -59,6 +59,12 @@ impl Plan {
             What::Script(path) => Some(read_script(path)?),
             _ => None,
         };
+        let seed = if run.secret_files.is_empty() {
+            None
+        } else {
+            no_core::of_us();
+            Some(Seed::load(places)?)
+        };
         let mut files = HashMap::new();
         let named = run.variable_files.iter().map(|f| (f, false));
         for (file, secret) in named.chain(run.secret_files.iter().map(|f| (f, true))) {
@@ -66,7 +72,6 @@ impl Plan {
                 files.insert(file.clone(), Arc::new(read_variables(file, secret)?));
             }
         }
-        let seed = if run.secret_files.is_empty() { None } else { Some(seed(places)?) };
         Ok(Plan { id, package, run, script, files, seed })
     }
 
@@ -102,9 +107,9 @@ impl Plan {
         {
             return Err(Error::new(Exit::Data, name, "is both a secret and a plain variable"));
         }
-        let hidden = match self.seed {
+        let hidden = match &self.seed {
             Some(seed) if !secrets.is_empty() => {
-                spec::secrets::encode_with(&nonce(&seed, job, target), &secrets)
+                spec::secrets::encode_with(&seed.nonce(job, target), &secrets)
             }
             _ => Vec::new(),
         };
@@ -203,33 +208,6 @@ fn read_variables(path: &str, secret: bool) -> Result<Vec<Variable>> {
     }
     let bytes = read_bounded(&mut file, Path::new(path), LARGEST)?;
     variables::file(&printable(path.as_bytes()), &bytes)
-}
-
-/// Repeating a job must give the same spec, so the bytes that hide the secrets'
-/// digest can't be random; they are made of a secret of this octopus' own.
-fn nonce(seed: &[u8; 32], job: &JobId, target: &str) -> [u8; 32] {
-    let mut hasher = Hasher::new();
-    hasher.update(b"octo secrets\0");
-    hasher.update(seed);
-    hasher.update(job.as_str().as_bytes());
-    hasher.update(b"\0");
-    hasher.update(target.as_bytes());
-    *hasher.finish().as_bytes()
-}
-
-/// STATE/seed: 32 random bytes, made once.
-fn seed(places: &Places) -> Result<[u8; 32]> {
-    let path: PathBuf = places.state.join("seed");
-    create_directory(&places.state, 0o755)?;
-    let mut fresh = [0; 32];
-    random_bytes(&mut fresh)
-        .map_err(|error| Error::new(Exit::Io, "random bytes", describe(&error)))?;
-    publish::create(&path, &fresh, 0o600)?;
-    let mut seed = [0; 32];
-    File::open(&path)
-        .and_then(|mut file| file.read_exact(&mut seed))
-        .map_err(|error| Error::io(&path, &error))?;
-    Ok(seed)
 }
 
 #[cfg(test)]

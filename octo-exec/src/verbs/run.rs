@@ -5,10 +5,12 @@ use getopts::Matches;
 use octo_core::cli::{Tool, print, print_bytes};
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::job::{
-    End, Event, Follower, JobDirectory, NewJob, Published, Request, State, Stream,
+    End, EndKind, Event, Follower, JobDirectory, JobLock, NewJob, Published, Request, State, Stream,
 };
+use octo_core::no_core;
 use octo_core::operator;
 use octo_core::paths::{Places, create_directory, read_bounded};
+use octo_core::seed::Seed;
 use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
 use octo_core::store::{Store, Who};
 use octo_core::{Digest, JobId, LockName, units, variables};
@@ -53,10 +55,10 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
             JobId::generate().map_err(|e| Error::new(Exit::Io, "random bytes", describe(&e)))?
         }
     };
-    let wanted = wanted(tool, places, &matches)?;
+    let wanted = wanted(tool, places, &id, &matches)?;
     let job = publish(places, &id, &wanted)?;
     if matches.opt_present("detach") {
-        start::program(places, &job)?;
+        start::program(places, &job).map_err(|error| withdraw(&job, error))?;
         print(&format!("{id}\n"))?;
         return Ok(0);
     }
@@ -64,7 +66,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     finish(tool, &matches, &job, &end)
 }
 
-fn wanted(tool: &Tool, places: &Places, matches: &Matches) -> Result<Wanted> {
+fn wanted(tool: &Tool, places: &Places, id: &JobId, matches: &Matches) -> Result<Wanted> {
     let misuse = |text: String| tool.misuse(text);
     let time = |name: &str| -> Result<Option<std::time::Duration>> {
         let Some(text) = matches.opt_str(name) else { return Ok(None) };
@@ -104,10 +106,10 @@ fn wanted(tool: &Tool, places: &Places, matches: &Matches) -> Result<Wanted> {
     }
     let mut body = None;
     if let Some(path) = matches.opt_str("secrets") {
+        no_core::of_us();
         let values = variables::file(&path, &read(&path, MAXIMUM_SECRETS)?)?;
         if !values.is_empty() {
-            let bytes = secrets::encode(&values)
-                .map_err(|e| Error::new(Exit::Io, "random bytes", describe(&e)))?;
+            let bytes = secrets::encode_with(&Seed::load(places)?.nonce(id, "local"), &values);
             spec.secrets_digest = Some(Digest::of(&bytes));
             spec.secrets = values.into_iter().map(|(name, _)| name).collect();
             body = Some(bytes);
@@ -174,6 +176,25 @@ fn publish(places: &Places, id: &JobId, wanted: &Wanted) -> Result<JobDirectory>
     }
 }
 
+/// A job that can't be started here must not be started by somebody else later:
+/// that is what 75 says. Where it is not ours any more, its end is not known.
+fn withdraw(job: &JobDirectory, error: Error) -> Error {
+    let never = |held: &JobLock| -> Result<bool> {
+        let _kept = held;
+        if job.end()?.is_some() || job.open("started")?.is_some() {
+            return Ok(false);
+        }
+        let mut end = End::now(EndKind::Denied(Exit::Temporary.code()), 0);
+        end.reason = Some(error.message.clone());
+        job.publish_record("end", &end.record())?;
+        Ok(true)
+    };
+    match job.try_hold() {
+        Ok(Some(held)) if matches!(never(&held), Ok(true)) => error,
+        _ => error.exit(Exit::UnknownEnd).hint(format!("octo-exec show {}", job.id())),
+    }
+}
+
 /// Follows a job to its end, and asks for its cancellation at Ctrl-C.
 fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
     let io = |e: std::io::Error| Error::new(Exit::Io, format!("job {}", job.id()), describe(&e));
@@ -184,7 +205,8 @@ fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
         signal_hook::low_level::pipe::register(signal, theirs).map_err(io)?;
     }
     let mut follower = Follower::new(job, 0)?;
-    let mut starter = Some(Starter::begin(places, job)?);
+    let begin = || Starter::begin(places, job).map_err(|error| withdraw(job, error));
+    let mut starter = Some(begin()?);
     let mut cancelling = false;
     let mut output: Result<()> = Ok(());
     loop {
@@ -206,7 +228,7 @@ fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
         if starter.as_ref().is_some_and(|s| s.is_over()) {
             starter = match job.state()? {
                 // It died before the end: once more, to settle it.
-                State::Lost => Some(Starter::begin(places, job)?),
+                State::Lost => Some(begin()?),
                 State::Over(_) | State::Running | State::Waiting(_) => None,
                 State::Queued | State::Held => {
                     return Err(Error::new(
@@ -291,7 +313,7 @@ fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Resu
         record.text("origin", "job");
         octo_core::publish::replace(Path::new(&path), record.encode().as_bytes(), 0o644)?;
     }
-    if !matches!(end.kind, octo_core::job::EndKind::Exit(_)) {
+    if !matches!(end.kind, EndKind::Exit(_)) {
         let reason = end.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
         tool.say(format!("job {}: {}{reason}", job.id(), end.kind.word()));
     }

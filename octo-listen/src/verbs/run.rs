@@ -8,6 +8,7 @@ use crate::host::{Asked, Caller, Host, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::audit::Head;
 use octo_core::job::{JobDirectory, NewJob, Published, Pusher, Request, State, is_pruned};
+use octo_core::no_core;
 use octo_core::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
 use octo_core::store::Who;
 use octo_core::trust::{Line, RunQuestion, Verb};
@@ -77,6 +78,9 @@ fn receive<S: Stream>(session: &mut Session<'_, S>, request: &Message) -> Result
             let reason = format!("{what}: {length} bytes, {maximum} at most");
             return Err(Ended::Hopeless(No::new(Refusal::Limit, reason)));
         }
+    }
+    if secrets > 0 {
+        no_core::of_us();
     }
     let bytes = session.connection.read_body(length, MAXIMUM + MAXIMUM_SCRIPT + MAXIMUM_SECRETS)?;
     // All three are below their maximum, and so below usize's.
