@@ -107,7 +107,12 @@ fn gates_pauses_and_dry_runs() {
         .assert()
         .code(1)
         .stderr(contains("the gate false said no").and(contains("to continue: deploy it\\x1b\n")));
-    octopus.push(&scripted).env("OCTO_AGAIN", "").assert().code(1).stderr(contains("stopped").not());
+    octopus
+        .push(&scripted)
+        .env("OCTO_AGAIN", "")
+        .assert()
+        .code(1)
+        .stderr(contains("stopped").not());
     octopus
         .push(&["-a", "--batch", "1", "--max-failures", "100%", "run", "-c", "exit 3"])
         .assert()

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -55,6 +55,48 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
         Ok(_) => sync_parent(path).map(|()| true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(Error::doing("create", path, &error.error)),
+    }
+}
+
+/// Room on the disk for a file that must be written when there is none left: how
+/// a job ended.
+#[derive(Debug)]
+pub struct Reserved {
+    staged: tempfile::NamedTempFile,
+}
+
+impl Reserved {
+    /// Takes so many bytes in a directory; they go when this is dropped.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, naming the directory.
+    pub fn new(directory: &Path, size: usize) -> Result<Reserved> {
+        let failed = |e: io::Error| Error::doing("create a file in", directory, &e);
+        let mut staged = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempfile_in(directory)
+            .map_err(failed)?;
+        // Zeroes that are written are allocated; a length that is set is not.
+        staged.write_all(&vec![0; size]).map_err(failed)?;
+        Ok(Reserved { staged })
+    }
+
+    /// As [`replace`], in the room that was kept.
+    ///
+    /// # Errors
+    /// As [`replace`].
+    pub fn replace(mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        let mut write = || {
+            self.staged.seek(SeekFrom::Start(0))?;
+            self.staged.write_all(bytes)?;
+            let file = self.staged.as_file();
+            file.set_len(bytes.len() as u64)?;
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            file.sync_all()
+        };
+        write().map_err(|e| Error::doing("create", path, &e))?;
+        self.staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+        sync_parent(path)
     }
 }
 
@@ -122,6 +164,11 @@ mod tests {
         replace(&path, b"three", 0o600).expect("replace");
         assert_eq!(std::fs::read(&path).expect("read"), b"three");
         assert_eq!(path.metadata().expect("stat").permissions().mode() & 0o777, 0o600);
+        let reserved = Reserved::new(directory.path(), 100).expect("room");
+        reserved.replace(&path, b"four", 0o640).expect("replace");
+        assert_eq!(std::fs::read(&path).expect("read"), b"four");
+        assert_eq!(path.metadata().expect("stat").permissions().mode() & 0o777, 0o640);
+        drop(Reserved::new(directory.path(), 100).expect("room"));
         std::fs::write(directory.path().join(".octo-tmp-x"), "").expect("write");
         sweep(directory.path());
         assert_eq!(std::fs::read_dir(directory.path()).expect("read_dir").count(), 1);

@@ -17,6 +17,7 @@ mod start;
 mod supervise;
 mod tree;
 mod user;
+mod values;
 mod verbs;
 
 use octo_core::cli::Tool;

@@ -1,9 +1,14 @@
-//! Ending a job whose octo-exec died: first nobody of it is left, then its end
-//! is written. Never started again.
+//! Writing down how a job ended. One whose octo-exec died: first nobody of it is
+//! left, then its end is written. Never started again.
 
 use crate::tree::{self, Process};
+use crate::{adopt, prepare};
+use octo_core::audit::Audit;
+use octo_core::cli::Tool;
 use octo_core::error::Result;
-use octo_core::job::{End, JobDirectory, JobLock, settle_lost};
+use octo_core::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
+use octo_core::paths::Places;
+use octo_core::publish::{self, Reserved};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -18,15 +23,51 @@ pub(crate) fn boot() -> String {
         .to_string()
 }
 
-/// Ends a started job that nobody runs.
+/// The room for a record of an end, whatever the disk is like by then: a reason
+/// and fifty strays at their longest.
+pub(crate) const ROOM: usize = 8192;
+
+/// Writes down the end of a job that this process brought forward.
+///
+/// # Errors
+/// Where the record can't be written.
+pub(crate) fn over(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    mut end: End,
+    room: Option<Reserved>,
+) -> Result<()> {
+    let trouble = audit(tool, places, job, end.kind, end.reason.as_deref());
+    end.reason = joined(end.reason, trouble);
+    clear(job);
+    let record = end.record();
+    match room {
+        Some(room) => room.replace(&job.file("end"), record.encode().as_bytes(), 0o640)?,
+        None => job.publish_record("end", &record)?,
+    }
+    adopt::share_with_publisher(job, "end")?;
+    // What another octo-exec was writing when it died, before this one.
+    publish::sweep(job.path());
+    Ok(())
+}
+
+/// Ends a started job that nobody runs; `why`, where that is known.
 ///
 /// # Errors
 /// Where its records can't be read or written.
-pub(crate) fn lost(job: &JobDirectory, held: &JobLock) -> Result<End> {
+pub(crate) fn lost(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    held: &JobLock,
+    why: Option<String>,
+) -> Result<()> {
     let record = job.record("started")?.unwrap_or_default();
     let same_boot = record.first("boot") == Some(boot().as_str());
     let session = record.number("session").and_then(|s| i32::try_from(s).ok());
     let started = record.number("ticks");
+    let died = why.unwrap_or_else(|| "its octo-exec died".to_string());
     let (reason, strays) = match (same_boot, session, started) {
         (true, Some(session), Some(started)) => {
             let look = || tree::survivors(session, started, job.id().as_str());
@@ -34,18 +75,55 @@ pub(crate) fn lost(job: &JobDirectory, held: &JobLock) -> Result<End> {
             end_them(&look);
             let left = look();
             let reason = match (found.len(), left.len()) {
-                (0, _) => "its octo-exec died".to_string(),
-                (count, 0) => format!("its octo-exec died; {count} processes of it were ended"),
-                (_, count) => {
-                    format!("its octo-exec died; {count} processes of it could not be ended")
-                }
+                (0, _) => died,
+                (count, 0) => format!("{died}; {count} processes of it were ended"),
+                (_, count) => format!("{died}; {count} processes of it could not be ended"),
             };
             (reason, tree::names(&left))
         }
-        (true, ..) => ("its octo-exec died".to_string(), Vec::new()),
+        (true, ..) => (died, Vec::new()),
         (false, ..) => ("the machine was restarted under it".to_string(), Vec::new()),
     };
-    settle_lost(job, held, &reason, strays)
+    let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
+    clear(job);
+    settle_lost(job, held, &joined(Some(reason), trouble).unwrap_or_default(), strays)?;
+    adopt::share_with_publisher(job, "end")?;
+    // What its octo-exec was writing.
+    publish::sweep(job.path());
+    Ok(())
+}
+
+/// Two reasons, as far as there are any.
+pub(crate) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second),
+    }
+}
+
+/// The job did end: to keep that from its pusher, because it can't be audited,
+/// would help nobody. The trouble is told beside it.
+fn audit(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    kind: EndKind,
+    reason: Option<&str>,
+) -> Option<String> {
+    let code = kind.code().to_string();
+    let mut fields = vec![("job", job.id().as_str()), ("kind", kind.word()), ("code", &code)];
+    fields.extend(reason.map(|reason| ("reason", reason)));
+    let error = Audit::at(places).append("job-end", &fields).err()?;
+    tool.report(&error);
+    Some(format!("its end is not in the audit log: {}", error.message))
+}
+
+/// What a job that is over needs no more.
+fn clear(job: &JobDirectory) {
+    let _ = prepare::unlink_secrets(job);
+    let _ = std::fs::remove_file(job.file("waiting"));
+    // The package is the store's; a link to it here would keep its space.
+    let _ = std::fs::remove_file(job.file("package"));
 }
 
 fn end_them(look: &dyn Fn() -> Vec<Process>) {

@@ -1,7 +1,7 @@
 //! Starting jobs: always as a program of its own, by hand as by the listener.
 
 use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{JobDirectory, State};
+use octo_core::job::{self, JobDirectory, State};
 use octo_core::paths::Places;
 use std::process::{Child, Command, Stdio};
 
@@ -35,6 +35,7 @@ pub(crate) fn program(places: &Places, job: &JobDirectory) -> Result<Child> {
 /// # Errors
 /// Where the jobs can't be read or the program can't be started.
 pub(crate) fn all(places: &Places) -> Result<usize> {
+    job::sweep(places)?;
     let mut children = Vec::new();
     for job in JobDirectory::all(places)? {
         if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {

@@ -2,6 +2,7 @@
 //! tree. One thread, one poll(2): while nothing happens nothing wakes.
 
 use crate::mask::Masker;
+use crate::settle::joined;
 use crate::tree;
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::job::{End, EndKind, JobDirectory, LogWriter, Stream};
@@ -216,8 +217,17 @@ fn cant_spawn(error: &std::io::Error, log: &mut LogWriter) -> Result<End> {
         _ => return Err(Error::new(Exit::Temporary, "script", describe(error))),
     };
     say(log, &format!("can't run the script: {}", describe(error)));
-    let (length, _) = log.finish()?;
-    Ok(End::now(EndKind::Exit(code.code()), length))
+    Ok(ended(EndKind::Exit(code.code()), log))
+}
+
+/// The end of this kind of a job whose log this is. What is lost of the log is
+/// told in the record, and changes nothing about how the script ended.
+pub(crate) fn ended(kind: EndKind, log: &mut LogWriter) -> End {
+    let finished = log.finish();
+    let mut end = End::now(kind, finished.length);
+    end.truncated = finished.truncated;
+    end.reason = finished.trouble.map(|e| format!("output may be lost: {}", e.message));
+    end
 }
 
 /// A word of ours in the job's output, told from the script's by its beginning.
@@ -268,7 +278,7 @@ impl Supervisor<'_> {
             self.watch.wait(&fds, self.next_moment())?;
             self.read_output();
         }
-        self.finish(strays)
+        Ok(self.finish(strays))
     }
 
     /// The next moment at which something is to be done without being woken.
@@ -371,7 +381,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn finish(mut self, strays: Vec<String>) -> Result<End> {
+    fn finish(mut self, strays: Vec<String>) -> End {
         for mut pipe in std::mem::take(&mut self.pipes) {
             let rest = pipe.masker.finish();
             self.record(pipe.stream, &rest);
@@ -382,7 +392,6 @@ impl Supervisor<'_> {
                 "hint: this job may not gain privileges; the option sudo of its line in the trust file lets it",
             );
         }
-        let (length, truncated) = self.log.finish()?;
         let kind = match (&self.ending, &self.status) {
             (Some(ending), _) => ending.kind,
             (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
@@ -392,15 +401,14 @@ impl Supervisor<'_> {
             },
             (None, None) => EndKind::Lost,
         };
-        let mut end = End::now(kind, length);
-        end.truncated = truncated;
+        let mut end = ended(kind, self.log);
         end.strays = strays;
         let reasons = [
             self.ending.map(|e| e.reason),
             self.log_error.map(|e| format!("output was lost: {e}")),
+            end.reason.take(),
         ];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-        end.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-        Ok(end)
+        end.reason = reasons.into_iter().fold(None, joined);
+        end
     }
 }

@@ -9,7 +9,7 @@ use super::JobDirectory;
 use crate::error::{Error, Result};
 use crate::units::whole;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -54,9 +54,22 @@ pub struct LogWriter {
     index: File,
     path: PathBuf,
     length: u64,
+    /// The length of the index.
+    indexed: u64,
     limit: u64,
     truncated: bool,
     begun: Instant,
+}
+
+/// What a log came to.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Was output beyond the limit thrown away?
+    pub truncated: bool,
+    /// It could not be made durable: what of it stays is not known.
+    pub trouble: Option<Error>,
 }
 
 impl LogWriter {
@@ -76,6 +89,7 @@ impl LogWriter {
             index: open("index")?,
             path: job.file("log"),
             length: 0,
+            indexed: 0,
             limit,
             truncated: false,
             begun: Instant::now(),
@@ -103,22 +117,22 @@ impl LogWriter {
         let written = self.log.write_all(kept).and_then(|()| self.index.write_all(line.as_bytes()));
         if let Err(error) = written {
             // Half a piece must not shift what follows: both files go back to
-            // the last whole piece, as far as the disk lets them.
+            // the last whole piece. Readers go by whole lines of the index alone.
             let _ = self.log.set_len(self.length);
+            let _ = self.index.set_len(self.indexed);
             return Err(Error::doing("write", &self.path, &error));
         }
         self.length += kept.len() as u64;
+        self.indexed += line.len() as u64;
         Ok(())
     }
 
-    /// Makes the output durable; returns its length and whether any was lost.
-    ///
-    /// # Errors
-    /// Exit 74.
-    pub fn finish(&mut self) -> Result<(u64, bool)> {
+    /// Makes the output durable. A disk that fails here is no reason to forget
+    /// how the job ended.
+    pub fn finish(&mut self) -> Finished {
         let synced = self.log.sync_data().and_then(|()| self.index.sync_data());
-        synced.map_err(|e| Error::io(&self.path, &e))?;
-        Ok((self.length, self.truncated))
+        let trouble = synced.err().map(|e| Error::doing("keep", &self.path, &e));
+        Finished { length: self.length, truncated: self.truncated, trouble }
     }
 }
 
@@ -126,14 +140,22 @@ impl LogWriter {
 #[derive(Debug)]
 pub struct LogReader {
     log: File,
-    index: BufReader<File>,
+    index: File,
     path: PathBuf,
-    /// A line of the index that is not whole yet.
-    partial: Vec<u8>,
+    /// Whole lines of the index, and how much of them was taken.
+    lines: Vec<u8>,
+    taken: usize,
+    /// Where in the index those lines end.
+    read: u64,
     /// What of the current line's piece is still to hand out.
     current: Option<(Stream, u64, u64)>,
     offset: u64,
 }
+
+/// The index is read in pieces of this size, which hold many lines.
+const READ: usize = 4096;
+/// A line is two numbers of 20 digits and a little: a longer one is not ours.
+const LONGEST_LINE: usize = 128;
 
 impl LogReader {
     /// A reader that hands out the log from `offset` on; `None` while there is
@@ -148,9 +170,11 @@ impl LogReader {
         };
         Ok(Some(LogReader {
             log,
-            index: BufReader::with_capacity(4096, index),
+            index,
             path: job.file("index"),
-            partial: Vec::new(),
+            lines: Vec::new(),
+            taken: 0,
+            read: 0,
             current: None,
             offset,
         }))
@@ -185,21 +209,30 @@ impl LogReader {
     }
 
     fn next_line(&mut self) -> Result<Option<(Stream, u64, u64)>> {
-        let io = |e: std::io::Error, path: &PathBuf| Error::io(path, &e);
-        // A line is at most two numbers of 20 digits and a little: a longer one is not ours.
-        let bound = 128 - self.partial.len().min(128) as u64;
-        let mut limited = (&mut self.index).take(bound);
-        limited.read_until(b'\n', &mut self.partial).map_err(|e| io(e, &self.path))?;
-        if self.partial.last() != Some(&b'\n') {
-            if self.partial.len() >= 128 {
-                return Err(self.damaged());
-            }
-            // The end of the file for now. BufReader keeps no end-of-file state,
-            // but a truncated tail after a crash must not be skipped over.
+        if self.taken == self.lines.len() && !self.read_lines()? {
             return Ok(None);
         }
-        let line = std::mem::take(&mut self.partial);
-        parse_line(&line).map(Some).ok_or_else(|| self.damaged())
+        let rest = &self.lines[self.taken..];
+        let end = rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |i| i + 1);
+        let parsed = parse_line(&rest[..end]);
+        self.taken += end;
+        parsed.map(Some).ok_or_else(|| self.damaged())
+    }
+
+    /// Reads up to the last whole line and no further: a torn one may yet be
+    /// taken back, by a writer whose disk was full for a moment.
+    fn read_lines(&mut self) -> Result<bool> {
+        let mut piece = vec![0; READ];
+        let read = self.index.read_at(&mut piece, self.read);
+        let count = read.map_err(|e| Error::io(&self.path, &e))?;
+        let whole = piece[..count].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        if count - whole >= LONGEST_LINE && whole == 0 {
+            return Err(self.damaged());
+        }
+        piece.truncate(whole);
+        (self.lines, self.taken) = (piece, 0);
+        self.read += whole as u64;
+        Ok(whole > 0)
     }
 
     fn damaged(&self) -> Error {

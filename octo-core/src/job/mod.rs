@@ -19,7 +19,7 @@ mod state;
 
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
-pub use log::{Chunk, LogReader, LogWriter, MAXIMUM_CHUNK, Stream};
+pub use log::{Chunk, Finished, LogReader, LogWriter, MAXIMUM_CHUNK, Stream};
 pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
 pub use state::{JobLock, State};
 
@@ -204,12 +204,17 @@ impl JobDirectory {
     /// Asks for the job's cancellation; whoever runs it sees the file appear.
     ///
     /// # Errors
-    /// Exit 73 or 74. A job that was cancelled before is no error.
+    /// Exit 73 or 74. A job that was cancelled before, or is over, is no error.
     pub fn cancel(&self, by: &str) -> Result<()> {
         let mut record = Record::new();
         record.text("by", by);
         record.text("at", crate::cli::utc_now());
-        crate::publish::create(&self.file("cancel"), record.encode().as_bytes(), 0o640).map(|_| ())
+        let asked = crate::publish::create(&self.file("cancel"), record.encode().as_bytes(), 0o640);
+        match asked {
+            // Whoever ends a lost job sweeps its directory.
+            Err(_) if matches!(self.end(), Ok(Some(_))) => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     /// Opens a file of the job for reading, never through a link.
@@ -410,9 +415,10 @@ mod tests {
         let events = drain(&mut live);
         assert_eq!(events.len(), 3, "{events:?}");
         log.append(Stream::Out, b"1234567890").expect("append");
-        let (length, truncated) = log.finish().expect("finish");
-        assert_eq!((length, truncated), (20, true));
-        job.publish_record("end", &End::now(EndKind::Exit(3), length).record()).expect("end");
+        let finished = log.finish();
+        assert_eq!((finished.length, finished.truncated), (20, true));
+        assert!(finished.trouble.is_none());
+        job.publish_record("end", &End::now(EndKind::Exit(3), 20).record()).expect("end");
         let rest = drain(&mut live);
         assert!(matches!(&rest[..], [Event::Output(_), Event::End(_)]), "{rest:?}");
         let whole = std::fs::read(job.file("log")).expect("read");
@@ -429,6 +435,24 @@ mod tests {
             assert!(ended);
             assert_eq!(bytes, whole[offset as usize..]);
         }
+    }
+
+    #[test]
+    fn a_line_that_was_torn_and_taken_back_is_not_half_read() {
+        let (_top, places) = places();
+        let job = new_job(&places);
+        let mut log = LogWriter::create(&job, 100).expect("log");
+        log.append(Stream::Out, b"abc").expect("append");
+        let index = job.file("index");
+        let whole = std::fs::read(&index).expect("read");
+        let mut reader = LogReader::open(&job, 0).expect("open").expect("there");
+        assert_eq!(reader.next_chunk().expect("read").expect("a piece").bytes, b"abc");
+        std::fs::write(&index, [&whole[..], b"3 99 ou"].concat()).expect("write");
+        assert_eq!(reader.next_chunk().expect("read"), None);
+        std::fs::write(&index, &whole).expect("write");
+        log.append(Stream::Err, b"de").expect("append");
+        let piece = reader.next_chunk().expect("read").expect("a piece");
+        assert_eq!((piece.stream, &piece.bytes[..]), (Stream::Err, &b"de"[..]));
     }
 
     #[test]

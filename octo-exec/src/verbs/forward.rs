@@ -8,16 +8,18 @@ use crate::mask::Masker;
 use crate::prepare::{self, Command};
 use crate::supervise::{Launch, Watch, say};
 use crate::user::User;
-use crate::{environment, locks, settle, supervise, tree};
+use crate::{environment, locks, settle, supervise, tree, values};
 use octo_core::VariableName;
 use octo_core::audit::Audit;
 use octo_core::cli::Tool;
 use octo_core::error::{Error, Exit, Result};
 use octo_core::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
+use octo_core::no_core;
 use octo_core::paths::Places;
+use octo_core::publish::Reserved;
 use octo_core::record::Record;
 use octo_core::spec::Spec;
-use rustix::process::{Resource, Rlimit, geteuid, getpid, setrlimit, setsid};
+use rustix::process::{geteuid, getpid, setsid};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,8 +31,6 @@ const EXPIRES_AFTER: Duration = Duration::from_secs(3600);
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// No pusher's grace is longer.
 const LONGEST_GRACE: Duration = Duration::from_secs(3600);
-/// The largest file of values that a script hands back.
-const MAXIMUM_VALUES: u64 = 1 << 20;
 
 /// The verb.
 pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
@@ -56,7 +56,7 @@ pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
         return Ok(0);
     }
     if job.open("started")?.is_some() {
-        settle::lost(&job, &held)?;
+        settle::lost(tool, places, &job, &held, None)?;
         return Ok(0);
     }
     forward(tool, places, &job, &held)
@@ -71,39 +71,24 @@ enum Progress {
 }
 
 fn forward(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Result<u8> {
-    let progress = Attempt::new(places, job, held).and_then(|attempt| attempt.go());
-    let end = match progress {
-        Ok(Progress::Held) => return Ok(0),
-        Ok(Progress::Over(end)) => end,
-        // Nothing of the script ran: that is what `denied` says.
-        Err(error) if job.open("started")?.is_none() => {
-            tool.report(&error);
-            denied(No { exit: error.exit.code(), reason: error.message })
-        }
+    let mut room = None;
+    let attempt = Attempt::new(tool, places, job, held);
+    let progress = attempt.and_then(|attempt| attempt.go(&mut room));
+    match progress {
+        Ok(Progress::Held) => {}
+        Ok(Progress::Over(end)) => settle::over(tool, places, job, end, room)?,
         Err(error) => {
             tool.report(&error);
-            let mut end = End::now(EndKind::Lost, 0);
-            end.reason = Some(error.message);
-            end
+            if job.open("started")?.is_none() {
+                // Nothing of the script ran: that is what `denied` says.
+                let end = denied(No { exit: error.exit.code(), reason: error.message });
+                settle::over(tool, places, job, end, room)?;
+            } else {
+                // As if we had been killed: nobody of it may stay.
+                settle::lost(tool, places, job, held, Some(error.message))?;
+            }
         }
-    };
-    let mut end = end;
-    let code = end.kind.code().to_string();
-    let mut fields = vec![("job", job.id().as_str()), ("kind", end.kind.word()), ("code", &code)];
-    let reason = end.reason.clone();
-    fields.extend(reason.as_deref().map(|reason| ("reason", reason)));
-    if let Err(error) = Audit::at(places).append("job-end", &fields) {
-        // The job did end: to keep that from its pusher would help nobody.
-        tool.report(&error);
-        let before = end.reason.take().map(|r| r + "; ").unwrap_or_default();
-        end.reason = Some(format!("{before}its end is not in the audit log: {}", error.message));
     }
-    let _ = prepare::unlink_secrets(job);
-    let _ = std::fs::remove_file(job.file("waiting"));
-    // The package is the store's; a link to it here would keep its space.
-    let _ = std::fs::remove_file(job.file("package"));
-    job.publish_record("end", &end.record())?;
-    adopt::share_with_publisher(job, "end")?;
     Ok(0)
 }
 
@@ -114,6 +99,7 @@ fn denied(no: No) -> End {
 }
 
 struct Attempt<'a> {
+    tool: &'a Tool,
     places: &'a Places,
     job: &'a JobDirectory,
     origin: Origin,
@@ -124,14 +110,21 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(places: &'a Places, job: &'a JobDirectory, held: &JobLock) -> Result<Attempt<'a>> {
+    fn new(
+        tool: &'a Tool,
+        places: &'a Places,
+        job: &'a JobDirectory,
+        held: &JobLock,
+    ) -> Result<Attempt<'a>> {
         let origin = adopt::adopt(job, held)?;
         let request = job.request()?;
         let (spec, spec_digest) = job.spec()?;
-        Ok(Attempt { places, job, origin, request, spec, spec_digest, watch: Watch::new(job)? })
+        let watch = Watch::new(job)?;
+        Ok(Attempt { tool, places, job, origin, request, spec, spec_digest, watch })
     }
 
-    fn go(mut self) -> Result<Progress> {
+    /// `room` is for the record of the end, from the moment the job starts.
+    fn go(mut self, room: &mut Option<Reserved>) -> Result<Progress> {
         let over = |no: No| Ok(Progress::Over(denied(no)));
         if let Some(who) = self.watch.cancelled() {
             return Ok(Progress::Over(cancelled(who)));
@@ -170,7 +163,7 @@ impl<'a> Attempt<'a> {
         } else {
             plan
         };
-        self.start(&plan)
+        self.start(&plan, room)
     }
 
     fn admit(&self, starting: bool) -> Result<std::result::Result<Plan, No>> {
@@ -211,7 +204,7 @@ impl<'a> Attempt<'a> {
                 && let Some((job, held)) = locks::unsettled(self.places, &before, wanted.shared)?
             {
                 // Its script may have outlived its octo-exec: never two at once.
-                settle::lost(&job, &held)?;
+                settle::lost(self.tool, self.places, &job, &held, None)?;
             }
             taken.push(lock);
         }
@@ -233,7 +226,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn start(mut self, plan: &Plan) -> Result<Progress> {
+    fn start(mut self, plan: &Plan, room: &mut Option<Reserved>) -> Result<Progress> {
         let over = |no: No| Ok(Progress::Over(denied(no)));
         let user = match &plan.user {
             Some(name) => User::named(name)?,
@@ -247,14 +240,14 @@ impl<'a> Attempt<'a> {
             Ok(command) => command,
             Err(no) => return over(no),
         };
+        if self.spec.secrets_digest.is_some() {
+            no_core::of_us_and_our_children();
+        }
         let secrets = match prepare::read_secrets(self.job, &self.spec)? {
             Ok(secrets) => secrets,
             Err(no) => return over(no),
         };
-        if !secrets.is_empty() {
-            // Neither we nor the script leave a core with them on the disk.
-            let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-        }
+        *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
         self.job.publish_record("grant", &plan.record())?;
         adopt::share_with_publisher(self.job, "grant")?;
         self.audit_start(plan, &user)?;
@@ -268,18 +261,15 @@ impl<'a> Attempt<'a> {
             Command::Words(words) => words,
             Command::CantRun(cant) => {
                 say(&mut log, &format!("{}: {}", self.spec.summary(), cant.reason));
-                let (length, _) = log.finish()?;
-                return Ok(Progress::Over(End::now(EndKind::Exit(cant.code), length)));
+                return Ok(Progress::Over(supervise::ended(EndKind::Exit(cant.code), &mut log)));
             }
         };
         let launch = self.launch(plan, &user, words, &secrets, work)?;
         let values = || secrets.iter().map(|(_, value)| value.as_slice());
         let maskers = [Masker::new(values()), Masker::new(values())];
         let mut end = supervise::run(&launch, &mut self.watch, &mut log, maskers)?;
-        if let Some(trouble) = self.take_values(&user, &secrets)? {
-            let before = end.reason.take().map(|r| r + "; ").unwrap_or_default();
-            end.reason = Some(before + &trouble);
-        }
+        let trouble = values::take(self.job, &user, &secrets);
+        end.reason = settle::joined(end.reason, trouble);
         Ok(Progress::Over(end))
     }
 
@@ -335,53 +325,6 @@ impl<'a> Attempt<'a> {
             grace,
             no_new_privileges: !plan.sudo,
         })
-    }
-
-    /// Publishes what the script handed back as NAME=VALUE lines; says what was
-    /// wrong with it.
-    fn take_values(
-        &self,
-        user: &User,
-        secrets: &[(VariableName, Vec<u8>)],
-    ) -> Result<Option<String>> {
-        use std::os::unix::fs::MetadataExt;
-        let file = match self.job.open(prepare::VALUES) {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(Some("its file of values is gone".into())),
-            Err(error) => return Ok(Some(format!("its values: {}", error.message))),
-        };
-        let metadata =
-            file.metadata().map_err(|e| Error::io(&self.job.file(prepare::VALUES), &e))?;
-        if metadata.uid() != user.uid {
-            return Ok(Some("its file of values is another user's".into()));
-        }
-        if metadata.len() > MAXIMUM_VALUES {
-            return Ok(Some(format!("its values are larger than {MAXIMUM_VALUES} bytes: dropped")));
-        }
-        let bytes = self.job.read(prepare::VALUES, MAXIMUM_VALUES)?.unwrap_or_default();
-        let mut masker = Masker::new(secrets.iter().map(|(_, value)| value.as_slice()));
-        let mut bytes = [masker.pass(&bytes), masker.finish()].concat();
-        if bytes.last().is_some_and(|b| *b != b'\n') {
-            bytes.push(b'\n');
-        }
-        let mut kept = Vec::new();
-        let mut wrong = Vec::new();
-        for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
-            let name = line.split(|b| *b == b'=').next().unwrap_or_default();
-            let name = std::str::from_utf8(name).ok().and_then(VariableName::parse);
-            match name {
-                Some(_) if line.contains(&b'=') => kept.extend_from_slice(line),
-                _ if line.trim_ascii().is_empty() => {}
-                _ => wrong.push((index + 1).to_string()),
-            }
-        }
-        if !kept.is_empty() {
-            octo_core::publish::replace(&self.job.file("outputs"), &kept, 0o640)?;
-            adopt::share_with_publisher(self.job, "outputs")?;
-        }
-        wrong.truncate(20);
-        Ok((!wrong.is_empty())
-            .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", "))))
     }
 }
 

@@ -1,0 +1,70 @@
+//! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
+
+use crate::adopt::share_with_publisher;
+use crate::mask::Masker;
+use crate::prepare::{Secrets, VALUES};
+use crate::settle::joined;
+use crate::user::User;
+use octo_core::VariableName;
+use octo_core::error::{Error, Result};
+use octo_core::job::JobDirectory;
+use octo_core::paths::read_bounded;
+use std::os::unix::fs::MetadataExt;
+
+/// The largest file of values.
+const MAXIMUM: u64 = 1 << 20;
+/// So many lines that are not of the form are named.
+const NAMED: usize = 20;
+
+/// Publishes the values as the job's `outputs`; says what was wrong with them:
+/// that changes nothing about how the script ended.
+pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Option<String> {
+    match read(job, user) {
+        Ok(Ok(bytes)) => publish(job, &bytes, secrets),
+        Ok(Err(wrong)) => Some(wrong),
+        Err(error) => Some(format!("its values: {}", error.message)),
+    }
+}
+
+/// The bytes of the file, if it is still what we gave to the job.
+fn read(job: &JobDirectory, user: &User) -> Result<std::result::Result<Vec<u8>, String>> {
+    let Some(mut file) = job.open(VALUES)? else {
+        return Ok(Err("its file of values is gone".into()));
+    };
+    let metadata = file.metadata().map_err(|e| Error::io(&job.file(VALUES), &e))?;
+    if metadata.uid() != user.uid {
+        return Ok(Err("its file of values is another user's".into()));
+    }
+    if metadata.len() > MAXIMUM {
+        return Ok(Err(format!("its values are larger than {MAXIMUM} bytes: dropped")));
+    }
+    read_bounded(&mut file, &job.file(VALUES), MAXIMUM).map(Ok)
+}
+
+fn publish(job: &JobDirectory, bytes: &[u8], secrets: &Secrets) -> Option<String> {
+    let mut masker = Masker::new(secrets.iter().map(|(_, value)| value.as_slice()));
+    let mut bytes = [masker.pass(bytes), masker.finish()].concat();
+    if bytes.last().is_some_and(|b| *b != b'\n') {
+        bytes.push(b'\n');
+    }
+    let mut kept = Vec::new();
+    let mut wrong = Vec::new();
+    for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+        let name = line.split(|b| *b == b'=').next().unwrap_or_default();
+        let name = std::str::from_utf8(name).ok().and_then(VariableName::parse);
+        match name {
+            Some(_) if line.contains(&b'=') => kept.extend_from_slice(line),
+            _ if line.trim_ascii().is_empty() => {}
+            _ => wrong.push((index + 1).to_string()),
+        }
+    }
+    wrong.truncate(NAMED);
+    let wrong = (!wrong.is_empty())
+        .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", ")));
+    if kept.is_empty() {
+        return wrong;
+    }
+    let published = octo_core::publish::replace(&job.file("outputs"), &kept, 0o640)
+        .and_then(|()| share_with_publisher(job, "outputs"));
+    joined(wrong, published.err().map(|e| format!("its values are lost: {}", e.message)))
+}
