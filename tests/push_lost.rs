@@ -136,6 +136,32 @@ fn contact_lost_for_good_is_79_only_where_something_may_run() {
 }
 
 #[test]
+fn a_repeat_that_reaches_nobody_is_79_only_where_it_was_asked_before() {
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let run = |id: &'static str| {
+        octopus.push(&["-t", "web1", "-w", "1", "run", "-j", id, "-c", "echo once; exit 3"])
+    };
+    let (first, second) = ("20260101T000000-aaaaaaaaaaaaa", "20260101T000000-bbbbbbbbbbbbb");
+    run(first).assert().code(3);
+    web1.kill();
+    // It ran: 69 would say that it did not, nor will.
+    run(first).assert().code(79).stderr(contains(format!("follow {first}")));
+    // Of this one nobody ever heard, however often it is repeated.
+    run(second).assert().code(69);
+    run(second).assert().code(69);
+    // Written down, and then killed: nobody knows what went out.
+    let pushed = |id: &str| octopus.sandbox.path(&format!("state/pushed/{id}"));
+    let third = "20260101T000000-ccccccccccccc";
+    std::fs::copy(pushed(first), pushed(third)).expect("copy");
+    run(third).assert().code(79);
+    web1.start();
+    run(first).assert().code(3).stdout("once\n");
+    run(second).assert().code(3);
+    run(third).assert().code(3);
+    assert_eq!(web1.jobs().len(), 3);
+}
+
+#[test]
 fn an_upload_that_breaks_goes_on_where_it_was() {
     let (octopus, _web1, proxy) = through_a_proxy();
     octopus.sandbox.write("big", vec![1; 8 << 20]);

@@ -12,7 +12,7 @@ use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::journal::{Entry, Filter, Journal, Run};
 use octo_core::names::JobId;
 use octo_core::paths::Places;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The verbs whose result is the target's result.
 const RESULTS: [&str; 3] = ["put", "run", "follow"];
@@ -139,6 +139,22 @@ pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, Told>
     Ok(results)
 }
 
+/// The targets of which it is on record that nothing of a run ever ran there.
+///
+/// # Errors
+/// Exit 74, where the journal can't be read.
+pub(crate) fn nothing_ran(places: &Places, run: JobId) -> Result<HashSet<String>> {
+    let filter =
+        Filter { verbs: ["run".into()].into(), run: Some(Run::Id(run)), ..Filter::default() };
+    let mut nothing: HashMap<String, bool> = HashMap::new();
+    Journal::at(places).read(&filter, &mut |entry| {
+        let ran = !matches!(entry.kind.as_str(), "failed" | "no" | "stranger" | "skipped");
+        *nothing.entry(entry.target).or_insert(true) &= !ran;
+        true
+    })?;
+    Ok(nothing.into_iter().filter(|(_, nothing)| *nothing).map(|(target, _)| target).collect())
+}
+
 /// `journal`: what was done from here, oldest first; of these targets only,
 /// where some are named.
 ///
@@ -227,5 +243,7 @@ mod tests {
             assert_eq!(results["web3"].result, Verdict::Unknown);
             assert_eq!(results["web3"].job.as_ref(), Some(&job));
         }
+        note("web4", Outcome::skipped("stopped"));
+        assert_eq!(nothing_ran(&places, job).expect("read"), HashSet::from(["web4".to_string()]));
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     if common.dry_run {
         return describe_run(&work, &plan, &mut rollout);
     }
+    let in_doubt = asked_before(&common, &id, &work.targets)?;
     pushed::begin(&common.places, &id, &plan.summary(), &names)?;
     let ids = retried(&id, &earlier, &work.targets, &common);
     let plan = Arc::new(plan);
@@ -67,7 +68,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let shared = Arc::clone(&plan);
     let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
         let job = ids.get(&teller.target).unwrap_or(&shared.id);
-        one::run(work, &shared, job, detach, teller)
+        one::run(work, &shared, job, (detach, in_doubt.contains(&teller.target)), teller)
     });
     let views = views(&common, &screen, &work.targets, &ends)?;
     let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
@@ -242,6 +243,17 @@ fn known(
         }
     }
     Ok(known)
+}
+
+/// Targets that an octo-push before this one may have asked for the job: where
+/// they don't answer now, that nothing ran can't be said.
+fn asked_before(common: &Common, id: &JobId, targets: &[Target]) -> Result<HashSet<usize>> {
+    let Some(asked) = pushed::load(&common.places, id)? else { return Ok(HashSet::new()) };
+    let asked: HashSet<String> = asked.into_iter().collect();
+    let nothing = ledger::nothing_ran(&common.places, id.clone())?;
+    let in_doubt = |name: &str| asked.contains(name) && !nothing.contains(name);
+    let all = targets.iter().enumerate();
+    Ok(all.filter(|(_, t)| in_doubt(t.name.as_str())).map(|(index, _)| index).collect())
 }
 
 /// In a continued rollout a target that failed needs a new id, or it would be

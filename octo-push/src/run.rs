@@ -38,12 +38,21 @@ struct Course<'a> {
     outputs: Vec<u8>,
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
+    /// An octo-push before this one may have asked for it.
+    in_doubt: bool,
     patience: Patience,
 }
 
-/// Runs the job on the teller's target.
-pub(crate) fn run(work: &Work, plan: &Plan, job: &JobId, detach: bool, teller: &Teller) -> Outcome {
-    Course::new(work, teller, job, Stage::Before).go(Some((plan, detach)))
+/// Runs the job on the teller's target. `in_doubt`: it may be there already.
+pub(crate) fn run(
+    work: &Work,
+    plan: &Plan,
+    job: &JobId,
+    (detach, in_doubt): (bool, bool),
+    teller: &Teller,
+) -> Outcome {
+    let course = Course { in_doubt, ..Course::new(work, teller, job, Stage::Before) };
+    course.go(Some((plan, detach)))
 }
 
 /// Follows a job that was accepted before.
@@ -73,6 +82,7 @@ impl<'a> Course<'a> {
             offset: 0,
             outputs: Vec::new(),
             cancelled: false,
+            in_doubt: false,
             patience: Patience::new(),
         }
     }
@@ -106,8 +116,9 @@ impl<'a> Course<'a> {
     }
 
     fn may_be_there(&self, before: Stage, refusal: Refusal) -> bool {
-        let there = before != Stage::Before || self.stage == Stage::Accepted;
-        there && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
+        let asked = before != Stage::Before || self.stage == Stage::Accepted;
+        (asked || self.in_doubt)
+            && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
     }
 
     fn attempt(&mut self, run: Option<(&Plan, bool)>) -> Result<Outcome, Trouble> {
@@ -239,9 +250,11 @@ impl<'a> Course<'a> {
     /// answer, one after an unanswered request is not.
     fn give_up(&self, before: Stage, runs: bool, trouble: Trouble) -> Outcome {
         let answered = matches!(trouble, Trouble::No(..) | Trouble::Stranger(_));
+        let unheard = matches!(trouble, Trouble::Unreachable(_) | Trouble::Lost(_));
         let known = match self.stage {
             Stage::Accepted => Stage::Accepted,
             _ if answered => before,
+            Stage::Before if self.in_doubt && unheard => Stage::Asked,
             stage => stage,
         };
         let limit = self.patience.deadline(self.work).is_some_and(|d| Instant::now() >= d);
