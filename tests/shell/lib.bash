@@ -98,13 +98,19 @@ skip() {
 # as_nobody TEST: runs this test again, as a user who is nobody, where that can be
 as_nobody() {
   needs setpriv
-  local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-  "${nobody[@]}" test -r "$SELF" -a -x "$ROOT/scripts" || skip 'needs a tree that others can read'
+  local nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups) tree=$PWD/tree
+  # The tree may lie where nobody can look.
   chmod 711 .
-  mkdir nobody
+  mkdir -p "$tree/tests" nobody
+  cp -R "$ROOT/scripts" "$tree/"
+  cp -R "$ROOT/tests/shell" "$tree/tests/"
+  chmod -R a+rX "$tree"
   chown 65534:65534 nobody
   cd nobody
-  HOME=$PWD TMPDIR=$PWD "${nobody[@]}" bash "$SELF" --one "$1"
+  # Not test: there is a script of that name in PATH.
+  "${nobody[@]}" [ -x "$tree/scripts" -a -w . ] || skip 'needs a directory that others can enter'
+  PATH="$tree/scripts:$PATH" HOME=$PWD TMPDIR=$PWD OCTO_CONFIG=$PWD/config OCTO_STATE=$PWD/state \
+    "${nobody[@]}" bash "$tree/tests/shell/${SELF##*/}" --one "$1"
 }
 
 # needs COMMAND…: skips where one is missing
