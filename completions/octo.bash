@@ -19,7 +19,7 @@ _octo_verbs() {
     octo-keys) echo new show cert trust distrust check explain ;;
     octo-push) echo put run follow cancel jobs get status scripts audit targets journal ;;
     octo-exec) echo run job list show approve deny cancel start prune add ;;
-    octo-release) echo deploy rollback list current prune ;;
+    octo-release) echo deploy rollback list current status prune ;;
   esac
 }
 
