@@ -67,6 +67,11 @@ impl Channel {
         self.idle = idle;
     }
 
+    /// How long a read or write may wait for its next byte.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle
+    }
+
     /// The descriptor that is readable when the peer has sent or closed.
     pub fn input(&self) -> BorrowedFd<'_> {
         self.input.as_fd()

@@ -6,11 +6,13 @@ use octo_core::Digest;
 use octo_wire::connection::Heard;
 use octo_wire::{Channel, Connection, Failure, Message, Session, Stream};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use support::{Parts, accept, ask, connect, pinned, tentacle};
+use support::{Parts, accept, ask, connect, pinned, plain_client, tentacle};
 
 /// Two ends of an established session: octopus, tentacle.
 fn pair() -> (Connection<Session>, Connection<Session>) {
@@ -138,6 +140,42 @@ fn silence_and_a_peer_that_stops_reading_time_out() {
     }
     assert!(matches!(stuck, Some(Failure::TimedOut)), "{stuck:?}");
     drop(theirs);
+}
+
+/// An honest peer's records, a byte at a time: each byte comes in time, none of
+/// them is plaintext.
+#[test]
+fn a_record_that_drips_times_out() {
+    let (octopus, other) = (Parts::new(), Parts::new());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    let identity = other.identity();
+    let served = std::thread::spawn(move || {
+        let channel = Channel::tcp(accept(&listener)).expect("channel");
+        let session = Session::serve(&identity, channel, Box::new(|_| true)).expect("handshake");
+        let mut connection = Connection::new(session);
+        assert!(connection.read_message().expect("read").is_some());
+        connection.stream_mut().set_idle(Some(Duration::from_millis(100)));
+        connection.read_body(10_000, 10_000)
+    });
+    let config = plain_client(Some(octopus.presented(&[&octopus])));
+    let name = ServerName::try_from("octo").expect("name");
+    let mut tls = ClientConnection::new(config.into(), name).expect("client");
+    let mut socket = TcpStream::connect(address).expect("connect");
+    rustls::Stream::new(&mut tls, &mut socket).write_all(b"put\n").expect("write");
+    tls.writer().write_all(&noise(10_000)).expect("buffered");
+    let mut record = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut record).expect("to memory");
+    }
+    for byte in record {
+        if served.is_finished() || socket.write_all(&[byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ended = served.join().expect("thread");
+    assert!(matches!(ended, Err(Failure::TimedOut)), "{:?}", ended.map(|bytes| bytes.len()));
 }
 
 #[test]

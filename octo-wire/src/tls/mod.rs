@@ -210,6 +210,7 @@ impl Session {
     /// Reads what is there, as much as fits without another look at the socket.
     fn read_some(&mut self, buffer: &mut [u8], wait: bool) -> Result<Option<usize>, Failure> {
         let mut count = 0;
+        let began = Instant::now();
         loop {
             match self.tls.reader().read(&mut buffer[count..]) {
                 Ok(0) => return Ok(Some(count)),
@@ -227,6 +228,11 @@ impl Session {
             }
             if let Some(late) = self.late.take() {
                 return Err(late);
+            }
+            // Bytes that make up no record, or an empty one, are no sign of life: a
+            // record that drips would else last for days.
+            if self.channel.idle().is_some_and(|idle| began.elapsed() >= idle) {
+                return Err(Failure::TimedOut);
             }
             match self.receive(wait) {
                 Ok(Received::Something | Received::End) => {}
