@@ -6,6 +6,9 @@
 use crate::encoding::{decode, encode, is_word};
 use std::fmt::Write;
 
+/// No line of ours has more fields; one of a peer's would be a list of nothings.
+const MAXIMUM_FIELDS: usize = 16;
+
 /// Lines of a key and its fields, decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
@@ -23,19 +26,10 @@ impl Record {
     /// # Errors
     /// The number of the first line that is not of this form, from 1.
     pub fn parse(bytes: &[u8]) -> Result<Record, usize> {
-        let mut record = Record::new();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let number = record.lines.len() + 1;
-            let end = rest.iter().position(|b| *b == b'\n').ok_or(number)?;
-            let mut fields = rest[..end].split(|b| *b == b' ');
-            let key = fields.next().filter(|key| is_word(key)).ok_or(number)?;
-            let key = String::from_utf8(key.to_vec()).map_err(|_| number)?;
-            let values = fields.map(decode).collect::<Option<Vec<_>>>().ok_or(number)?;
-            record.lines.push((key, values));
-            rest = &rest[end + 1..];
-        }
-        Ok(record)
+        lines(bytes)
+            .map(|line| line.map(|(key, values)| (key.to_string(), values)))
+            .collect::<Result<_, _>>()
+            .map(|lines| Record { lines })
     }
 
     /// The text of the record.
@@ -86,6 +80,33 @@ impl Record {
     }
 }
 
+/// The lines of a record's bytes, one at a time, so that a peer's million of
+/// them takes no more memory than the largest; the error is a line's number.
+pub fn lines(bytes: &[u8]) -> impl Iterator<Item = Result<(&str, Vec<Vec<u8>>), usize>> {
+    let mut rest = bytes;
+    let mut number = 0;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        number += 1;
+        let line = rest.iter().position(|b| *b == b'\n').map(|end| &rest[..end]);
+        // After an error there is nothing more.
+        rest = line.map_or(&[], |line| &rest[line.len() + 1..]);
+        Some(line.and_then(fields).ok_or(number))
+    })
+}
+
+fn fields(line: &[u8]) -> Option<(&str, Vec<Vec<u8>>)> {
+    let mut fields = line.split(|b| *b == b' ');
+    let key = fields.next().filter(|key| is_word(key))?;
+    if fields.clone().count() > MAXIMUM_FIELDS {
+        return None;
+    }
+    let values = fields.map(decode).collect::<Option<Vec<_>>>()?;
+    Some((std::str::from_utf8(key).ok()?, values))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +122,9 @@ mod tests {
         assert_eq!(Record::parse(text.as_bytes()), Ok(record.clone()));
         assert_eq!(record.number("timeout"), Some(30));
         assert_eq!(record.first("env"), None);
-        for (bad, line) in [("a", 1), ("a 1\nB 2\n", 2), ("a %2f\n", 1), ("\n", 1), ("a\r\n", 1)] {
+        for (bad, line) in
+            [("a", 1), ("a 1\nB 2\n", 2), ("a %2f\n", 1), ("\n", 1), ("a\r\n", 1), ("a 1\nb", 2)]
+        {
             assert_eq!(Record::parse(bad.as_bytes()), Err(line), "{bad:?}");
         }
     }
