@@ -156,8 +156,10 @@ impl Drop for Submission<'_> {
 }
 
 impl No {
+    /// A reason fits a line of the wire and of the log, whatever it quotes.
     pub(crate) fn new(refusal: Refusal, reason: impl Into<String>) -> No {
-        No { refusal, reason: reason.into(), line: None, opens: None, head: None }
+        let reason = shortened(reason.into());
+        No { refusal, reason, line: None, opens: None, head: None }
     }
 
     /// What failed here: the log has it all, the pusher is told the kind.
@@ -171,12 +173,21 @@ impl From<Refused> for No {
     fn from(refused: Refused) -> No {
         No {
             refusal: refused.refusal,
-            reason: refused.reason,
+            reason: shortened(refused.reason),
             line: refused.line,
             opens: refused.opens.map(|at| octo_core::cli::utc(at.timestamp())),
             head: None,
         }
     }
+}
+
+fn shortened(mut reason: String) -> String {
+    const LONGEST: usize = 1000;
+    if let Some((end, _)) = reason.char_indices().nth(LONGEST) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
 }
 
 impl Caller {

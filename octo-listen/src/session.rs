@@ -139,8 +139,7 @@ impl<S: Stream> Session<'_, S> {
     }
 
     fn refuse(&mut self, no: &No) -> Result<(), Failure> {
-        let mut message = Message::new("no").with("code", no.refusal);
-        message = message.with("reason", shortened(&no.reason));
+        let mut message = Message::new("no").with("code", no.refusal).with("reason", &no.reason);
         if let Some(opens) = &no.opens {
             message = message.with("opens", opens);
         }
@@ -239,14 +238,5 @@ impl From<Failure> for Ended {
             Failure::Malformed(reason) => Ended::Hopeless(No::new(Refusal::Malformed, reason)),
             failure => Ended::Broken(failure),
         }
-    }
-}
-
-/// A reason fits a line, whatever it quotes.
-fn shortened(reason: &str) -> String {
-    const LONGEST: usize = 1000;
-    match reason.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &reason[..end]),
-        None => reason.to_string(),
     }
 }
