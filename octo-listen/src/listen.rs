@@ -154,19 +154,38 @@ impl Listening {
     fn converse(&self, connection: &mut Connection<octo_wire::Session>, caller: &Caller) {
         let log = self.host.log;
         log.detail(format_args!("{caller}: connected, {}", caller.thumbprint));
-        let before = self.pushers.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted::one_more(&self.pushers);
+        let before = counted.before;
         let served = if before < self.most_pushers {
             session::serve(&self.host, caller, connection)
         } else {
             log.event(format_args!("{caller}: {before} pushers are connected: turned away"));
             session::turn_away(&self.host, caller, connection)
         };
-        self.pushers.fetch_sub(1, Ordering::Relaxed);
+        drop(counted);
         self.host.record_accepted(caller);
         match served {
             Ok(()) => log.detail(format_args!("{caller}: left")),
             Err(failure) => log.detail(format_args!("{caller}: {failure}")),
         }
+    }
+}
+
+/// A pusher's place, given back however its thread ends: by a panic, too.
+struct Counted<'a> {
+    count: &'a AtomicU64,
+    before: u64,
+}
+
+impl Counted<'_> {
+    fn one_more(count: &AtomicU64) -> Counted<'_> {
+        Counted { count, before: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
