@@ -9,7 +9,7 @@ use crate::publish;
 use crate::refusal::Refusal;
 use crate::units::human_size;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -248,7 +248,8 @@ impl Upload<'_> {
         if self.size == 0 {
             return Ok(());
         }
-        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, self.size) {
+        let reserve = || fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, self.size);
+        match retry_on_intr(reserve) {
             // Not every file system can: then it is full when it is full.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(()),
             Err(Errno::FBIG) => {
