@@ -78,7 +78,7 @@ impl JobDirectory {
             let waiting = self.record("waiting")?;
             return Ok(match waiting {
                 Some(record) => State::Waiting(record.first("holder").map(str::to_string)),
-                None => State::Queued,
+                None => self.unstarted()?,
             });
         }
         // Between the first look and the lock the job may have started or ended.
@@ -88,6 +88,10 @@ impl JobDirectory {
         if self.open("started")?.is_some() {
             return Ok(State::Lost);
         }
+        self.unstarted()
+    }
+
+    fn unstarted(&self) -> Result<State> {
         let held = self.open("held")?.is_some() && self.open("approved")?.is_none();
         Ok(if held { State::Held } else { State::Queued })
     }
