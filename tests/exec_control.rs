@@ -316,7 +316,12 @@ fn pruning_keeps_what_runs_and_what_is_used() {
 #[test]
 fn detached_jobs_go_on_by_themselves() {
     let sandbox = sandbox();
-    let printed = stdout_of(sandbox.tool("octo-exec").args(["run", "-D", "-c", "echo x; exit 3"]));
+    let go = sandbox.path("go");
+    let script = format!("while ! test -e {}; do sleep 0.02; done; exit 3", go.display());
+    // Both of its streams end with it, and not with the job.
+    let printed = stdout_of(sandbox.tool("octo-exec").args(["run", "-D", "-c", &script]));
     let job = sandbox.state("jobs").join(printed.trim());
+    assert!(!job.join("end").exists());
+    std::fs::write(go, "").expect("write");
     assert!(end_of(&job).starts_with("kind exit\ncode 3\n"));
 }

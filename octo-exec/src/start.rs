@@ -5,11 +5,22 @@ use octo_core::job::{self, JobDirectory, State};
 use octo_core::paths::Places;
 use std::process::{Child, Command, Stdio};
 
-/// Starts `octo-exec job DIR`.
+/// Starts `octo-exec job DIR`; its messages are ours.
 ///
 /// # Errors
 /// Where the program can't be started, exit 75: the job stays queued.
 pub(crate) fn program(places: &Places, job: &JobDirectory) -> Result<Child> {
+    spawn(places, job, Stdio::inherit())
+}
+
+/// As [`program`], for one who doesn't stay: a pipe that the job held open would
+/// keep whoever reads our messages (cron, ssh, `$(…)`) until the job's end. What
+/// goes wrong is in its record.
+pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
+    spawn(places, job, Stdio::null()).map(drop)
+}
+
+fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
     let failed = |e: std::io::Error| {
         Error::new(Exit::Temporary, format!("job {}", job.id()), octo_core::error::describe(&e))
     };
@@ -25,23 +36,22 @@ pub(crate) fn program(places: &Places, job: &JobDirectory) -> Result<Child> {
         .arg(job.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(errors)
         .spawn()
         .map_err(failed)
 }
 
-/// Brings every job forward that waits for somebody to start or to settle it.
-/// Returns how many were started.
+/// Brings every job forward that waits for somebody to start or to settle it;
+/// they are sessions of their own and go on without us.
 ///
 /// # Errors
 /// Where the jobs can't be read or the program can't be started.
-pub(crate) fn all(places: &Places) -> Result<usize> {
+pub(crate) fn all(places: &Places) -> Result<()> {
     job::sweep(places)?;
-    let mut children = Vec::new();
     for job in JobDirectory::all(places)? {
         if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {
-            children.push(program(places, &job)?);
+            detached(places, &job)?;
         }
     }
-    // They are sessions of their own and go on without us.
-    Ok(children.len())
+    Ok(())
 }

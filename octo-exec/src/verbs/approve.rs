@@ -149,7 +149,7 @@ pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Res
         .append("approve", &[("job", id.as_str()), ("digest", &digest), ("by", &by)])?;
     job.publish_record("approved", &record)?;
     adopt::share_with_publisher(&job, "approved")?;
-    start::program(places, &job)?;
+    start::detached(places, &job)?;
     Ok(0)
 }
 

@@ -58,7 +58,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     let wanted = wanted(tool, places, &id, &matches)?;
     let job = publish(places, &id, &wanted)?;
     if matches.opt_present("detach") {
-        start::program(places, &job).map_err(|error| withdraw(&job, error))?;
+        start::detached(places, &job).map_err(|error| withdraw(&job, error))?;
         print(&format!("{id}\n"))?;
         return Ok(0);
     }
