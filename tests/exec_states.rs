@@ -1,0 +1,228 @@
+//! The states of a job, as the table in octo-job(5) has them: who may start it,
+//! who only looks, and what a restart of the machine makes of it.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use octo_core::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
+use octo_core::paths::Places;
+use octo_core::record::Record;
+use octo_core::spec::{Script, Spec};
+use octo_core::{JobId, LockName};
+use predicates::str::contains;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::{Sandbox, stdout_of};
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(cargo_bin!("octo-exec"))
+}
+
+/// A job that nobody has started.
+fn publish(sandbox: &Sandbox, command: &str, lock: Option<&str>) -> JobDirectory {
+    let places = Places { config: sandbox.config(""), state: sandbox.state("") };
+    let mut spec = Spec::of(Script::Command(command.into()));
+    spec.locks.extend(lock.map(|name| octo_core::spec::LockRequest {
+        name: LockName::parse(name).expect("a name"),
+        shared: false,
+        wait: Duration::from_secs(60),
+    }));
+    let received = octo_core::cli::utc_now();
+    let request = Request { pusher: None, by: "a test".into(), received };
+    let id = JobId::generate().expect("an id");
+    let spec = spec.encode();
+    let new = NewJob { id: &id, request: &request, spec: &spec, script: None, secrets: None };
+    match new.publish(&places).expect("publish") {
+        Published::New(job) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// octo-exec as a command of std's, to be left alone.
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = Command::new(sandbox.program("octo-exec"));
+    command.arg("--config").arg(sandbox.config("")).arg("--state").arg(sandbox.state(""));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn forward(sandbox: &Sandbox, job: &JobDirectory) -> Child {
+    let path = job.path().to_str().expect("UTF-8");
+    start(sandbox, &["job", path]).spawn().expect("it starts")
+}
+
+fn end(job: &JobDirectory) -> (EndKind, String) {
+    let end = job.end().expect("readable").expect("an end");
+    (end.kind, end.reason.unwrap_or_default())
+}
+
+fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !fact() {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn kill(process: &Path) {
+    let started = std::fs::read_to_string(process).expect("started");
+    let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("a session");
+    let session = rustix::process::Pid::from_raw(session.parse().expect("a pid")).expect("a pid");
+    rustix::process::kill_process(session, rustix::process::Signal::KILL).expect("kill");
+}
+
+/// A process id says nothing on another boot, nor when it is another process'.
+#[test]
+fn a_restart_or_a_reused_process_id_is_lost_and_harms_no_bystander() {
+    let sandbox = sandbox();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
+    for (boot, reason) in [
+        ("00000000-0000-4000-8000-000000000000", "the machine was restarted under it"),
+        (boot.trim(), "its octo-exec died"),
+    ] {
+        let job = publish(&sandbox, "true", None);
+        // Leader of a session whose number the record has.
+        let mut bystander =
+            Command::new("setsid").args(["sleep", "300"]).spawn().expect("it starts");
+        let mut record = Record::new();
+        record.text("boot", boot);
+        record.text("session", bystander.id());
+        record.text("ticks", 1);
+        record.text("at", octo_core::cli::utc_now());
+        job.publish_record("started", &record).expect("started");
+        assert_eq!(job.state().expect("a state"), State::Lost);
+        sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+        assert_eq!(end(&job), (EndKind::Lost, reason.to_string()));
+        assert!(bystander.try_wait().expect("wait").is_none(), "a bystander was killed");
+        bystander.kill().expect("kill");
+        bystander.wait().expect("wait");
+    }
+}
+
+#[test]
+fn however_many_start_it_it_runs_once() {
+    let sandbox = sandbox();
+    let runs = sandbox.path("runs");
+    let job = publish(&sandbox, &format!("echo x >>{}; sleep 0.3", runs.display()), None);
+    let starters: Vec<Child> = (0..8).map(|_| forward(&sandbox, &job)).collect();
+    for mut starter in starters {
+        assert!(starter.wait().expect("wait").success());
+    }
+    assert_eq!(end(&job).0, EndKind::Exit(0));
+    assert_eq!(std::fs::read(&runs).expect("it ran"), b"x\n");
+}
+
+/// Who looks takes the lock shared for a moment, and whoever starts is patient.
+#[test]
+fn observers_never_disturb_a_starter() {
+    let sandbox = sandbox();
+    let jobs: Vec<JobDirectory> = (0..12).map(|_| publish(&sandbox, "exit 3", None)).collect();
+    // One that holds it for as long as no observer does.
+    let held = std::fs::File::open(jobs[0].file("lock")).expect("open");
+    held.try_lock_shared().expect("free");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    for job in &jobs {
+                        let state = job.state().expect("a state");
+                        assert_ne!(state, State::Lost, "{}", job.id());
+                    }
+                }
+            });
+        }
+        let starters: Vec<Child> = jobs.iter().map(|job| forward(&sandbox, job)).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        drop(held);
+        for mut starter in starters {
+            assert!(starter.wait().expect("wait").success());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    for job in &jobs {
+        assert_eq!(end(job).0, EndKind::Exit(3));
+    }
+}
+
+#[test]
+fn killed_while_it_waits_for_a_lock_it_is_started_later_and_once() {
+    let sandbox = sandbox();
+    let runs = sandbox.path("runs");
+    let go = sandbox.path("go");
+    let waits = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    let first = publish(&sandbox, &waits, Some("deploy"));
+    let mut holder = forward(&sandbox, &first);
+    wait_for("the first job", || first.state().expect("a state") == State::Running);
+    let second = publish(&sandbox, &format!("echo x >>{}", runs.display()), Some("deploy"));
+    let mut waiter = forward(&sandbox, &second);
+    wait_for("the wait", || matches!(second.state(), Ok(State::Waiting(_))));
+    waiter.kill().expect("kill");
+    waiter.wait().expect("wait");
+    // Its `waiting` says nothing without its lock.
+    assert_eq!(second.state().expect("a state"), State::Queued);
+    sandbox.tool("octo-exec").arg("start").assert().success();
+    wait_for("the wait", || matches!(second.state(), Ok(State::Waiting(_))));
+    std::fs::write(&go, "").expect("write");
+    assert!(holder.wait().expect("wait").success());
+    wait_for("its end", || second.file("end").exists());
+    assert_eq!(end(&second).0, EndKind::Exit(0));
+    assert_eq!(std::fs::read(&runs).expect("it ran"), b"x\n");
+}
+
+#[test]
+fn a_waiting_exclusive_is_not_overtaken_and_a_wait_has_its_bound() {
+    let sandbox = sandbox();
+    let go = sandbox.path("go");
+    let waits = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    let mut reader = start(&sandbox, &["run", "-L", "db:shared", "-c", &waits]);
+    let mut reader = reader.spawn().expect("it starts");
+    let list = || stdout_of(sandbox.tool("octo-exec").arg("list"));
+    wait_for("the reader", || sandbox.state("jobs").exists() && list().contains(" running "));
+    let order = sandbox.path("order");
+    let note = |word: &str| format!("echo {word} >>{}", order.display());
+    let mut writer = start(&sandbox, &["run", "-L", "db", "-c", &note("writer")]);
+    let mut writer = writer.spawn().expect("it starts");
+    wait_for("the writer", || list().contains(" waiting "));
+    // A shared one could be had now, and would starve the writer.
+    let began = Instant::now();
+    let late = ["run", "-L", "db:shared", "-W", "1s", "-c", "echo overtook"];
+    let mut command = sandbox.tool("octo-exec");
+    command.args(late).assert().code(75).stdout("").stderr(contains("lock db is held by"));
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(20), "{waited:?}");
+    let mut later = start(&sandbox, &["run", "-L", "db:shared", "-c", &note("later")]);
+    let mut later = later.spawn().expect("it starts");
+    wait_for("both", || list().matches(" waiting ").count() == 2);
+    std::fs::write(&go, "").expect("write");
+    for child in [&mut reader, &mut writer, &mut later] {
+        assert!(child.wait().expect("wait").success());
+    }
+    assert_eq!(std::fs::read_to_string(&order).expect("they ran"), "writer\nlater\n");
+}
+
+#[test]
+fn a_lost_job_is_in_the_audit_log_and_short_space_takes_it_first() {
+    let sandbox = sandbox();
+    let lost = publish(&sandbox, "sleep 300", None);
+    let mut child = forward(&sandbox, &lost);
+    wait_for("its start", || lost.state().expect("a state") == State::Running);
+    kill(&lost.file("started"));
+    child.wait().expect("wait");
+    sandbox.tool("octo-exec").arg("start").assert().success();
+    wait_for("its end", || lost.file("end").exists());
+    let audit = std::fs::read_to_string(sandbox.state("audit.log")).expect("audit");
+    assert!(audit.contains("kind=lost"), "{audit}");
+    // Kept by age and count, they go by space; but never what runs.
+    let running = publish(&sandbox, "sleep 300", None);
+    let mut child = forward(&sandbox, &running);
+    wait_for("its start", || running.state().expect("a state") == State::Running);
+    sandbox.tool("octo-exec").arg("prune").assert().success().stdout("");
+    let pruned = stdout_of(sandbox.tool("octo-exec").args(["prune", "--free", "100%"]));
+    assert_eq!(pruned, format!("job {}\n", lost.id()));
+    sandbox.tool("octo-exec").args(["cancel", running.id().as_str()]).assert().success();
+    child.wait().expect("wait");
+    assert_eq!(end(&running).0, EndKind::Cancelled);
+}
