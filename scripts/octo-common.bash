@@ -68,7 +68,7 @@ quoted() {
       text+=" IDENTITY"
     elif [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then
       text+=" $word"
-    elif [[ $word == *[[:cntrl:]]* ]]; then
+    elif [[ ${word//[$'\n\t']/} == *[[:cntrl:]]* ]]; then
       text+=" $(printf '%q' "$word")"
     else
       text+=" '${word//\'/\'\\\'\'}'"
@@ -92,6 +92,17 @@ asks() {
     printf '+ %s\n' "$(quoted "$@")" >&2
   fi
   "$@"
+}
+
+# changes_at HOST WORD…: the same on another machine, by ssh; what it says is no result
+changes_at() {
+  local host=$1
+  shift
+  if [[ -n $DRY_RUN ]]; then
+    changes ssh -- "$host" "$(quoted "$@")"
+  else
+    changes ssh -- "$host" "$(quoted "$@")" </dev/null >&2
+  fi
 }
 
 # push WORD…: octo-push with the options of this pipeline. Where it stopped and how
@@ -236,7 +247,7 @@ hold_application() {
   [[ -z $DRY_RUN ]] || return 0
   directory=$(state_directory)/pipelines
   mkdir -p -- "$directory" || fail "$EX_CREATE" "$directory: can't create"
-  file=$directory/$app.lock
+  file=$directory/$app.lock app=${app#.}
   exec {APPLICATION_LOCK}<>"$file" || fail "$EX_CREATE" "$file: can't open"
   if ! flock -n "$APPLICATION_LOCK"; then
     if ((wait == 0)); then
