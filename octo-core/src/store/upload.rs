@@ -97,6 +97,8 @@ impl Store {
         // An object of another length is damaged: it is sent and put anew.
         if self.holds(digest, who)? == Some(size) {
             self.touch(digest);
+            // Who published it may have been killed before its name was durable.
+            publish::sync_directory(&self.directory)?;
             return Ok(Begin::Whole);
         }
         let used = self.usage(pusher, Some(digest))?;

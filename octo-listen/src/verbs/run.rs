@@ -140,6 +140,8 @@ fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Optio
         let reason = format!("the job {id} is there with another spec");
         return Err(No::new(Refusal::Conflict, reason).into());
     }
+    // Who published it may have been killed before its name was durable.
+    octo_core::publish::sync_directory(&host.places.jobs()).map_err(|e| No::failed(host, &e))?;
     if matches!(job.state(), Ok(State::Queued | State::Lost))
         && let Err(error) = host.starter.start(&job)
     {
