@@ -195,6 +195,11 @@ impl Tentacle {
         self.child = Some(child);
     }
 
+    /// Its listener is this program from now on.
+    pub(crate) fn use_program(&mut self, program: &Path) {
+        self.program = program.to_path_buf();
+    }
+
     /// Kills its listener with -9; what runs goes on.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
