@@ -406,6 +406,10 @@ fn artifacts_come_back_and_nothing_else_does() {
         let request = format!("get job={id} artifact={name}");
         assert_eq!(pusher.no(&request, b""), "missing", "{name}");
     }
+    // What a job hands back has its bound as what it was given has.
+    fleet.here.trust(&[(&fleet.ci, &format!("ci {} max-size=1M", own_user()))]);
+    assert_eq!(pusher.no(&format!("get job={id} artifact=large"), b""), "limit");
+    pusher.yes(&format!("get job={id} artifact=empty"), b"");
 }
 
 #[test]

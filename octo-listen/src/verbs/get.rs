@@ -6,6 +6,7 @@ use crate::session::{Ended, Reply, Session};
 use octo_core::job::JobDirectory;
 use octo_core::names::is_file_name;
 use octo_core::trust::Verb;
+use octo_core::units::human_size;
 use octo_core::{Error, Refusal, Result};
 use octo_wire::{Failure, Message, Stream};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -33,6 +34,11 @@ pub(crate) fn get<S: Stream>(
     let missing = || No::new(Refusal::Missing, format!("no such artifact of {id}"));
     let opened = open(&job, artifact).map_err(|e| No::failed(host, &e))?;
     let (file, size) = opened.ok_or_else(missing)?;
+    if size > line.max_size {
+        let (size, most) = (human_size(size), human_size(line.max_size));
+        let reason = format!("the artifact has {size}, max-size is {most}");
+        return Err(No::new(Refusal::Limit, reason).into());
+    }
     let reply = Reply::ok(head).with("body", size);
     session.connection.send_line(&reply.message)?;
     send(session, file, size)?;
