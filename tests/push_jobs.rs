@@ -79,6 +79,32 @@ fn every_kind_of_end_is_told_apart() {
     });
 }
 
+/// The script says 0, and knows nothing of what else is to be told.
+#[test]
+fn what_a_job_left_behind_is_told_beside_its_end() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut web1 = octopus.stranger("web1");
+    web1.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any max-log=4K");
+    web1.start();
+    octopus.add_target(&web1.line("web"));
+    let script = "sleep 300 & echo $! >pid; head -c 9000 /dev/zero";
+    let mut command = octopus.push(&["-t", "web1", "run", "--end", "end", "-c", script]);
+    let output = command.output().expect("runs");
+    let job = web1.jobs().remove(0);
+    let pid = std::fs::read_to_string(job.join("work/pid")).expect("a pid");
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().expect("a number"));
+    let signal = rustix::process::Signal::KILL;
+    rustix::process::kill_process(pid.expect("a pid"), signal).expect("it was left alone");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout.len(), 4096);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("web1: its output is longer than its log may be: cut"), "{said}");
+    assert!(said.contains("left running with its output open: sleep\n"), "{said}");
+    assert!(read(&octopus, "end").contains("output%20open:%20sleep"), "{said}");
+    let record = std::fs::read_to_string(job.join("end")).expect("an end");
+    assert!(record.contains("truncated yes\nstray "), "{record}");
+}
+
 #[test]
 fn many_followers_each_get_all_of_it() {
     let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));

@@ -271,7 +271,14 @@ impl Supervisor<'_> {
                     .filter_map(|p| p.file.metadata().ok())
                     .map(|m| m.ino())
                     .collect();
-                strays = tree::names(&tree::holders(&inodes));
+                let mut left = tree::holders(&inodes);
+                if self.ending.is_some() {
+                    // Another user's, whom we may not end, or stuck in the kernel.
+                    left.extend(tree::ours());
+                    left.sort_by_key(|process| process.pid);
+                    left.dedup_by_key(|process| process.pid);
+                }
+                strays = tree::names(&left);
                 break;
             }
             let fds: Vec<BorrowedFd<'_>> = self.pipes.iter().map(|p| p.file.as_fd()).collect();

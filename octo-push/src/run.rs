@@ -241,6 +241,12 @@ impl<'a> Course<'a> {
             return Err(session.wrong(Failure::Malformed(format!("an end of kind {word}"))));
         };
         let mut outcome = Outcome::ended(end, message.text("reason"));
+        let said = [&outcome.message].into_iter().filter(|m| !m.is_empty()).cloned();
+        outcome.message = said.chain(besides(message)).collect::<Vec<_>>().join("; ");
+        if outcome.succeeded() && !outcome.message.is_empty() {
+            // Not as it should be, though the script knows nothing of it.
+            self.teller.note(&outcome.message);
+        }
         outcome.outputs = std::mem::take(&mut self.outputs);
         outcome.audit = message.text("audit").map(str::to_string);
         Ok(outcome)
@@ -275,4 +281,21 @@ impl<'a> Course<'a> {
         let error = error.hint(format!("octo-push -t {target} follow {}", self.job));
         Outcome::error(Kind::Unknown, Origin::Octopus, error)
     }
+}
+
+/// What an end says besides how it ended.
+fn besides(end: &Message) -> Vec<String> {
+    let mut said = Vec::new();
+    if end.text("truncated") == Some("yes") {
+        said.push("its output is longer than its log may be: cut".to_string());
+    }
+    if let Some(strays) = end.text("strays") {
+        // Without their numbers, so that equal ends are equal; the record has them.
+        let name =
+            |stray: &'_ str| stray.split_once(' ').map_or(stray, |(_, name)| name).to_string();
+        let mut names: Vec<String> = strays.lines().map(name).collect();
+        names.dedup();
+        said.push(format!("left running with its output open: {}", names.join(", ")));
+    }
+    said
 }
