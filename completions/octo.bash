@@ -52,6 +52,8 @@ _octo() {
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_octo_options "$1")" -- "$current")
+  elif [[ $tool == octo-vars ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
   elif [[ -n $verbs ]] && ! _octo_verb_typed "$verbs"; then
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
   else
