@@ -456,6 +456,12 @@ fn heads_that_it_gave_are_proved() {
     assert_eq!(pusher.no(&format!("audit seq=1000 head={other}"), b""), "mismatch");
     let listen = || fleet.here.sandbox.tool("octo-listen");
     listen().arg("--check-audit").assert().code(0);
+    let with_head = |head: &str| listen().args(["--check-audit", "--head", head]).assert();
+    with_head(&head).code(0);
+    with_head(&format!("{seq}:{other}")).code(65).stderr(predicates::str::contains(&seq));
+    with_head(&format!("1000:{other}")).code(65);
+    with_head("1000").code(64);
+    listen().args(["--head", &head]).assert().code(64);
     // Every reply moved the chain, refusals too.
     let log = std::fs::read_to_string(fleet.here.sandbox.state("audit.log")).expect("read");
     for event in [" accepted ", " status ", " put ", " stored ", " audit ", " denied "] {

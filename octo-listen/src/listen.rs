@@ -50,7 +50,7 @@ impl Listening {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = limit.saturating_sub(DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
         Arc::new(Listening {
-            refused: Arc::new(Gathered::new(move |refused| writer.record_refusal(refused))),
+            refused: Arc::new(Gathered::new(move |note| writer.record_refusal(note))),
             host,
             identity: Mutex::new(identity),
             strangers: Arc::default(),

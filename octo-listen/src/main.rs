@@ -25,7 +25,7 @@ const TOOL: Tool = Tool { name: "octo-listen", help: HELP };
 const HELP: &str = "\
 usage: octo-listen [-v] [-l ADDRESS[:PORT]]... [--exec FILE]
        octo-listen [-v] --stdio
-       octo-listen --check-audit [FILE...]
+       octo-listen --check-audit [--head SEQ:HASH]... [FILE...]
 
 Listens for the pushers whom CONFIG/trusted names, keeps the packages they put,
 and has the jobs they run started by octo-exec.
@@ -36,6 +36,7 @@ and has the jobs they run started by octo-exec.
                      for inetd, systemd's Accept=yes, or ssh
       --exec FILE    this octo-exec, not the one beside octo-listen or on PATH
       --check-audit  verify the audit log's chain, rotated files first
+      --head SEQ:HASH  with it: is this head, which a pusher kept, in the chain?
   -v                 log connections and what succeeds, too
       --config DIR   instead of /etc/octo or ~/.config/octo
       --state DIR    instead of /var/lib/octo or ~/.local/state/octo

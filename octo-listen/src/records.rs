@@ -4,10 +4,11 @@
 //! request that was granted, `denied` one that was not; `stored` is a package.
 
 use crate::host::{Caller, Host, No};
-use crate::refused::Refused;
+use crate::refused::{Kind, Note};
 use octo_core::audit::Head;
 use octo_core::trust::{Line, Verb};
 use octo_core::{Refusal, Result};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 impl Host {
@@ -99,34 +100,35 @@ impl Host {
     }
 
     /// Records a refusal before trust, and says in the log how to end it.
-    pub(crate) fn record_refusal(&self, refused: &Refused) {
-        let from =
-            refused.address.map_or("some addresses".into(), |a| a.to_canonical().to_string());
-        if refused.more > 0 {
-            let reason = if refused.reason.is_empty() { "not trusted" } else { &refused.reason };
-            let more = refused.more;
-            self.log.event(format_args!("{from}: refused {more} times more in a minute: {reason}"));
-        } else {
-            self.say_refused(&from, refused);
+    pub(crate) fn record_refusal(&self, note: &Note) {
+        let (address, count, kinds) = match note {
+            Note::First(address, kind) => (address, 1, std::slice::from_ref(kind)),
+            Note::Another(address, kind) => return self.say_refused(&shown(*address), kind),
+            Note::More(address, count, kinds) => (address, *count, &kinds[..]),
+        };
+        let from = shown(*address);
+        match note {
+            Note::More(..) => self.log.event(format_args!("{from}: refused {count} times more")),
+            _ => kinds.iter().for_each(|kind| self.say_refused(&from, kind)),
         }
-        let count = refused.more.max(1).to_string();
-        let thumbprint = refused.thumbprint.map(|t| t.to_string()).unwrap_or_default();
+        let count = count.to_string();
         let mut fields = vec![("address", from.as_str()), ("count", &count)];
-        if refused.thumbprint.is_some() {
-            fields.push(("thumbprint", &thumbprint));
-        }
-        if !refused.reason.is_empty() {
-            fields.push(("reason", &refused.reason));
-        }
+        let list =
+            |texts: Vec<String>, between| Some(texts.join(between)).filter(|list| !list.is_empty());
+        let who = kinds.iter().filter_map(|k| Some(k.thumbprint?.to_string())).collect();
+        let why = kinds.iter().map(|k| k.reason.clone()).filter(|r| !r.is_empty()).collect();
+        let (who, why) = (list(who, ","), list(why, "; "));
+        fields.extend(who.as_deref().map(|who| ("thumbprint", who)));
+        fields.extend(why.as_deref().map(|why| ("reason", why)));
         if let Err(error) = self.audit.append("refused", &fields) {
             self.log.error(&error);
         }
     }
 
-    fn say_refused(&self, from: &str, refused: &Refused) {
-        match refused.thumbprint {
+    fn say_refused(&self, from: &str, kind: &Kind) {
+        match kind.thumbprint {
             // No reason means that no line names it.
-            Some(thumbprint) if refused.reason.is_empty() => {
+            Some(thumbprint) if kind.reason.is_empty() => {
                 let config = self.places.config.display();
                 let option = match config.to_string().as_str() {
                     "/etc/octo" => String::new(),
@@ -138,9 +140,13 @@ impl Host {
                 ));
             }
             Some(thumbprint) => {
-                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", refused.reason));
+                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", kind.reason));
             }
-            None => self.log.event(format_args!("{from}: refused: {}", refused.reason)),
+            None => self.log.event(format_args!("{from}: refused: {}", kind.reason)),
         }
     }
+}
+
+fn shown(address: Option<IpAddr>) -> String {
+    address.map_or("some addresses".into(), |address| address.to_canonical().to_string())
 }

@@ -1,5 +1,5 @@
-//! Refusals before trust, gathered: the log and the audit get a line for the
-//! first of a kind, and a minute later one with the number of the others. A
+//! Refusals before trust, gathered: the audit log gets a line an address and
+//! minute. The first is written at once, the others of a minute are counted. A
 //! scanner writes no more than that, however fast it is.
 
 use crate::strangers::network;
@@ -7,42 +7,58 @@ use octo_core::Thumbprint;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long refusals are gathered.
 const GATHERED: Duration = Duration::from_secs(60);
 
-/// How many lines one address gets in that time, and all addresses together.
-const LINES_PER_ADDRESS: usize = 4;
-const LINES: usize = 256;
+/// How many addresses have lines of their own; the others share one.
+const ADDRESSES: usize = 256;
+
+/// How many different refusals of an address are told apart.
+const KINDS: usize = 4;
 
 const STACK: usize = 64 * 1024;
 
-/// One line to write.
+/// Who was refused, where that was said, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    /// From where; unknown with --stdio, or where lines ran out.
-    pub(crate) address: Option<IpAddr>,
-    /// Who, where that was said.
+pub(crate) struct Kind {
+    /// Who.
     pub(crate) thumbprint: Option<Thumbprint>,
-    /// Why.
+    /// Why; empty where no line of the trust file names it.
     pub(crate) reason: String,
-    /// How many more than the one that was written before; 0 for the first.
-    pub(crate) more: u64,
 }
 
-/// What was refused of late.
+/// What is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// The first of an address: for the log and the audit log.
+    First(Option<IpAddr>, Kind),
+    /// Another of a kind that is new: for the log alone, whose reader may wait
+    /// for the pusher that he is about to trust.
+    Another(Option<IpAddr>, Kind),
+    /// So many more from this address, since the last line about it.
+    More(Option<IpAddr>, u64, Vec<Kind>),
+}
+
+/// What was refused of late, by address; no address for those that have no line
+/// of their own, and with --stdio.
 pub(crate) struct Gathered {
-    counts: Mutex<HashMap<Kind, u64>>,
-    write: Box<dyn Fn(&Refused) + Send + Sync>,
+    parties: Mutex<HashMap<Option<IpAddr>, Party>>,
+    write: Box<dyn Fn(&Note) + Send + Sync>,
 }
 
-type Kind = (Option<IpAddr>, Option<Thumbprint>, String);
+struct Party {
+    /// Of the last line about it.
+    written: Instant,
+    more: u64,
+    kinds: Vec<Kind>,
+}
 
 impl Gathered {
     /// Gathers for this writer.
-    pub(crate) fn new(write: impl Fn(&Refused) + Send + Sync + 'static) -> Gathered {
-        Gathered { counts: Mutex::default(), write: Box::new(write) }
+    pub(crate) fn new(write: impl Fn(&Note) + Send + Sync + 'static) -> Gathered {
+        Gathered { parties: Mutex::default(), write: Box::new(write) }
     }
 
     /// Notes a refusal: writes it, or counts it.
@@ -52,49 +68,81 @@ impl Gathered {
         thumbprint: Option<Thumbprint>,
         reason: &str,
     ) {
-        let from = address.map(network);
-        let mut counts = self.counts();
-        let lines = counts.keys().filter(|(network, ..)| *network == from).count();
-        let mut kind = (from, thumbprint, reason.to_string());
-        let is_new = !counts.contains_key(&kind);
-        if is_new && (lines >= LINES_PER_ADDRESS || counts.len() >= LINES) {
-            kind = (from.filter(|_| lines > 0), None, "for several reasons".to_string());
+        let kind = Kind { thumbprint, reason: reason.to_string() };
+        let mut parties = self.parties();
+        let was_empty = parties.is_empty();
+        let mut from = address.map(network);
+        if !parties.contains_key(&from) && parties.len() >= ADDRESSES {
+            from = None;
         }
-        let was_empty = counts.is_empty();
-        let count = counts.entry(kind).and_modify(|count| *count += 1).or_default();
-        let first = *count == 0;
-        drop(counts);
-        if first {
-            (self.write)(&Refused { address, thumbprint, reason: reason.to_string(), more: 0 });
+        let note = match parties.get_mut(&from) {
+            None => {
+                let kinds = vec![kind.clone()];
+                parties.insert(from, Party { written: Instant::now(), more: 0, kinds });
+                Some(Note::First(address, kind))
+            }
+            Some(party) => {
+                party.more += 1;
+                let is_new = !party.kinds.contains(&kind) && party.kinds.len() < KINDS;
+                is_new.then(|| {
+                    party.kinds.push(kind.clone());
+                    Note::Another(address, kind)
+                })
+            }
+        };
+        drop(parties);
+        if let Some(note) = note {
+            (self.write)(&note);
         }
         if was_empty {
             self.write_later();
         }
     }
 
-    /// A thread that lives for this minute only: an idle listener has none.
+    /// A thread that lives while there is something to count: an idle listener
+    /// has none.
     fn write_later(self: &Arc<Gathered>) {
         let gathered = Arc::clone(self);
         let thread = std::thread::Builder::new().name("refusals".into()).stack_size(STACK);
         let started = thread.spawn(move || {
-            std::thread::sleep(GATHERED);
-            gathered.flush();
+            while let Some(next) = gathered.next() {
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                gathered.flush(GATHERED);
+            }
         });
         if started.is_err() {
-            self.flush();
+            self.flush(Duration::ZERO);
+            self.parties().clear();
         }
     }
 
-    fn flush(&self) {
-        let counts = std::mem::take(&mut *self.counts());
-        let counted = counts.into_iter().filter(|(_, more)| *more > 0);
-        for ((address, thumbprint, reason), more) in counted {
-            (self.write)(&Refused { address, thumbprint, reason, more });
+    /// When the next line is due.
+    fn next(&self) -> Option<Instant> {
+        self.parties().values().map(|party| party.written + GATHERED).min()
+    }
+
+    /// Writes what was counted of those whose last line is so old, and forgets
+    /// those who were quiet since.
+    fn flush(&self, age: Duration) {
+        let mut notes = Vec::new();
+        self.parties().retain(|address, party| {
+            if party.written.elapsed() < age {
+                return true;
+            }
+            let more = std::mem::take(&mut party.more);
+            if more > 0 {
+                party.written = Instant::now();
+                notes.push(Note::More(*address, more, std::mem::take(&mut party.kinds)));
+            }
+            more > 0
+        });
+        for note in &notes {
+            (self.write)(note);
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Kind, u64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn parties(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Party>> {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,25 +152,46 @@ mod tests {
 
     #[test]
     fn a_flood_writes_few_lines_and_all_are_counted() {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let written = Arc::clone(&lines);
-        let gathered = Arc::new(Gathered::new(move |refused| {
-            written.lock().expect("lock").push(refused.clone());
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&notes);
+        let gathered = Arc::new(Gathered::new(move |note| {
+            written.lock().expect("lock").push(note.clone());
         }));
+        let take = || std::mem::take(&mut *notes.lock().expect("lock"));
         let address = |n: u32| Some(IpAddr::from(n.to_be_bytes()));
         for n in 0..1000 {
-            gathered.note(address(1), Some(Thumbprint::of_certificate(&[n as u8])), "unknown");
+            gathered.note(address(1), Some(Thumbprint::of_certificate(&[n as u8])), "");
             gathered.note(address(2), None, "silent");
         }
-        let first = lines.lock().expect("lock").len();
-        assert_eq!(first, LINES_PER_ADDRESS + 1 + 1);
+        let is_first = |note: &Note| matches!(note, Note::First(..));
+        let flood = take();
+        assert_eq!(flood.iter().filter(|n| is_first(n)).count(), 2);
+        assert_eq!(flood.len(), 2 + KINDS - 1, "{flood:?}");
+
         for n in 3..1000 {
             gathered.note(address(n), None, "silent");
         }
-        assert!(lines.lock().expect("lock").len() <= LINES + 2);
-        gathered.flush();
-        let lines = lines.lock().expect("lock");
-        let all: u64 = lines.iter().map(|l| if l.more == 0 { 1 } else { l.more }).sum();
-        assert_eq!(all, 2000 + 997);
+        let crowd = take();
+        assert_eq!(crowd.iter().filter(|n| is_first(n)).count(), ADDRESSES - 2 + 1);
+        assert_eq!(crowd.len(), ADDRESSES - 2 + 1);
+
+        // Nothing is due yet.
+        gathered.flush(GATHERED);
+        assert_eq!(take(), []);
+        gathered.flush(Duration::ZERO);
+        let more: u64 =
+            take().iter().map(|n| if let Note::More(_, n, _) = n { *n } else { 0 }).sum();
+        assert_eq!(more + 2 + (ADDRESSES - 2 + 1) as u64, 2000 + 997);
+
+        // Whoever goes on is counted on; who was quiet for a minute is forgotten.
+        gathered.note(address(1), None, "silent");
+        assert_eq!(
+            take(),
+            [Note::Another(address(1), Kind { thumbprint: None, reason: "silent".into() })]
+        );
+        gathered.flush(Duration::ZERO);
+        assert_eq!(take().len(), 1);
+        gathered.flush(Duration::ZERO);
+        assert_eq!((take().len(), gathered.next()), (0, None));
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     options.optflag("", "stdio", "");
     options.optopt("", "exec", "", "FILE");
     options.optflag("", "check-audit", "");
+    options.optmulti("", "head", "", "SEQ:HASH");
     options.optflag("v", "", "");
     let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
     let at = sockets::addresses(&matches.opt_strs("l"))?;
@@ -37,7 +38,10 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     }
     let places = cli::places(&matches)?;
     if matches.opt_present("check-audit") {
-        return check_audit(tool, &places, &matches.free);
+        return check_audit(tool, &places, &matches.free, &matches.opt_strs("head"));
+    }
+    if matches.opt_present("head") {
+        return Err(tool.misuse("--head goes with --check-audit"));
     }
     if let Some(argument) = matches.free.first() {
         return Err(tool.misuse(format!("'{argument}' is one argument too many")));
