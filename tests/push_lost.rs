@@ -9,6 +9,7 @@ use assert_cmd::cargo::cargo_bin;
 use fault_proxy::{Direction, FaultProxy, Faults, Plan};
 use predicates::prelude::*;
 use predicates::str::contains;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Output, Stdio};
 use support::tentacle::{Octopus, Tentacle};
@@ -47,10 +48,16 @@ fn cut_everywhere(direction: Direction) {
     octopus.sandbox.write("package", OUTPUT);
     check(&octopus, 0, &run(&octopus, 0), "uncut");
     let whole = proxy.forwarded(direction);
-    // Every byte takes minutes; a step that is prime to the records' sizes meets
-    // each kind of place often enough in between.
-    let step = if std::env::var_os("OCTO_TEST_LONG").is_some() { 1 } else { 53 };
-    let cuts: Vec<u64> = (0..=whole).step_by(step).collect();
+    let ends = proxy.record_ends(direction);
+    assert!(ends.len() > 5 && ends.last() == Some(&whole), "{ends:?} of {whole}");
+    // Every byte takes many minutes. Every message's end, the byte before and the
+    // byte after it don't, with some in between.
+    let cuts: BTreeSet<u64> = if std::env::var_os("OCTO_TEST_LONG").is_some() {
+        (0..=whole).collect()
+    } else {
+        let around = ends.iter().flat_map(|end| [end - 1, *end, end + 1]);
+        around.chain((0..whole).step_by(307)).filter(|cut| *cut <= whole).collect()
+    };
     for (index, cut) in cuts.iter().enumerate() {
         let faults = Faults { cut_at: Some(*cut), ..Faults::default() };
         let plan = match direction {

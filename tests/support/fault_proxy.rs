@@ -48,6 +48,9 @@ pub enum Direction {
     Down,
 }
 
+/// So many bytes of each direction are remembered.
+const SEEN: usize = 64 * 1024;
+
 /// A running proxy; ends, with its connections, when dropped.
 pub struct FaultProxy {
     /// Where it listens: 127.0.0.1 and a port of its own.
@@ -63,6 +66,7 @@ struct Shared {
     ended: AtomicBool,
     up: AtomicU64,
     down: AtomicU64,
+    seen: Mutex<[Vec<u8>; 2]>,
 }
 
 #[derive(Default)]
@@ -136,6 +140,20 @@ impl FaultProxy {
     }
 }
 
+impl FaultProxy {
+    /// Where TLS records end among the first bytes of the first connection.
+    pub fn record_ends(&self, direction: Direction) -> Vec<u64> {
+        let seen = self.shared.seen.lock().expect("lock");
+        let (bytes, mut ends, mut at) = (&seen[direction as usize], Vec::new(), 0);
+        // A type, two bytes of version, two of length.
+        while let Some([high, low]) = bytes.get(at + 3..at + 5) {
+            at += 5 + usize::from(u16::from_be_bytes([*high, *low]));
+            ends.push(at as u64);
+        }
+        ends
+    }
+}
+
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
@@ -158,6 +176,12 @@ impl Shared {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
         }
+    }
+
+    fn see(&self, direction: Direction, bytes: &[u8]) {
+        let seen = &mut self.seen.lock().expect("lock")[direction as usize];
+        let room = SEEN.saturating_sub(seen.len()).min(bytes.len());
+        seen.extend_from_slice(&bytes[..room]);
     }
 
     fn pause_now(&self) {
@@ -243,6 +267,7 @@ fn forward(
             return end(&from, &to);
         }
         passed += count as u64;
+        shared.see(direction, &buffer[..count]);
         shared.counter(direction).fetch_add(count as u64, Ordering::SeqCst);
     }
 }
