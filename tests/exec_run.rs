@@ -26,8 +26,11 @@ fn every_exit_code_comes_back_as_it_is() {
             let sandbox = &sandbox;
             scope.spawn(move || {
                 for code in (worker..256).step_by(4) {
-                    let command = format!("exit {code}");
-                    sandbox.tool("octo-exec").args(["run", "-c", &command]).assert().code(code);
+                    // The last bytes before the exit are never lost.
+                    let command = format!("echo {code}; printf last >&2; exit {code}");
+                    let mut run = sandbox.tool("octo-exec");
+                    let run = run.args(["run", "-c", &command]).assert().code(code);
+                    run.stdout(format!("{code}\n")).stderr("last");
                 }
             });
         }
