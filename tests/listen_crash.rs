@@ -158,6 +158,35 @@ fn a_follower_is_told_that_its_job_was_lost() {
 }
 
 #[test]
+fn a_killed_octo_exec_is_seen_to_though_nobody_follows() {
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let id = job_id();
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    let script = here.sandbox.path("pid");
+    let text = format!("echo $$ >{}; exec sleep 300", script.display());
+    assert_eq!(pusher.run(&id, &text).word(), "ok");
+    drop(pusher);
+    let job = here.sandbox.state("jobs").join(&id);
+    let number = |text: String| text.trim().parse::<i32>().ok();
+    wait_for("the script", || std::fs::read_to_string(&script).is_ok_and(|t| number(t).is_some()));
+    let script = number(std::fs::read_to_string(&script).expect("read")).expect("a number");
+    let started = std::fs::read_to_string(job.join("started")).expect("read");
+    let session = started.lines().find_map(|line| line.strip_prefix("session "));
+    let process = rustix::process::Pid::from_raw(session.expect("one").parse().expect("a number"));
+    let signal = rustix::process::Signal::KILL;
+    rustix::process::kill_process(process.expect("a process"), signal).expect("kill");
+    wait_for("its end", || job.join("end").exists());
+    let end = std::fs::read_to_string(job.join("end")).expect("read");
+    assert!(end.starts_with("kind lost\ncode 71\n"), "{end}");
+    // What outlived it does not go on unseen.
+    wait_for("the script's end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{script}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+}
+
+#[test]
 fn a_pusher_that_is_gone_costs_nothing_and_its_job_goes_on() {
     let (here, ci) = sides();
     let tentacle = Tentacle::start(&here);

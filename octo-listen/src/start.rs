@@ -4,19 +4,24 @@
 //! session, decides again by itself, and outlives the listener.
 
 use crate::log::Log;
-use octo_core::job::JobDirectory;
+use octo_core::job::{JobDirectory, State};
 use octo_core::paths::{Places, open_trusted, read_bounded};
 use octo_core::{Error, Exit, Result};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// CONFIG/start is one line.
 const MAXIMUM_LINE: u64 = 64 * 1024;
 
 /// The stack of a thread that only waits for a child.
 const STACK: usize = 32 * 1024;
+
+/// One that is killed again and again (no memory is left) keeps nobody busy.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How jobs are started here.
 #[derive(Debug, Clone)]
@@ -90,7 +95,7 @@ impl Starter {
             .stderr(errors)
             .spawn()
             .map_err(|e| Error::doing("start", program, &e))?;
-        reap(child, job, self.log);
+        reap(child, job, self);
         Ok(())
     }
 
@@ -100,7 +105,6 @@ impl Starter {
     /// # Errors
     /// Where the jobs can't be read, or none can be started.
     pub(crate) fn start_waiting(&self) -> Result<usize> {
-        use octo_core::job::State;
         let mut count = 0;
         for job in JobDirectory::all(&self.places)? {
             match job.state() {
@@ -116,14 +120,17 @@ impl Starter {
     }
 }
 
-/// Waits for a child, so that no zombie stays.
-fn reap(child: Child, job: &JobDirectory, log: Log) {
-    let id = job.id().clone();
+/// Waits for a child, so that no zombie stays; one that was killed leaves a job
+/// that somebody must look after, whether or not anybody follows it.
+fn reap(child: Child, job: &JobDirectory, starter: &Starter) {
+    let (job, starter, log) = (job.clone(), starter.clone(), starter.log);
     let wait = move |mut child: Child| {
-        if let Ok(status) = child.wait()
-            && status.code() == Some(i32::from(Exit::Configuration.code()))
-        {
-            log.event(format_args!("job {id}: could not be started, {status}"));
+        let Ok(status) = child.wait() else { return };
+        if status.code() == Some(i32::from(Exit::Configuration.code())) {
+            log.event(format_args!("job {}: could not be started, {status}", job.id()));
+        }
+        if status.signal().is_some() {
+            look_after(job, starter);
         }
     };
     let thread = std::thread::Builder::new().name("reaper".into()).stack_size(STACK);
@@ -132,6 +139,23 @@ fn reap(child: Child, job: &JobDirectory, log: Log) {
     if thread.spawn(move || wait(child)).is_err() {
         log.event("a job's end can't be waited for: no more threads");
     }
+}
+
+/// Has a job settled, or started, whose octo-exec was killed; once, since each
+/// start is looked after by its own reaper. On a stack that is large enough.
+fn look_after(job: JobDirectory, starter: Starter) {
+    let log = starter.log;
+    let look = move || {
+        if matches!(job.state(), Ok(State::Queued | State::Lost)) {
+            log.event(format_args!("job {}: its octo-exec was killed", job.id()));
+            std::thread::sleep(AGAIN_AFTER);
+            if let Err(error) = starter.start(&job) {
+                log.error(&error);
+            }
+        }
+    };
+    // Without a thread, whoever follows it, or the next listener, does that.
+    let _ = std::thread::Builder::new().name("starter".into()).spawn(look);
 }
 
 /// The words of CONFIG/start; `None` without the file.
