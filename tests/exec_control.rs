@@ -126,6 +126,31 @@ fn an_interrupt_cancels_and_waits() {
 }
 
 #[test]
+fn a_second_interrupt_leaves_at_once() {
+    let sandbox = sandbox();
+    let (mut child, _out) = begin(
+        &sandbox,
+        &["-k", "60s"],
+        "trap '' TERM; echo ready; while [ ! -e go ]; do sleep 0.02; done; exit 6",
+    );
+    let job = jobs(&sandbox).remove(0);
+    let pid = rustix::process::Pid::from_child(&child);
+    let mut errors = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    for word in ["once more to leave", "octo-exec show"] {
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("kill");
+        while !said.contains(word) {
+            assert!(errors.read_line(&mut said).expect("read") > 0, "{said}");
+        }
+    }
+    assert_eq!(child.wait().expect("wait").code(), Some(79));
+    assert!(!job.join("end").exists());
+    // It still ends as it was asked to.
+    std::fs::write(job.join("work/go"), "").expect("write");
+    assert!(end_of(&job).starts_with("kind cancelled\n"));
+}
+
+#[test]
 fn the_job_outlives_whoever_started_it() {
     let sandbox = sandbox();
     let (mut child, _out) = begin(

@@ -168,6 +168,18 @@ fn the_environment_is_ours_and_what_was_given() {
 }
 
 #[test]
+fn later_variables_win_and_secrets_must_be_private() {
+    let sandbox = sandbox();
+    let file = sandbox.write("vars", "A=file\nB=file\n");
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-e", "A=given", "-E"]).arg(&file).args(["-c", "echo $A $B"]);
+    command.assert().success().stdout("given file\n");
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-S"]).arg(&file).args(["-c", "true"]);
+    command.assert().code(78).stderr(contains("others can read these secrets"));
+}
+
+#[test]
 fn variables_that_steer_are_refused_by_name() {
     let sandbox = sandbox();
     for name in ["LD_PRELOAD", "BASH_ENV", "PATH", "IFS", "OCTO_BASE", "TAR_OPTIONS"] {
@@ -304,6 +316,9 @@ fn misuse_is_64_with_a_hint() {
         &[],
         &["run", "--bad", "x"],
         &["run", "-j", "1", "x"],
+        &["run", "-S", "-", "-"],
+        &["run", "-S", "-", "-E", "-", "-c", "x"],
+        &["run", "-D", "--end", "end", "-c", "x"],
     ] {
         let mut command = sandbox.tool("octo-exec");
         command.args(arguments).assert().code(64).stderr(contains("octo-exec --help"));

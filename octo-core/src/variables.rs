@@ -9,6 +9,11 @@
 use crate::encoding::printable;
 use crate::error::{Error, Exit, Result};
 use crate::names::VariableName;
+use crate::paths::read_bounded;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// A name and its value.
 pub type Variable = (VariableName, Vec<u8>);
@@ -50,6 +55,45 @@ pub fn file(place: &str, bytes: &[u8]) -> Result<Vec<Variable>> {
         variables.push((name, value.to_vec()));
     }
     Ok(variables)
+}
+
+/// The variables of the file of this name, `-` for standard input.
+///
+/// # Errors
+/// As [`file()`]; 78 where others can read what is secret.
+pub fn read(path: &str, secret: bool) -> Result<Vec<Variable>> {
+    const LARGEST: u64 = 4 << 20;
+    if path == "-" {
+        let place = Path::new("standard input");
+        let bytes = read_bounded(&mut std::io::stdin().lock(), place, LARGEST)?;
+        return file("standard input", &bytes);
+    }
+    let mut opened = File::open(path).map_err(|e| Error::io(Path::new(path), &e))?;
+    let metadata = opened.metadata().map_err(|e| Error::io(Path::new(path), &e))?;
+    let shown = printable(path.as_bytes());
+    if secret && metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o7777;
+        let reason = format!("others can read these secrets (mode {mode:04o})");
+        let error = Error::new(Exit::Configuration, &shown, reason);
+        return Err(error.hint(format!("chmod 600 {shown}")));
+    }
+    file(&shown, &read_bounded(&mut opened, Path::new(path), LARGEST)?)
+}
+
+/// Both, each name once: later ones win, in the place of the first.
+pub fn merge(first: &[Variable], second: &[Variable]) -> Vec<Variable> {
+    let mut places: HashMap<VariableName, usize> = HashMap::new();
+    let mut merged: Vec<Variable> = Vec::new();
+    for (name, value) in first.iter().chain(second) {
+        match places.get(name) {
+            Some(place) => merged[*place].1 = value.clone(),
+            None => {
+                places.insert(name.clone(), merged.len());
+                merged.push((name.clone(), value.clone()));
+            }
+        }
+    }
+    merged
 }
 
 fn split(text: &[u8]) -> std::result::Result<(&[u8], &[u8]), String> {

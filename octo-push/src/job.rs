@@ -6,7 +6,7 @@ use crate::verbs::{Run, What};
 use octo_core::digest::Digest;
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result};
-use octo_core::names::{JobId, VariableName, is_file_name};
+use octo_core::names::{JobId, is_file_name};
 use octo_core::no_core;
 use octo_core::paths::{Places, read_bounded};
 use octo_core::seed::Seed;
@@ -14,7 +14,6 @@ use octo_core::spec::{self, Script, Spec};
 use octo_core::variables::{self, Variable};
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,7 +68,7 @@ impl Plan {
         let named = run.variable_files.iter().map(|f| (f, false));
         for (file, secret) in named.chain(run.secret_files.iter().map(|f| (f, true))) {
             if !file.contains("%n") {
-                files.insert(file.clone(), Arc::new(read_variables(file, secret)?));
+                files.insert(file.clone(), Arc::new(variables::read(file, secret)?));
             }
         }
         Ok(Plan { id, package, run, script, files, seed })
@@ -99,9 +98,11 @@ impl Plan {
                 (Script::Command(text.clone()), &b""[..])
             }
         };
-        let environment =
-            merge(&self.variables(&self.run.variable_files, target)?, &self.run.variables);
-        let secrets = merge(&self.variables(&self.run.secret_files, target)?, &[]);
+        let environment = variables::merge(
+            &self.variables(&self.run.variable_files, target)?,
+            &self.run.variables,
+        );
+        let secrets = variables::merge(&self.variables(&self.run.secret_files, target)?, &[]);
         if let Some((name, _)) =
             secrets.iter().find(|(n, _)| environment.iter().any(|(m, _)| n == m))
         {
@@ -139,7 +140,7 @@ impl Plan {
         for file in files {
             match self.files.get(file) {
                 Some(read) => all.extend(read.iter().cloned()),
-                None => all.extend(read_variables(&file.replace("%n", target), secret)?),
+                None => all.extend(variables::read(&file.replace("%n", target), secret)?),
             }
         }
         Ok(all)
@@ -149,22 +150,6 @@ impl Plan {
     pub(crate) fn differs(&self) -> bool {
         self.run.variable_files.iter().chain(&self.run.secret_files).any(|f| f.contains("%n"))
     }
-}
-
-/// Later ones win: `-e` over `-E`, a later file over an earlier one.
-fn merge(first: &[Variable], second: &[Variable]) -> Vec<Variable> {
-    let mut places: HashMap<VariableName, usize> = HashMap::new();
-    let mut merged: Vec<Variable> = Vec::new();
-    for (name, value) in first.iter().chain(second) {
-        match places.get(name) {
-            Some(place) => merged[*place].1 = value.clone(),
-            None => {
-                places.insert(name.clone(), merged.len());
-                merged.push((name.clone(), value.clone()));
-            }
-        }
-    }
-    merged
 }
 
 fn read_script(path: &str) -> Result<(String, Vec<u8>)> {
@@ -186,28 +171,6 @@ fn read_script(path: &str) -> Result<(String, Vec<u8>)> {
     })?;
     let bytes = read_bounded(&mut file, path, spec::MAXIMUM_SCRIPT)?;
     Ok((name.to_string(), bytes))
-}
-
-fn read_variables(path: &str, secret: bool) -> Result<Vec<Variable>> {
-    const LARGEST: u64 = 4 << 20;
-    if path == "-" {
-        let place = Path::new("standard input");
-        return variables::file(
-            "standard input",
-            &read_bounded(&mut std::io::stdin().lock(), place, LARGEST)?,
-        );
-    }
-    let mut file = File::open(path).map_err(|e| Error::io(Path::new(path), &e))?;
-    let metadata = file.metadata().map_err(|e| Error::io(Path::new(path), &e))?;
-    if secret && metadata.is_file() && metadata.mode() & 0o077 != 0 {
-        let mode = metadata.mode() & 0o7777;
-        let shown = printable(path.as_bytes());
-        let reason = format!("others can read these secrets (mode {mode:04o})");
-        return Err(Error::new(Exit::Configuration, &shown, reason)
-            .hint(format!("chmod 600 {}", crate::argv::quote(path))));
-    }
-    let bytes = read_bounded(&mut file, Path::new(path), LARGEST)?;
-    variables::file(&printable(path.as_bytes()), &bytes)
 }
 
 #[cfg(test)]

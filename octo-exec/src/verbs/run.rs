@@ -11,7 +11,7 @@ use octo_core::no_core;
 use octo_core::operator;
 use octo_core::paths::{Places, create_directory, read_bounded};
 use octo_core::seed::Seed;
-use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
+use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
 use octo_core::store::{Store, Who};
 use octo_core::{Digest, JobId, LockName, units, variables};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -34,7 +34,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     options.optopt("p", "package", "", "FILE|SHA256");
     options.optmulti("e", "env", "", "NAME=VALUE");
     options.optmulti("E", "env-file", "", "FILE");
-    options.optopt("S", "secrets", "", "FILE");
+    options.optmulti("S", "secrets", "", "FILE");
     options.optopt("T", "timeout", "", "TIME");
     options.optopt("k", "grace", "", "TIME");
     options.optmulti("L", "lock", "", "NAME[:shared]");
@@ -80,6 +80,15 @@ fn wanted(tool: &Tool, places: &Places, id: &JobId, matches: &Matches) -> Result
     let Some((first, arguments)) = matches.free.split_first() else {
         return Err(misuse("no script is given".into()));
     };
+    let files = matches.opt_strs("env-file").into_iter().chain(matches.opt_strs("secrets"));
+    let script = (!matches.opt_present("command")).then(|| first.clone());
+    if files.chain(script).filter(|file| file == "-").count() > 1 {
+        return Err(misuse("standard input can be read once only".into()));
+    }
+    let leaves = matches.opt_present("detach");
+    if leaves && (matches.opt_present("end") || matches.opt_present("outputs")) {
+        return Err(misuse("-D leaves before the end: no --end or --outputs".into()));
+    }
     let (script, bytes) = if matches.opt_present("command") {
         (Script::Command(first.clone()), None)
     } else {
@@ -89,11 +98,12 @@ fn wanted(tool: &Tool, places: &Places, id: &JobId, matches: &Matches) -> Result
     let mut spec = Spec::of(script);
     spec.arguments = arguments.iter().map(|a| a.clone().into_bytes()).collect();
     for path in matches.opt_strs("env-file") {
-        spec.environment.extend(variables::file(&path, &read(&path, MAXIMUM_SECRETS)?)?);
+        spec.environment = variables::merge(&spec.environment, &variables::read(&path, false)?);
     }
-    for text in matches.opt_strs("env") {
-        spec.environment.push(variables::assignment(text.as_bytes())?);
-    }
+    let given = matches.opt_strs("env");
+    let given: Result<Vec<_>> =
+        given.iter().map(|text| variables::assignment(text.as_bytes())).collect();
+    spec.environment = variables::merge(&spec.environment, &given?);
     (spec.timeout, spec.grace) = (timeout, grace);
     for text in matches.opt_strs("lock") {
         let (name, shared) = match text.strip_suffix(":shared") {
@@ -104,16 +114,17 @@ fn wanted(tool: &Tool, places: &Places, id: &JobId, matches: &Matches) -> Result
             .ok_or_else(|| misuse(format!("'{name}' is not the name of a lock")))?;
         spec.locks.push(LockRequest { name, shared, wait });
     }
-    let mut body = None;
-    if let Some(path) = matches.opt_str("secrets") {
+    let mut values = Vec::new();
+    for path in matches.opt_strs("secrets") {
         no_core::of_us();
-        let values = variables::file(&path, &read(&path, MAXIMUM_SECRETS)?)?;
-        if !values.is_empty() {
-            let bytes = secrets::encode_with(&Seed::load(places)?.nonce(id, "local"), &values);
-            spec.secrets_digest = Some(Digest::of(&bytes));
-            spec.secrets = values.into_iter().map(|(name, _)| name).collect();
-            body = Some(bytes);
-        }
+        values = variables::merge(&values, &variables::read(&path, true)?);
+    }
+    let mut body = None;
+    if !values.is_empty() {
+        let bytes = secrets::encode_with(&Seed::load(places)?.nonce(id, "local"), &values);
+        spec.secrets_digest = Some(Digest::of(&bytes));
+        spec.secrets = values.into_iter().map(|(name, _)| name).collect();
+        body = Some(bytes);
     }
     if let Some(package) = matches.opt_str("package") {
         spec.package = Some(package_of(places, &package)?);
