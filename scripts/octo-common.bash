@@ -94,14 +94,14 @@ asks() {
   "$@"
 }
 
-# changes_at HOST WORD…: the same on another machine, by ssh; what it says is no result
+# changes_at HOST INPUT WORD…: the same on another machine, by ssh; what it says is no result
 changes_at() {
-  local host=$1
-  shift
+  local host=$1 input=$2
+  shift 2
   if [[ -n $DRY_RUN ]]; then
-    changes ssh -- "$host" "$(quoted "$@")"
+    printf '%s <%s\n' "$(quoted ssh -- "$host" "$(quoted "$@")")" "$(quoted "$input")"
   else
-    changes ssh -- "$host" "$(quoted "$@")" </dev/null >&2
+    asks ssh -- "$host" "$(quoted "$@")" <"$input" >&2
   fi
 }
 

@@ -42,6 +42,7 @@ trust() {
 
 # listen NAME ADDRESS: sets LISTENING to what it prints
 listen() {
+  : >"$1/listening" # what an earlier one said there is stale
   env OCTO_CONFIG="$PWD/$1/config" OCTO_STATE="$PWD/$1/state" PATH="$PATH" \
     octo-listen -l "$2" >"$1/listening" 2>"$1/listen.log" &
   LISTENERS+=("$!")
