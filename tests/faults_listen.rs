@@ -5,7 +5,13 @@ mod listener;
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use listener::{Side, Tentacle, job_id, own_user, wait_for};
+use listener::{PATIENCE, Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use octo_core::Thumbprint;
+use octo_wire::{Channel, Connection, Identity, Session, TargetTrust};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 
 /// A tentacle that trusts `ci`.
 fn sides() -> (Side, Side) {
@@ -49,4 +55,65 @@ fn a_listener_that_starts_sweeps_what_a_killed_one_left() {
     let tentacle = Tentacle::start(&here);
     wait_for("the sweep", || !secrets.parent().expect("a directory").exists());
     tentacle.connect(&ci).expect("trusted").yes("status", b"");
+}
+
+/// inetd and systemd's Accept=yes hand over the connection as 0 and 1, inetd as 2
+/// as well: what the log has to say must not get between the records of TLS.
+#[test]
+fn a_super_server_hands_it_the_connection() {
+    let (here, ci) = sides();
+    here.trust(&[(&ci, &format!("ci from=127.0.0.1 {}", own_user()))]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    let identity = Identity::load(&ci.sandbox.config("identity.pem")).expect("identity");
+    let known = Thumbprint::parse(&here.thumbprint).expect("a thumbprint");
+    for standard_error in [false, true] {
+        let stream = TcpStream::connect(address).expect("connect");
+        let (theirs, _) = listener.accept().expect("accept");
+        let copy = || Stdio::from(OwnedFd::from(theirs.try_clone().expect("clone")));
+        let mut command = here.command("octo-listen");
+        command.args(["-v", "--stdio"]).stdin(copy()).stdout(copy());
+        command.stderr(if standard_error { copy() } else { Stdio::null() });
+        let mut child = command.spawn().expect("starts");
+        drop(command);
+        drop(theirs);
+        let mut channel = Channel::tcp(stream).expect("channel");
+        channel.set_idle(Some(PATIENCE));
+        let trust = TargetTrust::Thumbprints(vec![known]);
+        let session = Session::connect(&identity, channel, &trust, "x").expect("handshake");
+        let mut pusher = Pusher { connection: Connection::new(session) };
+        assert_eq!(pusher.put(b"a package, which is logged").word(), "ok");
+        pusher.yes("status", b"");
+        pusher.connection.close().expect("farewell");
+        assert!(pusher.connection.read_message().expect("farewell").is_none());
+        assert!(child.wait().expect("wait").success());
+    }
+}
+
+/// Threads run out as descriptors do; the accept loop rests and goes on.
+#[test]
+fn without_threads_it_rests_and_recovers() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null", "-e", "trace=clone3,clone"]);
+    command.args(["-e", "inject=clone3,clone:error=EAGAIN:when=1..2", "-p"]);
+    let attached = command.arg(tentacle.child.id().to_string()).stderr(Stdio::piped()).spawn();
+    let Ok(mut strace) = attached else {
+        return support::skipped("without_threads_it_rests_and_recovers", "needs strace");
+    };
+    let mut said = BufReader::new(strace.stderr.take().expect("standard error"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    if !line.contains("attached") {
+        strace.wait().expect("wait");
+        return support::skipped("without_threads_it_rests_and_recovers", "may not trace");
+    }
+    for _ in 0..2 {
+        assert!(tentacle.connect(&ci).is_err());
+    }
+    tentacle.says("accept: resource temporarily unavailable, resting");
+    tentacle.connect(&ci).expect("accepted at last").yes("status", b"");
+    strace.kill().expect("kill");
+    strace.wait().expect("wait");
 }

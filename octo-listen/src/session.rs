@@ -240,3 +240,70 @@ impl From<Failure> for Ended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use crate::start::Starter;
+    use octo_core::Thumbprint;
+    use octo_core::cli::Tool;
+    use octo_core::paths::Places;
+    use octo_core::store::Store;
+    use std::io::{self, Read, Write};
+
+    /// A peer that asks something unknown and leaves; remembers how patient we
+    /// were with each of its reads.
+    #[derive(Default)]
+    struct Watched {
+        asked: bool,
+        deadline: Option<Instant>,
+        patience: Vec<Option<Duration>>,
+    }
+
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.patience.push(self.deadline.map(left));
+            if std::mem::replace(&mut self.asked, true) {
+                return Ok(0);
+            }
+            buffer[..5].copy_from_slice(b"what\n");
+            Ok(5)
+        }
+    }
+
+    impl Write for Watched {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Watched {
+        fn set_deadline(&mut self, deadline: Option<Instant>) {
+            self.deadline = deadline;
+        }
+    }
+
+    /// Who is trusted and says nothing holds no thread for ever, before the first
+    /// request or after one.
+    #[test]
+    fn a_request_has_a_minute_to_come() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+        let log = Log::new(&Tool { name: "test", help: "" }, false, true);
+        let store = Store::open(&places).expect("store");
+        let starter = Starter::find(&places, None, log);
+        let host = Host::new(places, store, starter, log);
+        let caller = Caller::new(Thumbprint::of_certificate(b"x"), None);
+        let mut connection = Connection::new(Watched::default());
+        serve(&host, &caller, &mut connection).expect("it left");
+        let patience = &connection.stream().patience;
+        assert_eq!(patience.len(), 2);
+        let bounded = |left: &Option<Duration>| left.is_some_and(|left| left <= REQUEST);
+        assert!(patience.iter().all(bounded), "{patience:?}");
+    }
+}

@@ -217,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_ends_a_flood() {
+        let (mut ours, mut theirs) = pair();
+        let flood = std::thread::spawn(move || while theirs.write_all(&[0; 65536]).is_ok() {});
+        let began = Instant::now();
+        ours.set_deadline(Some(began + Duration::from_millis(100)));
+        // Enough for seconds: what always finds bytes waiting never waits.
+        let error = io::copy(&mut Read::by_ref(&mut ours).take(64 << 30), &mut io::sink());
+        assert_eq!(error.expect_err("must time out").kind(), io::ErrorKind::TimedOut);
+        drop(ours);
+        flood.join().expect("the flood ends with the connection");
+    }
+
+    #[test]
     fn a_dead_peer_of_an_idle_connection_is_noticed_in_45_seconds() {
         let (ours, _theirs) = pair();
         let socket = ours.input();
