@@ -94,7 +94,12 @@ impl<'a> Course<'a> {
                 break Outcome::skipped("cancelled before it began");
             }
             let before = self.stage;
-            match self.attempt(run) {
+            let attempt = self.attempt(run);
+            if self.stage == Stage::Asked && matches!(attempt, Err(Trouble::No(..))) {
+                // It was answered: there is no more doubt than there was.
+                self.stage = before;
+            }
+            match attempt {
                 Ok(outcome) => break outcome,
                 // Of a job that may be there, these say "not now", not "never".
                 Err(Trouble::No(refusal, error)) if self.may_be_there(before, refusal) => {

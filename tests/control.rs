@@ -1,0 +1,202 @@
+//! Every option of the trust file, over the wire: what the pusher may do, what it
+//! is told otherwise, and with which exit status.
+
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use support::tentacle::{Octopus, Tentacle};
+use support::{is_root, set_mode};
+
+/// Options of the line; what is asked; exit status; a part of what is said.
+type Row<'a> = (&'a str, &'a [&'a str], i32, &'a str);
+
+fn side() -> (Octopus, Tentacle, &'static str) {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    // As root a line must name the user of its jobs; else it can be ours alone.
+    let user = if rustix::process::geteuid().is_root() { "user=root" } else { "" };
+    (octopus, web1, user)
+}
+
+fn trust(octopus: &Octopus, web1: &Tentacle, options: &str) {
+    web1.set_trusted(&format!("{} ci {options}\n", octopus.thumbprint));
+}
+
+/// Asks each of these and compares; standard output and error are looked at together.
+fn ask(octopus: &Octopus, web1: &Tentacle, user: &str, rows: &[Row<'_>]) {
+    for (options, asked, code, said) in rows {
+        trust(octopus, web1, &format!("{user} {options}"));
+        let arguments = [&["-t", "web1"], *asked].concat();
+        let output = octopus.push(&arguments).output().expect("octo-push");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(output.status.code(), Some(*code), "{options}: {asked:?}: {text}");
+        assert!(text.contains(said), "{options}: {asked:?}: '{said}' is not in: {text}");
+    }
+}
+
+#[test]
+fn who_and_which_verbs() {
+    let (octopus, web1, user) = side();
+    octopus.sandbox.write("file", "x");
+    let run: &[&str] = &["run", "-c", "echo ran"];
+    let put: &[&str] = &["put", "file"];
+    ask(
+        &octopus,
+        &web1,
+        user,
+        &[
+            ("from=127.0.0.0/8", run, 0, "ran"),
+            ("from=10.0.0.0/8", run, 77, "doesn't trust this identity"),
+            ("from=10.0.0.0/8", &["status"], 77, "doesn't trust this identity"),
+            ("expires=2090-01-01", run, 0, "ran"),
+            ("expires=2020-01-01", run, 77, "doesn't trust this identity"),
+            ("expires=2020-01-01", put, 77, "doesn't trust this identity"),
+            ("", &["status"], 0, "version"),
+            ("allow=run", &["status"], 77, "denied: "),
+            ("allow=run", put, 77, "denied: "),
+            ("allow=run", run, 0, "ran"),
+            ("allow=put", run, 77, "denied: "),
+            ("allow=put", &["jobs"], 77, "denied: "),
+            ("allow=put", put, 0, ""),
+            ("allow=status", &["scripts"], 77, "denied: "),
+            ("allow=any", &["jobs"], 0, ""),
+        ],
+    );
+}
+
+#[test]
+fn what_runs_and_when() {
+    let (octopus, web1, user) = side();
+    let scripts = octopus.sandbox.path("scripts");
+    let script = octopus.sandbox.write("scripts/hello", "echo \"hello $1 $SHOP\"\n");
+    set_mode(&script, 0o755);
+    octopus.sandbox.write("sent", "echo sent\n");
+    let scripts = format!("scripts={}", scripts.display());
+    let greeted = format!("{scripts} set=SHOP=berlin");
+    // A window that is never open now: a minute that has passed, on another day.
+    let now = jiff::Zoned::now();
+    let day = now.tomorrow().expect("a day").strftime("%a").to_string();
+    let closed = format!("window=\"{day} 00:00-00:01\"");
+    let run: &[&str] = &["run", "-c", "echo ran"];
+    ask(
+        &octopus,
+        &web1,
+        user,
+        &[
+            (&scripts, run, 77, "installed scripts only"),
+            (&scripts, &["run", "sent"], 77, "installed scripts only"),
+            (&scripts, &["run", "--name", "hello", "a b;c"], 0, "hello a b;c "),
+            (&greeted, &["run", "--name", "hello", "x"], 0, "hello x berlin"),
+            (&greeted, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 0, "hello x berlin"),
+            (&scripts, &["run", "--name", "../sent"], 64, ""),
+            (&scripts, &["run", "--name", "missing"], 65, "missing"),
+            (&scripts, &["scripts"], 0, "hello"),
+            ("", &["run", "--name", "hello"], 77, "denied: "),
+            ("set=SHOP=berlin", &["run", "-c", "echo $SHOP"], 0, "berlin"),
+            ("set=SHOP=berlin", &["run", "-e", "SHOP=rome", "-c", "echo $SHOP"], 0, "berlin"),
+            ("window=00:00-24:00", run, 0, "ran"),
+            (&closed, run, 75, "opens"),
+            (&closed, &["status"], 0, "version"),
+            ("hold", &["run", "-D", "-c", "echo ran"], 0, ""),
+            ("", &["run", "-c", "grep NoNewPrivs /proc/self/status"], 0, "NoNewPrivs:\t1"),
+        ],
+    );
+    if is_root("what_runs_and_when") {
+        let privileges: &[&str] = &["run", "-c", "grep NoNewPrivs /proc/self/status; id -un"];
+        ask(
+            &octopus,
+            &web1,
+            "",
+            &[
+                ("", run, 77, "needs user="),
+                ("user=nobody", privileges, 0, "NoNewPrivs:\t1\nnobody"),
+                ("user=nobody sudo", privileges, 0, "NoNewPrivs:\t0\nnobody"),
+                ("user=nobody", &["run", "-c", "cat /etc/shadow"], 1, "ermission denied"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn how_much_and_how_long() {
+    let (octopus, web1, user) = side();
+    octopus.sandbox.write("small", vec![b's'; 1000]);
+    octopus.sandbox.write("large", vec![b'l'; 2000]);
+    let holder = "20260101T000000-bbbbbbbbbbbbb";
+    trust(&octopus, &web1, &format!("{user} allow=any"));
+    let hold = ["-t", "web1", "run", "-D", "-j", holder, "-L", "db", "-c", "sleep 300"];
+    octopus.push(&hold).assert().success();
+    let run: &[&str] = &["run", "-c", "echo ran"];
+    ask(
+        &octopus,
+        &web1,
+        user,
+        &[
+            ("max-size=1000", &["put", "small"], 0, ""),
+            ("max-size=1000", &["put", "large"], 77, "more than ci may send at once"),
+            ("max-store=1500", &["put", "large"], 77, "max-store="),
+            ("max-store=3K", &["put", "large"], 0, ""),
+            ("locks=web", &["run", "-L", "db", "-c", "echo ran"], 77, "may not take the lock db"),
+            ("locks=web", &["run", "-L", "web", "-c", "echo ran"], 0, "ran"),
+            ("max-wait=1s", &["run", "-L", "db", "-W", "1h", "-c", "echo ran"], 75, holder),
+            ("max-jobs=1", &["-w", "2s", "run", "-c", "echo ran"], 75, "1 jobs under way"),
+            ("max-jobs=2", run, 0, "ran"),
+            ("max-log=1K", &["run", "-c", "seq 1000"], 0, "\n10\n"),
+            ("timeout=1s", &["run", "-T", "1h", "-k", "1s", "-c", "sleep 60"], 124, "time limit"),
+            ("timeout=1s", &["run", "-k", "1s", "-c", "sleep 60"], 124, "time limit"),
+        ],
+    );
+    trust(&octopus, &web1, &format!("{user} max-log=1K"));
+    let long = octopus.push(&["-t", "web1", "run", "-c", "seq 1000"]).output().expect("run");
+    assert!(long.stdout.len() <= 1024 + 200, "{} bytes", long.stdout.len());
+    assert_eq!(long.status.code(), Some(0));
+    trust(&octopus, &web1, &format!("{user} allow=any"));
+    octopus.push(&["-t", "web1", "cancel", holder]).assert().success();
+}
+
+/// One request of each verb is asked over the wire and of `octo-keys explain`,
+/// under lines of all kinds: what explain denies never passes.
+#[test]
+fn what_explain_denies_never_passes() {
+    let (octopus, web1, user) = side();
+    octopus.sandbox.write("file", "x");
+    let mut random = support::Random(7);
+    let options: [&[&str]; 4] = [
+        &["", "from=127.0.0.1", "from=10.0.0.0/8"],
+        &["", "expires=2090-01-01", "expires=2020-01-01"],
+        &["", "allow=status", "allow=put", "allow=run", "allow=any"],
+        &["", "scripts=/usr/bin", "window=00:00-24:00", "max-jobs=9"],
+    ];
+    let verbs: [(&str, &[&str]); 5] = [
+        ("status", &["status"]),
+        ("put", &["put", "file"]),
+        ("run", &["run", "-c", "true"]),
+        ("jobs", &["jobs"]),
+        ("scripts", &["scripts"]),
+    ];
+    let (mut passed, mut refused) = (0, 0);
+    for _ in 0..30 {
+        let mut lines = String::new();
+        for _ in 0..=random.below(2) {
+            let words: Vec<&str> = options.iter().map(|choices| random.of(choices)).collect();
+            lines += &format!("{} ci {user} {}\n", octopus.thumbprint, words.join(" "));
+        }
+        web1.set_trusted(&lines);
+        let (verb, words) = random.of(&verbs);
+        let mut explain = octopus.sandbox.tool("octo-keys");
+        explain.arg("--config").arg(&web1.config);
+        explain.args(["explain", &octopus.thumbprint, "127.0.0.1", verb]);
+        let explained = explain.output().expect("octo-keys");
+        let asked = octopus.push(&[&["-t", "web1"], words].concat()).output().expect("octo-push");
+        let said = String::from_utf8_lossy(&asked.stderr);
+        match (explained.status.success(), asked.status.success()) {
+            (false, true) => panic!("{verb} passed under\n{lines}{explained:?}"),
+            (_, true) => passed += 1,
+            (_, false) => {
+                refused += 1;
+                assert!([Some(75), Some(77)].contains(&asked.status.code()), "{lines}{said}");
+            }
+        }
+    }
+    assert!(passed >= 5 && refused >= 5, "{passed} passed, {refused} refused");
+}
