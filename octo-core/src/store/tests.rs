@@ -154,6 +154,30 @@ fn two_pushers_with_the_same_package_have_one_object() {
     assert!(matches!(third, Begin::Whole));
 }
 
+/// Between its open and its lock, a partial file may be removed by its last
+/// holder: who writes on has a file without a name.
+#[test]
+fn an_upload_never_goes_on_in_a_file_that_was_removed() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(10);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..300 {
+                    // Dropped before a byte came: removed.
+                    let begun = store.begin(&digest, 10, &pusher("ci"), LIMITS).unwrap();
+                    if let Begin::Upload(upload) = begun {
+                        assert!(store.partial(&digest, &pusher("ci")).exists());
+                        drop(upload);
+                    }
+                }
+            });
+        }
+    });
+    put(store, &bytes, &digest, "ci");
+}
+
 #[test]
 fn shares_hold_for_what_is_announced_too() {
     let scratch = scratch();
