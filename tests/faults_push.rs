@@ -1,0 +1,171 @@
+//! octo-push where its own side is odd: files that change under it, names that
+//! are not text, clocks that are wrong, IPv6, output that nobody takes.
+
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use fault_proxy::{FaultProxy, Faults, Plan};
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use support::tentacle::Octopus;
+
+/// More than the sockets of three programs hold.
+const LARGE: usize = 48 << 20;
+
+/// What changes after it was hashed is not what was announced: the tentacle's
+/// sha256 says so, nothing of it stays, and the next try puts what it is now.
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_refused() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let proxy = FaultProxy::start(&web1.address);
+    octopus.set_targets(&format!("{}\n", web1.line_at(&proxy.address.to_string(), "web")));
+    let path = octopus.sandbox.write("big", vec![1; LARGE]);
+    let file = std::fs::File::options().write(true).open(&path).expect("open");
+    for (said, change) in [
+        (
+            "big: changed while it was sent",
+            &(|| file.write_all_at(b"x", LARGE as u64 - 1)) as &dyn Fn() -> _,
+        ),
+        ("big: became shorter while it was read", &|| file.set_len(LARGE as u64 - 1)),
+    ] {
+        proxy.next(Plan {
+            up: Faults { pause_at: Some(1 << 20), ..Faults::default() },
+            ..Plan::default()
+        });
+        let mut command = octopus.start(&["-t", "web1", "put", "big"]);
+        let child = command.stderr(Stdio::piped()).spawn().expect("starts");
+        proxy.wait_paused();
+        change().expect("changed");
+        proxy.resume();
+        let output = child.wait_with_output().expect("wait");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+    let objects = || {
+        let entries = std::fs::read_dir(web1.state.join("packages")).expect("read_dir").flatten();
+        entries.filter(|e| e.file_name().len() == 64).count()
+    };
+    assert_eq!(objects(), 0);
+    octopus.push(&["-t", "web1", "put", "big"]).assert().success();
+    assert_eq!(objects(), 1);
+}
+
+#[test]
+fn a_name_that_is_not_text_gets_its_own_message() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let mut command = octopus.push(&["-t", "web1", "put"]);
+    command.arg(OsStr::from_bytes(b"caf\xe9.tar"));
+    command.assert().code(64).stderr(
+        contains("octo-push: argument caf\\xe9.tar: not UTF-8").and(contains("hint: rename")),
+    );
+}
+
+/// Whoever owns the file can read the key, and can put another in its place.
+#[test]
+fn a_key_of_somebody_else_is_not_used() {
+    if !support::is_root("a_key_of_somebody_else_is_not_used") {
+        return;
+    }
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let identity = octopus.sandbox.config("identity.pem");
+    std::os::unix::fs::chown(identity, Some(12345), None).expect("chown");
+    octopus
+        .push(&["-t", "web1", "status"])
+        .assert()
+        .code(78)
+        .stderr(contains("identity.pem: is owned by uid 12345"));
+}
+
+#[test]
+fn targets_are_reached_by_ipv6_too() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return support::skipped("targets_are_reached_by_ipv6_too", "no IPv6 here");
+    }
+    let mut web1 = octopus.stranger("web1");
+    web1.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any from=::1");
+    web1.start_at("[::1]:0");
+    assert!(web1.address.starts_with("[::1]:"), "{}", web1.address);
+    octopus.add_target(&web1.line("web"));
+    octopus.push(&["-t", "web1", "run", "-c", "echo six"]).assert().success().stdout("six\n");
+}
+
+/// Machines without a battery begin in 1970, and trust is no matter of dates.
+#[test]
+fn clocks_of_1970_and_2090_are_no_hindrance() {
+    const TEST: &str = "clocks_of_1970_and_2090_are_no_hindrance";
+    let fake = |date: &str| {
+        let mut command = Command::new("faketime");
+        // Waiting goes by another clock.
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("DONT_FAKE_MONOTONIC", "1");
+        command.args(["-f", date]).stdin(Stdio::null());
+        command
+    };
+    if !fake("1970-01-02 00:00:00")
+        .arg("true")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
+    {
+        return support::skipped(TEST, "needs faketime");
+    }
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let plain = octopus.start(&["-t", "web1", "run", "-c", "exit 7"]);
+    let over = |transport: &str| {
+        let listen = octopus.sandbox.program("octo-listen");
+        let (config, state) = (web1.config.display(), web1.state.display());
+        format!("{transport} '{}' --config '{config}' --state '{state}' --stdio", listen.display())
+    };
+    for date in ["1970-01-02 00:00:00", "2090-01-01 00:00:00"] {
+        // The octopus' clock is wrong.
+        let mut command = fake(date);
+        command.arg(plain.get_program()).args(plain.get_args());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.output().expect("runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{date}: {error}");
+        // The tentacle's is.
+        let transport = format!("faketime -f '{date}'");
+        octopus
+            .push(&["-t", "web1", "-P", &over(&transport), "run", "-c", "exit 7"])
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .assert()
+            .code(7);
+        let received = |job: &PathBuf| std::fs::read_to_string(job.join("request")).expect("read");
+        let said = format!("received {}", &date[..4]);
+        assert!(web1.jobs().iter().any(|job| received(job).contains(&said)), "{date}");
+    }
+}
+
+/// A reader that goes is no failure of what was asked; a full disk is one.
+#[test]
+fn results_that_nobody_takes() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    for verb in [&["status"][..], &["targets"], &["jobs"], &["journal"], &["--help"]] {
+        let arguments = [&["-t", "web1"][..], verb].concat();
+        let run = |out: Stdio| {
+            let mut command = octopus.start(&arguments);
+            let output = command.stdout(out).stderr(Stdio::piped()).output().expect("runs");
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!error.contains("panic"), "{verb:?}: {error}");
+            (output.status.code(), error)
+        };
+        let (reader, writer) = std::io::pipe().expect("pipe");
+        drop(reader);
+        assert_eq!(run(writer.into()).0, Some(0), "{verb:?}");
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open");
+        let (code, error) = run(full.into());
+        if verb != ["jobs"] && verb != ["journal"] {
+            assert_eq!(code, Some(74), "{verb:?}: {error}");
+            assert!(error.contains("standard output: no space left"), "{verb:?}: {error}");
+        }
+    }
+}
