@@ -37,10 +37,14 @@ struct Prepared {
 }
 
 fn prepared() -> Prepared {
+    prepared_with("echo out; echo V=1 >>$OCTO_OUTPUT; exit 7")
+}
+
+fn prepared_with(script: &str) -> Prepared {
     let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
     let places = Places { config: sandbox.config(""), state: sandbox.state("") };
     let trace = sandbox.path("trace");
-    let text = format!("echo ran >>{}; echo out; echo V=1 >>$OCTO_OUTPUT; exit 7", trace.display());
+    let text = format!("echo ran >>{}; {script}", trace.display());
     let name = VariableName::parse("TOKEN").expect("a name");
     let body = secrets::encode_with(&[1; 32], &[(name.clone(), SECRET.into())]);
     let mut spec = Spec::of(Script::Command(text));
@@ -164,6 +168,28 @@ fn a_disk_that_fails_at_each_write_loses_no_truth() {
         });
         assert!(points > 0, "{call}");
     }
+}
+
+/// A script that dies between the look for the dead and the wait for news.
+#[test]
+fn a_death_that_comes_at_a_bad_moment_is_not_missed() {
+    if !has_strace("a_death_that_comes_at_a_bad_moment_is_not_missed") {
+        return;
+    }
+    // Its output closes first, so that nothing but its death can wake anybody.
+    let prepared = prepared_with("exec >&- 2>&-; sleep 0.75; exit 7");
+    std::thread::scope(|scope| {
+        scope.spawn(|| prepared.bring_forward("wait4:delay_exit=500000"));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !prepared.job.file("end").exists() {
+            if Instant::now() > deadline {
+                prepared.job.cancel("the test").expect("cancel");
+                panic!("it waits for ever");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    assert_eq!(prepared.check("a late death"), EndKind::Exit(7));
 }
 
 /// The log fills the disk; the job goes on, and its end has its room.

@@ -78,10 +78,15 @@ impl Watch {
         [self.directory.as_fd(), self.signals.as_fd()]
     }
 
-    /// Is the job to end, and who says so?
-    pub(crate) fn cancelled(&mut self) -> Option<String> {
+    /// Takes off what has woken us: before all looks, never between them. A child
+    /// that dies after it was looked for must wake us once more.
+    pub(crate) fn clear(&self) {
         self.directory.clear();
         while matches!((&self.signals).read(&mut [0; 64]), Ok(count) if count > 0) {}
+    }
+
+    /// Is the job to end, and who says so?
+    pub(crate) fn cancelled(&self) -> Option<String> {
         if self.told_to_end.load(std::sync::atomic::Ordering::Relaxed) {
             return Some("octo-exec was told to end by a signal".into());
         }
@@ -152,7 +157,7 @@ impl Ending {
 /// Where the script can't be spawned for want of memory or processes.
 pub(crate) fn run(
     launch: &Launch,
-    watch: &mut Watch,
+    watch: &Watch,
     log: &mut LogWriter,
     maskers: [Masker; 2],
 ) -> Result<End> {
@@ -238,7 +243,7 @@ pub(crate) fn say(log: &mut LogWriter, text: &str) {
 
 struct Supervisor<'a> {
     launch: &'a Launch,
-    watch: &'a mut Watch,
+    watch: &'a Watch,
     log: &'a mut LogWriter,
     pipes: Vec<Pipe>,
     main: Pid,
@@ -255,6 +260,7 @@ impl Supervisor<'_> {
     fn watch_over(mut self) -> Result<End> {
         let mut strays = Vec::new();
         loop {
+            self.watch.clear();
             self.reap();
             self.look_for_an_end();
             let gone = self.status.is_some() && self.tree_is_gone();

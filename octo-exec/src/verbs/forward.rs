@@ -124,7 +124,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// `room` is for the record of the end, from the moment the job starts.
-    fn go(mut self, room: &mut Option<Reserved>) -> Result<Progress> {
+    fn go(self, room: &mut Option<Reserved>) -> Result<Progress> {
         let over = |no: No| Ok(Progress::Over(denied(no)));
         if let Some(who) = self.watch.cancelled() {
             return Ok(Progress::Over(cancelled(who)));
@@ -172,15 +172,15 @@ impl<'a> Attempt<'a> {
 
     /// Takes all locks in the order of the spec; says whether it had to wait.
     fn take_locks(
-        &mut self,
+        &self,
         plan: &Plan,
     ) -> Result<std::result::Result<(Vec<locks::Held>, bool), End>> {
         let mut taken = Vec::new();
         let mut waited = false;
-        for wanted in self.spec.locks.clone() {
+        for wanted in &self.spec.locks {
             let longest = plan.max_wait.map_or(wanted.wait, |limit| wanted.wait.min(limit));
             let until = Instant::now() + longest;
-            let mut lock = match locks::take(self.places, &wanted)? {
+            let mut lock = match locks::take(self.places, wanted)? {
                 locks::Try::Taken(lock) => lock,
                 locks::Try::Waiting(holder, waiting) => {
                     waited = true;
@@ -213,9 +213,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Waits for a lock; an end if the job was cancelled meanwhile.
-    fn wait_for(&mut self, waiting: &locks::Waiting, until: Instant) -> Result<Option<End>> {
+    fn wait_for(&self, waiting: &locks::Waiting, until: Instant) -> Result<Option<End>> {
         use std::os::fd::AsFd;
         loop {
+            self.watch.clear();
             if let Some(who) = self.watch.cancelled() {
                 return Ok(Some(cancelled(who)));
             }
@@ -226,7 +227,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn start(mut self, plan: &Plan, room: &mut Option<Reserved>) -> Result<Progress> {
+    fn start(self, plan: &Plan, room: &mut Option<Reserved>) -> Result<Progress> {
         let over = |no: No| Ok(Progress::Over(denied(no)));
         let user = match &plan.user {
             Some(name) => User::named(name)?,
@@ -267,7 +268,7 @@ impl<'a> Attempt<'a> {
         let launch = self.launch(plan, &user, words, &secrets, work)?;
         let values = || secrets.iter().map(|(_, value)| value.as_slice());
         let maskers = [Masker::new(values()), Masker::new(values())];
-        let mut end = supervise::run(&launch, &mut self.watch, &mut log, maskers)?;
+        let mut end = supervise::run(&launch, &self.watch, &mut log, maskers)?;
         let trouble = values::take(self.job, &user, &secrets);
         end.reason = settle::joined(end.reason, trouble);
         Ok(Progress::Over(end))
