@@ -124,7 +124,7 @@ scratch() {
   [[ -n $base && -d $base && -w $base ]] || base=/dev/shm
   [[ -d $base && -w $base ]] || base=${TMPDIR:-/tmp}
   for old in "$base"/octo-pipeline.*/.lock; do
-    [[ -f $old && -O $old && ! -L ${old%/*} ]] || continue
+    [[ -f $old && -O ${old%/*} && ! -L ${old%/*} ]] || continue
     flock -n "$old" rm -rf -- "${old%/*}" || :
   done
   SCRATCH=$(umask 077 && mktemp -d "$base/octo-pipeline.XXXXXXXXXX") ||
