@@ -4,8 +4,9 @@
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
+use predicates::str::contains;
 use support::tentacle::{Octopus, Tentacle};
-use support::{is_root, set_mode};
+use support::{is_root, set_mode, stdout_of};
 
 /// Options of the line; what is asked; exit status; a part of what is said.
 type Row<'a> = (&'a str, &'a [&'a str], i32, &'a str);
@@ -152,6 +153,71 @@ fn how_much_and_how_long() {
     assert_eq!(long.status.code(), Some(0));
     trust(&octopus, &web1, &format!("{user} allow=any"));
     octopus.push(&["-t", "web1", "cancel", holder]).assert().success();
+}
+
+#[test]
+fn what_is_held_is_shown_beside_what_was_approved() {
+    let (octopus, web1, user) = side();
+    trust(&octopus, &web1, &format!("{user} hold"));
+    let here = |arguments: &[&str]| {
+        let mut command = octopus.sandbox.tool("octo-exec");
+        command.arg("--config").arg(&web1.config).arg("--state").arg(&web1.state).args(arguments);
+        command
+    };
+    // The later id is approved first: ids are their pusher's word.
+    let (later, earlier, third) =
+        ("20990101T000000-aaaaaaaaaaaaa", "20260101T000000-aaaaaaaaaaaaa", "20260101T000000-b");
+    let third = format!("{third}bbbbbbbbbbbb");
+    for (id, text) in [(later, "echo one\n"), (earlier, "echo two\n"), (&third, "echo three\n")] {
+        octopus.sandbox.write("deploy.sh", text);
+        octopus.push(&["-t", "web1", "run", "-D", "-j", id, "deploy.sh"]).assert().success();
+        octopus
+            .push(&["-t", "web1", "-w", "1s", "--limit", "1s", "follow", id])
+            .assert()
+            .code(79)
+            .stderr(contains(format!("octo-exec approve {id}")));
+        let shown = stdout_of(&mut here(&["list", "--held"]));
+        let expected = match text {
+            "echo one\n" => "+echo one",
+            "echo two\n" => "-echo one\n      +echo two",
+            _ => "-echo two\n      +echo three",
+        };
+        assert!(shown.contains(expected), "{shown}");
+        if id != third {
+            here(&["approve", id]).assert().success();
+            octopus.push(&["-t", "web1", "follow", id]).assert().success();
+            // The next approval is of another second.
+            let at = std::fs::read_to_string(web1.state.join("jobs").join(id).join("approved"));
+            let at = at
+                .expect("approved")
+                .lines()
+                .find_map(|l| Some(l.strip_prefix("at ")?.to_string()));
+            while octo_core::cli::utc_now() == at.clone().expect("a time").replace("%3A", ":") {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+    }
+    here(&["deny", &third, "not on a Friday"]).assert().success();
+    octopus
+        .push(&["-t", "web1", "follow", &third])
+        .assert()
+        .code(77)
+        .stderr(contains("not on a Friday"));
+    // A command is shown to its last line, whatever it begins with.
+    let command = format!("true {}\nrm -rf /srv/\u{1b}[2J", " ".repeat(100));
+    octopus.push(&["-t", "web1", "run", "-D", "-c", &command]).assert().success();
+    wait_for_held(&here);
+    let shown = stdout_of(&mut here(&["list", "--held"]));
+    assert!(shown.contains("rm -rf /srv/\\x1b[2J"), "{shown}");
+}
+
+/// Until octo-exec has held the job that was published.
+fn wait_for_held(here: &dyn Fn(&[&str]) -> assert_cmd::Command) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !stdout_of(&mut here(&["list", "--held"])).contains("digest ") {
+        assert!(std::time::Instant::now() < deadline, "never held");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// One request of each verb is asked over the wire and of `octo-keys explain`,

@@ -34,8 +34,7 @@ pub(super) fn show(tool: &Tool, places: &Places, arguments: &[String]) -> Result
         }
     }
     if state == State::Held {
-        let (spec, _) = job.spec()?;
-        text.push_str(&difference(places, &job, &spec)?);
+        text.push_str(&difference(places, &job)?);
         let _ = writeln!(
             text,
             "\nto approve exactly this:\n  octo-exec approve {} {}",
@@ -53,10 +52,17 @@ fn spec_record(job: &JobDirectory) -> Result<Record> {
     })
 }
 
-/// The script beside the last one of its name that was approved.
-fn difference(places: &Places, job: &JobDirectory, spec: &Spec) -> Result<String> {
-    let Some(now) = script_file(job, spec) else { return Ok(String::new()) };
-    let before = last_approved(places, job, spec)?;
+/// What a held job would do: its script beside the last one of its name that was
+/// approved, or its command.
+pub(super) fn difference(places: &Places, job: &JobDirectory) -> Result<String> {
+    let (spec, _) = job.spec()?;
+    // A command is shown whole: what its first line hides would be approved, too.
+    if let Script::Command(command) = &spec.script {
+        let lines = command.lines().map(|line| format!("  {}\n", printable(line.as_bytes())));
+        return Ok(format!("\nits command:\n{}", lines.collect::<String>()));
+    }
+    let Some(now) = script_file(job, &spec) else { return Ok(String::new()) };
+    let before = last_approved(places, job, &spec)?;
     let (title, before) = match &before {
         Some((id, path)) => (format!("its script, beside that of {id}:"), path.as_path()),
         None => ("its script, the first of this name:".to_string(), Path::new("/dev/null")),
@@ -82,23 +88,28 @@ fn script_file(job: &JobDirectory, spec: &Spec) -> Option<PathBuf> {
         .filter(|path| path.exists())
 }
 
+/// By the time of the approval: the time in an id is its pusher's word.
 fn last_approved(
     places: &Places,
     than: &JobDirectory,
     spec: &Spec,
 ) -> Result<Option<(String, PathBuf)>> {
-    for job in JobDirectory::all(places)?.into_iter().rev() {
+    let mut last = None;
+    for job in JobDirectory::all(places)? {
         if job.id() == than.id() || !adopt::is_ours(&job, "approved") {
             continue;
         }
-        let Ok((other, _)) = job.spec() else { continue };
+        let (Ok((other, _)), Ok(Some(approved))) = (job.spec(), job.record("approved")) else {
+            continue;
+        };
         if other.summary() == spec.summary()
             && let Some(path) = script_file(&job, &other)
         {
-            return Ok(Some((job.id().to_string(), path)));
+            let at = approved.first("at").unwrap_or_default().to_string();
+            last = last.max(Some((at, job.id().to_string(), path)));
         }
     }
-    Ok(None)
+    Ok(last.map(|(_, id, path)| (id, path)))
 }
 
 fn digest_of(job: &JobDirectory) -> Result<String> {

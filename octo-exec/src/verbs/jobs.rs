@@ -1,5 +1,6 @@
 //! Verbs over the jobs of this machine: start, cancel, list, add.
 
+use super::approve;
 use crate::start;
 use octo_core::cli::{Tool, print};
 use octo_core::encoding::printable;
@@ -66,7 +67,7 @@ pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result
                     let _ = writeln!(text, "{line}");
                 }
                 if held && state == State::Held {
-                    text.push_str(&to_approve(&job)?);
+                    text.push_str(&to_approve(places, &job)?);
                 }
             }
             Err(error) => tool.report(&error),
@@ -98,12 +99,16 @@ fn line(job: &JobDirectory) -> Result<(State, String)> {
     Ok((state, line))
 }
 
-/// What an approval of this job is about: digests, and since when it waits.
-fn to_approve(job: &JobDirectory) -> Result<String> {
+/// What an approval of this job is about: digests, since when it waits, and how
+/// its script differs from the one approved before.
+fn to_approve(places: &Places, job: &JobDirectory) -> Result<String> {
     let mut text = String::new();
     for (key, values) in job.record("held")?.unwrap_or_default().lines() {
         let value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "    {key} {value}");
+    }
+    for line in approve::difference(places, job)?.lines().filter(|line| !line.is_empty()) {
+        let _ = writeln!(text, "    {line}");
     }
     Ok(text)
 }
