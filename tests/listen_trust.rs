@@ -159,3 +159,38 @@ fn outside_the_window_it_says_when_the_next_one_opens() {
     pusher.yes(&format!("cancel job={id}"), b"");
     assert_eq!(pusher.follow(&id).kind, "cancelled");
 }
+
+/// What a peer may choose: verbs, keys, names, who it says it is, what it runs.
+#[test]
+fn a_peers_words_never_leave_their_line_or_drive_a_terminal() {
+    let (here, ci) = sides();
+    let mut tentacle = Tentacle::start(&here);
+    let evil = "x%1B%5B2J%0Aocto-listen:%20forged%C2%9B31m%E2%80%AE";
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    let digest = Digest::of(b"true\n");
+    let spec = format!("script {digest} {evil}\narg {evil}\n");
+    let id = job_id();
+    let length = spec.len() + 5;
+    let request = format!("run job={id} by={evil} spec={} script=5 body={length}", spec.len());
+    pusher.yes(&request, format!("{spec}true\n").as_bytes());
+    pusher.follow(&id);
+    pusher.no(&format!("put sha256={digest} size=99999999999999 name={evil}"), b"");
+    pusher.no(&format!("get job={id} artifact={evil}"), b"");
+    let mut jobs = pusher.list("jobs");
+    assert_eq!(
+        jobs.remove(0).value("by").map(|by| by.contains(&0x1b)),
+        Some(true),
+        "as it was sent"
+    );
+    tentacle.says("99999999999999");
+
+    let log = tentacle.log();
+    let audit = std::fs::read_to_string(here.sandbox.state("audit.log")).expect("read");
+    let exec =
+        |arguments: &[&str]| support::stdout_of(here.sandbox.tool("octo-exec").args(arguments));
+    for text in [log, audit, exec(&["list"]), exec(&["show", &id])] {
+        let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+        assert!(!text.contains(harmful), "{text:?}");
+        assert!(text.lines().all(|line| !line.starts_with("octo-listen: forged")), "{text}");
+    }
+}
