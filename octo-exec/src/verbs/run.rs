@@ -1,6 +1,6 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
-use crate::start;
+use crate::{prepare, start};
 use getopts::Matches;
 use octo_core::cli::{Tool, print, print_bytes};
 use octo_core::error::{Error, Exit, Result, describe};
@@ -197,6 +197,7 @@ fn withdraw(job: &JobDirectory, error: Error) -> Error {
         }
         let mut end = End::now(EndKind::Denied(Exit::Temporary.code()), 0);
         end.reason = Some(error.message.clone());
+        prepare::unlink_secrets(job)?;
         job.publish_record("end", &end.record())?;
         Ok(true)
     };
