@@ -126,6 +126,28 @@ fn a_state_directory_that_cannot_be_written() {
     refused.stderr(contains("/state").and(contains("permission denied")));
 }
 
+/// Others would forge the requests of pushers there, and swap their packages.
+#[test]
+fn a_state_directory_that_others_can_write() {
+    let side = side();
+    for name in ["state", "state/packages", "state/jobs"] {
+        std::fs::create_dir_all(side.sandbox.path(name)).expect("mkdir");
+        set_mode(&side.sandbox.path(name), 0o777);
+        let mut listen = side.sandbox.tool("octo-listen");
+        let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(78);
+        refused
+            .stderr(contains(format!("{name}: is writable by others")).and(contains("chmod o-w")));
+        set_mode(&side.sandbox.path(name), 0o755);
+    }
+    if !is_root("a_state_directory_that_others_can_write") {
+        return;
+    }
+    std::os::unix::fs::chown(side.sandbox.path("state/jobs"), Some(NOBODY), None).expect("chown");
+    let mut listen = side.sandbox.tool("octo-listen");
+    let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(78);
+    refused.stderr(contains("state/jobs: is owned by uid 65534"));
+}
+
 #[test]
 fn hangup_reads_the_identity_again_and_keeps_it_where_it_is_broken() {
     let (side, pusher) = (side(), side());

@@ -14,8 +14,10 @@ use octo_core::store::{ABANDONED, Store};
 use octo_core::trust::Trust;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
+use rustix::process::geteuid;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The whole tool.
@@ -92,9 +94,31 @@ fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
         _ => error,
     };
     create_directory(&places.state, 0o711).map_err(unwritable)?;
+    check_own(&places.state)?;
     let store = Store::open(places).map_err(unwritable)?;
     create_directory(&places.jobs(), 0o711).map_err(unwritable)?;
+    for directory in [places.packages(), places.jobs()] {
+        check_own(&directory)?;
+    }
     Ok(Host::new(places.clone(), store, starter, log))
+}
+
+/// Whoever can write here forges requests in the name of those who are trusted,
+/// and swaps packages between their check and their use.
+fn check_own(directory: &Path) -> Result<()> {
+    let metadata = directory.metadata().map_err(|e| Error::io(directory, &e))?;
+    let unsound = |reason: &str| Error::new(Exit::Configuration, directory.display(), reason);
+    let (owner, own) = (metadata.uid(), geteuid().as_raw());
+    if owner != 0 && owner != own {
+        return Err(unsound(&format!("is owned by uid {owner}, not by root or uid {own}"))
+            .hint("run octo-listen as the user whose directory it is"));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(
+            unsound("is writable by others").hint(format!("chmod o-w {}", directory.display()))
+        );
+    }
+    Ok(())
 }
 
 /// One listener a state directory: two would both start what waits there.
