@@ -252,11 +252,10 @@ mod tests {
     use octo_core::store::Store;
     use std::io::{self, Read, Write};
 
-    /// A peer that asks something unknown and leaves; remembers how patient we
-    /// were with each of its reads.
-    #[derive(Default)]
+    /// A peer that asks this and leaves; remembers how patient we were with each
+    /// of its reads.
     struct Watched {
-        asked: bool,
+        asks: &'static [u8],
         deadline: Option<Instant>,
         patience: Vec<Option<Duration>>,
     }
@@ -265,11 +264,9 @@ mod tests {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             self.patience.push(self.deadline.map(left));
-            if std::mem::replace(&mut self.asked, true) {
-                return Ok(0);
-            }
-            buffer[..5].copy_from_slice(b"what\n");
-            Ok(5)
+            let asks = std::mem::take(&mut self.asks);
+            buffer[..asks.len()].copy_from_slice(asks);
+            Ok(asks.len())
         }
     }
 
@@ -288,10 +285,8 @@ mod tests {
         }
     }
 
-    /// Who is trusted and says nothing holds no thread for ever, before the first
-    /// request or after one.
-    #[test]
-    fn a_request_has_a_minute_to_come() {
+    /// How long each read of a session might have taken at most.
+    fn patience(asks: &'static [u8]) -> Vec<Option<Duration>> {
         let top = tempfile::tempdir().expect("tempdir");
         let places = Places { config: top.path().join("c"), state: top.path().join("s") };
         let log = Log::new(&Tool { name: "test", help: "" }, false, true);
@@ -299,11 +294,26 @@ mod tests {
         let starter = Starter::find(&places, None, log);
         let host = Host::new(places, store, starter, log);
         let caller = Caller::new(Thumbprint::of_certificate(b"x"), None);
-        let mut connection = Connection::new(Watched::default());
+        let peer = Watched { asks, deadline: None, patience: Vec::new() };
+        let mut connection = Connection::new(peer);
         serve(&host, &caller, &mut connection).expect("it left");
-        let patience = &connection.stream().patience;
-        assert_eq!(patience.len(), 2);
-        let bounded = |left: &Option<Duration>| left.is_some_and(|left| left <= REQUEST);
-        assert!(patience.iter().all(bounded), "{patience:?}");
+        connection.stream().patience.clone()
+    }
+
+    /// Who is trusted and says nothing holds no thread for ever, before the first
+    /// request or after one, and neither does who goes on after a no.
+    #[test]
+    fn a_request_has_a_minute_to_come_and_what_follows_a_no_ten_seconds() {
+        for (asks, bounds) in [
+            (&b"what\n"[..], [REQUEST, REQUEST]),
+            (b"what body=9\n", [REQUEST, DRAIN]),
+            (b"What\n", [REQUEST, DRAIN]),
+        ] {
+            let patience = patience(asks);
+            assert_eq!(patience.len(), 2);
+            for (left, bound) in patience.into_iter().zip(bounds) {
+                assert!(left.is_some_and(|left| left <= bound), "{left:?} of {bound:?}");
+            }
+        }
     }
 }
