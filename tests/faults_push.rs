@@ -7,6 +7,7 @@ mod support;
 
 use assert_cmd::cargo::cargo_bin;
 use fault_proxy::{FaultProxy, Faults, Plan};
+use octo_wire::{Channel, Connection, Identity, Session};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::ffi::OsStr;
@@ -66,6 +67,34 @@ fn a_name_that_is_not_text_gets_its_own_message() {
     command.assert().code(64).stderr(
         contains("octo-push: argument caf\\xe9.tar: not UTF-8").and(contains("hint: rename")),
     );
+}
+
+/// A farewell before the final reply is no answer, however polite: never 0.
+#[test]
+fn a_tentacle_that_leaves_before_its_answer_said_nothing() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let web1 = octopus.stranger("web1");
+    let identity = Identity::load(&web1.config.join("identity.pem")).expect("identity");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address").to_string();
+    octopus.add_target(&web1.line_at(&address, "web"));
+    octopus.sandbox.write("p", "package");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let channel = Channel::tcp(stream.expect("accept")).expect("channel");
+            let session = Session::serve(&identity, channel, Box::new(|_| true));
+            let mut connection = Connection::new(session.expect("handshake"));
+            let _ = connection.read_message();
+            let _ = connection.close();
+        }
+    });
+    for (verb, code) in
+        [(&["status"][..], 69), (&["put", "p"], 69), (&["jobs"], 69), (&["run", "-c", "true"], 79)]
+    {
+        let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();
+        let refused = octopus.push(&arguments).assert().code(code);
+        refused.stderr(contains("the connection broke off"));
+    }
 }
 
 /// Whoever owns the file can read the key, and can put another in its place.
