@@ -32,14 +32,26 @@ pub(crate) fn prepare(ends: &Ends, targets: &[Target]) -> Result<()> {
     }
     for pattern in [&ends.end, &ends.outputs].into_iter().flatten() {
         for target in targets {
-            let path = named(pattern, target);
-            if path.is_file() {
-                std::fs::remove_file(&path)
-                    .map_err(|error| Error::doing("remove", &path, &error))?;
-            }
+            remove(&named(pattern, target))?;
         }
     }
     Ok(())
+}
+
+/// Before even the options are understood: a command line that is refused leaves
+/// no older proof either. With `%n` in it, it is known too late which files.
+///
+/// # Errors
+/// 74 where an old file can't be removed.
+pub(crate) fn forget(files: &[Option<String>]) -> Result<()> {
+    files.iter().flatten().filter(|file| !file.contains("%n")).try_for_each(|f| remove(f.as_ref()))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    std::fs::remove_file(path).map_err(|error| Error::doing("remove", path, &error))
 }
 
 /// Writes the files, each as soon as its target is over: a gate reads them.

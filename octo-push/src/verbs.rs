@@ -2,6 +2,7 @@
 //! before any file is touched.
 
 use crate::argv;
+use crate::ends;
 use crate::options::{self, Common};
 use getopts::Matches;
 use octo_core::cli::Tool;
@@ -128,6 +129,10 @@ pub(crate) fn read(tool: &Tool, arguments: &[String]) -> Result<Option<(Common, 
         _ => return Err(unknown_verb(tool, arguments, &before)),
     }
     let Some(behind) = tool.parse(&own, rest)? else { return Ok(None) };
+    let dry_run = [&before, &behind].iter().any(|said| said.opt_present("dry-run"));
+    if matches!(word.as_str(), "run" | "follow") && !dry_run {
+        ends::forget(&["end", "outputs"].map(|option| behind.opt_str(option)))?;
+    }
     let common = options::read(tool, &[&before, &behind])?;
     let verb = read_verb(tool, word, &behind)?;
     check(tool, &common, &verb)?;

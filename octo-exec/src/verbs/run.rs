@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A job that is still to be published.
 struct Wanted {
@@ -47,6 +47,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     options.optopt("", "outputs", "", "FILE");
     options.optopt("", "end", "", "FILE");
     let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    forget_older(&matches)?;
     let id = match matches.opt_str("job") {
         Some(text) => {
             JobId::parse(&text).ok_or_else(|| tool.misuse(format!("'{text}' is not a job id")))?
@@ -64,6 +65,18 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     }
     let end = follow(tool, places, &job)?;
     finish(tool, &matches, &job, &end)
+}
+
+/// A file of an older run must not be taken for this one's, not even where this
+/// one is refused for its options.
+fn forget_older(matches: &Matches) -> Result<()> {
+    for name in ["end", "outputs"] {
+        let path = matches.opt_str(name).map(PathBuf::from).filter(|path| path.is_file());
+        if let Some(path) = path {
+            std::fs::remove_file(&path).map_err(|e| Error::doing("remove", &path, &e))?;
+        }
+    }
+    Ok(())
 }
 
 fn wanted(tool: &Tool, places: &Places, id: &JobId, matches: &Matches) -> Result<Wanted> {
@@ -322,7 +335,10 @@ fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Resu
     if let Some(path) = matches.opt_str("end") {
         let mut record = end.record();
         record.text("job", job.id());
-        record.text("origin", "job");
+        let own = matches!(end.kind, EndKind::Exit(_) | EndKind::Signal(_));
+        // The words of octo-push: one script reads the files of both.
+        record.text("origin", if own { "script" } else { "tentacle" });
+        record.text("status", end.kind.exit_status());
         octo_core::publish::replace(Path::new(&path), record.encode().as_bytes(), 0o644)?;
     }
     if !matches!(end.kind, EndKind::Exit(_)) {
