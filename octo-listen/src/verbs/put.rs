@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 /// still before this one is told that it is busy.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
-/// How often that other upload is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often that other upload is looked at: each look reads the whole store, so
+/// that who waits long looks seldom.
+const LOOK_FIRST: Duration = Duration::from_millis(50);
+const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 
 pub(crate) fn put<S: Stream>(
     session: &mut Session<'_, S>,
@@ -66,6 +68,7 @@ fn begin<'a>(
 ) -> Result<Option<Box<Upload<'a>>>, No> {
     let limits = Limits { max_store: line.max_store, any: line.sees_all_jobs() };
     let mut progress = (0, Instant::now());
+    let mut pause = LOOK_FIRST;
     loop {
         let begun = host.store.begin(digest, size, &line.name, limits);
         match begun.map_err(refusal)? {
@@ -82,7 +85,8 @@ fn begin<'a>(
                 "another connection is putting it and stands still",
             ));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOK_AT_LEAST);
     }
 }
 
