@@ -189,3 +189,48 @@ fn a_thousand_targets_and_four_odd_ones() {
     assert_eq!(ends("\"kind\":\"failed\""), 1);
     assert_eq!(many.jobs().len(), 1, "one tentacle, one id, one job");
 }
+
+/// Threads that serve targets, and the most memory that it took, in KiB.
+fn of_process(id: u32) -> (usize, u64) {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    let workers = tasks.filter_map(name).filter(|name| name.starts_with("worker")).count();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
+    (workers, peak.unwrap_or(0))
+}
+
+#[test]
+fn ten_thousand_targets_take_as_many_threads_as_were_said_and_little_memory() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    // Nobody listens on any of them.
+    let targets = (0..10_000).map(|number| {
+        let address = format!("127.3.{}.{}:1", number / 250, 1 + number % 250);
+        format!("n{number} {address} {} rack{}\n", "ab".repeat(32), number / 40)
+    });
+    octopus.set_targets(&targets.collect::<String>());
+    let mut command = octopus.start(&["-q", "-a", "-f", "7", "run", "-c", "true"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("starts");
+    let (mut most, mut peak, mut seen) = (0, 0, 0);
+    // Read to its end by another thread: what it says fills a pipe.
+    let mut errors = child.stderr.take().expect("a pipe");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut errors, &mut text).map(|_| text)
+    });
+    let status = loop {
+        let (workers, memory) = of_process(child.id());
+        (most, peak) = (most.max(workers), peak.max(memory));
+        seen += usize::from(workers > 0);
+        if let Some(status) = child.try_wait().expect("wait") {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    assert_eq!(status.code(), Some(69));
+    let said = reader.join().expect("read").expect("UTF-8");
+    assert!(said.contains("n9999: 127.3.39.250:1: connection refused"), "{}", said.len());
+    assert!(seen > 0 && most <= 7, "{most} workers");
+    assert!(peak < 64 * 1024, "{peak} KiB");
+}

@@ -11,7 +11,8 @@ pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     for name in names {
         match parts(name) {
             Some((before, digits, after)) => {
-                let width = if digits.starts_with('0') { digits.len() } else { 0 };
+                let padded = digits.starts_with('0') && digits.len() > 1;
+                let width = if padded { digits.len() } else { 0 };
                 let number = digits.parse().unwrap_or(0);
                 let key = (before.to_string(), after.to_string(), width);
                 families.entry(key).or_default().push(number);
@@ -77,6 +78,7 @@ mod tests {
             ("r1n9 r1n10 r2n9", "r1n[9,10] r2n9"),
             ("x99999999999999999999 x1", "x1 x99999999999999999999"),
             ("web1 web1", "web1"),
+            ("n0 n1 n2 n00", "n00 n[0-2]"),
         ] {
             assert_eq!(fold(names.split(' ')), expected, "{names}");
         }
