@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use octo_core::targets::Targets;
     use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener};
+    use std::net::{Ipv4Addr, Shutdown, TcpListener};
     use std::path::Path;
 
     fn target(address: &str) -> Target {
@@ -235,15 +235,22 @@ mod tests {
     #[test]
     fn a_dead_first_address_costs_little() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = listener.local_addr().expect("address").port();
-        // 192.0.2.0/24 is for documentation: nobody answers, or the route is missing.
-        let dead = SocketAddr::new("192.0.2.1".parse().expect("ip"), port);
+        // A queue of connections that is full drops what comes: like no machine at all.
+        let full = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("socket");
+        net::bind(&full, &SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).expect("bind");
+        net::listen(&full, 0).expect("listen");
+        let dead = net::getsockname(&full).expect("address");
+        let dead = SocketAddr::try_from(dead).expect("an IP address");
+        let _queue: Vec<_> = (0..8).map(|_| begin(dead).expect("begun")).collect();
         let refused = SocketAddr::new("127.0.0.1".parse().expect("ip"), 1);
         let live = listener.local_addr().expect("address");
         let start = Instant::now();
         let until = start + Duration::from_secs(10);
         race(&[dead, refused, live], until).expect("connects");
         assert!(start.elapsed() < Duration::from_secs(5));
+        let start = Instant::now();
+        let error = race(&[dead], start + Duration::from_millis(300)).expect_err("dead");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let error = race(&[refused], until).expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
