@@ -11,6 +11,7 @@ use octo_core::encoding::encode;
 use octo_wire::{Failure, Message};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use support::{NOBODY, is_root};
 
 struct Fleet {
     tentacle: Tentacle,
@@ -405,6 +406,13 @@ fn artifacts_come_back_and_nothing_else_does() {
     for name in ["link", "later", "pipe", "d", "d/in", "..", "../spec", "/etc/passwd", "none", ""] {
         let request = format!("get job={id} artifact={name}");
         assert_eq!(pusher.no(&request, b""), "missing", "{name}");
+    }
+    // Nor is a file of somebody else's, which a hard link could bring here.
+    if is_root("artifacts_come_back_and_nothing_else_does") {
+        let path = fleet.job(&id, "artifacts/alien");
+        std::fs::write(&path, "x").expect("write");
+        std::os::unix::fs::chown(&path, Some(NOBODY), None).expect("chown");
+        assert_eq!(pusher.no(&format!("get job={id} artifact=alien"), b""), "missing");
     }
     // What a job hands back has its bound as what it was given has.
     fleet.here.trust(&[(&fleet.ci, &format!("ci {} max-size=1M", own_user()))]);
