@@ -1,57 +1,16 @@
 //! The verbs of octo/1 as a pusher of plain messages sees them.
 
+#[path = "support/fleet.rs"]
+mod fleet;
 #[path = "support/listener.rs"]
 mod listener;
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use fleet::{fleet, fleet_with};
+use listener::{Side, job_id, own_user, wait_for};
 use octo_core::Digest;
-use octo_core::encoding::encode;
 use octo_wire::{Failure, Message};
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use support::{NOBODY, is_root};
-
-struct Fleet {
-    tentacle: Tentacle,
-    here: Side,
-    ci: Side,
-    cron: Side,
-}
-
-/// A tentacle that trusts two pushers, `ci` and `cron`.
-fn fleet() -> Fleet {
-    fleet_with("", "")
-}
-
-fn fleet_with(ci: &str, cron: &str) -> Fleet {
-    let side = || Side::new(cargo_bin!("octo-listen"));
-    let fleet = (side(), side(), side());
-    let user = own_user();
-    let (one, other) = (format!("ci {user} {ci}"), format!("cron {user} {cron}"));
-    fleet.0.trust(&[(&fleet.1, one.trim_end()), (&fleet.2, other.trim_end())]);
-    let tentacle = Tentacle::start(&fleet.0);
-    Fleet { tentacle, here: fleet.0, ci: fleet.1, cron: fleet.2 }
-}
-
-impl Fleet {
-    fn ci(&self) -> Pusher {
-        self.tentacle.connect(&self.ci).expect("ci is trusted")
-    }
-
-    fn cron(&self) -> Pusher {
-        self.tentacle.connect(&self.cron).expect("cron is trusted")
-    }
-
-    fn packages(&self, name: &str) -> PathBuf {
-        self.here.sandbox.state("packages").join(name)
-    }
-
-    fn job(&self, id: &str, name: &str) -> PathBuf {
-        self.here.sandbox.state("jobs").join(id).join(name)
-    }
-}
 
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 + i / 256) as u8).collect()
@@ -378,129 +337,6 @@ fn a_pusher_has_so_many_jobs_at_once() {
     }
     assert_eq!(pusher.run(&ids[2], "true").word(), "ok");
     assert_eq!(pusher.follow(&ids[2]).code, 0);
-}
-
-#[test]
-fn artifacts_come_back_and_nothing_else_does() {
-    let fleet = fleet();
-    let mut pusher = fleet.ci();
-    let id = job_id();
-    let text = "cd \"$OCTO_ARTIFACTS\"; printf hello > 'a b'; printf '' > empty; mkfifo pipe
-        ln -s /etc/passwd link; mkdir d; echo x > d/in; printf '\\377' > \"$(printf 'x\\377\\n')\"
-        head -c 3000000 /dev/zero > large";
-    assert_eq!(pusher.run(&id, text).word(), "ok");
-    assert_eq!(pusher.follow(&id).code, 0);
-    let listed = pusher.list(&format!("get job={id}"));
-    let names: Vec<&[u8]> = listed.iter().filter_map(|line| line.value("name")).collect();
-    assert_eq!(names, [&b"a b"[..], b"empty", b"large", b"x\xff"]);
-    for (name, expected) in
-        [(&b"a b"[..], b"hello".to_vec()), (b"empty", vec![]), (b"x\xff", vec![255])]
-    {
-        let reply = pusher.yes(&format!("get job={id} artifact={}", encode(name)), b"");
-        assert_eq!(pusher.body(&reply), expected);
-    }
-    let reply = pusher.yes(&format!("get job={id} artifact=large"), b"");
-    assert_eq!(pusher.body(&reply).len(), 3_000_000);
-    // A link that is swapped in afterwards is no better.
-    symlink("../spec", fleet.job(&id, "artifacts/later")).expect("symlink");
-    for name in ["link", "later", "pipe", "d", "d/in", "..", "../spec", "/etc/passwd", "none", ""] {
-        let request = format!("get job={id} artifact={name}");
-        assert_eq!(pusher.no(&request, b""), "missing", "{name}");
-    }
-    // Nor is a file of somebody else's, which a hard link could bring here.
-    if is_root("artifacts_come_back_and_nothing_else_does") {
-        let path = fleet.job(&id, "artifacts/alien");
-        std::fs::write(&path, "x").expect("write");
-        std::os::unix::fs::chown(&path, Some(NOBODY), None).expect("chown");
-        assert_eq!(pusher.no(&format!("get job={id} artifact=alien"), b""), "missing");
-    }
-    // What a job hands back has its bound as what it was given has.
-    fleet.here.trust(&[(&fleet.ci, &format!("ci {} max-size=1M", own_user()))]);
-    assert_eq!(pusher.no(&format!("get job={id} artifact=large"), b""), "limit");
-    pusher.yes(&format!("get job={id} artifact=empty"), b"");
-}
-
-#[test]
-fn scripts_are_listed_and_run_by_name() {
-    let fleet = fleet();
-    assert!(fleet.ci().list("scripts").is_empty());
-    for (name, mode) in [("good", 0o755), ("loose", 0o777)] {
-        let path =
-            fleet.here.sandbox.write(&format!("scripts/{name}"), "#!/bin/sh\necho \"<$1>\"\n");
-        support::set_mode(&path, mode);
-    }
-    support::set_mode(&fleet.here.sandbox.path("scripts"), 0o755);
-    let line =
-        format!("ci {} scripts={}", own_user(), fleet.here.sandbox.path("scripts").display());
-    fleet.here.trust(&[(&fleet.ci, &line)]);
-    let mut pusher = fleet.ci();
-    let listed = pusher.list("scripts");
-    assert_eq!(listed.iter().filter_map(|l| l.text("name")).collect::<Vec<_>>(), ["good"]);
-    let id = job_id();
-    let spec = "name good\narg a%20b\n";
-    pusher.yes(&format!("run job={id} body={}", spec.len()), spec.as_bytes());
-    assert_eq!(pusher.follow(&id).out, b"<a b>\n");
-    for (spec, code) in [
-        ("command true\n", "denied"),
-        ("name .good\n", "denied"),
-        ("name ..%2Fgood\n", "malformed"),
-    ] {
-        let request = format!("run job={} body={}", job_id(), spec.len());
-        assert_eq!(pusher.no(&request, spec.as_bytes()), code, "{spec}");
-    }
-}
-
-#[test]
-fn heads_that_it_gave_are_proved() {
-    let fleet = fleet();
-    let mut pusher = fleet.ci();
-    let head = pusher.yes("status", b"").text("audit").expect("a head").to_string();
-    let (seq, hash) = head.split_once(':').expect("SEQ:HASH");
-    let (seq, hash) = (seq.to_string(), hash.to_string());
-    pusher.put(&bytes(10));
-    pusher.yes(&format!("audit seq={seq} head={hash}"), b"");
-    let other = Digest::of(b"x");
-    assert_eq!(pusher.no(&format!("audit seq={seq} head={other}"), b""), "mismatch");
-    assert_eq!(pusher.no(&format!("audit seq=1000 head={other}"), b""), "mismatch");
-    let listen = || fleet.here.sandbox.tool("octo-listen");
-    listen().arg("--check-audit").assert().code(0);
-    let with_head = |head: &str| listen().args(["--check-audit", "--head", head]).assert();
-    with_head(&head).code(0);
-    with_head(&format!("{seq}:{other}")).code(65).stderr(predicates::str::contains(&seq));
-    with_head(&format!("1000:{other}")).code(65);
-    with_head("1000").code(64);
-    listen().args(["--head", &head]).assert().code(64);
-    // Every reply moved the chain, refusals too.
-    let log = std::fs::read_to_string(fleet.here.sandbox.state("audit.log")).expect("read");
-    for event in [" accepted ", " status ", " put ", " stored ", " audit ", " denied "] {
-        assert!(log.contains(event), "{event} is not in {log}");
-    }
-    let edited = log.replace("size=10 ", "size=11 ");
-    assert_ne!(edited, log);
-    std::fs::write(fleet.here.sandbox.state("audit.log"), edited).expect("write");
-    let found = listen().arg("--check-audit").assert().code(65);
-    found.stderr(predicates::str::is_match(r"audit\.log:\d+: ").expect("a pattern"));
-    assert_eq!(pusher.no(&format!("audit seq={seq} head={hash}"), b""), "mismatch");
-}
-
-#[test]
-fn what_cannot_be_audited_is_not_done() {
-    let fleet = fleet();
-    let id = job_id();
-    let mut pusher = fleet.ci();
-    assert_eq!(pusher.run(&id, "sleep 300").word(), "ok");
-    wait_for("its start", || fleet.job(&id, "started").exists());
-    let log = fleet.here.sandbox.state("audit.log");
-    std::fs::remove_file(&log).expect("remove");
-    std::fs::create_dir(&log).expect("mkdir");
-    let package = bytes(10);
-    let put = format!("put sha256={} size=10 name=x", Digest::of(&package));
-    assert_eq!(pusher.no(&put, b""), "io");
-    assert_eq!(pusher.run(&job_id(), "true").text("code"), Some("io"));
-    pusher.yes("status", b"");
-    pusher.yes(&format!("cancel job={id}"), b"");
-    assert_eq!(pusher.follow(&id).kind, "cancelled");
-    assert!(!fleet.packages(&Digest::of(&package).to_string()).exists());
 }
 
 #[test]
