@@ -7,7 +7,7 @@ mod listener;
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use listener::{PATIENCE, Pusher, Side, own_user};
+use listener::{PATIENCE, Pusher, Side, job_id, own_user};
 use octo_core::{Digest, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
 use std::os::fd::OwnedFd;
@@ -49,8 +49,17 @@ impl Scene {
         self.here.sandbox.state("packages/incoming").join(format!("{}.ci", self.digest()))
     }
 
-    /// A listener for one connection, this injected into its calls (on this file).
+    /// A put to a listener for one connection, this injected into its calls (on
+    /// this file); and was it?
     fn put(&self, fault: Option<(&str, Option<PathBuf>)>) -> (Result<Message, Failure>, bool) {
+        self.over(fault, |pusher| self.send(pusher))
+    }
+
+    fn over(
+        &self,
+        fault: Option<(&str, Option<PathBuf>)>,
+        ask: impl FnOnce(&mut Pusher) -> Result<Message, Failure>,
+    ) -> (Result<Message, Failure>, bool) {
         let log = self.here.sandbox.path("strace");
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o"]).arg(&log);
@@ -72,20 +81,23 @@ impl Scene {
         command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(output)).stderr(Stdio::null());
         let mut child = command.spawn().expect("strace starts");
         drop(command);
-        let reply = self.converse(ours);
+        let reply = self.connect(ours).and_then(|mut pusher| ask(&mut pusher));
         wait(&mut child);
         let log = std::fs::read_to_string(log).unwrap_or_default();
         (reply, log.contains("(INJECTED)") || log.contains("killed by SIGKILL"))
     }
 
-    fn converse(&self, stream: UnixStream) -> Result<Message, Failure> {
+    fn connect(&self, stream: UnixStream) -> Result<Pusher, Failure> {
         let identity = Identity::load(&self.ci.sandbox.config("identity.pem")).expect("identity");
         let mut channel = Channel::new(stream.into(), None)?;
         channel.set_idle(Some(PATIENCE));
         let known = Thumbprint::parse(&self.here.thumbprint).expect("a thumbprint");
         let trust = TargetTrust::Thumbprints(vec![known]);
         let session = Session::connect(&identity, channel, &trust, "tentacle")?;
-        let mut pusher = Pusher { connection: Connection::new(session) };
+        Ok(Pusher { connection: Connection::new(session) })
+    }
+
+    fn send(&self, pusher: &mut Pusher) -> Result<Message, Failure> {
         let request = format!("put sha256={} size={LENGTH} name=p", self.digest());
         let reply = pusher.ask(&request, b"")?;
         let Some(offset) = reply.number("offset")? else { return Ok(reply) };
@@ -195,7 +207,15 @@ fn what_is_there_is_durable_before_it_is_called_so() {
     let Some(scene) = scene("what_is_there_is_durable_before_it_is_called_so") else { return };
     let (reply, _) = scene.put(None);
     assert_eq!(reply.expect("a reply").word(), "ok");
-    let (reply, injected) = scene.put(Some(("fsync:error=EIO:when=1", None)));
+    let fault = Some(("fsync:error=EIO:when=1", None));
+    let (reply, injected) = scene.put(fault.clone());
+    assert!(injected);
+    assert_eq!(reply.expect("a reply").text("code"), Some("io"));
+
+    let id = job_id();
+    let run = |pusher: &mut Pusher| Ok(pusher.run(&id, "true"));
+    assert_eq!(scene.over(None, run).0.expect("a reply").word(), "ok");
+    let (reply, injected) = scene.over(fault, run);
     assert!(injected);
     assert_eq!(reply.expect("a reply").text("code"), Some("io"));
 }

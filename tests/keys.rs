@@ -168,6 +168,39 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
     }
 }
 
+/// A thumbprint that was printed is of an identity that a power cut leaves.
+#[test]
+fn a_disk_that_fails_makes_no_identity() {
+    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
+    if !traced.is_ok_and(|status| status.success()) {
+        support::skipped("a_disk_that_fails_makes_no_identity", "needs strace");
+        return;
+    }
+    let sandbox = sandbox();
+    std::fs::create_dir(sandbox.path("ids")).unwrap();
+    for (turn, (injected, there)) in [
+        ("write:error=ENOSPC:when=1", false),
+        ("fsync:error=EIO:when=1", false),
+        ("fsync:error=EIO:when=2", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = sandbox.path(&format!("ids/{turn}.pem"));
+        let output = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("inject={injected}")])
+            .arg(sandbox.program("octo-keys"))
+            .args(["new", "--name", "x"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(74), "{injected}: {error}");
+        assert_eq!((output.stdout, file.exists()), (vec![], there), "{injected}");
+    }
+    assert_eq!(std::fs::read_dir(sandbox.path("ids")).unwrap().count(), 1);
+}
+
 #[test]
 fn an_identity_can_go_to_a_pipe() {
     let sandbox = sandbox();

@@ -258,6 +258,9 @@ mod tests {
         assert!(said(&file).message.contains("writable by its group"));
         mode(&file, 0o646);
         assert!(said(&file).message.contains("writable by others"));
+        // Sticky protects what is in a directory, and says nothing on a file.
+        mode(&file, 0o1646);
+        assert!(said(&file).message.contains("writable by others"));
         mode(&file, 0o600);
         mode(&inner, 0o777);
         assert_eq!(said(&file).exit, Exit::Configuration);
