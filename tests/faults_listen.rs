@@ -117,3 +117,31 @@ fn without_threads_it_rests_and_recovers() {
     strace.kill().expect("kill");
     strace.wait().expect("wait");
 }
+
+/// Those who are trusted have places, too: a few of the descriptors are left for
+/// the rest, and who comes too late is told to come back.
+#[test]
+fn a_pusher_too_many_is_told_to_come_back() {
+    let (here, ci) = sides();
+    let mut command = Command::new("prlimit");
+    let listen = here.command("octo-listen");
+    command.args(["--nofile=240:240"]).arg(listen.get_program()).env_clear();
+    command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut tentacle = Tentacle::with(&here, command.args(["-l", "127.0.0.1:0"]), 1);
+    let mut served: Vec<Pusher> = (0..4)
+        .map(|_| {
+            let mut pusher = tentacle.connect(&ci).expect("trusted");
+            pusher.yes("status", b"");
+            pusher
+        })
+        .collect();
+    let mut late = tentacle.connect(&ci).expect("trusted");
+    let told = late.reply().expect("a word without a request");
+    assert_eq!((told.word(), told.text("code")), ("no", Some("busy")));
+    tentacle.says("4 pushers are connected: turned away");
+    drop((served.pop(), late));
+    wait_for("a place", || {
+        let mut pusher = tentacle.connect(&ci).expect("trusted");
+        pusher.ask("status", b"").is_ok_and(|reply| reply.word() == "ok")
+    });
+}

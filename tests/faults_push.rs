@@ -69,9 +69,9 @@ fn a_name_that_is_not_text_gets_its_own_message() {
     );
 }
 
-/// A farewell before the final reply is no answer, however polite: never 0.
-#[test]
-fn a_tentacle_that_leaves_before_its_answer_said_nothing() {
+/// An octopus, and a tentacle that it knows, which answers each first request with
+/// this and leaves.
+fn one_that_says(answer: &'static [u8]) -> Octopus {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     let web1 = octopus.stranger("web1");
     let identity = Identity::load(&web1.config.join("identity.pem")).expect("identity");
@@ -85,15 +85,41 @@ fn a_tentacle_that_leaves_before_its_answer_said_nothing() {
             let session = Session::serve(&identity, channel, Box::new(|_| true));
             let mut connection = Connection::new(session.expect("handshake"));
             let _ = connection.read_message();
+            let _ = connection.send_bytes(answer);
             let _ = connection.close();
         }
     });
+    octopus
+}
+
+/// A farewell before the final reply is no answer, however polite: never 0.
+#[test]
+fn a_tentacle_that_leaves_before_its_answer_said_nothing() {
+    let octopus = one_that_says(b"");
     for (verb, code) in
         [(&["status"][..], 69), (&["put", "p"], 69), (&["jobs"], 69), (&["run", "-c", "true"], 79)]
     {
         let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();
         let refused = octopus.push(&arguments).assert().code(code);
         refused.stderr(contains("the connection broke off"));
+    }
+}
+
+#[test]
+fn a_tentacle_that_makes_no_sense_is_named() {
+    for (answer, verb, said) in [
+        (&b"ok offset=8\n"[..], &["put", "p"][..], "offset 8 of 7"),
+        (b"ok offset=9223372036854775807\n", &["put", "p"], "offset 9223372036854775807 of 7"),
+        (b"ok offset=18446744073709551616\n", &["put", "p"], "offset is not a whole number"),
+        (b"ok body=9223372036854775807\n", &["jobs"], "67108864 at most"),
+        (b"ok body=3\n\x1b[\n", &["jobs"], "form"),
+        (b"HTTP/1.1 200 OK\r\n", &["status"], "no word begins the line"),
+        (b"yes\n", &["status"], "an unexpected yes"),
+        (b"no code=why reason=%1B%5B2J\n", &["status"], "unknown code why"),
+    ] {
+        let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();
+        let refused = one_that_says(answer).push(&arguments).assert().code(76);
+        refused.stderr(contains(said).and(contains("\x1b").not()));
     }
 }
 

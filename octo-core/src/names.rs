@@ -303,6 +303,8 @@ mod tests {
         for bad in ["", "1A", "A-B", "A=B", "A B", "é", "() {"] {
             assert!(VariableName::for_pusher(bad).is_err(), "{bad}");
         }
+        assert!(VariableName::parse(&"A".repeat(256)).is_some());
+        assert!(VariableName::parse(&"A".repeat(257)).is_none());
         assert!(VariableName::for_pusher("APP_PORT").is_ok());
         assert!(VariableName::parse("OCTO_BASE").is_some());
     }
