@@ -215,6 +215,7 @@ const STEERING_PREFIXES: &[&str] = &[
     "SSH_",
     "SUDO_",
     "SYSTEMD_",
+    "XDG_",
     "OCTO_",
 ];
 
@@ -290,6 +291,7 @@ mod tests {
         for bad in [
             "LD_PRELOAD",
             "BASH_ENV",
+            "XDG_CONFIG_HOME",
             "PATH",
             "IFS",
             "OCTO_BASE",
