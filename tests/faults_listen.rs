@@ -145,3 +145,30 @@ fn a_pusher_too_many_is_told_to_come_back() {
         pusher.ask("status", b"").is_ok_and(|reply| reply.word() == "ok")
     });
 }
+
+/// `ulimit -f` sends a signal that ends whoever writes more, and with it all that
+/// others are doing there.
+#[test]
+fn a_file_size_limit_refuses_one_put_and_nothing_else() {
+    let (here, ci) = sides();
+    let mut command = Command::new("sh");
+    let listen = here.command("octo-listen");
+    command.args(["-c", "ulimit -f 200; exec \"$0\" -l 127.0.0.1:0"]).arg(listen.get_program());
+    command.env_clear().envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let tentacle = Tentacle::with(&here, &mut command, 1);
+    let mut other = tentacle.connect(&ci).expect("trusted");
+    let told = tentacle.connect(&ci).expect("trusted").put(&[1; 1 << 20]);
+    assert_eq!((told.word(), told.text("code")), ("no", Some("full")));
+    other.yes("status", b"");
+    // What jobs may do about it is theirs.
+    let id = job_id();
+    let text = "grep SigIgn /proc/self/status; trap - XFSZ; head -c 300000 /dev/zero > big";
+    assert_eq!(other.run(&id, text).word(), "ok");
+    let followed = other.follow(&id);
+    assert_eq!(followed.kind, "exit");
+    assert!(followed.code != 0, "{followed:?}");
+    let ignored = String::from_utf8_lossy(&followed.out).into_owned();
+    let ignored = ignored.split_whitespace().nth(1).expect("a mask").to_string();
+    let ignored = u64::from_str_radix(&ignored, 16).expect("a mask");
+    assert_eq!(ignored & (1 << 24), 0, "SIGXFSZ is ignored: {ignored:x}");
+}

@@ -48,6 +48,8 @@ fn what_is_not_of_the_protocol_is_refused_by_name() {
         format!("put sha256={digest} size=1 name=a/b"),
         format!("put sha256={digest} size=1 name="),
         "run job=../../etc body=0".to_string(),
+        format!("run job={} by=x body=9 spec={m} script={m}", job_id(), m = i64::MAX),
+        format!("run job={} by=x body=9 spec=5 script=5", job_id()),
         "follow job=x".to_string(),
         format!("follow job={} offset=-1", job_id()),
         "cancel".to_string(),
@@ -58,6 +60,8 @@ fn what_is_not_of_the_protocol_is_refused_by_name() {
         assert_eq!(pusher.no(request, b""), "malformed", "{request}");
         assert!(matches!(pusher.connection.read_message(), Ok(None)), "{request}");
     }
+    let huge = format!("run job={} by=x body={}", job_id(), i64::MAX);
+    assert_eq!(fleet.ci().no(&huge, b""), "limit");
     for raw in [&b"STATUS\n"[..], b" status\n", b"status\r\n", b"put a=%2f\n", b"\n", b"\0\0\0\n"] {
         let mut pusher = fleet.ci();
         pusher.connection.send_bytes(raw).expect("sent");

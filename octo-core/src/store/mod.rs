@@ -310,7 +310,9 @@ impl StoreError {
     /// both `full`.
     fn io(action: &str, error: &io::Error) -> StoreError {
         let refusal = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::Full,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Refusal::Full,
             _ => Refusal::Io,
         };
         StoreError::new(refusal, format!("can't {action}: {}", describe(error)))

@@ -255,7 +255,7 @@ impl Upload<'_> {
             // Not every file system can: then it is full when it is full.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(()),
             Err(Errno::FBIG) => {
-                Err(StoreError::new(Refusal::Full, "larger than this file system's files may be"))
+                Err(StoreError::new(Refusal::Full, "larger than a file may be here"))
             }
             Err(error) => Err(StoreError::io("reserve space", &error.into())),
         }
