@@ -209,9 +209,12 @@ impl JobDirectory {
         let mut record = Record::new();
         record.text("by", by);
         record.text("at", crate::cli::utc_now());
-        let asked = crate::publish::create(&self.file("cancel"), record.encode().as_bytes(), 0o640);
+        let record = record.encode();
+        let ask = || crate::publish::create(&self.file("cancel"), record.as_bytes(), 0o640);
+        // Whoever ends a lost job or takes one over from its publisher sweeps its
+        // directory, once: then the file in the making is gone, and is made anew.
+        let asked = ask().or_else(|_| ask());
         match asked {
-            // Whoever ends a lost job sweeps its directory.
             Err(_) if matches!(self.end(), Ok(Some(_))) => Ok(()),
             other => other.map(|_| ()),
         }
