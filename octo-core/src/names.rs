@@ -281,6 +281,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_lists_what_is_refused() {
+        let page = include_str!("../../man/octo-push.1");
+        let section = page.split(".Ss Variables that are refused").nth(1).expect("a section");
+        let section = section.split("\n.Ss ").next().expect("its end");
+        let listed: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix(".Ev "))
+            .flat_map(str::split_whitespace)
+            .filter(|word| !matches!(*word, "," | "."))
+            .collect();
+        let prefixes = STEERING_PREFIXES.iter().map(|prefix| format!("{prefix}*"));
+        let refused: Vec<String> =
+            prefixes.chain(STEERING.iter().map(|name| name.to_string())).collect();
+        assert_eq!(listed, refused);
+    }
+
+    #[test]
     fn job_ids_have_one_form() {
         let id = JobId::generate().expect("random bytes");
         assert_eq!(JobId::parse(id.as_str()), Some(id));
