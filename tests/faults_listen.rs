@@ -160,6 +160,12 @@ fn a_file_size_limit_refuses_one_put_and_nothing_else() {
     let told = tentacle.connect(&ci).expect("trusted").put(&[1; 1 << 20]);
     assert_eq!((told.word(), told.text("code")), ("no", Some("full")));
     other.yes("status", b"");
+    // A log that may grow no more loses output; the job ends as it ended.
+    let id = job_id();
+    assert_eq!(other.run(&id, "head -c 300000 /dev/zero; exit 3").word(), "ok");
+    let followed = other.follow(&id);
+    assert_eq!((followed.kind.as_str(), followed.code), ("exit", 3));
+    assert!(followed.out.len() < 300_000);
     // What jobs may do about it is theirs.
     let id = job_id();
     let text = "grep SigIgn /proc/self/status; trap - XFSZ; head -c 300000 /dev/zero > big";
