@@ -109,6 +109,16 @@ fn unsound(path: &Path, reason: &str) -> Error {
 
 /// Waits for the lock, exclusive or shared; closing the file gives it up.
 pub(crate) fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
+    lock_within(PATIENCE, file, path, exclusive)
+}
+
+/// As [`lock`], with another patience.
+pub(crate) fn lock_within(
+    patience: Duration,
+    file: &File,
+    path: &Path,
+    exclusive: bool,
+) -> Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(50);
     loop {
@@ -117,8 +127,8 @@ pub(crate) fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
             Err(TryLockError::Error(error)) => return Err(Error::doing("lock", path, &error)),
-            Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
-                let reason = format!("locked by another process for {} s", PATIENCE.as_secs());
+            Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
+                let reason = format!("locked by another process for {} s", patience.as_secs());
                 return Err(Error::new(Exit::Temporary, path.display(), reason)
                     .hint(format!("fuser -v {}", path.display())));
             }

@@ -7,7 +7,7 @@ use octo_core::job::JobDirectory;
 use octo_core::paths::Places;
 use octo_core::store::Store;
 use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
-use octo_core::{PusherName, Refusal, Result, Thumbprint};
+use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -165,7 +165,8 @@ impl No {
     /// What failed here: the log has it all, the pusher is told the kind.
     pub(crate) fn failed(host: &Host, error: &octo_core::Error) -> No {
         host.log.error(error);
-        No::new(Refusal::Io, error.message.clone())
+        let later = error.exit == Exit::Temporary;
+        No::new(if later { Refusal::Busy } else { Refusal::Io }, error.message.clone())
     }
 }
 

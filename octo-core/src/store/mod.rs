@@ -18,8 +18,9 @@ mod upload;
 
 pub use upload::{Begin, Limits, RESERVE, ReceiveError, Upload};
 
+use crate::appended::lock_within;
 use crate::digest::Digest;
-use crate::error::{Error, Result, describe};
+use crate::error::{Error, Exit, Result, describe};
 use crate::names::PusherName;
 use crate::paths::{Places, create_directory, read_bounded};
 use crate::publish;
@@ -32,6 +33,12 @@ use std::time::{Duration, SystemTime};
 
 /// An untouched partial upload older than this is swept.
 pub const ABANDONED: Duration = Duration::from_secs(7 * 86400);
+
+/// How long the store's lock is waited for: a prune that was stopped (Ctrl-Z) must
+/// not hold every pusher's connection for ever. Who changes the store is kept
+/// informed meanwhile, who only looks must be answered before it is lost.
+const CHANGING: Duration = Duration::from_secs(300);
+const KEEPING: Duration = Duration::from_secs(30);
 
 /// The largest list of names beside an object: a thousand pushers of 64 bytes.
 const MAXIMUM_NAMES: u64 = 65 * 1024;
@@ -181,7 +188,7 @@ impl Store {
     /// # Errors
     /// Where the store's lock can't be opened.
     pub fn keep(&self) -> Result<Guard> {
-        self.guard(File::lock_shared)
+        self.guard(KEEPING, false)
     }
 
     /// Keeps everybody else from adding, using and removing while the guard lives.
@@ -189,10 +196,10 @@ impl Store {
     /// # Errors
     /// Where the store's lock can't be opened.
     pub fn change(&self) -> Result<Guard> {
-        self.guard(File::lock)
+        self.guard(CHANGING, true)
     }
 
-    fn guard(&self, lock: impl Fn(&File) -> io::Result<()>) -> Result<Guard> {
+    fn guard(&self, patience: Duration, exclusive: bool) -> Result<Guard> {
         let path = self.directory.join(".lock");
         let file = OpenOptions::new()
             .create(true)
@@ -200,7 +207,7 @@ impl Store {
             .mode(0o600)
             .open(&path)
             .map_err(|e| Error::doing("create", &path, &e))?;
-        lock(&file).map_err(|e| Error::io(&path, &e))?;
+        lock_within(patience, &file, &path, exclusive)?;
         Ok(Guard { _lock: file })
     }
 
@@ -321,7 +328,8 @@ impl StoreError {
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> StoreError {
-        StoreError::new(Refusal::Io, error.message)
+        let refusal = if error.exit == Exit::Temporary { Refusal::Busy } else { Refusal::Io };
+        StoreError::new(refusal, error.message)
     }
 }
 

@@ -227,3 +227,21 @@ fn a_damaged_object_is_put_anew() {
     put(store, &bytes, &digest, "ci");
     assert_eq!(std::fs::read(store.path(&digest)).unwrap(), bytes);
 }
+
+#[test]
+fn a_lock_that_is_never_given_up_is_busy_some_time() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let stopped = store.change().unwrap();
+    for exclusive in [false, true] {
+        let error = store.guard(Duration::from_millis(20), exclusive).unwrap_err();
+        assert_eq!(error.exit, Exit::Temporary);
+        assert!(error.message.contains(".lock: locked by another process"), "{error}");
+        assert_eq!(StoreError::from(error).refusal, Refusal::Busy);
+    }
+    drop(stopped);
+    let kept = store.keep().unwrap();
+    assert!(store.guard(Duration::from_millis(20), false).is_ok());
+    assert!(store.guard(Duration::from_millis(20), true).is_err());
+    drop(kept);
+}
