@@ -68,6 +68,20 @@ fn a_targets_file_that_can_not_be_believed() {
 }
 
 #[test]
+fn an_authority_that_can_not_be_read_is_a_fault_here() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let file = octopus.sandbox.config("fleet.pem");
+    octopus.set_targets(&format!("web1 {} ca=fleet.pem\n", web1.address));
+    let refused = |said: &str| {
+        let said = format!("web1: {}: ca={}: {said}", web1.address, file.display());
+        octopus.push(&["-a", "status"]).assert().code(78).stderr(contains(said));
+    };
+    refused("no such file or directory");
+    std::fs::write(&file, "nothing of that kind\n").expect("write");
+    refused("");
+}
+
+#[test]
 fn who_does_not_answer_is_named() {
     let mut octopus = octopus();
     let silent = speaker(b"");

@@ -269,6 +269,9 @@ fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
             address,
             format!("its certificate is not accepted: {reason}"),
         )),
+        Failure::Unusable(reason) => {
+            Trouble::Here(Error::new(Exit::Configuration, address, reason))
+        }
         Failure::Stranger(what) => Trouble::Protocol(
             Error::new(Exit::Protocol, address, what)
                 .hint("is this the port of octo-listen? its default is 10933"),

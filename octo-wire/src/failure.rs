@@ -19,6 +19,8 @@ pub enum Failure {
     },
     /// The peer's certificate is not accepted, for this reason.
     Untrusted(String),
+    /// What is to be trusted can't be read here: nothing was sent.
+    Unusable(String),
     /// The peer doesn't speak octo/1 over TLS 1.3; what it seems to speak.
     Stranger(String),
     /// A line, key or length is not of the protocol's form.
@@ -42,6 +44,7 @@ impl fmt::Display for Failure {
                 write!(out, "expected thumbprint {}, seen {seen}", expected.join(" or "))
             }
             Failure::Untrusted(reason) => write!(out, "its certificate is not accepted: {reason}"),
+            Failure::Unusable(reason) => out.write_str(reason),
             Failure::Stranger(what) => out.write_str(what),
             Failure::Malformed(reason) => write!(out, "not of the protocol's form: {reason}"),
             Failure::TimedOut => out.write_str("timed out"),

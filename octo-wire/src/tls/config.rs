@@ -106,7 +106,7 @@ fn known(trust: &TargetTrust) -> Result<Known, Failure> {
         TargetTrust::Thumbprints(expected) => return Ok(Known::Thumbprints(expected.clone())),
         TargetTrust::WebPki => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         TargetTrust::CaFile(path) => authorities(path)
-            .map_err(|reason| Failure::Untrusted(format!("{}: {reason}", path.display())))?,
+            .map_err(|reason| Failure::Unusable(format!("ca={}: {reason}", path.display())))?,
     };
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone()).build();
