@@ -261,7 +261,7 @@ fn an_authority_vouches_for_names_that_it_signed() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("address");
         match connect(&octopus.identity(), address, &trust, "web1.example") {
-            Err(Failure::Untrusted(reason)) => assert!(reason.contains(said), "{reason}"),
+            Err(Failure::Unusable(reason)) => assert!(reason.contains(said), "{reason}"),
             result => panic!("{result:?}"),
         }
     }
