@@ -144,6 +144,28 @@ fn a_hundred_talkers_never_mix_within_a_line() {
 }
 
 #[test]
+fn gathered_outputs_outnumber_the_descriptors() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let line = |number| format!("t{number} {} {}\n", web1.address, web1.thumbprint);
+    octopus.set_targets(&(1..=60).map(line).collect::<String>());
+    // More than is held in memory of each.
+    let script = "ulimit -n 40; exec \"$0\" -a -f 4 -w 60 -g run -c 'seq 20000'";
+    let program = octopus.sandbox.program("octo-push");
+    let scrubbed = octopus.start(&[]);
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(script).arg(program).current_dir(octopus.sandbox.path(""));
+    for (name, value) in scrubbed.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let output = command.output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.starts_with("--- t[1-60] (60): ok\n1\n2\n"), "{}", out.len());
+    assert!(out.ends_with("\n19999\n20000\n") && out.lines().count() == 20_001);
+}
+
+#[test]
 fn a_thousand_targets_and_four_odd_ones() {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     let mut many = octopus.stranger("many");

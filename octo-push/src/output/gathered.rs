@@ -1,7 +1,7 @@
 //! Output at the end: gathered, the targets that agree together (`-g`), or of
 //! the targets that failed alone (`-q`).
 
-use super::held::Held;
+use super::held::{Held, Laid, Spool};
 use super::{Screen, Stream, View};
 use crate::fold::fold;
 use crate::outcome::Outcome;
@@ -14,6 +14,9 @@ pub(crate) struct Gathered<V: View> {
     held: Vec<Option<Held>>,
     /// The targets that ended, with what they are grouped by.
     ended: Vec<(usize, Key)>,
+    /// One output for all that agree.
+    kept: HashMap<Key, Laid>,
+    spool: Spool,
     mode: Mode,
     /// What replays one target's output.
     inner: V,
@@ -43,7 +46,8 @@ impl<V: View> Gathered<V> {
 
     fn new(names: Vec<String>, mode: Mode, inner: V) -> Gathered<V> {
         let held = names.iter().map(|_| None).collect();
-        Gathered { names, held, ended: Vec::new(), mode, inner }
+        let (kept, spool) = (HashMap::new(), Spool::default());
+        Gathered { names, held, ended: Vec::new(), kept, spool, mode, inner }
     }
 }
 
@@ -71,8 +75,12 @@ impl<V: View> View for Gathered<V> {
                 if screen.out_is_terminal {
                     self.inner.ended(screen, target, outcome);
                 }
-                let digests = self.held[target].get_or_insert_default().digest();
-                self.ended.push((target, (digests, outcome.status, said(outcome))));
+                let held = self.held[target].take().unwrap_or_default();
+                let key = (held.digest(), outcome.status, said(outcome));
+                if !self.kept.contains_key(&key) {
+                    self.kept.insert(key.clone(), self.spool.lay(held));
+                }
+                self.ended.push((target, key));
             }
         }
     }
@@ -90,14 +98,14 @@ impl<V: View> View for Gathered<V> {
         }
         // The largest group first: what differs from it is what one looks for.
         groups.sort_by_key(|(_, targets)| std::cmp::Reverse(targets.len()));
-        for ((_, _, said), targets) in groups {
+        for (key, targets) in groups {
             let names = fold(targets.iter().map(|t| self.names[*t].as_str()));
-            let head = format!("--- {names} ({}): {said}\n", targets.len());
+            let head = format!("--- {names} ({}): {}\n", targets.len(), key.2);
             screen.print(Stream::Out, head.as_bytes());
-            let Some(held) = targets.first().and_then(|t| self.held[*t].take()) else { continue };
+            let Some(laid) = self.kept.remove(&key) else { continue };
             let mut ends_with_newline = true;
             let terminal = screen.out_is_terminal;
-            held.replay(|_, bytes| {
+            self.spool.replay(laid, |_, bytes| {
                 ends_with_newline = bytes.last() == Some(&b'\n');
                 if terminal {
                     screen.print(Stream::Out, crate::escape::visible(bytes).as_bytes());

@@ -1,5 +1,6 @@
 //! Output held back until its job has ended: small ones in memory, large ones
-//! in a file that has no name and goes with the process.
+//! in a file that has no name and goes with the process. What is held on until
+//! all have ended goes to one such file together.
 
 use super::{Stream, index};
 use octo_core::digest::{Digest, Hasher};
@@ -88,6 +89,65 @@ impl Held {
     }
 }
 
+/// One file for what is held until the end of all: a fleet has more targets than
+/// a process has descriptors, and than memory should have outputs.
+#[derive(Default)]
+pub(crate) struct Spool {
+    file: Option<File>,
+    end: u64,
+}
+
+/// One target's output, put away.
+pub(crate) enum Laid {
+    /// So many bytes of the spool, from there on.
+    There(u64, u64),
+    /// The spool could not take it.
+    Here(Box<Held>),
+}
+
+impl Spool {
+    /// Puts away what was held of a target that has ended.
+    pub(crate) fn lay(&mut self, mut held: Held) -> Laid {
+        match self.copy(&mut held) {
+            Ok(length) => {
+                let start = self.end;
+                self.end += length;
+                Laid::There(start, length)
+            }
+            Err(_) => Laid::Here(Box::new(held)),
+        }
+    }
+
+    fn copy(&mut self, held: &mut Held) -> std::io::Result<u64> {
+        let spool = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile()?),
+        };
+        spool.seek(SeekFrom::Start(self.end))?;
+        let mut length = held.memory.len() as u64;
+        if let Some(file) = &mut held.file {
+            file.seek(SeekFrom::Start(0))?;
+            length += std::io::copy(file, spool)?;
+        }
+        spool.write_all(&held.memory)?;
+        Ok(length)
+    }
+
+    /// Gives back what was put away, in order.
+    pub(crate) fn replay(&mut self, laid: Laid, mut each: impl FnMut(Stream, &[u8])) {
+        match (laid, &mut self.file) {
+            (Laid::Here(held), _) => held.replay(each),
+            (Laid::There(start, length), Some(file)) => {
+                if file.seek(SeekFrom::Start(start)).is_ok() {
+                    let mut reader = std::io::BufReader::with_capacity(IN_MEMORY, file);
+                    pieces(&mut (&mut reader).take(length), &mut each);
+                }
+            }
+            (Laid::There(..), None) => {}
+        }
+    }
+}
+
 fn pieces(reader: &mut dyn Read, each: &mut dyn FnMut(Stream, &[u8])) {
     let mut piece = Vec::new();
     loop {
@@ -124,11 +184,23 @@ mod tests {
         held.push(Stream::Out, &vec![1; 3 * IN_MEMORY]);
         expected.last_mut().expect("some").1.extend(vec![1; 3 * IN_MEMORY]);
         let mut found: Vec<(Stream, Vec<u8>)> = Vec::new();
-        held.replay(|stream, bytes| match found.last_mut() {
+        // By way of a spool with something else on either side.
+        let mut spool = Spool::default();
+        let lay = |spool: &mut Spool, bytes: &[u8]| {
+            let mut held = Held::default();
+            held.push(Stream::Out, bytes);
+            spool.lay(held)
+        };
+        let before = lay(&mut spool, b"before");
+        let laid = spool.lay(held);
+        let after = lay(&mut spool, b"after");
+        spool.replay(laid, |stream, bytes| match found.last_mut() {
             Some((last, all)) if *last == stream => all.extend_from_slice(bytes),
             _ => found.push((stream, bytes.to_vec())),
         });
         assert!(found == expected);
+        spool.replay(after, |_, bytes| assert_eq!(bytes, b"after"));
+        spool.replay(before, |_, bytes| assert_eq!(bytes, b"before"));
     }
 
     #[test]
