@@ -55,6 +55,37 @@ fn a_rollout_stops_at_a_failure_and_is_continued() {
 }
 
 #[test]
+fn the_continuing_command_can_be_pasted() {
+    let (octopus, tentacles) = fleet(3);
+    octopus.push(&["-t", "web1,web2", "run", "-c", "exit 1"]).assert().code(1);
+    // The gate is misspelt: what was done is told all the same.
+    let command = "echo one\necho 'two'";
+    let arguments =
+        ["-t", "failed:LAST", "--batch", "1", "-g", "--gate", "nosuch", "run", "-c", command];
+    let output = octopus.push(&arguments).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--- web1 (1): ok\none\ntwo\n");
+    for part in ["the gate nosuch can't be run", "done: web1", "not begun: web2"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let again = said.split("to continue: octo-push").nth(1).expect("a command").trim_end();
+    let again = again.replace("nosuch", "true");
+    let program = octopus.sandbox.program("octo-push");
+    let scrubbed = octopus.start(&[]);
+    let mut bash = std::process::Command::new("bash");
+    bash.arg("-c").arg(format!("{}{again}", program.display()));
+    for (name, value) in scrubbed.get_envs() {
+        bash.env(name, value.unwrap_or_default());
+    }
+    let output = bash.output().expect("runs");
+    assert!(output.status.success(), "{again}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--- web2 (1): ok\none\ntwo\n");
+    let runs = tentacles.iter().map(|t| t.jobs().len()).collect::<Vec<_>>();
+    assert_eq!(runs, [2, 2, 0]);
+}
+
+#[test]
 fn a_gate_finds_the_records_of_its_batch() {
     let (octopus, tentacles) = fleet(3);
     let look = "#!/bin/sh\ncd \"$1\" || exit 9; shift\n\

@@ -1,6 +1,8 @@
 //! Command lines as text: split into arguments without a shell (`-P`,
 //! `--gate`), and quoted for a shell where one is printed to be pasted.
 
+use octo_core::encoding::is_invisible;
+
 /// The arguments of a command line: split at blanks, `"…"` and `'…'` enclose
 /// blanks, no escapes and no expansion.
 ///
@@ -29,13 +31,32 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     if arguments.is_empty() { Err("no command".into()) } else { Ok(arguments) }
 }
 
-/// One argument as a POSIX shell reads it.
+/// One argument as a POSIX shell reads it. Where a letter could not be shown as
+/// it is, as `$'…'` (POSIX since 2024, and the shells that people paste into).
 pub(crate) fn quote(argument: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/:,+@=%".contains(&b);
     if !argument.is_empty() && argument.bytes().all(plain) {
         return argument.to_string();
     }
+    let unseen = |letter: char| letter.is_control() || is_invisible(letter);
+    if argument.contains(unseen) {
+        return format!("$'{}'", argument.chars().map(|c| escaped(c, unseen)).collect::<String>());
+    }
     format!("'{}'", argument.replace('\'', "'\\''"))
+}
+
+fn escaped(letter: char, unseen: impl Fn(char) -> bool) -> String {
+    match letter {
+        '\n' => "\\n".into(),
+        '\t' => "\\t".into(),
+        '\'' | '\\' => format!("\\{letter}"),
+        _ if unseen(letter) => {
+            let mut bytes = [0; 4];
+            let bytes = letter.encode_utf8(&mut bytes).bytes();
+            bytes.map(|byte| format!("\\{byte:03o}")).collect()
+        }
+        _ => letter.into(),
+    }
 }
 
 /// A whole command line to paste.
@@ -62,5 +83,9 @@ mod tests {
     #[test]
     fn quotes_for_a_shell() {
         assert_eq!(join(["run", "-c", "echo 'a'; b", ""]), "run -c 'echo '\\''a'\\''; b' ''");
+        assert_eq!(
+            quote("it's\ta\\b\n\u{1b}[0m\u{200e}1é"),
+            r"$'it\'s\ta\\b\n\033[0m\342\200\2161é'"
+        );
     }
 }

@@ -139,6 +139,21 @@ pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, Told>
     Ok(results)
 }
 
+/// The last run of which there is a result: what `failed:LAST` means.
+///
+/// # Errors
+/// Exit 74, where the journal can't be read.
+pub(crate) fn last(places: &Places) -> Result<Option<JobId>> {
+    let verbs = RESULTS.map(String::from).into();
+    let filter = Filter { verbs, run: Some(Run::Last), newest: Some(1), ..Filter::default() };
+    let mut last = None;
+    Journal::at(places).read(&filter, &mut |entry| {
+        last = Some(entry.run);
+        true
+    })?;
+    Ok(last)
+}
+
 /// The targets of which it is on record that nothing of a run ever ran there.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! octo-push: one verb to one or many tentacles.
 
 mod acts;
+mod again;
 mod argv;
 mod audit;
 mod dial;

@@ -1,6 +1,7 @@
 //! `run` and `follow` from the beginning to the end: batches, their records,
 //! gates and pauses, and what is said where it stopped.
 
+use crate::again::Said;
 use crate::argv;
 use crate::ends::{self, EndFiles};
 use crate::fleet::{Fleet, Task};
@@ -39,6 +40,14 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let common = work.common.clone();
     ends::prepare(&run.ends, &work.targets)?;
     let before = ledger::results(&common.places, journal::Run::Last)?;
+    let last = ledger::last(&common.places)?;
+    let said = Said {
+        words: arguments,
+        verb: run.position,
+        own: run.arguments.len(),
+        named: run.job.is_some(),
+        last: last.as_ref(),
+    };
     let id = match &run.job {
         Some(job) => job.clone(),
         None => ledger::new_id()?,
@@ -83,7 +92,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
         print(&format!("{id}\n"))?;
     }
     let Some(reason) = stopped else { return Ok(status) };
-    say_where_it_stopped(&mut fleet, &rollout, &reason, &id, arguments);
+    say_where_it_stopped(&mut fleet, &rollout, &reason, &said.again(&id));
     Ok(if status == 0 { 1 } else { status })
 }
 
@@ -153,10 +162,17 @@ fn roll(
             return Ok(reason);
         }
         files.batch_ended();
-        if let Some(gate) = &common.rolling.gate
-            && !passes(gate, &names)?
-        {
-            return Ok(Some(format!("the gate {} said no", argv::quote(&gate[0]))));
+        if let Some(gate) = &common.rolling.gate {
+            let called = argv::quote(&gate[0]);
+            match passes(gate, &names) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(format!("the gate {called} said no"))),
+                // What the jobs came to is told all the same.
+                Err(error) => {
+                    let reason = format!("the gate {called} can't be run: {}", error.message);
+                    return Ok(Some(reason));
+                }
+            }
         }
         if !common.rolling.pause.is_zero() && !rollout.pending().is_empty() {
             fleet.pause(common.rolling.pause);
@@ -365,13 +381,7 @@ fn leave(fleet: &mut Fleet, id: &JobId) {
     }
 }
 
-fn say_where_it_stopped(
-    fleet: &mut Fleet,
-    rollout: &Rollout,
-    reason: &str,
-    id: &JobId,
-    arguments: &[String],
-) {
+fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Rollout, reason: &str, command: &str) {
     // A script that calls us knows better how to go on, or says all of this itself.
     let again = std::env::var("OCTO_AGAIN").ok();
     if again.as_deref() == Some("") {
@@ -390,23 +400,8 @@ fn say_where_it_stopped(
             fleet.screen.say(format!("{what}: {names}"));
         }
     }
-    let again = again.map_or_else(|| continuation(id, arguments), |a| printable(a.as_bytes()));
+    let again = again.map_or_else(|| command.to_string(), |a| printable(a.as_bytes()));
     fleet.screen.say(format!("hint: to continue: {again}"));
-}
-
-/// The same command line, with the rollout's id.
-fn continuation(id: &JobId, arguments: &[String]) -> String {
-    let mut words: Vec<&str> = vec!["octo-push"];
-    let mut said = false;
-    for argument in arguments {
-        words.push(argument);
-        // Right behind the verb, where it can't be taken for the script's own.
-        if argument == "run" && !said && !arguments.iter().any(|a| a == id.as_str()) {
-            words.extend(["-j", id.as_str()]);
-            said = true;
-        }
-    }
-    argv::join(words)
 }
 
 fn describe_run(work: &Work, plan: &Plan, rollout: &mut Rollout) -> Result<u8> {

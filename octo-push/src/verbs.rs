@@ -70,6 +70,8 @@ pub(crate) struct Run {
     pub(crate) detach: bool,
     /// Where its end is told.
     pub(crate) ends: Ends,
+    /// Where among the words of the command line the verb stands.
+    pub(crate) position: usize,
 }
 
 /// What `run` runs.
@@ -134,7 +136,10 @@ pub(crate) fn read(tool: &Tool, arguments: &[String]) -> Result<Option<(Common, 
         ends::forget(&["end", "outputs"].map(|option| behind.opt_str(option)))?;
     }
     let common = options::read(tool, &[&before, &behind])?;
-    let verb = read_verb(tool, word, &behind)?;
+    let mut verb = read_verb(tool, word, &behind)?;
+    if let Verb::Run(run) = &mut verb {
+        run.position = arguments.len() - before.free.len();
+    }
     check(tool, &common, &verb)?;
     Ok(Some((common, verb)))
 }
@@ -257,6 +262,7 @@ fn read_run(tool: &Tool, matches: &Matches) -> Result<Run> {
         job: matches.opt_str("j").map(|text| job_id(tool, &text)).transpose()?,
         detach: matches.opt_present("D"),
         ends: read_ends(matches),
+        position: 0,
     })
 }
 
