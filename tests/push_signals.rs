@@ -164,3 +164,23 @@ fn an_octo_push_that_is_killed_harms_no_job() {
     // It was written down before it was sent: the id alone finds its targets.
     octopus.push(&["follow", &job(&web1)]).assert().code(6).stdout("begun\ndone\n");
 }
+
+#[test]
+fn a_cancelled_rollout_tells_what_it_began_from_what_it_did_not() {
+    let (mut octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let web2 = octopus.tentacle("web2", "web");
+    let web3 = octopus.tentacle("web3", "web");
+    let command = waits(&octopus, "");
+    // The last batch: nothing is pending behind it.
+    let arguments = ["-a", "-f", "1", "--batch", "3", "run", "-c", &command];
+    let mut begun = begin(octopus.start(&arguments));
+    begun.signal(Signal::INT);
+    begun.wait_for("asked to cancel");
+    let (code, _, err) = begun.finish();
+    assert_eq!(code, Some(130), "{err}");
+    for part in ["rollout stopped: cancelled", "failed: web1\n", "not begun: web[2,3]\n"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert!(err.contains("hint: to continue: octo-push -a -f 1 --batch 3 run -j "), "{err}");
+    assert!(web2.jobs().is_empty() && web3.jobs().is_empty());
+}

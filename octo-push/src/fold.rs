@@ -1,21 +1,28 @@
 //! Many names in few letters: `web[1-3,7] db1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The names, those that differ in their last number alone folded together.
 /// Numbers keep their leading zeros: `n[01-03]`.
 pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    // Where one number is padded, all of its length are: 09 and 10.
+    let padded: HashSet<(&str, &str, usize)> = names
+        .iter()
+        .filter_map(|name| parts(name))
+        .filter(|(_, digits, _)| digits.starts_with('0') && digits.len() > 1)
+        .map(|(before, digits, after)| (before, after, digits.len()))
+        .collect();
     // Keyed by what stands around the number and, for padded ones, its width.
-    let mut families: BTreeMap<(String, String, usize), Vec<u64>> = BTreeMap::new();
+    let mut families: BTreeMap<(&str, &str, usize), Vec<u64>> = BTreeMap::new();
     let mut singles: Vec<String> = Vec::new();
     for name in names {
         match parts(name) {
             Some((before, digits, after)) => {
-                let padded = digits.starts_with('0') && digits.len() > 1;
-                let width = if padded { digits.len() } else { 0 };
+                let key = (before, after, digits.len());
+                let width = if padded.contains(&key) { digits.len() } else { 0 };
                 let number = digits.parse().unwrap_or(0);
-                let key = (before.to_string(), after.to_string(), width);
-                families.entry(key).or_default().push(number);
+                families.entry((before, after, width)).or_default().push(number);
             }
             None => singles.push(name.to_string()),
         }
@@ -74,6 +81,7 @@ mod tests {
             ("web3 web1 web2 web7", "web[1-3,7]"),
             ("web1 web2 db1", "db1 web[1,2]"),
             ("n01 n02 n03 n1", "n1 n[01-03]"),
+            ("n08 n09 n10 n11 n100 n9", "n[08-11] n[9,100]"),
             ("a1.example a2.example b", "a[1,2].example b"),
             ("r1n9 r1n10 r2n9", "r1n[9,10] r2n9"),
             ("x99999999999999999999 x1", "x1 x99999999999999999999"),

@@ -98,8 +98,9 @@ impl Rollout {
         if let Some(reason) = self.stop_reason() {
             return Next::Stopped(reason);
         }
-        let wanted = if self.canaries > 0 {
-            std::mem::take(&mut self.canaries)
+        let canary = self.canaries > 0;
+        let wanted = if canary {
+            self.canaries
         } else {
             let size = self.sizes[self.batches.min(self.sizes.len() - 1)];
             self.batches += 1;
@@ -108,11 +109,16 @@ impl Rollout {
         let batch = self.take(wanted);
         if batch.is_empty() {
             let least = self.min_healthy.unwrap_or(0);
-            return Next::Stopped(format!(
-                "{} of {} are healthy, and {least} must stay so",
-                self.healthy(),
-                self.total
-            ));
+            let (healthy, total) = (self.healthy(), self.total);
+            let mut reason = format!("{healthy} of {total} are healthy, and {least} must stay so");
+            if self.pending.iter().any(|target| self.unhealthy.contains(target)) {
+                reason.push_str("; --failed-first begins with those that are not");
+            }
+            return Next::Stopped(reason);
+        }
+        if canary {
+            // Where few may be down, the canaries take several batches of their own.
+            self.canaries -= batch.len();
         }
         self.batch_failures = 0;
         self.batch = batch.clone();
@@ -311,9 +317,16 @@ mod tests {
         assert_eq!(end, Next::Stopped("9 of 9 are healthy, and 9 must stay so".into()));
         // One that is down already can be worked on for nothing.
         let known = Known { failed: [2].into(), ..Known::default() };
+        let mut rollout = Rollout::new(9, &said, &known);
+        let Next::Stopped(reason) = rollout.next() else { panic!("not stopped") };
+        assert!(reason.contains("8 of 9 are healthy") && reason.contains("--failed-first"));
         said.failed_first = true;
         let mut rollout = Rollout::new(9, &said, &known);
         assert_eq!(rollout.next(), Next::Batch(vec![2]));
+        // No other target joins the last canaries.
+        said.min_healthy = Share::parse("6");
+        let known = Known { canaries: [0, 1, 2, 3].into(), ..Known::default() };
+        assert_eq!(sizes(9, &said, &known, &[]), (vec![3, 1, 3, 2], Next::Finished));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::fold::fold;
 use crate::job::Plan;
 use crate::ledger::{self, Ledger, Told, Verdict};
 use crate::options::Common;
-use crate::outcome::{Outcome, overall};
+use crate::outcome::{Kind, Outcome, overall};
 use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View};
 use crate::pushed;
 use crate::put::Package;
@@ -66,7 +66,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let known = known(&common, &work.targets, &earlier, &before)?;
     let mut rollout = Rollout::new(work.targets.len(), &common.rolling, &known);
     if common.dry_run {
-        return describe_run(&work, &plan, &mut rollout);
+        return describe_run(&mut screen, &work, &plan, &mut rollout);
     }
     let in_doubt = asked_before(&common, &id, &work.targets)?;
     pushed::begin(&common.places, &id, &plan.summary(), &names)?;
@@ -153,13 +153,18 @@ fn roll(
             rollout.result(target, outcome.succeeded());
             rollout.within_budget()
         })?;
+        let names: Vec<String> = batch
+            .iter()
+            .filter(|target| !held_back.contains(target))
+            .map(|target| work.targets[*target].name.to_string())
+            .collect();
         for target in held_back.into_iter().rev() {
             rollout.put_back(target);
         }
         if fleet.left || fleet.is_interrupted() {
-            let reason =
-                (rolling && !rollout.pending().is_empty()).then(|| "cancelled".to_string());
-            return Ok(reason);
+            let skipped = fleet.outcomes.values().any(|o| o.kind == Kind::Skipped);
+            let open = fleet.left || skipped || !rollout.pending().is_empty();
+            return Ok((rolling && open).then(|| "cancelled".to_string()));
         }
         files.batch_ended();
         if let Some(gate) = &common.rolling.gate {
@@ -392,10 +397,18 @@ fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Rollout, reason: &str, comm
     };
     let outcomes: &BTreeMap<usize, Outcome> = &fleet.outcomes;
     let done = names(&mut outcomes.iter().filter(|(_, o)| o.succeeded()).map(|(t, _)| *t));
-    let failed = names(&mut outcomes.iter().filter(|(_, o)| !o.succeeded()).map(|(t, _)| *t));
-    let pending = names(&mut rollout.pending().iter().copied());
+    let of = |meant: &dyn Fn(&Kind) -> bool| -> Vec<usize> {
+        outcomes.iter().filter(|(_, o)| !o.succeeded() && meant(&o.kind)).map(|(t, _)| *t).collect()
+    };
+    let failed = of(&|kind| !matches!(kind, Kind::Skipped | Kind::Unknown));
+    let failed = names(&mut failed.into_iter());
+    let unknown = names(&mut of(&|kind| *kind == Kind::Unknown).into_iter());
+    let skipped = of(&|kind| *kind == Kind::Skipped).into_iter();
+    let pending = names(&mut rollout.pending().iter().copied().chain(skipped));
     fleet.screen.say(format!("rollout stopped: {reason}"));
-    for (what, names) in [("done", done), ("failed", failed), ("not begun", pending)] {
+    for (what, names) in
+        [("done", done), ("failed", failed), ("end unknown", unknown), ("not begun", pending)]
+    {
         if !names.is_empty() {
             fleet.screen.say(format!("{what}: {names}"));
         }
@@ -404,11 +417,21 @@ fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Rollout, reason: &str, comm
     fleet.screen.say(format!("hint: to continue: {again}"));
 }
 
-fn describe_run(work: &Work, plan: &Plan, rollout: &mut Rollout) -> Result<u8> {
+fn describe_run(
+    screen: &mut Screen,
+    work: &Work,
+    plan: &Plan,
+    rollout: &mut Rollout,
+) -> Result<u8> {
     let mut text = String::new();
     let rolling = work.common.rolling.is_said();
     let mut number = 0;
-    while let Next::Batch(batch) = rollout.next() {
+    let stopped = loop {
+        let batch = match rollout.next() {
+            Next::Batch(batch) => batch,
+            Next::Finished => break None,
+            Next::Stopped(reason) => break Some(reason),
+        };
         number += 1;
         for index in batch {
             let target = &work.targets[index];
@@ -423,7 +446,13 @@ fn describe_run(work: &Work, plan: &Plan, rollout: &mut Rollout) -> Result<u8> {
             text.push_str(&format!("run {}\n", plan.summary()));
             rollout.result(index, true);
         }
-    }
+    };
     print(&text)?;
-    Ok(0)
+    match stopped {
+        None => Ok(0),
+        Some(reason) => {
+            screen.say(format!("rollout stopped: {reason}"));
+            Ok(1)
+        }
+    }
 }
