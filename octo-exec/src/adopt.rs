@@ -32,8 +32,15 @@ pub(crate) fn adopt(job: &JobDirectory, held: &JobLock) -> Result<Origin> {
     let metadata = rustix::fs::fstat(&directory).map_err(io)?;
     if metadata.st_uid == geteuid().as_raw() {
         // Adopted before, or published by us.
-        let adopted = metadata.st_mode & 0o1000 != 0;
-        return Ok(if adopted { Origin::Foreign } else { Origin::Own });
+        if metadata.st_mode & 0o1000 != 0 {
+            // Its publisher may add what is missing, and we may have died half way.
+            own_copies(job, |name| !is_ours(job, name))?;
+            return Ok(Origin::Foreign);
+        }
+        // Another's `request` in a directory of ours: we died as we took it over.
+        if !geteuid().is_root() || is_ours(job, "request") {
+            return Ok(Origin::Own);
+        }
     }
     if !geteuid().is_root() {
         let reason = format!("belongs to uid {}, and we are not root", metadata.st_uid);
@@ -43,7 +50,8 @@ pub(crate) fn adopt(job: &JobDirectory, held: &JobLock) -> Result<Origin> {
     fchown(&directory, Some(Uid::ROOT), Some(group)).map_err(io)?;
     fchmod(&directory, Mode::from_raw_mode(0o1771)).map_err(io)?;
     own_lock(job, held, group)?;
-    own_copies(job)?;
+    own_copies(job, |_| true)?;
+    clear(job)?;
     Ok(Origin::Foreign)
 }
 
@@ -66,13 +74,16 @@ fn own_lock(job: &JobDirectory, held: &JobLock, group: Gid) -> Result<()> {
 
 /// The files of the publisher become copies that are ours: it may hold the old
 /// ones open, and change what was checked.
-fn own_copies(job: &JobDirectory) -> Result<()> {
+fn own_copies(job: &JobDirectory, of: impl Fn(&str) -> bool) -> Result<()> {
     for (name, limit, mode) in [
         ("request", 1 << 20, 0o640),
         ("spec", octo_core::spec::MAXIMUM, 0o640),
         ("script", octo_core::spec::MAXIMUM_SCRIPT, 0o640),
         ("secrets", octo_core::spec::MAXIMUM_SECRETS, 0o600),
     ] {
+        if !of(name) {
+            continue;
+        }
         if let Some(bytes) = job.read(name, limit)? {
             octo_core::publish::replace(&job.file(name), &bytes, mode)?;
             if mode & 0o040 != 0 {
@@ -80,8 +91,12 @@ fn own_copies(job: &JobDirectory) -> Result<()> {
             }
         }
     }
-    // What else it left there says nothing: it is removed, but for its wish to
-    // cancel and the lock, which we hold.
+    Ok(())
+}
+
+/// What else its publisher left there says nothing: it is removed, but for its
+/// wish to cancel and the lock, which we hold.
+fn clear(job: &JobDirectory) -> Result<()> {
     let entries = std::fs::read_dir(job.path()).map_err(|e| Error::io(job.path(), &e))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
