@@ -163,6 +163,56 @@ fn a_held_job_waits_for_exactly_what_was_approved() {
 }
 
 #[test]
+fn an_approval_is_no_longer_worth_anything_after_its_time() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} hold", own_user(&sandbox)));
+    // Held for too long: nobody can approve it any more.
+    let job = submit(&sandbox, "command true\n", None);
+    let id = job.id().as_str();
+    let mut held = job.record("held").expect("readable").expect("held").encode();
+    let since = held.lines().find(|l| l.starts_with("since ")).expect("since").to_string();
+    held = held.replace(&since, "since 2026-01-01T00:00:00Z");
+    std::fs::write(job.file("held"), held).expect("write");
+    let mut approve = sandbox.tool("octo-exec");
+    approve.args(["approve", id]).assert().code(65).stderr(contains("expired"));
+    wait_until(|| job.end().expect("readable").is_some());
+    assert_eq!(end(&job).0, "expired");
+    // Approved, and nobody started it: as a queued one.
+    let job = submit(&sandbox, "command true\n", None);
+    let held = job.record("held").expect("readable").expect("held");
+    let digest = held.first("digest").expect("a digest");
+    let approved = format!("digest {digest}\nby me\nat 2026-01-01T00:00:00Z\n");
+    std::fs::write(job.file("approved"), approved).expect("write");
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert_eq!(end(&job).0, "expired");
+    assert!(!job.file("started").exists());
+}
+
+#[test]
+fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
+    let sandbox = sandbox();
+    let script = sandbox.write("scripts/hello", "echo approved\n");
+    let directory = sandbox.path("scripts");
+    trust(&sandbox, &format!("user={} hold scripts={}", own_user(&sandbox), directory.display()));
+    let go = sandbox.path("go");
+    let holder = format!("until test -e {}; do sleep .02; done", go.display());
+    let mut run = sandbox.tool("octo-exec");
+    let holder = stdout_of(run.args(["run", "-D", "-L", "db", "-c", &holder]));
+    let holder = sandbox.state("jobs").join(holder.trim());
+    wait_until(|| holder.join("started").exists());
+    let job = submit(&sandbox, "name hello\nlock db exclusive 60\n", None);
+    sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
+    wait_until(|| job.file("waiting").exists());
+    std::fs::write(&script, "echo swapped\n").expect("write");
+    std::fs::write(&go, "").expect("write");
+    wait_until(|| job.end().expect("readable").is_some());
+    let (kind, code, reason) = end(&job);
+    assert_eq!((kind.as_str(), code), ("denied", 77));
+    assert!(reason.contains("changed after it was approved"), "{reason}");
+    assert!(!job.file("started").exists());
+}
+
+#[test]
 fn a_denied_job_says_why_and_never_runs() {
     let sandbox = sandbox();
     trust(&sandbox, &format!("user={} hold", own_user(&sandbox)));
@@ -292,6 +342,32 @@ fn a_directory_that_an_unprivileged_listener_forged_gains_nothing() {
     sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
     wait_until(|| job.end().expect("readable").is_some());
     assert!(!mark.exists(), "nobody can't write there");
+}
+
+#[test]
+fn what_a_listener_adds_to_a_job_that_was_taken_over_becomes_a_copy() {
+    if !is_root("what_a_listener_adds_to_a_job_that_was_taken_over_becomes_a_copy") {
+        return;
+    }
+    let sandbox = sandbox();
+    trust(&sandbox, "user=nobody hold");
+    let digest = octo_core::Digest::of(b"echo late\n");
+    let job = publish(&sandbox, &format!("script {digest} late\n"), None);
+    give(job.path());
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert!(job.file("held").exists());
+    let script = job.file("script");
+    std::fs::write(&script, "echo late\n").expect("write");
+    chown(&script, Some(NOBODY), Some(NOBODY)).expect("chown");
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert_eq!(script.metadata().expect("stat").uid(), 0);
+    // We died right after we took the directory: it is no job by hand of ours.
+    let job = publish(&sandbox, "command true\n", None);
+    std::fs::write(job.file("request"), "by me\nreceived 2099-01-01T00:00:00Z\n").expect("write");
+    give(job.path());
+    chown(job.path(), Some(0), None).expect("chown");
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert_eq!((end(&job).0.as_str(), end(&job).1), ("denied", 77));
 }
 
 fn give(path: &Path) {

@@ -46,6 +46,27 @@ pub(crate) fn digest(subject: &Record) -> Digest {
     Digest::of(subject.encode().as_bytes())
 }
 
+/// When it was approved; nothing where no approval of ours is there.
+///
+/// # Errors
+/// Where the record can't be read.
+pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
+    let approved = job.record("approved")?.filter(|_| is_ours(job, "approved"));
+    Ok(approved.and_then(|r| r.first("at").map(str::to_string)))
+}
+
+/// Has it been held for too long? One that isn't held has not.
+///
+/// # Errors
+/// Where the record can't be read.
+pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
+    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    match held.as_ref().and_then(|r| r.first("since")) {
+        Some(since) => is_expired(since, EXPIRES_AFTER),
+        None => Ok(false),
+    }
+}
+
 /// Looks whether the job may go on, and writes `held` if it may not.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Held jobs, for the local operator: show what one would run, let it, or not.
 
 use super::jobs::named;
-use crate::{adopt, start};
+use crate::{adopt, approval, start};
 use octo_core::audit::Audit;
 use octo_core::cli::{Tool, print, utc_now};
 use octo_core::encoding::printable;
@@ -142,6 +142,10 @@ pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Res
     };
     let job = held(tool, places, id)?;
     let digest = digest_of(&job)?;
+    if approval::waited_too_long(&job)? {
+        start::detached(places, &job)?;
+        return Err(Error::new(Exit::Data, format!("job {id}"), "expired: it was held for 7 days"));
+    }
     if wanted.is_some_and(|wanted| *wanted != digest) {
         return Err(Error::new(
             Exit::Data,

@@ -140,8 +140,10 @@ impl<'a> Attempt<'a> {
             Approval::Expired => return Ok(Progress::Over(expired("nobody approved it in time"))),
             Approval::Given => {}
         }
-        let unheld = !plan.hold;
-        if unheld && admit::is_expired(&self.request.received, EXPIRES_AFTER)? {
+        // An approved job is queued from its approval on.
+        let approved = if plan.hold { approval::given_at(self.job)? } else { None };
+        let queued = approved.as_deref().unwrap_or(&self.request.received);
+        if admit::is_expired(queued, EXPIRES_AFTER)? {
             return Ok(Progress::Over(expired("nobody started it in time")));
         }
         let plan = match self.admit(true)? {
@@ -163,6 +165,10 @@ impl<'a> Attempt<'a> {
         } else {
             plan
         };
+        // Neither is what was approved: an installed script may be another one now.
+        if approval::subject(&self.spec, &self.spec_digest, &plan) != subject && plan.hold {
+            return over(No::new(Exit::Refused, "its script changed after it was approved"));
+        }
         self.start(&plan, room)
     }
 
