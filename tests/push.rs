@@ -251,8 +251,13 @@ fn an_id_makes_repeating_safe() {
 #[test]
 fn detached_jobs_are_followed_listed_and_cancelled() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
-    let id = stdout_of(&mut octopus.push(&["-t", "web1", "run", "-D", "-c", "echo a; sleep 60"]));
+    let spoke = octopus.sandbox.path("spoke");
+    let command = format!("echo a; touch {}; sleep 60", spoke.display());
+    let id = stdout_of(&mut octopus.push(&["-t", "web1", "run", "-D", "-c", &command]));
     let id = id.trim();
+    while !spoke.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     octopus.push(&["-t", "web1", "jobs"]).assert().success().stdout(contains(id));
     octopus.push(&["-v", "cancel", id]).assert().success();
     octopus.push(&["follow", id]).assert().code(130).stdout("a\n").stderr(contains("cancelled"));
@@ -353,4 +358,26 @@ fn those_that_failed_last_time_can_be_selected() {
         .code(65)
         .stderr(contains("no target failed"));
     drop(tentacles);
+}
+
+#[test]
+fn json_says_of_every_verb_how_it_ended() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.add_target(&format!("down 127.0.0.1:1 {}", web1.thumbprint));
+    octopus.sandbox.write("a.txt", "a");
+    let arguments = ["-a", "--json", "--record", "record", "put", "a.txt"];
+    let output = octopus.push(&arguments).output().expect("runs");
+    assert_eq!(output.status.code(), Some(69));
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines: Vec<&str> = out.lines().collect();
+    lines.sort();
+    assert!(lines[0].starts_with(r#"{"type":"end","target":"down","kind":"failed","code":69"#));
+    assert!(lines[1].starts_with(r#"{"type":"end","target":"web1","kind":"done","code":0"#));
+    assert_eq!(std::fs::read_to_string(octopus.sandbox.path("record")).expect("a record"), out);
+    let status = stdout_of(&mut octopus.push(&["-t", "web1", "--json", "status"]));
+    let kinds: Vec<&str> = status.lines().filter_map(|line| line.split('"').nth(3)).collect();
+    assert_eq!(kinds, ["status", "end"], "{status}");
+    let twice = ["-n", "-t", "web1", "put", "a.txt", "a.txt"];
+    octopus.push(&twice).assert().success().stdout(contains(", put a.txt "));
+    octopus.push(&["-t", "web1", "journal"]).assert().code(64).stderr(contains("names behind it"));
 }

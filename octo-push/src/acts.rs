@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::lists;
 use crate::options::Common;
 use crate::outcome::{Outcome, overall};
-use crate::output::{Live, Screen};
+use crate::output::{JsonEnds, Live, Screen, Stream, View, recorder};
 use crate::put::{Package, Put};
 use crate::reach::{self, Teller, Work, failed};
 use crate::remember::Memory;
@@ -41,10 +41,10 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
                 .collect::<Result<Vec<_>>>()?;
             action = Some("put");
             digests = packages.iter().map(Package::digest).collect();
-            for package in &packages {
-                let name = printable(package.name.as_bytes());
-                what.push_str(&format!("put {name} {}", package.digest()));
-            }
+            let said = packages.iter().map(|package| {
+                format!("put {} {}", printable(package.name.as_bytes()), package.digest())
+            });
+            what = said.collect::<Vec<_>>().join(", ");
             sent = Arc::new(packages);
             let packages = Arc::clone(&sent);
             Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
@@ -82,13 +82,28 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
     let ledger = action
         .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, digests))
         .transpose()?;
-    let mut fleet = Fleet::new(work, screen, vec![Box::new(Live::default())], ledger)?;
+    let views = views(&common, &work)?;
+    let mut fleet = Fleet::new(work, screen, views, ledger)?;
     fleet.transfers = !sent.is_empty();
     fleet.go(&all, &task, &mut |_, _| true)?;
     for package in sent.iter() {
         package.correct(&mut memory);
     }
     conclude(&mut fleet, &common)
+}
+
+/// Lists are objects already where `--json` was said; an end follows them.
+fn views(common: &Common, work: &Work) -> Result<Vec<Box<dyn View>>> {
+    let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
+    let mut views: Vec<Box<dyn View>> = vec![Box::new(Live::default())];
+    if common.json {
+        let write = |screen: &mut Screen, line: &str| screen.print(Stream::Out, line.as_bytes());
+        views.push(Box::new(JsonEnds { names: names.clone(), write }));
+    }
+    if let Some(path) = &common.record {
+        views.push(Box::new(JsonEnds { names, write: recorder(path)? }));
+    }
+    Ok(views)
 }
 
 fn describe(work: &Work, what: &str) -> Result<u8> {

@@ -199,7 +199,9 @@ impl Fleet {
                 while let Some(target) = next(&queue) {
                     let teller = Teller { target, sender: sender.clone(), peer: Cell::default() };
                     teller.tell(News::Begun(target));
+                    let began = Instant::now();
                     let mut outcome = task(&work, &teller);
+                    outcome.elapsed = began.elapsed();
                     outcome.tentacle = teller.peer.get();
                     teller.tell(News::Done(target, Box::new(outcome)));
                 }

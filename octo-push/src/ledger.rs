@@ -171,7 +171,7 @@ pub(crate) fn nothing_ran(places: &Places, run: JobId) -> Result<HashSet<String>
 }
 
 /// `journal`: what was done from here, oldest first; of these targets only,
-/// where some are named.
+/// where some are named. They may have left the targets file.
 ///
 /// # Errors
 /// Exit 74.

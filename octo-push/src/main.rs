@@ -54,6 +54,9 @@ fn main() -> ExitCode {
 fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let Some((common, verb)) = verbs::read(tool, arguments)? else { return Ok(0) };
     if let Verb::Journal(targets) = &verb {
+        if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {
+            return Err(tool.misuse("journal takes names behind it: no -t, -x or --shard"));
+        }
         return ledger::show(&common, targets);
     }
     let mut screen = Screen::of(tool);

@@ -10,7 +10,7 @@ use crate::job::Plan;
 use crate::ledger::{self, Ledger, Told, Verdict};
 use crate::options::Common;
 use crate::outcome::{Kind, Outcome, overall};
-use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View};
+use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View, recorder};
 use crate::pushed;
 use crate::put::Package;
 use crate::reach::{Teller, Work};
@@ -28,7 +28,6 @@ use octo_core::names::JobId;
 use octo_core::targets::Target;
 use octo_core::units::human_size;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -339,14 +338,7 @@ fn views(
         }
     }
     if let Some(path) = &common.record {
-        let path = path.clone();
-        let mut file =
-            std::fs::File::create(&path).map_err(|error| Error::doing("create", &path, &error))?;
-        views.push(Box::new(Json::new(names, move |screen: &mut Screen, line: &str| {
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                screen.remember(Error::io(&path, &error));
-            }
-        })));
+        views.push(Box::new(Json::new(names, recorder(path)?)));
     }
     let _ = screen;
     Ok(views)

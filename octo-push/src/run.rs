@@ -88,7 +88,6 @@ impl<'a> Course<'a> {
     }
 
     fn go(mut self, run: Option<(&Plan, bool)>) -> Outcome {
-        let began = Instant::now();
         let mut outcome = loop {
             if self.work.stop.is_set() && self.stage == Stage::Before {
                 break Outcome::skipped("cancelled before it began");
@@ -116,7 +115,6 @@ impl<'a> Course<'a> {
             }
         };
         outcome.job = Some(self.job.clone());
-        outcome.elapsed = began.elapsed();
         outcome
     }
 

@@ -67,7 +67,7 @@ impl Targets {
             if let Term::Word(word) = term
                 && !words.contains(word.as_str())
             {
-                let shown = printable(word.as_bytes());
+                let shown = printable(if word.is_empty() { b"''" } else { word.as_bytes() });
                 return Err(Error::new(Exit::Data, shown, "no target and no tag has this name")
                     .hint("octo-push targets lists them"));
             }

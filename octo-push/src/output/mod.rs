@@ -18,6 +18,10 @@ pub(crate) use screen::Screen;
 use crate::escape::unfinished;
 use crate::json::Object;
 use crate::outcome::Outcome;
+use octo_core::error::{Error, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 
 pub(crate) use octo_core::job::Stream;
 
@@ -66,6 +70,36 @@ impl View for Box<dyn View> {
 
     fn finish(&mut self, screen: &mut Screen) {
         (**self).finish(screen);
+    }
+}
+
+/// Writes objects to a file, for `--record`.
+///
+/// # Errors
+/// Exit 73.
+pub(crate) fn recorder(path: &Path) -> Result<impl FnMut(&mut Screen, &str) + use<>> {
+    let path = path.to_path_buf();
+    let mut file = File::create(&path).map_err(|error| Error::doing("create", &path, &error))?;
+    Ok(move |screen: &mut Screen, line: &str| {
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            screen.remember(Error::io(&path, &error));
+        }
+    })
+}
+
+/// The end objects alone, of verbs whose output is lists.
+pub(crate) struct JsonEnds<W: FnMut(&mut Screen, &str)> {
+    /// The targets.
+    pub(crate) names: Vec<String>,
+    /// Where the objects go.
+    pub(crate) write: W,
+}
+
+impl<W: FnMut(&mut Screen, &str)> View for JsonEnds<W> {
+    fn output(&mut self, _: &mut Screen, _target: usize, _: Stream, _bytes: &[u8]) {}
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        (self.write)(screen, &outcome.object(&self.names[target]).line());
     }
 }
 
