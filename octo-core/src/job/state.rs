@@ -71,7 +71,7 @@ impl JobDirectory {
             return Ok(State::Over(end));
         }
         let started = self.open("started")?.is_some();
-        if self.somebody_holds_it()? {
+        let Some(_free) = self.lock_unless_held()? else {
             if started {
                 return Ok(State::Running);
             }
@@ -80,8 +80,9 @@ impl JobDirectory {
                 Some(record) => State::Waiting(record.first("holder").map(str::to_string)),
                 None => self.unstarted()?,
             });
-        }
-        // Between the first look and the lock the job may have started or ended.
+        };
+        // Between the first look and the lock the job may have started or ended;
+        // while the lock is ours nobody starts it.
         if let Some(end) = self.end()? {
             return Ok(State::Over(end));
         }
@@ -102,10 +103,12 @@ impl JobDirectory {
         opened.ok_or_else(|| Error::io(&path, &std::io::ErrorKind::NotFound.into()))
     }
 
-    fn somebody_holds_it(&self) -> Result<bool> {
-        match self.lock_file()?.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
+    /// The lock, shared; `None` where somebody holds it.
+    fn lock_unless_held(&self) -> Result<Option<File>> {
+        let file = self.lock_file()?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io(&self.file("lock"), &error)),
         }
     }
