@@ -348,14 +348,3 @@ fn misuse_is_64_with_a_hint() {
         .code(65)
         .stderr(contains("/no/such/script"));
 }
-
-#[test]
-fn its_dependency_tree_has_no_tls() {
-    let mut command = assert_cmd::Command::new(env!("CARGO"));
-    command.args(["tree", "--offline", "-e", "normal", "-p", "octo-exec", "--prefix", "none"]);
-    let tree = stdout_of(command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
-    for word in ["rustls", "aws-lc", "ring", "openssl", "webpki", "octo-wire"] {
-        assert!(!tree.lines().any(|line| line.starts_with(word)), "{word}: {tree}");
-    }
-    assert!(tree.contains("octo-core"));
-}

@@ -204,10 +204,15 @@ fn clocks_of_1970_and_2090_are_no_hindrance() {
 #[test]
 fn results_that_nobody_takes() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
-    for verb in [&["status"][..], &["targets"], &["jobs"], &["journal"], &["--help"]] {
-        let arguments = [&["-t", "web1"][..], verb].concat();
+    for (verb, prints) in [
+        (&["-t", "web1", "status"][..], true),
+        (&["-t", "web1", "targets"], true),
+        (&["-t", "web1", "jobs"], false),
+        (&["journal"], false),
+        (&["--help"], true),
+    ] {
         let run = |out: Stdio| {
-            let mut command = octopus.start(&arguments);
+            let mut command = octopus.start(verb);
             let output = command.stdout(out).stderr(Stdio::piped()).output().expect("runs");
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!error.contains("panic"), "{verb:?}: {error}");
@@ -218,7 +223,7 @@ fn results_that_nobody_takes() {
         assert_eq!(run(writer.into()).0, Some(0), "{verb:?}");
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open");
         let (code, error) = run(full.into());
-        if verb != ["jobs"] && verb != ["journal"] {
+        if prints {
             assert_eq!(code, Some(74), "{verb:?}: {error}");
             assert!(error.contains("standard output: no space left"), "{verb:?}: {error}");
         }

@@ -3,11 +3,11 @@
 use crate::admit::{Plan, is_expired};
 use crate::adopt::{is_ours, share_with_publisher};
 use crate::prepare::script_digest;
-use octo_core::Digest;
 use octo_core::error::Result;
 use octo_core::job::JobDirectory;
 use octo_core::record::Record;
 use octo_core::spec::Spec;
+use octo_core::{Digest, JobId};
 use std::time::Duration;
 
 /// A held job that nobody approved expires after this long.
@@ -24,10 +24,12 @@ pub(crate) enum Approval {
     Expired,
 }
 
-/// What an approval binds: the spec, the script, the package and the line, so
-/// that nothing can be swapped between the approval and the start.
-pub(crate) fn subject(spec: &Spec, spec_digest: &Digest, plan: &Plan) -> Record {
+/// What an approval binds: the job, the spec, the script, the package and the
+/// line, so that nothing can be swapped between the approval and the start, nor
+/// an approval be used for another job.
+pub(crate) fn subject(job: &JobId, spec: &Spec, spec_digest: &Digest, plan: &Plan) -> Record {
     let mut record = Record::new();
+    record.text("job", job);
     record.text("spec", spec_digest);
     if let Some(digest) = script_digest(spec, plan) {
         record.text("script", digest);

@@ -134,7 +134,7 @@ impl<'a> Attempt<'a> {
             Ok(plan) => plan,
             Err(no) => return over(no),
         };
-        let subject = approval::subject(&self.spec, &self.spec_digest, &plan);
+        let subject = approval::subject(self.job.id(), &self.spec, &self.spec_digest, &plan);
         match approval::look(self.job, &plan, &subject)? {
             Approval::Waiting => return Ok(Progress::Held),
             Approval::Expired => return Ok(Progress::Over(expired("nobody approved it in time"))),
@@ -166,7 +166,9 @@ impl<'a> Attempt<'a> {
             plan
         };
         // Neither is what was approved: an installed script may be another one now.
-        if approval::subject(&self.spec, &self.spec_digest, &plan) != subject && plan.hold {
+        if approval::subject(self.job.id(), &self.spec, &self.spec_digest, &plan) != subject
+            && plan.hold
+        {
             return over(No::new(Exit::Refused, "its script changed after it was approved"));
         }
         self.start(&plan, room)
