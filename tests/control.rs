@@ -5,6 +5,7 @@ mod support;
 
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
+use std::time::{Duration, Instant};
 use support::tentacle::{Octopus, Tentacle};
 use support::{is_root, set_mode, stdout_of};
 
@@ -125,8 +126,11 @@ fn how_much_and_how_long() {
     octopus.sandbox.write("large", vec![b'l'; 2000]);
     let holder = "20260101T000000-bbbbbbbbbbbbb";
     trust(&octopus, &web1, &format!("{user} allow=any"));
-    let hold = ["-t", "web1", "run", "-D", "-j", holder, "-L", "db", "-c", "sleep 300"];
+    let held = octopus.sandbox.path("held");
+    let script = format!("touch {}; sleep 300", held.display());
+    let hold = ["-t", "web1", "run", "-D", "-j", holder, "-L", "db", "-c", &script];
     octopus.push(&hold).assert().success();
+    wait_until("the lock is held", || held.exists());
     let run: &[&str] = &["run", "-c", "echo ran"];
     ask(
         &octopus,
@@ -193,7 +197,7 @@ fn what_is_held_is_shown_beside_what_was_approved() {
                 .lines()
                 .find_map(|l| Some(l.strip_prefix("at ")?.to_string()));
             while octo_core::cli::utc_now() == at.clone().expect("a time").replace("%3A", ":") {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(20));
             }
         }
     }
@@ -206,17 +210,18 @@ fn what_is_held_is_shown_beside_what_was_approved() {
     // A command is shown to its last line, whatever it begins with.
     let command = format!("true {}\nrm -rf /srv/\u{1b}[2J", " ".repeat(100));
     octopus.push(&["-t", "web1", "run", "-D", "-c", &command]).assert().success();
-    wait_for_held(&here);
+    wait_until("the command is held", || {
+        stdout_of(&mut here(&["list", "--held"])).contains("digest ")
+    });
     let shown = stdout_of(&mut here(&["list", "--held"]));
     assert!(shown.contains("rm -rf /srv/\\x1b[2J"), "{shown}");
 }
 
-/// Until octo-exec has held the job that was published.
-fn wait_for_held(here: &dyn Fn(&[&str]) -> assert_cmd::Command) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !stdout_of(&mut here(&["list", "--held"])).contains("digest ") {
-        assert!(std::time::Instant::now() < deadline, "never held");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
