@@ -11,7 +11,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Output, Stdio};
+use std::process::{Child, ChildStdout, Output, Stdio};
 use support::tentacle::{Octopus, Tentacle};
 
 /// An octopus that reaches its tentacle web1 through a proxy.
@@ -79,6 +79,17 @@ fn cut_at_every_byte_down() {
     cut_everywhere(Direction::Down);
 }
 
+/// Starts octo-push, and waits for its job's first line.
+fn until_it_spoke(octopus: &Octopus, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = octopus.start(arguments);
+    let mut push = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut output = BufReader::new(push.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "one\n");
+    (push, output)
+}
+
 #[test]
 fn a_listener_that_is_killed_loses_nothing() {
     let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
@@ -87,16 +98,7 @@ fn a_listener_that_is_killed_loses_nothing() {
         "echo one; while ! test -e {}; do sleep 0.05; done; echo two; exit 5",
         go.display()
     );
-    let mut push = octopus
-        .start(&["-t", "web1", "run", "-c", &command])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut output = BufReader::new(push.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    output.read_line(&mut line).expect("a line");
-    assert_eq!(line, "one\n");
+    let (mut push, mut output) = until_it_spoke(&octopus, &["-t", "web1", "run", "-c", &command]);
     web1.kill();
     std::fs::write(&go, "").expect("write");
     web1.start();
@@ -113,15 +115,8 @@ fn contact_lost_for_good_is_79_only_where_something_may_run() {
     let go = octopus.sandbox.path("go");
     let command = format!("echo one; while ! test -e {}; do sleep 0.05; done", go.display());
     let end = octopus.sandbox.path("end");
-    let mut push = octopus
-        .start(&["-t", "web1", "--reconnect", "2", "run", "--end", "end", "-c", &command])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut output = BufReader::new(push.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    output.read_line(&mut line).expect("a line");
+    let run = ["-t", "web1", "--reconnect", "2", "run", "--end", "end", "-c", &command];
+    let (push, _output) = until_it_spoke(&octopus, &run);
     web1.kill();
     let finished = push.wait_with_output().expect("wait");
     let said = String::from_utf8_lossy(&finished.stderr).into_owned();
