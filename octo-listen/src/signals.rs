@@ -49,8 +49,10 @@ pub(crate) fn outlive_file_size_limits() -> Result<()> {
 fn reload(listening: &Listening, host: &Host) {
     match Identity::load(&host.places.identity()) {
         Ok(identity) => {
-            host.log.event(format_args!("identity read again: {}", identity.thumbprint()));
+            let thumbprint = identity.thumbprint();
             listening.change_identity(identity);
+            // Not before: whoever reads this may connect at once.
+            host.log.event(format_args!("identity read again: {thumbprint}"));
         }
         Err(error) => {
             host.log.error(&error);
