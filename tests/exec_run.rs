@@ -39,6 +39,21 @@ fn every_exit_code_comes_back_as_it_is() {
     sandbox.tool("octo-exec").args(["run", "-c", "exec >&- 2>&-; exit 7"]).assert().code(7);
 }
 
+/// Under nohup, or in the background of a script, octo-exec inherits that signals are
+/// ignored; a shell that inherits it could not even set a trap.
+#[test]
+fn a_script_is_not_deaf_because_its_starter_was() {
+    let sandbox = sandbox();
+    for (name, number) in [("HUP", 1), ("INT", 2), ("QUIT", 3), ("USR1", 10), ("TERM", 15)] {
+        let ours = sandbox.tool("octo-exec");
+        let mut deaf = assert_cmd::Command::new("sh");
+        deaf.env("OCTO_CONFIG", sandbox.path("config")).env("OCTO_STATE", sandbox.path("state"));
+        deaf.args(["-c", "trap '' HUP INT QUIT USR1 TERM; exec \"$0\" \"$@\""]);
+        deaf.arg(ours.get_program()).args(["run", "-c", &format!("kill -{name} $$")]);
+        deaf.assert().code(128 + number).stderr(contains("signal"));
+    }
+}
+
 #[test]
 fn a_death_by_signal_is_no_exit_code() {
     let sandbox = sandbox();

@@ -21,6 +21,7 @@ pub mod publish;
 pub mod record;
 pub mod refusal;
 pub mod seed;
+pub mod signals;
 pub mod spec;
 pub mod store;
 pub mod targets;

@@ -13,6 +13,7 @@ mod locks;
 mod mask;
 mod prepare;
 mod settle;
+mod signals;
 mod start;
 mod supervise;
 mod tree;

@@ -1,6 +1,7 @@
 //! Ctrl-C, a closed terminal, a polite end: each told to the main thread as
 //! news, by a thread that sleeps until there is one.
 
+use octo_core::signals::is_ignored;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -26,10 +27,9 @@ pub(crate) enum Signal {
 pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<()> {
     const CAUGHT: [(i32, Signal); 3] =
         [(2, Signal::Interrupt), (1, Signal::Leave), (15, Signal::Leave)];
-    let ignored = ignored();
     let mut streams: Vec<(UnixStream, Signal)> = Vec::new();
     for (number, signal) in CAUGHT {
-        if ignored & (1 << (number - 1)) == 0 {
+        if !is_ignored(number) {
             let (read, write) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(number, write)?;
             streams.push((read, signal));
@@ -57,16 +57,6 @@ pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<(
         }
     })?;
     Ok(())
-}
-
-/// The mask of ignored signals, as the kernel tells it.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
 }
 
 /// Ends the process if the main thread does not get to it: a pager that has

@@ -8,7 +8,7 @@ use crate::mask::Masker;
 use crate::prepare::{self, Command};
 use crate::supervise::{Launch, Watch, say};
 use crate::user::User;
-use crate::{environment, locks, settle, supervise, tree, values};
+use crate::{environment, locks, settle, signals, supervise, tree, values};
 use octo_core::VariableName;
 use octo_core::audit::Audit;
 use octo_core::cli::Tool;
@@ -48,6 +48,7 @@ pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     // Its own session, so that what started us can be restarted, and a terminal
     // that closes takes nothing along. Fails only where we lead one already.
     let _ = setsid();
+    signals::heed_in_scripts();
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
     let Some(held) = job.try_hold()? else {
         return Ok(0);

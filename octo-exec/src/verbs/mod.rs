@@ -7,8 +7,7 @@ mod prune;
 mod run;
 
 use octo_core::cli::{Tool, places};
-use octo_core::error::{Error, Exit, Result, describe};
-use std::sync::Arc;
+use octo_core::error::Result;
 
 /// Parses what stands before the verb, and calls the verb.
 pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
@@ -17,10 +16,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         return Err(tool.misuse("no verb is given"));
     };
     let places = places(&matches)?;
-    // Under `ulimit -f` a log that is full is an error of one write: the signal would
-    // end us, and the job were lost. A handler, since jobs would inherit "ignored".
-    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
-        .map_err(|e| Error::new(Exit::Io, "signals", describe(&e)))?;
+    crate::signals::outlive_file_size_limits()?;
     match verb.as_str() {
         "run" => run::run(tool, &places, rest),
         "job" => forward::job(tool, &places, rest),

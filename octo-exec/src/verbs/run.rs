@@ -11,6 +11,7 @@ use octo_core::no_core;
 use octo_core::operator;
 use octo_core::paths::{Places, create_directory, read_bounded};
 use octo_core::seed::Seed;
+use octo_core::signals::is_ignored;
 use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
 use octo_core::store::{Store, Who};
 use octo_core::{Digest, JobId, LockName, units, variables};
@@ -226,6 +227,10 @@ fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
     let (interrupts, theirs) = UnixStream::pair().map_err(io)?;
     interrupts.set_nonblocking(true).map_err(io)?;
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // In the background of a shell, Ctrl-C is not meant for us.
+        if is_ignored(signal) {
+            continue;
+        }
         let theirs = theirs.try_clone().map_err(io)?;
         signal_hook::low_level::pipe::register(signal, theirs).map_err(io)?;
     }
