@@ -7,6 +7,7 @@ use crate::host::{Caller, Host, No};
 use crate::verbs;
 use octo_core::Refusal;
 use octo_core::audit::Head;
+use octo_core::store::Ahead;
 use octo_core::trust::Verb;
 use octo_wire::connection::{Connection, LOST_AFTER, Stream, TICK_EVERY};
 use octo_wire::{Failure, Message};
@@ -27,6 +28,8 @@ pub(crate) struct Session<'a, S> {
     pub(crate) host: &'a Host,
     pub(crate) caller: &'a Caller,
     pub(crate) connection: &'a mut Connection<S>,
+    /// The beginning of a package, between its pieces.
+    pub(crate) ahead: Option<Ahead<'a>>,
 }
 
 /// A yes.
@@ -59,7 +62,7 @@ pub(crate) fn serve<S: Stream>(
     caller: &Caller,
     connection: &mut Connection<S>,
 ) -> Result<(), Failure> {
-    let mut session = Session { host, caller, connection };
+    let mut session = Session { host, caller, connection, ahead: None };
     loop {
         session.patience(Some(Instant::now() + REQUEST), None);
         let request = match session.connection.read_message() {
@@ -96,7 +99,7 @@ pub(crate) fn turn_away<S: Stream>(
     caller: &Caller,
     connection: &mut Connection<S>,
 ) -> Result<(), Failure> {
-    let mut session = Session { host, caller, connection };
+    let mut session = Session { host, caller, connection, ahead: None };
     session.patience(Some(Instant::now() + DRAIN), None);
     session.refuse(&No::new(Refusal::Busy, "too many pushers are connected: try again"))?;
     session.drain()
@@ -117,6 +120,9 @@ impl<S: Stream> Session<'_, S> {
             let reason = format!("the key {key} of {} is unknown here", verb.word());
             let no = No::new(Refusal::Unsupported, reason);
             return Err(if body > 0 { Ended::Hopeless(no) } else { Ended::No(no) });
+        }
+        if verb != Verb::Put {
+            self.ahead = None;
         }
         let answered = match verb {
             Verb::Connect | Verb::Status => verbs::status(self),

@@ -5,17 +5,21 @@
 //! STATE/packages/<sha256>                    an object, 0444
 //! STATE/packages/<sha256>.by                 who put it, one name a line
 //! STATE/packages/incoming/<sha256>.<pusher>  a partial upload, locked by its writer
+//! STATE/packages/incoming/ahead-<random>.<pusher>  the beginning of a file whose
+//!                                            sender is still hashing it
 //! STATE/packages/.lock                       held while the lists above are changed
 //! ```
 //!
 //! Whoever wants to use an object has sent all of its bytes once: knowing a
 //! sha256 is no permission, and what another pusher put is not shown to exist.
 
+mod ahead;
 mod pipeline;
 #[cfg(test)]
 mod tests;
 mod upload;
 
+pub use ahead::Ahead;
 pub use upload::{Begin, Limits, RESERVE, ReceiveError, Upload};
 
 use crate::appended::lock_within;
@@ -80,6 +84,25 @@ pub struct Object {
     pub holders: Vec<PusherName>,
 }
 
+/// What lies in incoming/.
+struct Partial {
+    digest: Digest,
+    pusher: PusherName,
+    path: PathBuf,
+    /// Its digest is no digest, but a random name.
+    ahead: bool,
+}
+
+impl Partial {
+    fn of(incoming: &Path, name: &str) -> Option<Partial> {
+        let path = incoming.join(name);
+        let ahead = name.strip_prefix(ahead::PREFIX);
+        let (digest, pusher) = ahead.unwrap_or(name).split_once('.')?;
+        let (digest, pusher) = (Digest::parse(digest)?, PusherName::parse(pusher)?);
+        Some(Partial { digest, pusher, path, ahead: ahead.is_some() })
+    }
+}
+
 /// Held while objects must not go (shared), or while they are removed and added.
 #[derive(Debug)]
 pub struct Guard {
@@ -139,21 +162,21 @@ impl Store {
     }
 
     /// The bytes that count against a pusher's max-store: its objects, and what
-    /// its partial uploads take or have reserved, less that of `except`.
+    /// its partial uploads take or have reserved, less those of `except`.
     ///
     /// # Errors
     /// Where the directories can't be read.
-    pub fn usage(&self, pusher: &PusherName, except: Option<&Digest>) -> Result<u64> {
+    pub fn usage(&self, pusher: &PusherName, except: &dyn Fn(&Digest) -> bool) -> Result<u64> {
         let mut bytes: u64 = 0;
         for object in self.objects()? {
-            if Some(&object.digest) != except && object.holders.contains(pusher) {
+            if !except(&object.digest) && object.holders.contains(pusher) {
                 bytes = bytes.saturating_add(object.size);
             }
         }
-        for (digest, holder, path) in self.partials()? {
-            if Some(&digest) != except && holder == *pusher {
+        for partial in self.partials()? {
+            if !except(&partial.digest) && partial.pusher == *pusher {
                 // What was swept or finished meanwhile counts no more.
-                let taken = path.metadata().map_or(0, |m| m.len().max(m.blocks() * 512));
+                let taken = partial.path.metadata().map_or(0, |m| m.len().max(m.blocks() * 512));
                 bytes = bytes.saturating_add(taken);
             }
         }
@@ -233,18 +256,21 @@ impl Store {
         let _changing = self.change()?;
         publish::sweep(&self.directory);
         let mut swept = 0;
-        for (_, _, path) in self.partials()? {
-            let Ok(file) = File::open(&path) else { continue };
-            let old = file
-                .metadata()
-                .and_then(|m| m.modified())
-                .is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
-            // A writer may have come between: its lock says so.
-            if old && file.try_lock().is_ok() && remove(&path)? {
-                swept += 1;
-            }
+        for partial in self.partials()? {
+            swept += usize::from(sweep_one(&partial.path, age)?);
         }
         Ok(swept)
+    }
+
+    /// Removes what a killed listener left of this pusher's beginnings: nobody can
+    /// take them up.
+    fn sweep_ahead(&self, pusher: &PusherName) -> Result<()> {
+        for partial in self.partials()? {
+            if partial.ahead && partial.pusher == *pusher {
+                sweep_one(&partial.path, Duration::ZERO)?;
+            }
+        }
+        Ok(())
     }
 
     fn incoming(&self) -> PathBuf {
@@ -262,16 +288,10 @@ impl Store {
         self.partial(digest, pusher).metadata().map_or(0, |m| m.len())
     }
 
-    fn partials(&self) -> Result<Vec<(Digest, PusherName, PathBuf)>> {
+    fn partials(&self) -> Result<Vec<Partial>> {
         let incoming = self.incoming();
         let names = names_in(&incoming)?;
-        Ok(names
-            .iter()
-            .filter_map(|name| {
-                let (digest, pusher) = name.split_once('.')?;
-                Some((Digest::parse(digest)?, PusherName::parse(pusher)?, incoming.join(name)))
-            })
-            .collect())
+        Ok(names.iter().filter_map(|name| Partial::of(&incoming, name)).collect())
     }
 
     fn names(&self, digest: &Digest) -> PathBuf {
@@ -341,6 +361,17 @@ fn names_in(directory: &Path) -> Result<Vec<String>> {
         names.extend(entry.file_name().into_string());
     }
     Ok(names)
+}
+
+/// Removes a partial upload that is as old as that and that nobody writes.
+fn sweep_one(path: &Path, age: Duration) -> Result<bool> {
+    let Ok(file) = File::open(path) else { return Ok(false) };
+    let old = file
+        .metadata()
+        .and_then(|m| m.modified())
+        .is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
+    // A writer may have come between: its lock says so.
+    Ok(old && file.try_lock().is_ok() && remove(path)?)
 }
 
 fn remove(path: &Path) -> Result<bool> {

@@ -29,7 +29,7 @@ fn package(length: usize) -> (Vec<u8>, Digest) {
 }
 
 fn begin<'a>(store: &'a Store, bytes: &[u8], digest: &Digest, name: &str) -> Upload<'a> {
-    match store.begin(digest, bytes.len() as u64, &pusher(name), LIMITS).unwrap() {
+    match store.begin(digest, bytes.len() as u64, &pusher(name), LIMITS, &mut None).unwrap() {
         Begin::Upload(upload) => *upload,
         other => panic!("{other:?}"),
     }
@@ -65,7 +65,7 @@ fn what_was_put_is_there_whole_for_its_pusher_alone() {
         assert_eq!(store.holds(&digest, Who::Pusher(&pusher("ci"))).unwrap(), Some(length as u64));
         assert_eq!(store.holds(&digest, Who::Pusher(&pusher("cron"))).unwrap(), None);
         assert_eq!(store.holds(&digest, Who::Any).unwrap(), Some(length as u64));
-        let again = store.begin(&digest, length as u64, &pusher("ci"), LIMITS).unwrap();
+        let again = store.begin(&digest, length as u64, &pusher("ci"), LIMITS, &mut None).unwrap();
         assert!(matches!(again, Begin::Whole));
     }
     assert_eq!(incoming(store), 0);
@@ -86,7 +86,7 @@ fn a_broken_upload_goes_on_where_it_was() {
         drop(upload);
         assert_eq!(store.progress(&digest, &pusher("ci")), expected as u64);
         // What was reserved for the rest is given back.
-        let taken = store.usage(&pusher("ci"), None).unwrap();
+        let taken = store.usage(&pusher("ci"), &|_| false).unwrap();
         assert!(taken <= expected as u64 + 65536, "{taken} after {expected}");
     }
     put(store, &bytes, &digest, "ci");
@@ -141,16 +141,16 @@ fn two_pushers_with_the_same_package_have_one_object() {
     });
     assert_eq!(store.objects().unwrap().len(), 1);
     assert_eq!(store.holders(&digest).unwrap().len(), 3);
-    assert_eq!(store.usage(&pusher("one"), None).unwrap(), 700_000);
+    assert_eq!(store.usage(&pusher("one"), &|_| false).unwrap(), 700_000);
 
     // The same pusher twice: one sends, the other is told.
     let (bytes, digest) = package(600_000);
     let first = begin(store, &bytes, &digest, "one");
-    let second = store.begin(&digest, 600_000, &pusher("one"), LIMITS).unwrap();
+    let second = store.begin(&digest, 600_000, &pusher("one"), LIMITS, &mut None).unwrap();
     assert!(matches!(second, Begin::Busy));
     assert_eq!(store.sweep(Duration::ZERO).unwrap(), 0);
     send(first, &bytes, bytes.len()).unwrap().finish().unwrap();
-    let third = store.begin(&digest, 600_000, &pusher("one"), LIMITS).unwrap();
+    let third = store.begin(&digest, 600_000, &pusher("one"), LIMITS, &mut None).unwrap();
     assert!(matches!(third, Begin::Whole));
 }
 
@@ -166,7 +166,7 @@ fn an_upload_never_goes_on_in_a_file_that_was_removed() {
             scope.spawn(|| {
                 for _ in 0..300 {
                     // Dropped before a byte came: removed.
-                    let begun = store.begin(&digest, 10, &pusher("ci"), LIMITS).unwrap();
+                    let begun = store.begin(&digest, 10, &pusher("ci"), LIMITS, &mut None).unwrap();
                     if let Begin::Upload(upload) = begun {
                         assert!(store.partial(&digest, &pusher("ci")).exists());
                         drop(upload);
@@ -184,25 +184,86 @@ fn shares_hold_for_what_is_announced_too() {
     let store = &scratch.store;
     let limits = Limits { max_store: 1_000_000, any: false };
     let (bytes, digest) = package(600_000);
-    let first = store.begin(&digest, 600_000, &pusher("ci"), limits).unwrap();
+    let first = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut None).unwrap();
     assert!(matches!(first, Begin::Upload(_)));
     // Nothing has come yet; its space is taken all the same.
     let (_, other) = package(600_001);
-    let refused = store.begin(&other, 600_001, &pusher("ci"), limits).unwrap_err();
+    let refused = store.begin(&other, 600_001, &pusher("ci"), limits, &mut None).unwrap_err();
     assert_eq!(refused.refusal, Refusal::Limit);
     assert!(refused.reason.contains("max-store"), "{}", refused.reason);
     // Another pusher has its own share; what is dropped is given back.
-    assert!(store.begin(&other, 600_001, &pusher("cron"), limits).is_ok());
+    assert!(store.begin(&other, 600_001, &pusher("cron"), limits, &mut None).is_ok());
     drop(first);
     assert_eq!(incoming(store), 0);
     put(store, &bytes, &digest, "ci");
-    assert_eq!(store.usage(&pusher("ci"), Some(&digest)).unwrap(), 0);
+    assert_eq!(store.usage(&pusher("ci"), &|one| *one == digest).unwrap(), 0);
     for size in [u64::MAX, i64::MAX as u64] {
         let all = Limits { max_store: u64::MAX, any: false };
-        let refused = store.begin(&other, size, &pusher("ci"), all).unwrap_err();
+        let refused = store.begin(&other, size, &pusher("ci"), all, &mut None).unwrap_err();
         assert_eq!(refused.refusal, Refusal::Full, "{}", refused.reason);
     }
     assert_eq!(incoming(store), 0);
+}
+
+/// What came ahead of its sha256.
+fn ahead<'a>(store: &'a Store, bytes: &[u8], name: &str, ends: &[usize]) -> Ahead<'a> {
+    let mut ahead = store.ahead(bytes.len() as u64, &pusher(name), LIMITS).unwrap();
+    for &end in ends {
+        let mut rest = &bytes[usize::try_from(ahead.offset()).unwrap()..end];
+        let length = rest.len() as u64;
+        ahead = ahead.receive(length, &mut |buffer| io::Read::read(&mut rest, buffer)).unwrap();
+    }
+    ahead
+}
+
+#[test]
+fn what_came_ahead_is_the_beginning_of_its_package_alone() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(3_000_001);
+    let size = bytes.len() as u64;
+    for ends in [&[][..], &[1], &[4096, 4097], &[262_144, 1_000_000], &[3_000_001]] {
+        let mut came = Some(ahead(store, &bytes, "ci", ends));
+        let begun = store.begin(&digest, size, &pusher("ci"), LIMITS, &mut came).unwrap();
+        let Begin::Upload(upload) = begun else { panic!("{begun:?}") };
+        assert_eq!(upload.offset(), ends.last().copied().unwrap_or(0) as u64);
+        // From now on it is a partial upload as any other.
+        assert!(store.partial(&digest, &pusher("ci")).exists() && incoming(store) == 1);
+        send(*upload, &bytes, bytes.len()).unwrap().finish().unwrap();
+        assert_eq!(std::fs::read(store.path(&digest)).unwrap(), bytes, "{ends:?}");
+        // There already: thrown away.
+        let mut needless = Some(ahead(store, &bytes, "ci", &[5000]));
+        let again = store.begin(&digest, size, &pusher("ci"), LIMITS, &mut needless).unwrap();
+        assert!(matches!(again, Begin::Whole) && needless.is_none());
+        assert_eq!(incoming(store), 0);
+        assert!(store.change().and_then(|g| store.remove(&digest, &g)).unwrap());
+    }
+}
+
+#[test]
+fn what_came_ahead_waits_for_another_connection_and_counts_once() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (bytes, digest) = package(600_000);
+    let limits = Limits { max_store: 1_000_000, any: false };
+    let mut came = Some(ahead(store, &bytes, "ci", &[300_000]));
+    let refused = store.ahead(600_000, &pusher("ci"), limits).unwrap_err();
+    assert_eq!(refused.refusal, Refusal::Limit);
+    // Its own room is not counted against it; another connection's upload is waited for.
+    let first = begin(store, &bytes, &digest, "ci");
+    let busy = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut came).unwrap();
+    assert!(matches!(busy, Begin::Busy) && came.is_some());
+    assert!(send(first, &bytes, 200_000).is_err());
+    let begun = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut came).unwrap();
+    assert!(matches!(&begun, Begin::Upload(upload) if upload.offset() == 300_000), "{begun:?}");
+    // More was there: what came is thrown away.
+    let Begin::Upload(upload) = begun else { return };
+    assert!(send(*upload, &bytes, 500_000).is_err());
+    let mut came = Some(ahead(store, &bytes, "ci", &[300_000]));
+    let begun = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut came).unwrap();
+    assert!(matches!(begun, Begin::Upload(upload) if upload.offset() > 490_000));
+    assert!(came.is_none());
+    assert_eq!(incoming(store), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One upload: taken up where the last connection broke off, hashed as it comes,
 //! published only when all of its bytes are on the disk and are the right ones.
 
+use super::ahead::Ahead;
 use super::pipeline::{self, ALIGNMENT, BUFFER, Broken, Buffer};
 use super::{Store, StoreError, Who, remove};
 use crate::digest::{Digest, Hasher};
@@ -45,13 +46,26 @@ pub struct Limits {
 pub struct Upload<'a> {
     store: &'a Store,
     digest: Digest,
-    size: u64,
-    pusher: PusherName,
+    pub(super) size: u64,
+    pub(super) pusher: PusherName,
     path: PathBuf,
     file: File,
     hasher: Hasher,
+    /// How much is there, and how much of that is in the hasher.
     offset: u64,
-    over: bool,
+    hashed: u64,
+    after: After,
+}
+
+/// What a dropped upload leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// What came, for the next try.
+    Partial,
+    /// Nothing: no next try could find it.
+    Nothing,
+    /// All was done.
+    Over,
 }
 
 /// What ended an upload.
@@ -65,6 +79,7 @@ pub enum ReceiveError {
 
 impl Store {
     /// Begins or takes up an upload. May take as long as reading what is there.
+    /// What came ahead of it is taken, unless the answer is [`Begin::Busy`].
     ///
     /// # Errors
     /// Full, limit or io; then nothing is reserved.
@@ -74,8 +89,9 @@ impl Store {
         size: u64,
         pusher: &PusherName,
         limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
     ) -> Result<Begin<'a>, StoreError> {
-        match self.reserve(digest, size, pusher, limits)? {
+        match self.reserve(digest, size, pusher, limits, ahead)? {
             Begin::Upload(mut upload) => {
                 upload.rehash()?;
                 Ok(Begin::Upload(upload))
@@ -90,49 +106,61 @@ impl Store {
         size: u64,
         pusher: &PusherName,
         limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
     ) -> Result<Begin<'a>, StoreError> {
         // One at a time: two uploads can't both take the last of a share.
         let _changing = self.change()?;
         let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
         // An object of another length is damaged: it is sent and put anew.
         if self.holds(digest, who)? == Some(size) {
+            *ahead = None;
             self.touch(digest);
             // Who published it may have been killed before its name was durable.
             publish::sync_directory(&self.directory)?;
             return Ok(Begin::Whole);
         }
-        let used = self.usage(pusher, Some(digest))?;
-        if used.saturating_add(size) > limits.max_store {
-            let reason = format!(
-                "{} on top of {} would pass max-store={}",
-                human_size(size),
-                human_size(used),
-                human_size(limits.max_store)
-            );
-            return Err(StoreError::new(Refusal::Limit, reason));
-        }
+        let provisional = ahead.as_ref().map(Ahead::name);
+        let not_counted = [Some(*digest), provisional];
+        self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
         let path = self.partial(digest, pusher);
         let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
-        let (digest, pusher, hasher) = (*digest, pusher.clone(), Hasher::new());
-        let mut upload = Upload {
-            store: self,
-            digest,
-            size,
-            pusher,
-            path,
-            file,
-            hasher,
-            offset: 0,
-            over: false,
-        };
+        let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
+        if let Some(ahead) = ahead.take()
+            && there < ahead.offset()
+        {
+            return ahead.upload(digest, path).map(|upload| Begin::Upload(Box::new(upload)));
+        }
+        let mut upload = Upload::new(self, digest, size, pusher, path, file, After::Partial);
         upload.make_room()?;
         Ok(Begin::Upload(Box::new(upload)))
+    }
+
+    /// Would so much more be within the pusher's share?
+    pub(super) fn check_share(
+        &self,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        except: &dyn Fn(&Digest) -> bool,
+    ) -> Result<(), StoreError> {
+        self.sweep_ahead(pusher)?;
+        let used = self.usage(pusher, except)?;
+        if used.saturating_add(size) <= limits.max_store {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} on top of {} would pass max-store={}",
+            human_size(size),
+            human_size(used),
+            human_size(limits.max_store)
+        );
+        Err(StoreError::new(Refusal::Limit, reason))
     }
 }
 
 /// Opens a partial file, past the page cache where that is possible, and locks
 /// it; `None` if another holds the lock.
-fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
+pub(super) fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
     let plain = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR;
     loop {
@@ -157,7 +185,31 @@ fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-impl Upload<'_> {
+impl<'a> Upload<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        path: PathBuf,
+        file: File,
+        after: After,
+    ) -> Upload<'a> {
+        let (digest, pusher, hasher) = (*digest, pusher.clone(), Hasher::new());
+        Upload { store, digest, size, pusher, path, file, hasher, offset: 0, hashed: 0, after }
+    }
+
+    /// From now on it is the upload of this object, in that place.
+    pub(super) fn rename(mut self, digest: &Digest, path: PathBuf) -> Result<Self, StoreError> {
+        std::fs::rename(&self.path, &path).map_err(|e| StoreError::io("rename", &e))?;
+        (self.digest, self.path, self.after) = (*digest, path, After::Partial);
+        Ok(self)
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// How much of it is there: its sender goes on from here.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -168,17 +220,26 @@ impl Upload<'_> {
     /// # Errors
     /// The sender's end and the store's own failure apart; what came is kept.
     pub fn receive(
-        mut self,
+        self,
         read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> Result<Self, ReceiveError> {
         let left = self.size - self.offset;
-        if left == 0 {
+        self.receive_part(left, read)
+    }
+
+    /// Reads so much more of it, no more than is left.
+    pub(super) fn receive_part(
+        mut self,
+        length: u64,
+        read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Self, ReceiveError> {
+        if length == 0 {
             return Ok(self);
         }
         let hasher = std::mem::take(&mut self.hasher);
         let (hasher, end, outcome) =
-            pipeline::transfer(&self.file, self.offset, left, hasher, read);
-        self.offset = end;
+            pipeline::transfer(&self.file, self.offset, length, hasher, read);
+        (self.offset, self.hashed) = (end, end);
         self.hasher = hasher;
         match outcome {
             Ok(()) => Ok(self),
@@ -198,7 +259,7 @@ impl Upload<'_> {
             // what it could not write. The next try sends it all.
             let _ = remove(&self.path);
         }
-        self.over = true;
+        self.after = After::Over;
         published
     }
 
@@ -223,7 +284,7 @@ impl Upload<'_> {
     }
 
     /// Decides where to go on, and reserves the rest before the first byte comes.
-    fn make_room(&mut self) -> Result<(), StoreError> {
+    pub(super) fn make_room(&mut self) -> Result<(), StoreError> {
         let metadata = self.file.metadata().map_err(|e| StoreError::io("read", &e))?;
         let there = metadata.len();
         self.offset = match there {
@@ -263,13 +324,12 @@ impl Upload<'_> {
 
     /// Hashes what an earlier connection brought.
     fn rehash(&mut self) -> Result<(), StoreError> {
-        if self.offset == 0 {
+        if self.hashed == self.offset {
             return Ok(());
         }
         let mut buffer = Buffer::new(BUFFER);
-        let mut position = 0;
-        while position < self.offset {
-            let read = match self.file.read_at(buffer.bytes(), position) {
+        while self.hashed < self.offset {
+            let read = match self.file.read_at(buffer.bytes(), self.hashed) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(StoreError::io("read", &error)),
@@ -279,7 +339,7 @@ impl Upload<'_> {
                 return Err(StoreError::new(Refusal::Io, "the partial upload became shorter"));
             }
             self.hasher.update(&buffer.bytes()[..read]);
-            position += read as u64;
+            self.hashed += read as u64;
         }
         Ok(())
     }
@@ -287,8 +347,13 @@ impl Upload<'_> {
 
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
-        if self.over {
-            return;
+        match self.after {
+            After::Over => return,
+            After::Nothing => {
+                let _ = remove(&self.path);
+                return;
+            }
+            After::Partial => {}
         }
         // What was reserved and not written is given back; the rest waits for the
         // next try. If this fails, the sweep gets it.

@@ -136,7 +136,7 @@ pub(super) fn add_file(places: &Places, path: &Path) -> Result<Digest> {
     let refused = |e: StoreError| Error::new(e.refusal.exit(), path.display(), e.reason);
     let nobody = PusherName::parse("operator@localhost").expect("a name of the right form");
     let limits = Limits { max_store: u64::MAX, any: true };
-    match store.begin(&digest, size, &nobody, limits).map_err(refused)? {
+    match store.begin(&digest, size, &nobody, limits, &mut None).map_err(refused)? {
         Begin::Whole => {}
         Begin::Busy => {
             return Err(Error::new(Exit::Temporary, path.display(), "is being added by another"));

@@ -27,7 +27,7 @@ use octo_wire::{Failure, Message};
 pub(crate) fn keys(verb: Verb) -> &'static [&'static str] {
     match verb {
         Verb::Connect | Verb::Status | Verb::Jobs | Verb::Scripts => &[],
-        Verb::Put => &["sha256", "size", "name"],
+        Verb::Put => &["sha256", "size", "name", "offset", "body"],
         Verb::Run => &["job", "by", "spec", "script", "body"],
         Verb::Follow => &["job", "offset"],
         Verb::Cancel => &["job"],

@@ -1,9 +1,14 @@
 //! `put`: a package into the store, from where an earlier try broke off.
+//!
+//! ```text
+//! put size= name= offset= body=    the beginning, while its sender hashes it
+//! put sha256= size= name=          the package, and what is left of it
+//! ```
 
 use crate::host::{Asked, Host, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::names::is_file_name;
-use octo_core::store::{Begin, Limits, ReceiveError, StoreError, Upload};
+use octo_core::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
 use octo_core::trust::{Line, Verb};
 use octo_core::units::human_size;
 use octo_core::{Digest, Refusal};
@@ -24,13 +29,64 @@ pub(crate) fn put<S: Stream>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {
-    let digest = request.digest("sha256")?;
     let size = request.number("size")?;
     let size = size.ok_or_else(|| Failure::Malformed("size is missing".into()))?;
     let name = request.value("name").unwrap_or_default();
     if !is_file_name(name) {
         return Err(Failure::Malformed("name is not a file name".into()).into());
     }
+    match (request.number("offset")?, request.body()?) {
+        (None, 0) => whole(session, request.digest("sha256")?, size, name),
+        (Some(offset), body) if request.value("sha256").is_none() => {
+            ahead(session, size, name, offset, body).map_err(|ended| match ended {
+                Ended::No(no) if body > 0 => Ended::Hopeless(no),
+                other => other,
+            })
+        }
+        _ => Err(Failure::Malformed("put has sha256, or offset and body".into()).into()),
+    }
+}
+
+/// The beginning of a file: kept until its sha256 comes, or anything else.
+fn ahead<S: Stream>(
+    session: &mut Session<'_, S>,
+    size: u64,
+    name: &[u8],
+    offset: u64,
+    length: u64,
+) -> Result<Reply, Ended> {
+    let (host, caller) = (session.host, session.caller);
+    let before = session.ahead.take();
+    let asked = Asked { size: Some(size), ..Asked::default() };
+    let line = host.judge(caller, Verb::Put, asked)?;
+    let (ahead, head) = if offset == 0 {
+        drop(before);
+        let limits = limits(&line);
+        let ahead = session.ticking(|| host.store.ahead(size, &line.name, limits))?;
+        let ahead = ahead.map_err(refusal)?;
+        let shown = String::from_utf8_lossy(name);
+        let fields = [("size", &*size.to_string()), ("file", &*shown)];
+        (ahead, host.must_record(caller, &line, "put", &fields)?)
+    } else {
+        let goes_on = |ahead: &Ahead<'_>| ahead.is_of(size, &line.name) && ahead.offset() == offset;
+        let ahead = before.filter(goes_on);
+        let wrong = || Failure::Malformed(format!("the {offset} bytes before did not come here"));
+        (ahead.ok_or_else(wrong)?, None)
+    };
+    if length > size - offset {
+        return Err(Failure::Malformed("more than size says".into()).into());
+    }
+    let received = receive(session, length, |read| ahead.receive(length, read))?;
+    session.ahead = Some(received);
+    Ok(Reply::ok(head))
+}
+
+fn whole<S: Stream>(
+    session: &mut Session<'_, S>,
+    digest: Digest,
+    size: u64,
+    name: &[u8],
+) -> Result<Reply, Ended> {
     let (host, caller) = (session.host, session.caller);
     let asked = Asked { size: Some(size), ..Asked::default() };
     let line = host.judge(caller, Verb::Put, asked)?;
@@ -39,7 +95,8 @@ pub(crate) fn put<S: Stream>(
     let fields = [("sha256", digest.to_string()), ("size", size.to_string()), ("file", shown)];
     let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
 
-    let begun = session.ticking(|| begin(session.host, &line, &digest, size))??;
+    let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &line.name));
+    let begun = session.ticking(|| begin(host, &line, &digest, size, &mut ahead))??;
     let Some(upload) = begun else {
         let head = host.must_record(caller, &line, "put", &fields)?;
         host.log.detail(format_args!("{what}: is there"));
@@ -48,7 +105,7 @@ pub(crate) fn put<S: Stream>(
     host.must_record(caller, &line, "put", &fields)?;
     let offset = upload.offset();
     session.connection.send(&Message::new("ok").with("offset", offset), b"")?;
-    let upload = receive(session, upload, size - offset)?;
+    let upload = receive(session, size - offset, |read| upload.receive(read))?;
     // The upload took its time: whoever is no longer trusted publishes nothing.
     let asked = Asked { size: Some(size), ..Asked::default() };
     host.judge(caller, Verb::Put, asked)?;
@@ -59,18 +116,22 @@ pub(crate) fn put<S: Stream>(
     Ok(Reply::ok(head))
 }
 
+fn limits(line: &Line) -> Limits {
+    Limits { max_store: line.max_store, any: line.sees_all_jobs() }
+}
+
 /// Begins or takes up the upload; `None` if the package is there.
 fn begin<'a>(
     host: &'a Host,
     line: &Line,
     digest: &Digest,
     size: u64,
+    ahead: &mut Option<Ahead<'a>>,
 ) -> Result<Option<Box<Upload<'a>>>, No> {
-    let limits = Limits { max_store: line.max_store, any: line.sees_all_jobs() };
     let mut progress = (0, Instant::now());
     let mut pause = LOOK_FIRST;
     loop {
-        let begun = host.store.begin(digest, size, &line.name, limits);
+        let begun = host.store.begin(digest, size, &line.name, limits(line), ahead);
         match begun.map_err(refusal)? {
             Begin::Whole => return Ok(None),
             Begin::Upload(upload) => return Ok(Some(upload)),
@@ -90,14 +151,15 @@ fn begin<'a>(
     }
 }
 
-fn receive<'a, S: Stream>(
+/// Hands the next bytes of the connection to whoever stores them.
+fn receive<S: Stream, T>(
     session: &mut Session<'_, S>,
-    upload: Box<Upload<'a>>,
-    left: u64,
-) -> Result<Upload<'a>, Ended> {
+    length: u64,
+    store: impl FnOnce(&mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<T, ReceiveError>,
+) -> Result<T, Ended> {
     let mut failure = None;
-    let mut body = session.connection.body(left);
-    let received = upload.receive(&mut |buffer| {
+    let mut body = session.connection.body(length);
+    let received = store(&mut |buffer| {
         body.read(buffer).map_err(|failed| {
             failure = Some(failed);
             io::Error::other("the connection failed")

@@ -8,7 +8,7 @@ use octo_wire::Stream;
 use rustix::fs::statvfs;
 
 /// What this tentacle can beyond octo/1 as it was first: nothing yet.
-const FEATURES: &str = "put,run,follow,cancel,jobs,get,scripts,audit";
+const FEATURES: &str = "put,ahead,run,follow,cancel,jobs,get,scripts,audit";
 
 pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
     let host = session.host;
