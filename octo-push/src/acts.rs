@@ -11,7 +11,7 @@ use crate::output::{JsonEnds, Live, Screen, Stream, View, recorder};
 use crate::put::{Package, Put};
 use crate::reach::{self, Teller, Work, failed};
 use crate::remember::Memory;
-use crate::rollout::open_file;
+use crate::rollout::hash;
 use crate::summary;
 use crate::verbs::Verb;
 use octo_core::cli::print;
@@ -22,6 +22,9 @@ use octo_core::units::human_size;
 use octo_wire::Message;
 use std::sync::Arc;
 
+/// The stack of the thread that hashes.
+const STACK: usize = 64 * 1024;
+
 /// Does the verb with all targets.
 ///
 /// # Errors
@@ -29,24 +32,25 @@ use std::sync::Arc;
 pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
     let mut what = String::new();
     let mut memory = Memory::load(&work.common.places);
-    let mut sent: Arc<Vec<Package>> = Arc::default();
-    let mut digests = Vec::new();
+    let mut sent: Vec<Arc<Package>> = Vec::new();
     // Questions change nothing: they leave no line.
     let mut action: Option<&'static str> = None;
     let task: Arc<Task> = match verb {
         Verb::Put(files) => {
-            let packages = files
-                .iter()
-                .map(|file| open_file(file, &mut memory, &mut screen))
-                .collect::<Result<Vec<_>>>()?;
+            for file in &files {
+                let package = Package::open(file, &memory)?;
+                // Of many uploads the hashing would get but a small share of the processor.
+                let alone = work.targets.len() == 1;
+                if work.common.dry_run || !alone || !package.is_large() {
+                    hash(&package, &mut memory, &mut screen)?;
+                }
+                sent.push(Arc::new(package));
+            }
             action = Some("put");
-            digests = packages.iter().map(Package::digest).collect();
-            let said = packages.iter().map(|package| {
-                format!("put {} {}", printable(package.name.as_bytes()), package.digest())
-            });
-            what = said.collect::<Vec<_>>().join(", ");
-            sent = Arc::new(packages);
-            let packages = Arc::clone(&sent);
+            if work.common.dry_run {
+                what = described(&sent)?;
+            }
+            let packages = sent.clone();
             Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
         }
         Verb::Cancel(job) => {
@@ -80,14 +84,15 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
     }
     let all: Vec<usize> = (0..work.targets.len()).collect();
     let ledger = action
-        .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, digests))
+        .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, sent.clone()))
         .transpose()?;
     let views = views(&common, &work)?;
     let mut fleet = Fleet::new(work, screen, views, ledger)?;
     fleet.transfers = !sent.is_empty();
+    hash_meanwhile(&sent, &fleet.work);
     fleet.go(&all, &task, &mut |_, _| true)?;
     for package in sent.iter() {
-        package.correct(&mut memory);
+        package.remember(&mut memory);
     }
     conclude(&mut fleet, &common)
 }
@@ -128,7 +133,28 @@ fn conclude(fleet: &mut Fleet, common: &Common) -> Result<u8> {
     Ok(status)
 }
 
-fn put(work: &Work, teller: &Teller, packages: &[Package]) -> Outcome {
+fn described(packages: &[Arc<Package>]) -> Result<String> {
+    let mut said = Vec::new();
+    for package in packages {
+        said.push(format!("put {} {}", printable(package.name.as_bytes()), package.digest()?));
+    }
+    Ok(said.join(", "))
+}
+
+/// Hashes, one after the other, what is sent already.
+fn hash_meanwhile(packages: &[Arc<Package>], work: &Arc<Work>) {
+    if packages.iter().all(|package| package.unhashed().is_none()) {
+        return;
+    }
+    let (hashed, of) = (packages.to_vec(), Arc::clone(work));
+    let hasher = move || hashed.iter().for_each(|package| package.hash(&of.stop));
+    let thread = std::thread::Builder::new().name("hasher".into()).stack_size(STACK);
+    if thread.spawn(hasher).is_err() {
+        packages.iter().for_each(|package| package.hash(&work.stop));
+    }
+}
+
+fn put(work: &Work, teller: &Teller, packages: &[Arc<Package>]) -> Outcome {
     let mut said = Vec::new();
     let done = reach::ask(work, teller, |session| {
         said.clear();
@@ -143,7 +169,11 @@ fn put(work: &Work, teller: &Teller, packages: &[Package]) -> Outcome {
     });
     match done {
         Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
-        Err(trouble) => failed(work, trouble),
+        Err(trouble) => {
+            // The journal names what was not put: it is waited for here, not there.
+            packages.iter().for_each(|package| drop(package.digest()));
+            failed(work, trouble)
+        }
     }
 }
 

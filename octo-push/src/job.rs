@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     /// Its id, and the rollout's.
     pub(crate) id: JobId,
     /// The package, put before it runs.
-    pub(crate) package: Option<Package>,
+    pub(crate) package: Option<Arc<Package>>,
     run: Run,
     script: Option<(String, Vec<u8>)>,
     /// Files without %n, read once, by the option's value.
@@ -52,7 +52,7 @@ impl Plan {
         places: &Places,
         id: JobId,
         run: Run,
-        package: Option<Package>,
+        package: Option<Arc<Package>>,
     ) -> Result<Plan> {
         let script = match &run.what {
             What::Script(path) => Some(read_script(path)?),
@@ -114,8 +114,9 @@ impl Plan {
             }
             _ => Vec::new(),
         };
+        let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
         let spec = Spec {
-            package: self.package.as_ref().map(|p| (p.digest(), p.name.clone())),
+            package: package.transpose()?,
             arguments: self.run.arguments.iter().map(|a| a.clone().into_bytes()).collect(),
             environment,
             secrets: secrets.iter().map(|(name, _)| name.clone()).collect(),

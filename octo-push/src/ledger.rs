@@ -4,15 +4,16 @@
 use crate::json::Object;
 use crate::options::Common;
 use crate::outcome::Outcome;
+use crate::put::Package;
 use octo_core::audit::Head;
 use octo_core::cli::{print, utc};
-use octo_core::digest::Digest;
 use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::journal::{Entry, Filter, Journal, Run};
 use octo_core::names::JobId;
 use octo_core::paths::Places;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The verbs whose result is the target's result.
 const RESULTS: [&str; 3] = ["put", "run", "follow"];
@@ -24,7 +25,7 @@ pub(crate) struct Ledger {
     verb: &'static str,
     run: JobId,
     who: String,
-    packages: Vec<Digest>,
+    packages: Vec<Arc<Package>>,
 }
 
 impl Ledger {
@@ -37,7 +38,7 @@ impl Ledger {
         verb: &'static str,
         run: Option<&JobId>,
         who: &str,
-        packages: Vec<Digest>,
+        packages: Vec<Arc<Package>>,
     ) -> Result<Ledger> {
         let run = match run {
             Some(run) => run.clone(),
@@ -71,7 +72,7 @@ impl Ledger {
             return self.journal.append(&entry);
         }
         for package in &self.packages {
-            entry.package = Some(*package);
+            entry.package = package.digest().ok();
             self.journal.append(&entry)?;
         }
         Ok(())

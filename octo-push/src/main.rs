@@ -29,6 +29,7 @@ mod run;
 mod select;
 mod session;
 mod signals;
+mod source;
 mod stop;
 mod summary;
 mod verbs;

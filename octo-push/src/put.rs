@@ -1,49 +1,46 @@
-//! Putting a file into a tentacle's package store: hash, offer, send what is
+//! Putting a file into a tentacle's package store: offer its sha256, send what is
 //! missing, from where it is missing.
 //!
-//! The file is read once for all targets to hash it, and once a target to send
-//! it, both from the page cache where it fits. The tentacle verifies the whole.
+//! The sha256 of a large file takes its time. What is sent meanwhile is a
+//! beginning, in pieces that grow: when the sha256 is known and the tentacle has
+//! the file already, about as much was sent in vain as the hashing left time for.
+//! The tentacle verifies the whole.
 
 use crate::output::Counters;
 use crate::remember::{Memory, Stamp};
 use crate::session::{Session, Trouble};
+use crate::source::{PIECE, Source};
 use crate::stop::Stop;
-use octo_core::digest::{Digest, Hasher};
-use octo_core::encoding::printable;
+use octo_core::digest::Digest;
 use octo_core::error::{Error, Exit, Result};
-use octo_core::names::is_file_name;
 use octo_core::refusal::Refusal;
-use octo_wire::Message;
-use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, fstat};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use octo_wire::{Failure, Message};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One read of the file and one write of TLS.
-const PIECE: usize = 256 * 1024;
+/// Smaller files are hashed before anything is sent: that takes less time than
+/// the connection.
+const AHEAD: u64 = 64 << 20;
+
+/// The first piece of a beginning, and the largest.
+const FIRST: u64 = 1 << 20;
+const LARGEST: u64 = 32 << 20;
 
 /// A package: what it is and where its bytes are.
 #[derive(Debug)]
 pub(crate) struct Package {
     /// Its file name.
     pub(crate) name: String,
-    /// Its sha256, as of when it was hashed.
-    digest: Mutex<Digest>,
-    /// What it was taken for before, wrongly.
-    stale: Mutex<Option<Digest>>,
+    /// Its sha256, as of when it was hashed; absent while it is.
+    digest: OnceLock<Result<Digest>>,
+    /// What it really is, where that was remembered wrongly.
+    corrected: OnceLock<Digest>,
+    /// The digest was remembered, not made: it may be stale.
+    remembered: bool,
     /// Its bytes; absent where only its sha256 was said.
     source: Option<Source>,
-}
-
-#[derive(Debug)]
-struct Source {
-    file: File,
-    shown: String,
-    size: u64,
-    /// The digest was remembered, not made: it may be stale.
-    remembered: std::sync::atomic::AtomicBool,
+    /// A tentacle knows nothing of beginnings.
+    whole_only: AtomicBool,
 }
 
 /// What a put came to.
@@ -58,67 +55,64 @@ pub(crate) enum Put {
 impl Package {
     /// A package that is at the tentacle already.
     pub(crate) fn known(digest: Digest, name: String) -> Package {
-        Package { name, digest: Mutex::new(digest), stale: Mutex::default(), source: None }
+        Package::of(name, Some(digest), None)
     }
 
-    /// Opens and hashes a file, or remembers its digest.
+    /// Opens a file. Its sha256 is known if it is remembered; else
+    /// [`Package::hash`] has to be called.
     ///
     /// # Errors
     /// Exit 65 for what is missing or no file; 74 where it can't be read.
-    pub(crate) fn open(
-        path: &str,
-        memory: &mut Memory,
-        hashing: impl FnOnce(u64),
-    ) -> Result<Package> {
-        let shown = printable(path.as_bytes());
-        let wrong = |reason: &str| Error::new(Exit::Data, &shown, reason);
-        let name = Path::new(path)
-            .file_name()
-            .and_then(|name| name.to_str())
-            .filter(|name| is_file_name(name.as_bytes()))
-            .ok_or_else(|| wrong("has no file name"))?;
-        // Not blocking: opening a FIFO would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|error| Error::io(Path::new(path), &error.into()))?;
-        let file = File::from(file);
-        let stat = fstat(&file).map_err(|error| Error::io(Path::new(path), &error.into()))?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => {
-                return Err(wrong("is a directory").hint("octo-pack makes a package of it"));
-            }
-            _ => return Err(wrong("is not a regular file")),
+    pub(crate) fn open(path: &str, memory: &Memory) -> Result<Package> {
+        let source = Source::open(path)?;
+        let remembered = memory.digest(&Stamp::of(&source.metadata));
+        Ok(Package::of(source.name.clone(), remembered, Some(source)))
+    }
+
+    fn of(name: String, digest: Option<Digest>, source: Option<Source>) -> Package {
+        let remembered = digest.is_some();
+        let digest = digest.map_or_else(OnceLock::new, |digest| OnceLock::from(Ok(digest)));
+        let (corrected, whole_only) = (OnceLock::new(), AtomicBool::new(false));
+        Package { name, digest, corrected, remembered, source, whole_only }
+    }
+
+    /// The size of a file that has to be hashed.
+    pub(crate) fn unhashed(&self) -> Option<u64> {
+        let unknown = self.digest.get().is_none();
+        self.source.as_ref().filter(|_| unknown).map(Source::size)
+    }
+
+    /// Is it worth sending before it is hashed?
+    pub(crate) fn is_large(&self) -> bool {
+        self.unhashed().is_some_and(|size| size >= AHEAD)
+    }
+
+    /// Hashes it, where that is to be done. What went wrong is told to whoever
+    /// asks for the sha256.
+    pub(crate) fn hash(&self, stop: &Stop) {
+        if let Some(source) = &self.source {
+            self.digest.get_or_init(|| source.hash(stop));
         }
-        let metadata = file.metadata().map_err(|error| Error::io(Path::new(path), &error))?;
-        // Only a hint to the kernel, which reads ahead twice as far.
-        let _ = fadvise(&file, 0, None, Advice::Sequential);
-        let size = metadata.len();
-        let remembered = memory.digest(&Stamp::of(&metadata));
-        let source = Source { file, shown, size, remembered: remembered.is_some().into() };
-        let digest = match remembered {
-            Some(digest) => digest,
-            None => {
-                hashing(size);
-                let digest = source.hash()?;
-                memory.keep(&metadata, digest, name);
-                digest
-            }
-        };
-        let digest = Mutex::new(digest);
-        let stale = Mutex::default();
-        Ok(Package { name: name.to_string(), digest, stale, source: Some(source) })
     }
 
-    /// Its sha256.
-    pub(crate) fn digest(&self) -> Digest {
-        *self.digest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Its sha256; waits for it, if it is being hashed.
+    ///
+    /// # Errors
+    /// Why it could not be hashed.
+    pub(crate) fn digest(&self) -> Result<Digest> {
+        match self.corrected.get() {
+            Some(digest) => Ok(*digest),
+            None => self.digest.wait().clone(),
+        }
     }
 
-    /// Forgets a remembered digest that proved wrong.
-    pub(crate) fn correct(&self, memory: &mut Memory) {
-        if let Some(stale) = *self.stale.lock().unwrap_or_else(PoisonError::into_inner) {
-            memory.forget(&stale);
+    /// Remembers what was hashed, and forgets what proved wrong.
+    pub(crate) fn remember(&self, memory: &mut Memory) {
+        let (Some(Ok(digest)), Some(source)) = (self.digest.get(), &self.source) else { return };
+        if self.corrected.get().is_some() {
+            memory.forget(digest);
+        } else if !self.remembered {
+            memory.keep(&source.metadata, source.opened, *digest, &self.name);
         }
     }
 
@@ -133,15 +127,15 @@ impl Package {
         stop: &Stop,
     ) -> std::result::Result<Put, Trouble> {
         let Some(source) = &self.source else { return Ok(Put::There) };
-        let digest = self.digest();
-        let upload = Upload::begin(counters, source.size);
-        match self.put_once(source, digest, session, &upload, stop) {
+        let mut upload = Upload::begin(counters, source.size());
+        self.send_ahead(source, session, &mut upload, stop)?;
+        let digest = self.digest().map_err(Trouble::Here)?;
+        match self.put_once(source, digest, session, &mut upload, stop) {
             Err(Trouble::No(Refusal::Mismatch, error)) => {
-                let fresh = source.hash().map_err(Trouble::Here)?;
-                if fresh != digest && source.remembered.swap(false, Ordering::Relaxed) {
-                    *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-                    *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
-                    return self.put_once(source, fresh, session, &upload, stop);
+                let fresh = source.hash(stop).map_err(Trouble::Here)?;
+                if fresh != digest && self.remembered {
+                    let fresh = *self.corrected.get_or_init(|| fresh);
+                    return self.put_once(source, fresh, session, &mut upload, stop);
                 }
                 Err(Trouble::No(
                     Refusal::Mismatch,
@@ -153,84 +147,87 @@ impl Package {
         }
     }
 
+    /// Sends the beginning of a file while it is being hashed.
+    fn send_ahead(
+        &self,
+        source: &Source,
+        session: &mut Session<'_>,
+        upload: &mut Upload<'_>,
+        stop: &Stop,
+    ) -> std::result::Result<(), Trouble> {
+        let mut length = FIRST;
+        while self.is_large()
+            && upload.at < source.size()
+            && !self.whole_only.load(Ordering::Relaxed)
+        {
+            let end = source.size().min(upload.at + length);
+            let mut request = Message::new("put").with("size", source.size());
+            request.push("name", self.name.as_bytes());
+            let request = request.with("offset", upload.at).with("body", end - upload.at);
+            let sent = session
+                .send_line(&request)
+                .map_err(|failure| session.after_write(failure))
+                .and_then(|()| source.send(session, end, upload, stop))
+                .and_then(|()| session.reply());
+            match sent {
+                Err(Trouble::No(Refusal::Unsupported | Refusal::Malformed, error)) => {
+                    self.whole_only.store(true, Ordering::Relaxed);
+                    // It closes after that: connect again, and send it plainly.
+                    return Err(Trouble::Lost(error));
+                }
+                other => other?,
+            };
+            length = LARGEST.min(length * 2);
+        }
+        Ok(())
+    }
+
     fn put_once(
         &self,
         source: &Source,
         digest: Digest,
         session: &mut Session<'_>,
-        upload: &Upload<'_>,
+        upload: &mut Upload<'_>,
         stop: &Stop,
     ) -> std::result::Result<Put, Trouble> {
-        let mut request = Message::new("put").with("sha256", digest).with("size", source.size);
+        let size = source.size();
+        let mut request = Message::new("put").with("sha256", digest).with("size", size);
         request.push("name", self.name.as_bytes());
         let reply = session.ask(&request, b"")?;
         let offset = reply.number("offset").map_err(|failure| session.wrong(failure))?;
         let Some(offset) = offset else {
-            upload.there(source.size);
+            upload.go_on_at(size);
             return Ok(Put::There);
         };
-        if offset > source.size {
-            let reason = format!("offset {offset} of {}", source.size);
-            return Err(session.wrong(octo_wire::Failure::Malformed(reason)));
+        if offset > size {
+            let reason = format!("offset {offset} of {size}");
+            return Err(session.wrong(Failure::Malformed(reason)));
         }
-        upload.there(offset);
-        source.send(session, offset, upload, stop)?;
+        upload.go_on_at(offset);
+        source.send(session, size, upload, stop)?;
         session.reply()?;
-        Ok(Put::Sent(source.size - offset))
+        Ok(Put::Sent(upload.sent))
     }
 }
 
 impl Source {
-    fn hash(&self) -> Result<Digest> {
-        let mut hasher = Hasher::new();
-        let mut piece = vec![0; PIECE];
-        let mut at = 0;
-        while at < self.size {
-            let count = self.read(&mut piece, at)?;
-            hasher.update(&piece[..count]);
-            at += count as u64;
-        }
-        Ok(hasher.finish())
-    }
-
-    /// Reads at a position: all targets share one open file.
-    fn read(&self, piece: &mut [u8], at: u64) -> Result<usize> {
-        let wanted = usize::try_from(self.size - at).unwrap_or(usize::MAX).min(piece.len());
-        loop {
-            match self.file.read_at(&mut piece[..wanted], at) {
-                Ok(0) => {
-                    return Err(Error::new(
-                        Exit::Data,
-                        &self.shown,
-                        "became shorter while it was read",
-                    ));
-                }
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io(Path::new(&self.shown), &error)),
-            }
-        }
-    }
-
+    /// Sends it from where the upload is up to `end`.
     fn send(
         &self,
         session: &mut Session<'_>,
-        offset: u64,
-        upload: &Upload<'_>,
+        end: u64,
+        upload: &mut Upload<'_>,
         stop: &Stop,
     ) -> std::result::Result<(), Trouble> {
         let mut piece = vec![0; PIECE];
-        let mut at = offset;
-        while at < self.size {
-            if stop.is_set() {
-                return Err(Trouble::Here(Error::new(Exit::Cancelled, &self.shown, "cancelled")));
-            }
+        while upload.at < end {
+            self.check(stop).map_err(Trouble::Here)?;
             // A refusal in mid-body: the disk is full, the trust is gone.
             session.hear()?;
-            let count = self.read(&mut piece, at).map_err(Trouble::Here)?;
+            let wanted = usize::try_from(end - upload.at).unwrap_or(usize::MAX).min(PIECE);
+            let count = self.read(&mut piece[..wanted], upload.at).map_err(Trouble::Here)?;
             session.send_bytes(&piece[..count]).map_err(|failure| session.after_write(failure))?;
-            at += count as u64;
-            upload.sent(count as u64);
+            upload.send(count as u64);
         }
         Ok(())
     }
@@ -241,34 +238,43 @@ impl Source {
 struct Upload<'a> {
     counters: &'a Counters,
     size: u64,
-    counted: AtomicU64,
+    /// How much the tentacle has, as far as we know.
+    at: u64,
+    /// How much of that was sent just now.
+    sent: u64,
 }
 
 impl<'a> Upload<'a> {
     fn begin(counters: &'a Counters, size: u64) -> Upload<'a> {
         counters.total.fetch_add(size, Ordering::Relaxed);
         counters.uploads.fetch_add(1, Ordering::Relaxed);
-        Upload { counters, size, counted: AtomicU64::new(0) }
+        Upload { counters, size, at: 0, sent: 0 }
     }
 
-    fn there(&self, bytes: u64) {
-        self.counters.there.fetch_add(bytes, Ordering::Relaxed);
-        self.sent(bytes);
+    /// The tentacle says how much it has.
+    fn go_on_at(&mut self, offset: u64) {
+        if let Some(more) = offset.checked_sub(self.at) {
+            self.counters.there.fetch_add(more, Ordering::Relaxed);
+            self.counters.sent.fetch_add(more, Ordering::Relaxed);
+        } else {
+            self.counters.sent.fetch_sub(self.at - offset, Ordering::Relaxed);
+        }
+        self.at = offset;
     }
 
-    fn sent(&self, bytes: u64) {
+    fn send(&mut self, bytes: u64) {
         self.counters.sent.fetch_add(bytes, Ordering::Relaxed);
-        self.counted.fetch_add(bytes, Ordering::Relaxed);
+        self.at += bytes;
+        self.sent += bytes;
     }
 }
 
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
         self.counters.uploads.fetch_sub(1, Ordering::Relaxed);
-        let counted = self.counted.load(Ordering::Relaxed);
-        if counted != self.size {
+        if self.at != self.size {
             self.counters.total.fetch_sub(self.size, Ordering::Relaxed);
-            self.counters.sent.fetch_sub(counted, Ordering::Relaxed);
+            self.counters.sent.fetch_sub(self.at, Ordering::Relaxed);
         }
     }
 }

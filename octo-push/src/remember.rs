@@ -2,8 +2,8 @@
 //! changed is not read twice.
 //!
 //! As git's index does: an entry counts while device, inode, size, mtime and
-//! ctime are the same, and only if the file was at rest when it was hashed:
-//! a change within the clock's grain after hashing would else go unseen. A
+//! ctime are the same, and only if the file was at rest when it was opened to be
+//! hashed: a change within the clock's grain after that would else go unseen. A
 //! wrong memory does no harm: the tentacle verifies what it gets.
 
 use octo_core::digest::Digest;
@@ -74,13 +74,15 @@ impl Memory {
         self.entries.iter().rev().find(|e| e.1 == *digest).map(|e| e.2.as_str())
     }
 
-    /// Remembers a file. What can't be written is hashed again.
-    pub(crate) fn keep(&mut self, metadata: &Metadata, digest: Digest, name: &str) {
-        self.keep_at(metadata, digest, name, SystemTime::now());
-    }
-
-    fn keep_at(&mut self, metadata: &Metadata, digest: Digest, name: &str, now: SystemTime) {
-        if metadata.size() < SMALLEST || !at_rest(metadata, now) {
+    /// Remembers a file that was opened then. What can't be written is hashed again.
+    pub(crate) fn keep(
+        &mut self,
+        metadata: &Metadata,
+        opened: SystemTime,
+        digest: Digest,
+        name: &str,
+    ) {
+        if metadata.size() < SMALLEST || !at_rest(metadata, opened) {
             return;
         }
         let stamp = Stamp::of(metadata);
@@ -111,13 +113,13 @@ impl Memory {
     }
 }
 
-fn at_rest(metadata: &Metadata, now: SystemTime) -> bool {
+fn at_rest(metadata: &Metadata, opened: SystemTime) -> bool {
     let nanoseconds =
         |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     let changed = nanoseconds(metadata.mtime(), metadata.mtime_nsec())
         .max(nanoseconds(metadata.ctime(), metadata.ctime_nsec()));
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
-    now - changed > REST
+    let opened = opened.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i128);
+    opened - changed > REST
 }
 
 #[cfg(test)]
@@ -135,12 +137,12 @@ mod tests {
         file.set_len(SMALLEST).expect("size");
         let digest = Digest::of(b"x");
         let mut memory = Memory::load(&places);
-        memory.keep(&fs::metadata(&path).expect("stat"), digest, "big");
+        memory.keep(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, "big");
         // ctime can't be set back: fresh files are never at rest.
         assert!(memory.entries.is_empty());
         let metadata = fs::metadata(&path).expect("stat");
         let later = SystemTime::now() + Duration::from_millis(2100);
-        memory.keep_at(&metadata, digest, "big", later);
+        memory.keep(&metadata, later, digest, "big");
         let mut memory = Memory::load(&places);
         assert_eq!(memory.digest(&Stamp::of(&metadata)), Some(digest));
         assert_eq!(memory.name(&digest), Some("big"));

@@ -17,6 +17,7 @@ use crate::reach::{Teller, Work};
 use crate::remember::Memory;
 use crate::rolling::{Known, Next, Rollout};
 use crate::run as one;
+use crate::stop::Stop;
 use crate::summary;
 use crate::verbs::{Ends, Run};
 use octo_core::cli::print;
@@ -54,7 +55,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let mut memory = Memory::load(&common.places);
     let package = run.package.as_deref().map(|said| open_package(said, &mut memory, &mut screen));
     let (detach, ends) = (run.detach, run.ends.clone());
-    let plan = Plan::read(&common.places, id.clone(), run, package.transpose()?)?;
+    let plan = Plan::read(&common.places, id.clone(), run, package.transpose()?.map(Arc::new))?;
     let checked = if plan.differs() { work.targets.len() } else { work.targets.len().min(1) };
     for target in &work.targets[..checked] {
         plan.request(target.name.as_str(), &id)?;
@@ -71,7 +72,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     pushed::begin(&common.places, &id, &plan.summary(), &names)?;
     let ids = retried(&id, &earlier, &work.targets, &common);
     let plan = Arc::new(plan);
-    let packages = plan.package.iter().map(Package::digest).collect();
+    let packages = plan.package.iter().cloned().collect();
     let ledger = Ledger::open(&common.places, "run", Some(&id), &work.caller.by, packages)?;
     let shared = Arc::clone(&plan);
     let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
@@ -84,7 +85,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     let mut files = EndFiles::new(&ends);
     let stopped = roll(&mut fleet, &mut rollout, &task, &common, &mut files)?;
     if let Some(package) = &plan.package {
-        package.correct(&mut memory);
+        package.remember(&mut memory);
     }
     let status = conclude(&mut fleet, &common, files, &id)?;
     if detach && fleet.outcomes.values().any(Outcome::succeeded) {
@@ -211,22 +212,24 @@ fn open_package(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<
         let name = memory.name(&digest).unwrap_or(said).to_string();
         return Ok(Package::known(digest, name));
     }
-    open_file(said, memory, screen)
+    let package = Package::open(said, memory)?;
+    hash(&package, memory, screen)?;
+    Ok(package)
 }
 
-/// Opens a package; hashing a large one is worth a word to a person.
+/// Hashes a package; a large one is worth a word to a person.
 ///
 /// # Errors
-/// As [`Package::open`].
-pub(crate) fn open_file(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<Package> {
-    let package = Package::open(said, memory, |size| {
-        if size > 256 << 20 {
-            let shown = printable(said.as_bytes());
-            screen.progress(&format!("hashing {shown}, {}", human_size(size)));
-        }
-    });
+/// As for reading it.
+pub(crate) fn hash(package: &Package, memory: &mut Memory, screen: &mut Screen) -> Result<()> {
+    if let Some(size) = package.unhashed().filter(|size| *size > 256 << 20) {
+        let shown = printable(package.name.as_bytes());
+        screen.progress(&format!("hashing {shown}, {}", human_size(size)));
+    }
+    package.hash(&Stop::default());
+    package.remember(memory);
     screen.clear();
-    package
+    package.digest().map(drop)
 }
 
 /// Canaries, targets that failed last time, and what a continued rollout has done.
@@ -433,7 +436,7 @@ fn describe_run(
             text.push_str(&format!("{} ({}): ", target.name, target.address));
             if let Some(package) = &plan.package {
                 let name = printable(package.name.as_bytes());
-                text.push_str(&format!("put {name} {}, ", package.digest()));
+                text.push_str(&format!("put {name} {}, ", package.digest()?));
             }
             text.push_str(&format!("run {}\n", plan.summary()));
             rollout.result(index, true);

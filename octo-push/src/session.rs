@@ -132,6 +132,11 @@ impl<'a> Session<'a> {
         self.connection.send(request, body)
     }
 
+    /// Sends a request whose body follows by [`Session::send_bytes`].
+    pub(crate) fn send_line(&mut self, request: &Message) -> Result<(), Failure> {
+        self.connection.send_line(request)
+    }
+
     /// Sends bytes that the tentacle waits for.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.connection.send_bytes(bytes)

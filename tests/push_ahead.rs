@@ -1,0 +1,183 @@
+//! octo-push sends the beginning of a large file while it hashes it.
+
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+mod support;
+
+use assert_cmd::cargo::cargo_bin;
+use fault_proxy::{FaultProxy, Faults, Plan};
+use octo_core::Digest;
+use octo_wire::{Channel, Connection, Identity, Message, Session};
+use predicates::str::contains;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use support::tentacle::{Octopus, Tentacle};
+
+/// Hashing takes longer than connecting.
+const SIZE: u64 = 384 << 20;
+
+/// A large file that takes no room.
+fn large(octopus: &Octopus, size: u64) -> (PathBuf, Digest) {
+    let path = octopus.sandbox.path("large");
+    let file = File::create(&path).expect("create");
+    file.set_len(size).expect("size");
+    file.write_all_at(b"not only zeros", size / 2).expect("write");
+    let digest = digest_of(&path);
+    (path, digest)
+}
+
+fn digest_of(path: &Path) -> Digest {
+    Digest::of_reader(&mut File::open(path).expect("open")).expect("read").0
+}
+
+/// Does the audit log tell of a put?
+fn put_begun(tentacle: &Tentacle) -> bool {
+    let log = std::fs::read_to_string(tentacle.state.join("audit.log")).unwrap_or_default();
+    log.lines().any(|line| line.contains(" put "))
+}
+
+/// Does it tell of one before its sha256 was known?
+fn came_ahead(tentacle: &Tentacle) -> bool {
+    let log = std::fs::read_to_string(tentacle.state.join("audit.log")).unwrap_or_default();
+    log.lines().any(|line| line.contains(" put ") && !line.contains(" sha256="))
+}
+
+#[test]
+fn a_large_file_comes_whole_and_once() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let (path, digest) = large(&octopus, SIZE);
+    let put = ["-t", "web1", "put", path.to_str().expect("a path")];
+    let object = web1.state.join("packages").join(digest.to_string());
+    // A machine that is very busy may have hashed it before it connects.
+    for _ in 0..20 {
+        octopus.push(&put).assert().success();
+        assert_eq!(object.metadata().expect("the object").len(), SIZE);
+        assert_eq!(digest_of(&object), digest);
+        assert_eq!(std::fs::read_dir(web1.state.join("packages/incoming")).expect("ls").count(), 0);
+        if came_ahead(&web1) {
+            break;
+        }
+        std::fs::remove_file(&object).expect("remove");
+    }
+    assert!(came_ahead(&web1));
+    octopus
+        .push(&["journal"])
+        .assert()
+        .success()
+        .stdout(contains(format!("put web1 done 0 package={digest} ")));
+    // It is there: nothing of it is published again, whether remembered or not.
+    let published = object.metadata().expect("the object").modified().expect("a time");
+    octopus.push(&[&["-v"], &put[..]].concat()).assert().success();
+    assert_eq!(object.metadata().expect("the object").modified().expect("a time"), published);
+    octopus
+        .push(&[&["-n"], &put[..]].concat())
+        .assert()
+        .success()
+        .stdout(contains(format!("put large {digest}")));
+}
+
+#[test]
+fn what_could_not_be_put_is_in_the_journal_by_its_sha256() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("an address");
+    octopus.add_target(&format!("web1 {nobody} {}", octopus.thumbprint));
+    let (path, digest) = large(&octopus, SIZE);
+    let path = path.to_str().expect("a path");
+    octopus.push(&["-a", "put", path]).assert().code(69).stderr(contains("refused"));
+    octopus.push(&["journal"]).assert().success().stdout(contains(format!("package={digest}")));
+}
+
+/// A tentacle that knows nothing of beginnings, for so many connections: it
+/// refuses them as unknown, and takes the whole.
+fn plain_tentacle(identity: Identity, listener: TcpListener, connections: usize) -> Vec<String> {
+    let mut asked = Vec::new();
+    for stream in listener.incoming().take(connections) {
+        let channel = Channel::tcp(stream.expect("a connection")).expect("a channel");
+        let session = Session::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
+        let mut connection = Connection::new(session);
+        while let Ok(Some(request)) = connection.read_message() {
+            asked.push(request.keys().collect::<Vec<_>>().join(" "));
+            if request.value("offset").is_some() {
+                let no = Message::new("no").with("code", "unsupported").with("reason", "offset");
+                connection.send(&no, b"").expect("sent");
+                connection.close().expect("closed");
+                while connection.skip_body(1).is_ok() {}
+                break;
+            }
+            connection.send(&Message::new("ok").with("offset", 0), b"").expect("sent");
+            connection.skip_body(SIZE).expect("the body");
+            connection.send(&Message::new("ok"), b"").expect("sent");
+        }
+    }
+    asked
+}
+
+#[test]
+fn a_tentacle_that_takes_no_beginnings_gets_the_whole() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let stub = octopus.stranger("web1");
+    let identity = Identity::load(&stub.config.join("identity.pem")).expect("identity");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address").to_string();
+    octopus.add_target(&stub.line_at(&address, "web"));
+    let (path, _) = large(&octopus, SIZE);
+    let tentacle = std::thread::spawn(move || plain_tentacle(identity, listener, 2));
+    octopus.push(&["-a", "put", path.to_str().expect("a path")]).assert().success();
+    // Wakes it, where nothing came ahead.
+    let _ = std::net::TcpStream::connect(&address);
+    if let Ok(asked) = tentacle.join() {
+        assert_eq!(asked, ["size name offset body", "sha256 size name"]);
+    }
+}
+
+#[test]
+fn whatever_breaks_meanwhile_the_whole_comes() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let proxy = FaultProxy::start(&web1.address);
+    octopus.set_targets(&web1.line_at(&proxy.address.to_string(), "web"));
+    let (path, digest) = large(&octopus, 72 << 20);
+    let packages = web1.state.join("packages");
+    let cut = |at| Faults { cut_at: Some(at), ..Faults::default() };
+    let flipped = Faults { flip_bit: Some(9 << 23), ..none() };
+    for (up, down) in [
+        (cut(5_000), none()),
+        (cut(1 << 20), none()),
+        (cut((1 << 20) + 20_000), none()),
+        (cut(10 << 20), none()),
+        (flipped, none()),
+        (none(), cut(5_000)),
+        (none(), cut(5_100)),
+    ] {
+        proxy.next(Plan { up, down });
+        octopus.push(&["-a", "put", path.to_str().expect("a path")]).assert().success();
+        let object = packages.join(digest.to_string());
+        assert_eq!(digest_of(&object), digest, "{up:?} {down:?}");
+        std::fs::remove_file(object).expect("remove");
+    }
+    assert_eq!(std::fs::read_dir(packages.join("incoming")).expect("ls").count(), 0);
+}
+
+fn none() -> Faults {
+    Faults::default()
+}
+
+#[test]
+fn ctrl_c_ends_the_hashing_too() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let path = octopus.sandbox.path("larger");
+    File::create(&path).expect("create").set_len(1 << 30).expect("size");
+    let mut command = octopus.start(&["-a", "put", path.to_str().expect("a path")]);
+    let mut child = command.spawn().expect("octo-push starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !put_begun(&web1) {
+        assert!(Instant::now() < deadline, "nothing was put");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).expect("kill");
+    assert_eq!(child.wait().expect("wait").code(), Some(130));
+    octopus.push(&["journal"]).assert().success().stdout(contains("put web1 skipped"));
+}
