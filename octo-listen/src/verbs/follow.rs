@@ -13,10 +13,14 @@ use octo_wire::connection::{Heard, TICK_EVERY};
 use octo_wire::{Failure, Message, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The largest file of values that a job hands back, in bytes.
 const MAXIMUM_VALUES: u64 = 2 << 20;
+
+/// A held job that is followed is looked at this often: octo-exec ends it when it
+/// was held for too long, or when its line is gone.
+const LOOK_AT_HELD: Duration = Duration::from_secs(3600);
 
 /// Pieces of output are gathered up to this much for one write.
 const GATHERED: usize = 64 * 1024;
@@ -36,6 +40,7 @@ pub(crate) fn follow<S: Stream>(
 
     let mut judged = Instant::now();
     let mut told = judged;
+    let mut looked = judged;
     let mut out = Vec::new();
     loop {
         let event = follower.next_event().map_err(|e| No::failed(host, &e))?;
@@ -94,8 +99,13 @@ pub(crate) fn follow<S: Stream>(
             session.tick()?;
             told = Instant::now();
             // Whatever was to start it may have failed for a while.
-            if let Ok(state) = job.state() {
-                mend(session, &job, &state);
+            match job.state() {
+                Ok(State::Held) if looked.elapsed() < LOOK_AT_HELD => {}
+                Ok(state) => {
+                    mend(session, &job, &state);
+                    looked = Instant::now();
+                }
+                Err(_) => {}
             }
         }
         wait(session, &follower, told.min(judged) + TICK_EVERY)?;
@@ -149,7 +159,7 @@ fn still_trusted<S: Stream>(session: &mut Session<'_, S>, id: &JobId) -> Result<
 
 /// What should have been started, or is to be ended, is given another push.
 fn mend<S: Stream>(session: &Session<'_, S>, job: &JobDirectory, state: &State) {
-    if matches!(state, State::Queued | State::Lost)
+    if matches!(state, State::Queued | State::Held | State::Lost)
         && let Err(error) = session.host.starter.start(job)
     {
         session.host.log.error(&error);
