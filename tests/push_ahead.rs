@@ -11,9 +11,11 @@ use octo_wire::{Channel, Connection, Identity, Message, Session};
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::tentacle::{Octopus, Tentacle};
 
@@ -171,13 +173,16 @@ fn ctrl_c_ends_the_hashing_too() {
     let path = octopus.sandbox.path("larger");
     File::create(&path).expect("create").set_len(1 << 30).expect("size");
     let mut command = octopus.start(&["-a", "put", path.to_str().expect("a path")]);
-    let mut child = command.spawn().expect("octo-push starts");
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("octo-push starts");
     let deadline = Instant::now() + Duration::from_secs(60);
     while !put_begun(&web1) {
         assert!(Instant::now() < deadline, "nothing was put");
         std::thread::sleep(Duration::from_millis(2));
     }
     kill_process(Pid::from_child(&child), Signal::INT).expect("kill");
-    assert_eq!(child.wait().expect("wait").code(), Some(130));
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("read");
+    assert_eq!(child.wait().expect("wait").code(), Some(130), "{said}");
+    assert!(said.contains("web1: cancelled before it was done"), "{said}");
     octopus.push(&["journal"]).assert().success().stdout(contains("put web1 skipped"));
 }

@@ -240,7 +240,7 @@ pub(crate) fn failed(work: &Work, trouble: Trouble) -> Outcome {
         _ => (Kind::Failed, Origin::Octopus),
     };
     if work.stop.is_set() {
-        return Outcome::skipped("cancelled before it began");
+        return Outcome::skipped("cancelled before it was done");
     }
     Outcome::error(kind, origin, trouble.into_error())
 }

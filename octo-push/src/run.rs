@@ -270,6 +270,9 @@ impl<'a> Course<'a> {
         // One who only follows has nothing at stake but the answer.
         let asked = if runs { Stage::Asked } else { Stage::Accepted };
         if known < asked {
+            if self.work.stop.is_set() {
+                return Outcome::skipped("cancelled before it began");
+            }
             return failed(self.work, trouble);
         }
         let error = trouble.into_error();
