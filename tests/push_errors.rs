@@ -214,3 +214,18 @@ fn clones_are_warned_of() {
         .stderr(contains("warning: web[1,2] share the thumbprint"));
     octopus.push(&["-q", "-t", "web1", "status"]).assert().success().stderr("");
 }
+
+/// `ulimit -f` sends a signal that ends whoever writes more and says nothing.
+#[test]
+fn output_that_may_not_grow_is_an_error_that_is_told() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let push = octopus.start(&["-t", "web1", "run", "-c", "head -c 300000 /dev/zero; exit 5"]);
+    let mut limited = assert_cmd::Command::new("sh");
+    limited.env_clear().envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.args(["-c", "ulimit -f 200; exec \"$0\" \"$@\" >out"]).arg(push.get_program());
+    limited.args(push.get_args()).current_dir(octopus.sandbox.path(""));
+    limited.assert().code(5).stderr(contains("standard output: file too large"));
+    // The job went on all the same.
+    let end = std::fs::read_to_string(web1.jobs()[0].join("end")).expect("end");
+    assert!(end.contains("code 5"), "{end}");
+}

@@ -21,6 +21,7 @@ pub struct Tool {
 impl Tool {
     /// Runs the tool: arguments in, exit status out. Nothing else exits.
     pub fn main(&self, run: fn(&Tool, &[String]) -> Result<u8>) -> ExitCode {
+        crate::signals::outlive_file_size_limits();
         let result = arguments().and_then(|arguments| run(self, &arguments));
         match result {
             Ok(code) => ExitCode::from(code),

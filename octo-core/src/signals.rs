@@ -1,5 +1,17 @@
-//! What whoever started us made of signals. nohup(1) ignores HUP, a script's
-//! background jobs ignore INT and QUIT, and all that they start inherits that.
+//! Signals, as all tools treat them, and as their starter left them. nohup(1)
+//! ignores HUP, a script's background jobs ignore INT and QUIT, and all that they
+//! start inherits that.
+
+use signal_hook::consts::SIGXFSZ;
+use std::sync::Arc;
+
+/// Under `ulimit -f`, a file that may grow no more is an error of the write that
+/// tried, and not the end of the tool, which the signal would be. A handler, since
+/// jobs would inherit "ignored".
+pub fn outlive_file_size_limits() {
+    // Where the kernel refuses, it is as it was before.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
 
 /// Does this process ignore the signal of this number? Read off /proc/self/status,
 /// proc_pid_status(5); where that can't be read, it does not.

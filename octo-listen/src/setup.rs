@@ -53,7 +53,6 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let identity = Identity::load(&places.identity())?;
     check_trust(&places, &log)?;
     let host = Arc::new(open(&places, starter, log)?);
-    signals::outlive_file_size_limits()?;
     let listening = Listening::new(Arc::clone(&host), identity);
     if over_stdio {
         stdio::serve(&listening)?;

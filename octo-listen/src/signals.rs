@@ -6,8 +6,7 @@ use crate::listen::Listening;
 use octo_core::error::describe;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
-use signal_hook::consts::{SIGHUP, SIGXFSZ};
-use signal_hook::flag;
+use signal_hook::consts::SIGHUP;
 use signal_hook::low_level::pipe;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -33,17 +32,6 @@ pub(crate) fn reload_on_hangup(listening: &Arc<Listening>, host: &Arc<Host>) -> 
         }
     });
     started.map(drop).map_err(failed)
-}
-
-/// A file that may grow no more (`ulimit -f`) is an error of the write that tried,
-/// and not the end of the listener, which the signal would be. A handler, since
-/// jobs would inherit that it is ignored.
-///
-/// # Errors
-/// Where the kernel refuses that.
-pub(crate) fn outlive_file_size_limits() -> Result<()> {
-    let registered = flag::register(SIGXFSZ, Arc::default());
-    registered.map(drop).map_err(|e| Error::new(Exit::Io, "signals", describe(&e)))
 }
 
 fn reload(listening: &Listening, host: &Host) {

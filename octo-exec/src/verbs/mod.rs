@@ -16,7 +16,6 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         return Err(tool.misuse("no verb is given"));
     };
     let places = places(&matches)?;
-    crate::signals::outlive_file_size_limits()?;
     match verb.as_str() {
         "run" => run::run(tool, &places, rest),
         "job" => forward::job(tool, &places, rest),
