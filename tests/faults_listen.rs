@@ -119,27 +119,35 @@ fn without_threads_it_rests_and_recovers() {
 }
 
 /// Those who are trusted have places, too: a few of the descriptors are left for
-/// the rest, and who comes too late is told to come back.
+/// the rest, and who comes too late is told to come back. One alone can't take all.
 #[test]
 fn a_pusher_too_many_is_told_to_come_back() {
     let (here, ci) = sides();
+    let cron = Side::new(cargo_bin!("octo-listen"));
+    here.trust(&[(&ci, "ci"), (&cron, "cron")]);
     let mut command = Command::new("prlimit");
     let listen = here.command("octo-listen");
     command.args(["--nofile=240:240"]).arg(listen.get_program()).env_clear();
     command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut tentacle = Tentacle::with(&here, command.args(["-l", "127.0.0.1:0"]), 1);
-    let mut served: Vec<Pusher> = (0..4)
+    let mut served: Vec<Pusher> = (0..3)
         .map(|_| {
             let mut pusher = tentacle.connect(&ci).expect("trusted");
             pusher.yes("status", b"");
             pusher
         })
         .collect();
-    let mut late = tentacle.connect(&ci).expect("trusted");
-    let told = late.reply().expect("a word without a request");
-    assert_eq!((told.word(), told.text("code")), ("no", Some("busy")));
-    tentacle.says("4 pushers are connected: turned away");
-    drop((served.pop(), late));
+    let turned_away = |side: &Side, reason: &str| {
+        let told = tentacle.connect(side).expect("trusted").reply().expect("a word unasked");
+        assert_eq!((told.word(), told.text("code")), ("no", Some("busy")));
+        assert!(told.text("reason").is_some_and(|told| told.contains(reason)), "{told:?}");
+    };
+    turned_away(&ci, "you are connected 3 times");
+    let mut last = tentacle.connect(&cron).expect("trusted");
+    last.yes("status", b"");
+    turned_away(&cron, "too many pushers are connected");
+    tentacle.says("turned away: too many pushers are connected");
+    drop((served.pop(), last));
     wait_for("a place", || {
         let mut pusher = tentacle.connect(&ci).expect("trusted");
         pusher.ask("status", b"").is_ok_and(|reply| reply.word() == "ok")

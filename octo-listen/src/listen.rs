@@ -2,16 +2,15 @@
 
 use crate::accept::accept;
 use crate::host::{Caller, Host};
+use crate::pushers::Pushers;
 use crate::refused::Gathered;
 use crate::session;
 use crate::strangers::{Strangers, Taken};
 use octo_core::trust::{Question, Trust, Verb};
 use octo_core::{Error, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity};
-use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,20 +24,13 @@ const STACK: usize = 512 * 1024;
 /// The stack of a thread that only accepts.
 const ACCEPT_STACK: usize = 128 * 1024;
 
-/// Descriptors that pushers leave to the rest, and how many one may take: its
-/// socket, a job's log and index, and what watches them.
-const DESCRIPTORS_KEPT: u64 = 2 * crate::strangers::IN_ALL as u64 + 24;
-const DESCRIPTORS_EACH: u64 = 6;
-const MOST_PUSHERS: u64 = 2000;
-
 /// A listener's connections.
 pub(crate) struct Listening {
     host: Arc<Host>,
     identity: Mutex<Identity>,
     strangers: Arc<Strangers>,
     refused: Arc<Gathered>,
-    pushers: AtomicU64,
-    most_pushers: u64,
+    pushers: Pushers,
 }
 
 /// How the question of the handshake was answered.
@@ -47,15 +39,12 @@ type Verdict = Arc<Mutex<Option<(Thumbprint, Result<(), String>)>>>;
 impl Listening {
     pub(crate) fn new(host: Arc<Host>, identity: Identity) -> Arc<Listening> {
         let writer = Arc::clone(&host);
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let most = limit.saturating_sub(DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
         Arc::new(Listening {
             refused: Arc::new(Gathered::new(move |note| writer.record_refusal(note))),
             host,
             identity: Mutex::new(identity),
             strangers: Arc::default(),
-            pushers: AtomicU64::new(0),
-            most_pushers: most.clamp(4, MOST_PUSHERS),
+            pushers: Pushers::of_this_process(),
         })
     }
 
@@ -154,38 +143,18 @@ impl Listening {
     fn converse(&self, connection: &mut Connection<octo_wire::Session>, caller: &Caller) {
         let log = self.host.log;
         log.detail(format_args!("{caller}: connected, {}", caller.thumbprint));
-        let counted = Counted::one_more(&self.pushers);
-        let before = counted.before;
-        let served = if before < self.most_pushers {
-            session::serve(&self.host, caller, connection)
-        } else {
-            log.event(format_args!("{caller}: {before} pushers are connected: turned away"));
-            session::turn_away(&self.host, caller, connection)
+        let served = match self.pushers.take(caller.thumbprint) {
+            Ok(_place) => session::serve(&self.host, caller, connection),
+            Err(reason) => {
+                log.event(format_args!("{caller}: turned away: {reason}"));
+                session::turn_away(&self.host, caller, connection, &reason)
+            }
         };
-        drop(counted);
         self.host.record_accepted(caller);
         match served {
             Ok(()) => log.detail(format_args!("{caller}: left")),
             Err(failure) => log.detail(format_args!("{caller}: {failure}")),
         }
-    }
-}
-
-/// A pusher's place, given back however its thread ends: by a panic, too.
-struct Counted<'a> {
-    count: &'a AtomicU64,
-    before: u64,
-}
-
-impl Counted<'_> {
-    fn one_more(count: &AtomicU64) -> Counted<'_> {
-        Counted { count, before: count.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod host;
 mod listen;
 mod log;
+mod pushers;
 mod records;
 mod refused;
 mod session;

@@ -98,10 +98,11 @@ pub(crate) fn turn_away<S: Stream>(
     host: &Host,
     caller: &Caller,
     connection: &mut Connection<S>,
+    reason: &str,
 ) -> Result<(), Failure> {
     let mut session = Session { host, caller, connection, ahead: None };
     session.patience(Some(Instant::now() + DRAIN), None);
-    session.refuse(&No::new(Refusal::Busy, "too many pushers are connected: try again"))?;
+    session.refuse(&No::new(Refusal::Busy, format!("{reason}: try again")))?;
     session.drain()
 }
 
