@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ pub(crate) struct Tentacle {
     /// Where it listens, as it printed it.
     pub(crate) addresses: Vec<String>,
     thumbprint: Thumbprint,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     seen: Vec<String>,
 }
 
@@ -103,7 +104,7 @@ impl Tentacle {
             }
         }
         let thumbprint = Thumbprint::parse(&side.thumbprint).expect("a thumbprint");
-        Tentacle { child, addresses, thumbprint, lines, seen: Vec::new() }
+        Tentacle { child, addresses, thumbprint, lines: Mutex::new(lines), seen: Vec::new() }
     }
 
     /// Where it listens first.
@@ -121,7 +122,7 @@ impl Tentacle {
             }
             next = self.seen.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.lines.get_mut().expect("not poisoned").recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
                 Err(_) => panic!("{text:?} is not in {:#?}", self.seen),
             }
@@ -130,7 +131,8 @@ impl Tentacle {
 
     /// All that it has said so far.
     pub(crate) fn log(&mut self) -> String {
-        self.seen.extend(self.lines.try_iter());
+        let lines = self.lines.get_mut().expect("not poisoned");
+        self.seen.extend(lines.try_iter());
         self.seen.join("\n")
     }
 
@@ -244,10 +246,15 @@ impl Pusher {
 
     /// Runs a text as `sh -c` under this id.
     pub(crate) fn run(&mut self, job: &str, text: &str) -> Message {
+        self.try_run(job, text).expect("a reply")
+    }
+
+    /// As [`Pusher::run`], where there may be no reply.
+    pub(crate) fn try_run(&mut self, job: &str, text: &str) -> Result<Message, Failure> {
         let text = octo_core::encoding::encode(text.as_bytes());
         let spec = format!("command {text}\n");
         let request = format!("run job={job} by=test@here body={}", spec.len());
-        self.ask(&request, spec.as_bytes()).expect("a reply")
+        self.ask(&request, spec.as_bytes())
     }
 
     /// Follows a job to its end.
