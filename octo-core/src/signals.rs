@@ -13,30 +13,48 @@ pub fn outlive_file_size_limits() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
-/// Does this process ignore the signal of this number? Read off /proc/self/status,
-/// proc_pid_status(5); where that can't be read, it does not.
-pub fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    is_in(&status, signal)
-}
+/// The signals that a process ignores.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ignored(u64);
 
-fn is_in(status: &str, signal: i32) -> bool {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    (1..=64).contains(&signal) && mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+impl Ignored {
+    /// Those of this process, read off /proc/self/status, proc_pid_status(5); none
+    /// where that can't be read.
+    pub fn by_us() -> Ignored {
+        Ignored::in_status(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+    }
+
+    fn in_status(status: &str) -> Ignored {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.map_or_else(Ignored::default, Ignored)
+    }
+
+    /// Is the signal of this number among them?
+    pub fn contains(self, signal: i32) -> bool {
+        (1..=64).contains(&signal) && self.0 & (1 << (signal - 1)) != 0
+    }
+
+    /// Their numbers.
+    pub fn numbers(self) -> impl Iterator<Item = i32> {
+        (1..=64).filter(move |signal| self.contains(*signal))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_in;
+    use super::Ignored;
 
     #[test]
     fn the_mask_is_the_kernels() {
         let status = "SigBlk:\tffffffffffffffff\nSigIgn:\t8000000000001007\nSigCgt:\t0\n";
-        let ignored: Vec<i32> = (-1..=70).filter(|signal| is_in(status, *signal)).collect();
-        assert_eq!(ignored, [1, 2, 3, 13, 64]);
-        assert!(!is_in("SigIgn:\tx\n", 1) && !is_in("", 1));
+        let ignored = Ignored::in_status(status);
+        assert_eq!(ignored.numbers().collect::<Vec<i32>>(), [1, 2, 3, 13, 64]);
+        assert!(ignored.contains(13) && !ignored.contains(0) && !ignored.contains(65));
+        for status in ["SigIgn:\tx\n", ""] {
+            assert_eq!(Ignored::in_status(status).numbers().count(), 0);
+        }
     }
 }

@@ -1,18 +1,15 @@
 //! Signals, as scripts are to have them, whoever started octo-exec.
 
-use octo_core::signals::is_ignored;
+use octo_core::signals::Ignored;
 use signal_hook::flag;
 use std::sync::Arc;
-
-/// The last of the real-time signals, signal(7).
-const LAST: i32 = 64;
 
 /// What our starter ignores, our scripts do not inherit: one that a listener in the
 /// background of a shell has started would else be deaf to INT and QUIT, and a shell
 /// can't change that. A handler of ours ends with the script's exec(2), and is to us
 /// as if it were ignored still.
 pub(crate) fn heed_in_scripts() {
-    for signal in (1..=LAST).filter(|signal| is_ignored(*signal)) {
+    for signal in Ignored::by_us().numbers() {
         if !signal_hook::consts::FORBIDDEN.contains(&signal) {
             // Those that the C library keeps for itself (32, 33) stay as they are.
             let _ = flag::register(signal, Arc::default());

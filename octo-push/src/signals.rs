@@ -1,7 +1,7 @@
 //! Ctrl-C, a closed terminal, a polite end: each told to the main thread as
 //! news, by a thread that sleeps until there is one.
 
-use octo_core::signals::is_ignored;
+use octo_core::signals::Ignored;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -27,9 +27,10 @@ pub(crate) enum Signal {
 pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<()> {
     const CAUGHT: [(i32, Signal); 3] =
         [(2, Signal::Interrupt), (1, Signal::Leave), (15, Signal::Leave)];
+    let ignored = Ignored::by_us();
     let mut streams: Vec<(UnixStream, Signal)> = Vec::new();
     for (number, signal) in CAUGHT {
-        if !is_ignored(number) {
+        if !ignored.contains(number) {
             let (read, write) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(number, write)?;
             streams.push((read, signal));

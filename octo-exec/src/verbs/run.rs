@@ -11,7 +11,7 @@ use octo_core::no_core;
 use octo_core::operator;
 use octo_core::paths::{Places, create_directory, read_bounded};
 use octo_core::seed::Seed;
-use octo_core::signals::is_ignored;
+use octo_core::signals::Ignored;
 use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
 use octo_core::store::{Store, Who};
 use octo_core::{Digest, JobId, LockName, units, variables};
@@ -226,9 +226,10 @@ fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
     let io = |e: std::io::Error| Error::new(Exit::Io, format!("job {}", job.id()), describe(&e));
     let (interrupts, theirs) = UnixStream::pair().map_err(io)?;
     interrupts.set_nonblocking(true).map_err(io)?;
+    let ignored = Ignored::by_us();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // In the background of a shell, Ctrl-C is not meant for us.
-        if is_ignored(signal) {
+        if ignored.contains(signal) {
             continue;
         }
         let theirs = theirs.try_clone().map_err(io)?;
