@@ -69,9 +69,14 @@ fn a_thousand_silent_connections_leave_a_pusher_served() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = setrlimit(Resource::Nofile, raised);
+    let crowded = limit.maximum.map_or(1000, |most| most.saturating_sub(200).min(1000));
+    if crowded < 1000 {
+        let test = "a_thousand_silent_connections_leave_a_pusher_served";
+        support::skipped(test, &format!("with {crowded} connections only: few open files"));
+    }
     let (tentacle, _here, ci) = trusting();
     let mut crowd = Vec::new();
-    for n in 0..1000 {
+    for n in 0..crowded {
         crowd.push(TcpStream::connect(tentacle.address()).expect("connect"));
         if n % 100 == 99 {
             // From the same address, in the midst of them.
