@@ -5,6 +5,7 @@ mod support;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
+use std::path::Path;
 use support::{Sandbox, mode_of, set_mode, stdout_of};
 
 fn sandbox() -> Sandbox {
@@ -54,6 +55,44 @@ fn a_script_is_not_deaf_because_its_starter_was() {
     }
 }
 
+/// The names and modes of a job's record, and of what leads to it, after a run under
+/// this umask; then of the list that prune keeps.
+fn modes_under(umask: &str) -> Vec<(String, u32)> {
+    let sandbox = sandbox();
+    let under_umask = |arguments: &[&str]| {
+        let ours = sandbox.tool("octo-exec");
+        let mut command = assert_cmd::Command::new("sh");
+        command.env("OCTO_CONFIG", sandbox.path("config"));
+        command.env("OCTO_STATE", sandbox.path("state"));
+        command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+        command.arg(ours.get_program()).args(arguments);
+        command
+    };
+    let mode = |path: &Path| {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, mode_of(path))
+    };
+    under_umask(&["run", "-c", "umask"]).assert().code(0).stdout(contains(umask));
+    let job = job_of(&sandbox);
+    let record = std::fs::read_dir(&job).expect("the job");
+    let record = record.map(|entry| mode(&entry.expect("an entry").path()));
+    let mut modes: Vec<(String, u32)> = record.collect();
+    modes.sort();
+    under_umask(&["prune", "--older", "0s", "--keep", "0"]).assert().code(0);
+    for place in ["state", "state/jobs", "state/jobs/pruned"] {
+        modes.push(mode(&sandbox.path(place)));
+    }
+    modes
+}
+
+/// A hardened root has umask 077, and the listener's user reads what octo-exec writes.
+#[test]
+fn the_umask_is_for_what_jobs_make_and_not_for_the_record() {
+    let usual = modes_under("022");
+    assert!(usual.iter().any(|(name, mode)| name == "index" && *mode == 0o640), "{usual:?}");
+    assert_eq!(modes_under("077"), usual);
+}
+
 #[test]
 fn a_death_by_signal_is_no_exit_code() {
     let sandbox = sandbox();
@@ -100,7 +139,7 @@ fn scripts_run_by_what_their_first_line_says() {
         set_mode(&path, 0o600);
         sandbox.tool("octo-exec").arg("run").arg(path).arg("x").assert().code(code).stdout(said);
     }
-    if std::path::Path::new("/usr/bin/python3").exists() {
+    if Path::new("/usr/bin/python3").exists() {
         let path = sandbox
             .write("p.py", "#!/usr/bin/python3\nimport sys\nprint(sys.argv[1:])\nsys.exit(5)");
         let mut command = sandbox.tool("octo-exec");

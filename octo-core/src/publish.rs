@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// What a crash left behind begins so; whoever starts in a directory sweeps it.
@@ -109,6 +109,18 @@ fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTemp
     // dirty pages, and a second call would then succeed over nothing.
     staged.as_file().sync_all()?;
     Ok(staged)
+}
+
+/// Creates a file for appending, with this mode, whatever the umask: that is for
+/// what jobs make. Who must read a record is not its business.
+///
+/// # Errors
+/// Where it can't be created, or is there.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options.append(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 /// Makes the names in a path's directory durable.

@@ -7,10 +7,11 @@
 
 use super::JobDirectory;
 use crate::error::{Error, Result};
+use crate::publish;
 use crate::units::whole;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -80,9 +81,7 @@ impl LogWriter {
     pub fn create(job: &JobDirectory, limit: u64) -> Result<LogWriter> {
         let open = |name| {
             let path = job.file(name);
-            let mut options = OpenOptions::new();
-            options.append(true).create_new(true).mode(0o640);
-            options.open(&path).map_err(|e| Error::doing("create", &path, &e))
+            publish::create_new(&path, 0o640).map_err(|e| Error::doing("create", &path, &e))
         };
         Ok(LogWriter {
             log: open("log")?,
@@ -273,7 +272,7 @@ pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
     let last = tail[..whole_part].strip_suffix(b"\n").unwrap_or(b"");
     let begin = last.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     let covered = parse_line(&tail[begin..whole_part]).map_or(0, |(_, o, l)| o.saturating_add(l));
-    let mut writer = OpenOptions::new().write(true).open(&path).map_err(io)?;
+    let mut writer = File::options().write(true).open(&path).map_err(io)?;
     if torn > 0 {
         writer.set_len(length - torn).map_err(io)?;
     }

@@ -112,7 +112,7 @@ pub fn sweep(places: &Places) -> Result<()> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = publish::create_new(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -156,6 +156,9 @@ pub fn mark_pruned(places: &Places, id: &JobId) -> Result<()> {
     let path = places.jobs().join("pruned");
     let append = || -> io::Result<()> {
         let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
+        // A listener without privileges reads it, whatever our umask. Who doesn't own
+        // it has not made it either.
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
         file.lock()?;
         // A line torn by a crash would shift all that follow.
         let length = file.metadata()?.len();

@@ -10,7 +10,7 @@
 
 use super::{End, JobDirectory};
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::time::{Duration, Instant};
 
 /// A job's state.
@@ -135,6 +135,5 @@ impl JobDirectory {
 
 /// Creates a lock file; for publishers.
 pub(super) fn create_lock(path: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create_new(true).mode(0o640).open(path).map(|_| ())
+    crate::publish::create_new(path, 0o640).map(drop)
 }
