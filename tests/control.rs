@@ -116,6 +116,14 @@ fn what_runs_and_when() {
                 ("user=nobody", &["run", "-c", "cat /etc/shadow"], 1, "ermission denied"),
             ],
         );
+        // Where root's umask made what leads to STATE, only root gets there.
+        let above = web1.state.parent().expect("a directory");
+        set_mode(above, 0o700);
+        let hint = format!("hint: {0} keeps this job's user out: chmod o+x {0}", above.display());
+        let run: &[&str] = &["run", "-c", "true"];
+        ask(&octopus, &web1, "", &[("user=nobody", run, 2, &hint), ("user=root", run, 0, "")]);
+        set_mode(above, 0o711);
+        ask(&octopus, &web1, "", &[("user=nobody", run, 0, "")]);
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::mask::Masker;
 use crate::settle::joined;
 use crate::tree;
+use octo_core::encoding::printable;
 use octo_core::error::{Error, Exit, Result, describe};
 use octo_core::job::{End, EndKind, JobDirectory, LogWriter, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,6 +36,8 @@ pub(crate) struct Launch {
     pub(crate) grace: Duration,
     /// A hint is due when sudo fails for want of privileges.
     pub(crate) no_new_privileges: bool,
+    /// A directory above the job that its user can't pass: worth a hint when it fails.
+    pub(crate) shut_by: Option<PathBuf>,
 }
 
 /// How often the directory is looked at where the kernel doesn't wake us.
@@ -403,6 +406,14 @@ impl Supervisor<'_> {
             say(
                 self.log,
                 "hint: this job may not gain privileges; the option sudo of its line in the trust file lets it",
+            );
+        }
+        let failed = self.status.and_then(|status| status.exit_status()).is_some_and(|c| c != 0);
+        if let Some(directory) = self.launch.shut_by.as_ref().filter(|_| failed) {
+            let directory = printable(directory.as_os_str().as_encoded_bytes());
+            say(
+                self.log,
+                &format!("hint: {directory} keeps this job's user out: chmod o+x {directory}"),
             );
         }
         let kind = match (&self.ending, &self.status) {

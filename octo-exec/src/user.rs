@@ -1,6 +1,9 @@
 //! Users of this machine, as getent(1) knows them: directory services too.
 
 use octo_core::error::{Error, Exit, Result};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A user that jobs run as.
@@ -35,6 +38,19 @@ impl User {
             home: "/".into(),
             shell: "/bin/sh".into(),
         })
+    }
+
+    /// The first directory on the way to this one that is shut to the user, as far as
+    /// modes tell: with bits for a group, or an ACL's mask in their place, it may be open.
+    pub(crate) fn shut_out_by(&self, path: &Path) -> Option<PathBuf> {
+        let mut way: Vec<&Path> = path.ancestors().collect();
+        way.reverse();
+        let shut = |metadata: Metadata| {
+            let needed = if metadata.uid() == self.uid { 0o100 } else { 0o011 };
+            metadata.mode() & needed == 0
+        };
+        let found = way.into_iter().find(|directory| directory.metadata().is_ok_and(shut));
+        found.filter(|_| self.uid != 0).map(Path::to_path_buf)
     }
 }
 

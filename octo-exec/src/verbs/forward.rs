@@ -330,6 +330,7 @@ impl<'a> Attempt<'a> {
         Ok(Launch {
             words: all,
             variables,
+            shut_by: user.shut_out_by(self.job.path()),
             directory: work,
             timeout: plan.timeout,
             grace,
