@@ -204,7 +204,8 @@ fn what_is_held_is_shown_beside_what_was_approved() {
                 .expect("approved")
                 .lines()
                 .find_map(|l| Some(l.strip_prefix("at ")?.to_string()));
-            while octo_core::cli::utc_now() == at.clone().expect("a time").replace("%3A", ":") {
+            while octo_core::base::cli::utc_now() == at.clone().expect("a time").replace("%3A", ":")
+            {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }

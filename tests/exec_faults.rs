@@ -5,9 +5,9 @@
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use octo_core::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
-use octo_core::paths::Places;
-use octo_core::spec::{Script, Spec, secrets};
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
+use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn prepared_with(script: &str) -> Prepared {
     let body = secrets::encode_with(&[1; 32], &[(name.clone(), SECRET.into())]);
     let mut spec = Spec::of(Script::Command(text));
     (spec.secrets, spec.secrets_digest) = (vec![name], Some(Digest::of(&body)));
-    let received = octo_core::cli::utc_now();
+    let received = octo_core::base::cli::utc_now();
     let request = Request { pusher: None, by: "a test".into(), received };
     let id = JobId::generate().expect("an id");
     let spec = spec.encode();

@@ -3,8 +3,8 @@
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use octo_core::job::{JobDirectory, NewJob, Published, Pusher, Request};
-use octo_core::paths::Places;
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::{JobDirectory, NewJob, Published, Pusher, Request};
 use octo_core::{JobId, PusherName, Thumbprint};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -38,7 +38,7 @@ fn submit(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirectory
 
 fn publish(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirectory {
     let id = JobId::generate().expect("an id");
-    let received = received.map_or_else(octo_core::cli::utc_now, str::to_string);
+    let received = received.map_or_else(octo_core::base::cli::utc_now, str::to_string);
     let pusher = Pusher {
         thumbprint: thumbprint(),
         name: PusherName::parse("ci").expect("a name"),
@@ -270,7 +270,7 @@ fn jobs_run_as_the_user_of_their_line_and_no_more() {
          touch ../end ../log ../grant 2>/dev/null || echo no; echo x >../log; grep NoNewPrivs /proc/self/status; echo $HOME; pwd -P >/dev/null && echo here",
         secret.display()
     );
-    let spec = format!("command {}\n", octo_core::encoding::encode(script.as_bytes()));
+    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
     let job = submit(&sandbox, &spec, None);
     let log = std::fs::read_to_string(job.file("log")).expect("log");
     let groups = stdout_of(assert_cmd::Command::new("id").args(["-G", "nobody"]));

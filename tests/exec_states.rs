@@ -4,10 +4,10 @@
 mod support;
 
 use assert_cmd::cargo::cargo_bin;
-use octo_core::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
-use octo_core::paths::Places;
-use octo_core::record::Record;
-use octo_core::spec::{Script, Spec};
+use octo_core::base::paths::Places;
+use octo_core::base::record::Record;
+use octo_core::tentacle::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
+use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::{JobId, LockName};
 use predicates::str::contains;
 use std::path::Path;
@@ -24,12 +24,12 @@ fn sandbox() -> Sandbox {
 fn publish(sandbox: &Sandbox, command: &str, lock: Option<&str>) -> JobDirectory {
     let places = Places { config: sandbox.config(""), state: sandbox.state("") };
     let mut spec = Spec::of(Script::Command(command.into()));
-    spec.locks.extend(lock.map(|name| octo_core::spec::LockRequest {
+    spec.locks.extend(lock.map(|name| octo_core::tentacle::spec::LockRequest {
         name: LockName::parse(name).expect("a name"),
         shared: false,
         wait: Duration::from_secs(60),
     }));
-    let received = octo_core::cli::utc_now();
+    let received = octo_core::base::cli::utc_now();
     let request = Request { pusher: None, by: "a test".into(), received };
     let id = JobId::generate().expect("an id");
     let spec = spec.encode();
@@ -90,7 +90,7 @@ fn a_restart_or_a_reused_process_id_is_lost_and_harms_no_bystander() {
         record.text("boot", boot);
         record.text("session", bystander.id());
         record.text("ticks", 1);
-        record.text("at", octo_core::cli::utc_now());
+        record.text("at", octo_core::base::cli::utc_now());
         job.publish_record("started", &record).expect("started");
         assert_eq!(job.state().expect("a state"), State::Lost);
         sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();

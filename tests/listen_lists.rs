@@ -9,7 +9,7 @@ mod support;
 use fleet::fleet;
 use listener::{job_id, own_user, wait_for};
 use octo_core::Digest;
-use octo_core::encoding::encode;
+use octo_core::base::encoding::encode;
 use std::os::unix::fs::symlink;
 use support::{NOBODY, is_root};
 

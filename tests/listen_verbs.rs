@@ -209,7 +209,8 @@ fn a_run_carries_its_script_and_secrets_and_they_are_checked() {
     let fleet = fleet();
     let script = b"#!/bin/sh\necho \"$1 $TOKEN\" | rev\nVALUE=x; echo A=b >> \"$OCTO_OUTPUT\"\n";
     let token = octo_core::VariableName::parse("TOKEN").expect("a name");
-    let hidden = octo_core::spec::secrets::encode_with(&[7; 32], &[(token, b"hunter22".to_vec())]);
+    let hidden =
+        octo_core::tentacle::spec::secrets::encode_with(&[7; 32], &[(token, b"hunter22".to_vec())]);
     let spec = format!(
         "script {} a%20b.sh\narg x%20y\nsecret TOKEN\nsecrets {}\n",
         Digest::of(script),

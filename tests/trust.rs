@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use jiff::Zoned;
-use octo_core::refusal::Refusal;
+use octo_core::base::refusal::Refusal;
 use octo_core::trust::{Question, Refused, RunQuestion, Starter, Trust, Verb};
 use octo_core::{Exit, LockName, PusherName, Thumbprint};
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
 //! How fast the audit log is written and checked:
 //! `cargo run --release -p octo-core --example audit [DIR] [MEGABYTES]`
 
-use octo_core::audit::Audit;
-use octo_core::cli::print;
-use octo_core::error::Result;
-use octo_core::paths::Places;
+use octo_core::base::cli::print;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+use octo_core::tentacle::audit::Audit;
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -1,38 +1,18 @@
-//! What octo's tools share, without TLS: who is trusted, what is stored, how a
-//! job is recorded, and the habits of the command line.
+//! What octo's tools share, without TLS, in four houses: [`base`] for what any
+//! program needs, [`trust`] for who may push, [`targets`] for where to, [`tentacle`]
+//! for what a target keeps.
 //!
 //! Nothing here opens a network connection; octo-exec, which runs other
 //! people's code, is built from this crate alone.
 
-mod appended;
-pub mod audit;
-pub mod cli;
-pub mod digest;
-pub mod encoding;
-pub mod error;
-pub mod job;
+pub mod base;
 pub mod journal;
-pub mod names;
-pub mod no_core;
-pub mod operator;
-pub mod paths;
-pub mod problem;
-pub mod publish;
-pub mod record;
-pub mod refusal;
-pub mod seed;
-pub mod signals;
-pub mod spec;
-pub mod store;
 pub mod targets;
-pub mod thumbprint;
+pub mod tentacle;
 pub mod trust;
-pub mod units;
-pub mod variables;
-pub mod watch;
 
-pub use digest::Digest;
-pub use error::{Error, Exit, Result};
-pub use names::{JobId, LockName, PusherName, VariableName};
-pub use refusal::Refusal;
-pub use thumbprint::Thumbprint;
+pub use base::digest::Digest;
+pub use base::error::{Error, Exit, Result};
+pub use base::names::{JobId, LockName, PusherName, VariableName};
+pub use base::refusal::Refusal;
+pub use base::thumbprint::Thumbprint;

@@ -2,12 +2,12 @@
 //! the publisher of the job decided, and whatever lies in the job directory.
 
 use crate::adopt::Origin;
-use octo_core::error::{Exit, Result};
-use octo_core::job::Request;
-use octo_core::paths::Places;
-use octo_core::record::Record;
-use octo_core::refusal::Refusal;
-use octo_core::spec::{Script, Spec};
+use octo_core::base::error::{Exit, Result};
+use octo_core::base::paths::Places;
+use octo_core::base::record::Record;
+use octo_core::base::refusal::Refusal;
+use octo_core::tentacle::job::Request;
+use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::trust::{Question, RunQuestion, Starter, Trust, Verb};
 use octo_core::{PusherName, VariableName};
 use std::path::PathBuf;
@@ -149,7 +149,7 @@ impl Plan {
             record.text("timeout", timeout.as_secs());
         }
         record.text("max-log", self.max_log);
-        record.text("at", octo_core::cli::utc_now());
+        record.text("at", octo_core::base::cli::utc_now());
         record
     }
 }

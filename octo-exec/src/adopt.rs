@@ -2,8 +2,8 @@
 //! listener, becomes ours before anything in it is used: the record of a job
 //! belongs to whoever runs it.
 
-use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{JobDirectory, JobLock};
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::tentacle::job::{JobDirectory, JobLock};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown};
 use rustix::process::geteuid;
 use std::os::unix::fs::MetadataExt;
@@ -77,15 +77,15 @@ fn own_lock(job: &JobDirectory, held: &JobLock, group: Gid) -> Result<()> {
 fn own_copies(job: &JobDirectory, of: impl Fn(&str) -> bool) -> Result<()> {
     for (name, limit, mode) in [
         ("request", 1 << 20, 0o640),
-        ("spec", octo_core::spec::MAXIMUM, 0o640),
-        ("script", octo_core::spec::MAXIMUM_SCRIPT, 0o640),
-        ("secrets", octo_core::spec::MAXIMUM_SECRETS, 0o600),
+        ("spec", octo_core::tentacle::spec::MAXIMUM, 0o640),
+        ("script", octo_core::tentacle::spec::MAXIMUM_SCRIPT, 0o640),
+        ("secrets", octo_core::tentacle::spec::MAXIMUM_SECRETS, 0o600),
     ] {
         if !of(name) {
             continue;
         }
         if let Some(bytes) = job.read(name, limit)? {
-            octo_core::publish::replace(&job.file(name), &bytes, mode)?;
+            octo_core::base::publish::replace(&job.file(name), &bytes, mode)?;
             if mode & 0o040 != 0 {
                 share_with_publisher(job, name)?;
             }

@@ -3,10 +3,10 @@
 use crate::admit::{Plan, is_expired};
 use crate::adopt::{is_ours, share_with_publisher};
 use crate::prepare::script_digest;
-use octo_core::error::Result;
-use octo_core::job::JobDirectory;
-use octo_core::record::Record;
-use octo_core::spec::Spec;
+use octo_core::base::error::Result;
+use octo_core::base::record::Record;
+use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::spec::Spec;
 use octo_core::{Digest, JobId};
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<
     }
     let held = job.record("held")?.filter(|_| is_ours(job, "held"));
     let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
-    let since = since.unwrap_or_else(octo_core::cli::utc_now);
+    let since = since.unwrap_or_else(octo_core::base::cli::utc_now);
     if is_expired(&since, EXPIRES_AFTER)? {
         return Ok(Approval::Expired);
     }

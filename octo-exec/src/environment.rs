@@ -2,9 +2,9 @@
 
 use crate::admit::Plan;
 use crate::user::User;
-use octo_core::job::JobDirectory;
-use octo_core::paths::Places;
-use octo_core::spec::Spec;
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::spec::Spec;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 

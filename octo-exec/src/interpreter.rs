@@ -1,7 +1,7 @@
 //! What runs a script: we read its `#!` ourselves and run the interpreter with
 //! the file, so that a script runs from a STATE that is mounted noexec.
 
-use octo_core::encoding::printable;
+use octo_core::base::encoding::printable;
 use rustix::fs::{Access, access};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

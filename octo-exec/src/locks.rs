@@ -5,10 +5,10 @@
 //! go stale: it dies with its holder. Only the holder's script may outlive it;
 //! the next holder settles that job first.
 
-use octo_core::error::{Error, Result};
-use octo_core::job::{JobDirectory, JobLock, State};
-use octo_core::paths::{Places, create_directory};
-use octo_core::spec::LockRequest;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::tentacle::job::{JobDirectory, JobLock, State};
+use octo_core::tentacle::spec::LockRequest;
 use octo_core::{JobId, LockName};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};

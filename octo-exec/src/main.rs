@@ -21,7 +21,7 @@ mod user;
 mod values;
 mod verbs;
 
-use octo_core::cli::Tool;
+use octo_core::base::cli::Tool;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

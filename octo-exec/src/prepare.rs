@@ -5,11 +5,11 @@ use crate::admit::{No, Plan};
 use crate::adopt::is_ours;
 use crate::interpreter;
 use crate::user::User;
-use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::job::JobDirectory;
-use octo_core::paths::Places;
-use octo_core::spec::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
-use octo_core::store::{Store, Who};
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::spec::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
+use octo_core::tentacle::store::{Store, Who};
 use octo_core::{Digest, VariableName};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::process::geteuid;
@@ -71,7 +71,7 @@ pub(crate) fn script(
             (job.file("script"), bytes)
         }
         (Script::Command(text), _) => {
-            octo_core::publish::replace(&job.file("script"), text.as_bytes(), 0o640)?;
+            octo_core::base::publish::replace(&job.file("script"), text.as_bytes(), 0o640)?;
             readable(job, "script", user, 0o440)?;
             let words = vec!["/bin/sh".into(), job.file("script").into_os_string()];
             return Ok(Ok(Command::Words(words)));
@@ -169,7 +169,7 @@ pub(crate) fn package(
 /// Copies and hashes in one pass, so that what was hashed is what is used.
 fn copy(from: &mut File, to: &std::path::Path) -> io::Result<Digest> {
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o444).open(to)?;
-    let mut hasher = octo_core::digest::Hasher::new();
+    let mut hasher = octo_core::base::digest::Hasher::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let count = from.read(&mut buffer)?;
@@ -254,6 +254,6 @@ pub(crate) fn unlink_secrets(job: &JobDirectory) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::new(Exit::Io, path.display(), describe(&error)))
         }
-        _ => octo_core::publish::sync_parent(&path),
+        _ => octo_core::base::publish::sync_parent(&path),
     }
 }

@@ -3,12 +3,12 @@
 
 use crate::tree::{self, Process};
 use crate::{adopt, prepare};
-use octo_core::audit::Audit;
-use octo_core::cli::Tool;
-use octo_core::error::Result;
-use octo_core::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
-use octo_core::paths::Places;
-use octo_core::publish::{self, Reserved};
+use octo_core::base::cli::Tool;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+use octo_core::base::publish::{self, Reserved};
+use octo_core::tentacle::audit::Audit;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 

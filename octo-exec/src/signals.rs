@@ -1,6 +1,6 @@
 //! Signals, as scripts are to have them, whoever started octo-exec.
 
-use octo_core::signals::Ignored;
+use octo_core::base::signals::Ignored;
 use signal_hook::flag;
 use std::sync::Arc;
 

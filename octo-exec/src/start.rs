@@ -1,8 +1,8 @@
 //! Starting jobs: always as a program of its own, by hand as by the listener.
 
-use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{self, JobDirectory, State};
-use octo_core::paths::Places;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::{self, JobDirectory, State};
 use std::process::{Child, Command, Stdio};
 
 /// Starts `octo-exec job DIR`; its messages are ours.
@@ -22,7 +22,11 @@ pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
 
 fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
     let failed = |e: std::io::Error| {
-        Error::new(Exit::Temporary, format!("job {}", job.id()), octo_core::error::describe(&e))
+        Error::new(
+            Exit::Temporary,
+            format!("job {}", job.id()),
+            octo_core::base::error::describe(&e),
+        )
     };
     // Not /proc/self/exe: a binary that was replaced meanwhile is the one to run.
     let own = std::env::current_exe().map_err(failed)?;

@@ -4,9 +4,9 @@
 use crate::mask::Masker;
 use crate::settle::joined;
 use crate::tree;
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::job::{End, EndKind, JobDirectory, LogWriter, Stream};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
@@ -48,7 +48,7 @@ const EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Watch {
     job: JobDirectory,
-    directory: octo_core::watch::Watch,
+    directory: octo_core::base::watch::Watch,
     signals: UnixStream,
     told_to_end: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
@@ -58,7 +58,8 @@ impl Watch {
     pub(crate) fn new(job: &JobDirectory) -> Result<Watch> {
         let io = |e: std::io::Error| Error::doing("watch", job.path(), &e);
         let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-        let directory = octo_core::watch::Watch::new(job.path(), events, EVERY).map_err(io)?;
+        let directory =
+            octo_core::base::watch::Watch::new(job.path(), events, EVERY).map_err(io)?;
         let (signals, theirs) = UnixStream::pair().map_err(io)?;
         signals.set_nonblocking(true).map_err(io)?;
         theirs.set_nonblocking(true).map_err(io)?;
@@ -330,7 +331,7 @@ impl Supervisor<'_> {
                     (EndKind::Cancelled, who)
                 } else if self.deadline.is_some_and(|deadline| now >= deadline) {
                     let limit = self.launch.timeout.unwrap_or_default();
-                    let limit = octo_core::units::human_duration(limit);
+                    let limit = octo_core::base::units::human_duration(limit);
                     (EndKind::Timeout, format!("the time limit of {limit} has passed"))
                 } else {
                     return;

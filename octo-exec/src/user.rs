@@ -1,6 +1,6 @@
 //! Users of this machine, as getent(1) knows them: directory services too.
 
-use octo_core::error::{Error, Exit, Result};
+use octo_core::base::error::{Error, Exit, Result};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

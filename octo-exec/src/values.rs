@@ -6,9 +6,9 @@ use crate::prepare::{Secrets, VALUES};
 use crate::settle::joined;
 use crate::user::User;
 use octo_core::VariableName;
-use octo_core::error::{Error, Result};
-use octo_core::job::JobDirectory;
-use octo_core::paths::read_bounded;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::paths::read_bounded;
+use octo_core::tentacle::job::JobDirectory;
 use std::os::unix::fs::MetadataExt;
 
 /// The largest file of values.
@@ -64,7 +64,7 @@ fn publish(job: &JobDirectory, bytes: &[u8], secrets: &Secrets) -> Option<String
     if kept.is_empty() {
         return wrong;
     }
-    let published = octo_core::publish::replace(&job.file("outputs"), &kept, 0o640)
+    let published = octo_core::base::publish::replace(&job.file("outputs"), &kept, 0o640)
         .and_then(|()| share_with_publisher(job, "outputs"));
     joined(wrong, published.err().map(|e| format!("its values are lost: {}", e.message)))
 }

@@ -1,10 +1,10 @@
 //! Certificates as octo-keys shows them: out of PEM files, with or without a key.
 
 use octo_core::Thumbprint;
-use octo_core::cli::print;
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::paths::read_bounded;
+use octo_core::base::cli::print;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::read_bounded;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use x509_parser::pem::parse_x509_pem;

@@ -5,11 +5,11 @@
 use crate::Call;
 use crate::identity;
 use crate::trust::starter;
-use octo_core::error::{Exit, Result};
-use octo_core::paths::{check_trusted, open_trusted, read_bounded};
-use octo_core::problem::Problem;
+use octo_core::base::error::{Exit, Result};
+use octo_core::base::paths::{check_trusted, open_trusted, read_bounded};
+use octo_core::base::problem::Problem;
+use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
-use octo_core::thumbprint::Thumbprint;
 use octo_core::trust::{self, Trust};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -5,11 +5,11 @@ use crate::trust::{starter, thumbprint};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
-use octo_core::cli::{Tool, print};
-use octo_core::encoding::printable;
-use octo_core::error::Result;
+use octo_core::base::cli::{Tool, print};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::units::{human_duration, human_size};
 use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
-use octo_core::units::{human_duration, human_size};
 use std::net::IpAddr;
 
 pub(crate) fn run(call: &Call) -> Result<u8> {

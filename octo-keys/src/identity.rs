@@ -1,8 +1,8 @@
 //! Is an identity file one that the tools will take?
 
 use crate::certificate::{Certificate, PemFile};
-use octo_core::error::{Error, Exit, Result};
-use octo_core::paths::open_trusted;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::open_trusted;
 use rcgen::{KeyPair, PublicKeyData};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -9,9 +9,9 @@ mod show;
 mod trust;
 
 use getopts::Matches;
-use octo_core::cli::Tool;
-use octo_core::error::Result;
-use octo_core::paths::Places;
+use octo_core::base::cli::Tool;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
 use std::process::ExitCode;
 
 const HELP: &str = "\

@@ -6,12 +6,13 @@
 
 use crate::Call;
 use aws_lc_rs::signature::Ed25519KeyPair;
-use octo_core::cli::{print, print_bytes};
-use octo_core::error::{Error, Exit, Result};
-use octo_core::names::{PusherName, random_bytes};
-use octo_core::paths::create_directory;
+use octo_core::Thumbprint;
+use octo_core::base::cli::{print, print_bytes};
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::{PusherName, random_bytes};
+use octo_core::base::paths::create_directory;
+use octo_core::base::publish;
 use octo_core::trust::Starter;
-use octo_core::{Thumbprint, publish};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SerialNumber, date_time_ymd,

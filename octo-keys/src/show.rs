@@ -3,8 +3,8 @@
 use crate::Call;
 use crate::certificate::PemFile;
 use crate::identity::readable_by_others;
-use octo_core::cli::print;
-use octo_core::error::Result;
+use octo_core::base::cli::print;
+use octo_core::base::error::Result;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 

@@ -1,10 +1,10 @@
 //! octo-keys trust and distrust: who is let in.
 
 use crate::Call;
-use octo_core::cli::Tool;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::names::PusherName;
-use octo_core::thumbprint::Thumbprint;
+use octo_core::base::cli::Tool;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::PusherName;
+use octo_core::base::thumbprint::Thumbprint;
 use octo_core::trust::edit::{Whose, add_line, remove_lines};
 use octo_core::trust::{Starter, Trust};
 use std::io::IsTerminal;

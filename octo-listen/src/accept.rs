@@ -1,7 +1,7 @@
 //! The accept loop: it never ends because of a peer, and never spins.
 
 use crate::log::Log;
-use octo_core::error::describe;
+use octo_core::base::error::describe;
 use octo_core::{Error, Exit};
 use rustix::io::Errno;
 use std::io;

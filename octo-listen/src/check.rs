@@ -1,8 +1,8 @@
 //! `--check-audit`: is the audit log as it was written?
 
-use octo_core::audit::{Audit, Head, verify_files};
-use octo_core::cli::{Tool, print};
-use octo_core::paths::Places;
+use octo_core::base::cli::{Tool, print};
+use octo_core::base::paths::Places;
+use octo_core::tentacle::audit::{Audit, Head, verify_files};
 use octo_core::{Exit, Result};
 use std::path::PathBuf;
 

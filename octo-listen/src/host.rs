@@ -2,10 +2,10 @@
 
 use crate::log::Log;
 use crate::start::Starter;
-use octo_core::audit::{Audit, Head};
-use octo_core::job::JobDirectory;
-use octo_core::paths::Places;
-use octo_core::store::Store;
+use octo_core::base::paths::Places;
+use octo_core::tentacle::audit::{Audit, Head};
+use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::store::Store;
 use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
 use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
 use std::collections::HashMap;
@@ -176,7 +176,7 @@ impl From<Refused> for No {
             refusal: refused.refusal,
             reason: shortened(refused.reason),
             line: refused.line,
-            opens: refused.opens.map(|at| octo_core::cli::utc(at.timestamp())),
+            opens: refused.opens.map(|at| octo_core::base::cli::utc(at.timestamp())),
             head: None,
         }
     }

@@ -72,7 +72,7 @@ impl Listening {
                 return Error::new(
                     octo_core::Exit::Io,
                     "thread",
-                    octo_core::error::describe(&error),
+                    octo_core::base::error::describe(&error),
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! What the listener says on standard error: one line an event, peers' bytes
 //! escaped, and strangers counted instead of listed.
 
-use octo_core::cli::Tool;
+use octo_core::base::cli::Tool;
 use std::fmt;
 
 /// Where events go.

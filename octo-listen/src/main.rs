@@ -18,7 +18,7 @@ mod stdio;
 mod strangers;
 mod verbs;
 
-use octo_core::cli::Tool;
+use octo_core::base::cli::Tool;
 use std::process::ExitCode;
 
 const TOOL: Tool = Tool { name: "octo-listen", help: HELP };

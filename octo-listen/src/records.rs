@@ -5,7 +5,7 @@
 
 use crate::host::{Caller, Host, No};
 use crate::refused::{Kind, Note};
-use octo_core::audit::Head;
+use octo_core::tentacle::audit::Head;
 use octo_core::trust::{Line, Verb};
 use octo_core::{Refusal, Result};
 use std::net::IpAddr;

@@ -6,8 +6,8 @@
 use crate::host::{Caller, Host, No};
 use crate::verbs;
 use octo_core::Refusal;
-use octo_core::audit::Head;
-use octo_core::store::Ahead;
+use octo_core::tentacle::audit::Head;
+use octo_core::tentacle::store::Ahead;
 use octo_core::trust::Verb;
 use octo_wire::connection::{Connection, LOST_AFTER, Stream, TICK_EVERY};
 use octo_wire::{Failure, Message};
@@ -254,9 +254,9 @@ mod tests {
     use crate::log::Log;
     use crate::start::Starter;
     use octo_core::Thumbprint;
-    use octo_core::cli::Tool;
-    use octo_core::paths::Places;
-    use octo_core::store::Store;
+    use octo_core::base::cli::Tool;
+    use octo_core::base::paths::Places;
+    use octo_core::tentacle::store::Store;
     use std::io::{self, Read, Write};
 
     /// A peer that asks this and leaves; remembers how patient we were with each

@@ -8,9 +8,9 @@ use crate::signals;
 use crate::sockets;
 use crate::start::Starter;
 use crate::stdio;
-use octo_core::cli::{self, Tool};
-use octo_core::paths::{Places, create_directory};
-use octo_core::store::{ABANDONED, Store};
+use octo_core::base::cli::{self, Tool};
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::tentacle::store::{ABANDONED, Store};
 use octo_core::trust::Trust;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
@@ -65,7 +65,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let mut ready = String::new();
     for socket in &sockets {
         let address = socket.local_addr().map_err(|e| {
-            Error::new(Exit::CannotCreate, "socket", octo_core::error::describe(&e))
+            Error::new(Exit::CannotCreate, "socket", octo_core::base::error::describe(&e))
         })?;
         ready.push_str(&format!("listening {address}\n"));
     }
@@ -154,7 +154,7 @@ fn warn(host: &Host) {
 
 /// What an earlier listener, or a crash, left to do.
 fn tidy(host: &Host) {
-    if let Err(error) = octo_core::job::sweep(&host.places) {
+    if let Err(error) = octo_core::tentacle::job::sweep(&host.places) {
         host.log.error(&error);
     }
     match host.store.sweep(ABANDONED) {

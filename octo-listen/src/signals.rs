@@ -3,7 +3,7 @@
 
 use crate::host::Host;
 use crate::listen::Listening;
-use octo_core::error::describe;
+use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
 use signal_hook::consts::SIGHUP;

@@ -1,8 +1,8 @@
 //! The sockets that are listened on.
 
-use octo_core::error::describe;
+use octo_core::base::error::describe;
+use octo_core::base::units::whole;
 use octo_core::targets::DEFAULT_PORT;
-use octo_core::units::whole;
 use octo_core::{Error, Exit, Result};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};

@@ -4,8 +4,8 @@
 //! session, decides again by itself, and outlives the listener.
 
 use crate::log::Log;
-use octo_core::job::{JobDirectory, State};
-use octo_core::paths::{Places, open_trusted, read_bounded};
+use octo_core::base::paths::{Places, open_trusted, read_bounded};
+use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::{Error, Exit, Result};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;

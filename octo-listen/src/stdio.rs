@@ -2,7 +2,7 @@
 //! or `octo-push -P 'ssh %h octo-listen --stdio'`.
 
 use crate::listen::Listening;
-use octo_core::error::describe;
+use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Channel;
 use rustix::fs::fstat;

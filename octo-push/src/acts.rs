@@ -14,11 +14,11 @@ use crate::remember::Memory;
 use crate::rollout::hash;
 use crate::summary;
 use crate::verbs::Verb;
-use octo_core::cli::print;
-use octo_core::encoding::printable;
-use octo_core::error::Result;
-use octo_core::names::JobId;
-use octo_core::units::human_size;
+use octo_core::base::cli::print;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::names::JobId;
+use octo_core::base::units::human_size;
 use octo_wire::Message;
 use std::sync::Arc;
 

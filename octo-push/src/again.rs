@@ -2,7 +2,7 @@
 //! id, and with `failed:LAST` as it was understood then.
 
 use crate::argv;
-use octo_core::names::JobId;
+use octo_core::base::names::JobId;
 
 /// The command line of a run, taken apart as far as repeating it needs.
 #[derive(Debug, Clone, Copy)]

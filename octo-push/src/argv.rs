@@ -1,7 +1,7 @@
 //! Command lines as text: split into arguments without a shell (`-P`,
 //! `--gate`), and quoted for a shell where one is printed to be pasted.
 
-use octo_core::encoding::is_invisible;
+use octo_core::base::encoding::is_invisible;
 
 /// The arguments of a command line: split at blanks, `"…"` and `'…'` enclose
 /// blanks, no escapes and no expansion.

@@ -7,11 +7,11 @@ use crate::lists::with_audit;
 use crate::outcome::{Kind, Origin, Outcome};
 use crate::reach::{self, Teller, Work, failed};
 use crate::session::Trouble;
-use octo_core::cli::utc;
-use octo_core::error::{Error, Exit, Result};
+use octo_core::base::cli::utc;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::Places;
+use octo_core::base::refusal::Refusal;
 use octo_core::journal::{Given, Journal};
-use octo_core::paths::Places;
-use octo_core::refusal::Refusal;
 use octo_wire::Message;
 use std::collections::HashMap;
 

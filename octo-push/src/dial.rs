@@ -4,9 +4,9 @@
 //! A name with several addresses is tried as RFC 8305 has it: a dead first one
 //! costs a quarter of a second, not the whole wait.
 
-use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::units::human_duration;
 use octo_core::targets::{Address, Target};
-use octo_core::units::human_duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io;

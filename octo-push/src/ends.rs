@@ -2,8 +2,8 @@
 
 use crate::outcome::{Kind, Outcome};
 use crate::verbs::Ends;
-use octo_core::error::{Error, Result};
-use octo_core::publish;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::publish;
 use octo_core::targets::Target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;

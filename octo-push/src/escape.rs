@@ -1,7 +1,7 @@
 //! A peer's bytes on their way to a terminal: text stays, control sequences
 //! become visible escapes.
 
-use octo_core::encoding::printable;
+use octo_core::base::encoding::printable;
 
 /// Escapes one stream, piece by piece.
 ///

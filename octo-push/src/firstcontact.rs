@@ -2,11 +2,11 @@
 
 use crate::argv;
 use crate::session::Caller;
-use octo_core::error::{Error, Exit};
-use octo_core::names::PusherName;
-use octo_core::refusal::Refusal;
+use octo_core::base::error::{Error, Exit};
+use octo_core::base::names::PusherName;
+use octo_core::base::refusal::Refusal;
+use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::Target;
-use octo_core::thumbprint::Thumbprint;
 
 /// The tentacle doesn't know us.
 pub(crate) fn we_are_unknown(caller: &Caller, target: &Target) -> Error {
@@ -74,7 +74,7 @@ pub(crate) fn hint_on_refusal(caller: &Caller, refusal: Refusal, error: Error) -
 
 /// Who we say we are: `user@host`, the host without its domain.
 pub(crate) fn claim() -> String {
-    let claim = octo_core::operator::at_host();
+    let claim = octo_core::base::operator::at_host();
     let short = match claim.split_once('@') {
         Some((user, host)) => format!("{user}@{}", host.split('.').next().unwrap_or("")),
         None => claim,

@@ -3,15 +3,15 @@
 
 use crate::put::Package;
 use crate::verbs::{Run, What};
-use octo_core::digest::Digest;
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::names::{JobId, is_file_name};
-use octo_core::no_core;
-use octo_core::paths::{Places, read_bounded};
-use octo_core::seed::Seed;
-use octo_core::spec::{self, Script, Spec};
-use octo_core::variables::{self, Variable};
+use octo_core::base::digest::Digest;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::{JobId, is_file_name};
+use octo_core::base::no_core;
+use octo_core::base::paths::{Places, read_bounded};
+use octo_core::tentacle::spec::seed::Seed;
+use octo_core::tentacle::spec::variables::{self, Variable};
+use octo_core::tentacle::spec::{self, Script, Spec};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::argv;
     use crate::verbs::{self, Verb};
-    use octo_core::cli::Tool;
+    use octo_core::base::cli::Tool;
     use std::os::unix::fs::PermissionsExt;
 
     fn plan(directory: &Path, line: &str) -> Result<Plan> {

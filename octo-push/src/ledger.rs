@@ -5,13 +5,13 @@ use crate::json::Object;
 use crate::options::Common;
 use crate::outcome::Outcome;
 use crate::put::Package;
-use octo_core::audit::Head;
-use octo_core::cli::{print, utc};
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result, describe};
+use octo_core::base::cli::{print, utc};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::names::JobId;
+use octo_core::base::paths::Places;
 use octo_core::journal::{Entry, Filter, Journal, Run};
-use octo_core::names::JobId;
-use octo_core::paths::Places;
+use octo_core::tentacle::audit::Head;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -234,7 +234,7 @@ fn object(entry: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use octo_core::job::EndKind;
+    use octo_core::tentacle::job::EndKind;
 
     #[test]
     fn a_run_is_remembered_with_its_results() {

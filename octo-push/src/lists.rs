@@ -5,11 +5,11 @@ use crate::options::Common;
 use crate::outcome::Outcome;
 use crate::output::Stream;
 use crate::reach::{self, Teller, Work, failed};
-use octo_core::cli::print;
-use octo_core::encoding::printable;
-use octo_core::error::Result;
+use octo_core::base::cli::print;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::units::{human_size, whole};
 use octo_core::targets::Targets;
-use octo_core::units::{human_size, whole};
 use octo_wire::{Failure, Message};
 
 /// Clocks that differ by more make windows and expiry dates surprising.

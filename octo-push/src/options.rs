@@ -3,11 +3,11 @@
 
 use crate::argv;
 use getopts::{Matches, Options};
-use octo_core::cli::Tool;
-use octo_core::error::Result;
-use octo_core::paths::Places;
+use octo_core::base::cli::Tool;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+use octo_core::base::units::{Share, duration, whole};
 use octo_core::targets::Shard;
-use octo_core::units::{Share, duration, whole};
 use std::path::PathBuf;
 use std::time::Duration;
 

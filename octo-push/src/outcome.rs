@@ -1,12 +1,12 @@
 //! How it went with one target, and what that makes of the whole.
 
 use crate::json::Object;
-use octo_core::error::{Error, Exit};
-use octo_core::job::EndKind;
-use octo_core::names::JobId;
-use octo_core::record::Record;
-use octo_core::refusal::Refusal;
-use octo_core::thumbprint::Thumbprint;
+use octo_core::base::error::{Error, Exit};
+use octo_core::base::names::JobId;
+use octo_core::base::record::Record;
+use octo_core::base::refusal::Refusal;
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::tentacle::job::EndKind;
 use std::time::Duration;
 
 /// Who said how it ended: a script may exit with any of our numbers.

@@ -5,12 +5,12 @@
 //! One record a job: what, when, and a line a target. It decides nothing at a
 //! tentacle; how it went is in the journal.
 
-use octo_core::cli::utc_now;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::names::JobId;
-use octo_core::paths::{Places, create_directory, read_bounded};
-use octo_core::publish;
-use octo_core::record::Record;
+use octo_core::base::cli::utc_now;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::JobId;
+use octo_core::base::paths::{Places, create_directory, read_bounded};
+use octo_core::base::publish;
+use octo_core::base::record::Record;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;

@@ -6,10 +6,10 @@
 //! hashed: a change within the clock's grain after that would else go unseen. A
 //! wrong memory does no harm: the tentacle verifies what it gets.
 
-use octo_core::digest::Digest;
-use octo_core::paths::{Places, create_directory};
-use octo_core::publish;
-use octo_core::record::Record;
+use octo_core::base::digest::Digest;
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::base::publish;
+use octo_core::base::record::Record;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

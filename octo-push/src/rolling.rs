@@ -6,7 +6,7 @@
 //! whole fleet and must be exceeded; a batch that failed whole always stops.
 
 use crate::options::Rolling;
-use octo_core::units::Share;
+use octo_core::base::units::Share;
 use std::collections::{HashSet, VecDeque};
 
 /// A rollout in progress.

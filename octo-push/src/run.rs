@@ -8,10 +8,10 @@ use crate::job::{Plan, Request};
 use crate::outcome::{Kind, Origin, Outcome};
 use crate::reach::{News, Patience, Teller, Work, failed, over_limit};
 use crate::session::{Session, Trouble};
-use octo_core::error::{Error, Exit};
-use octo_core::job::{EndKind, Stream};
-use octo_core::names::JobId;
-use octo_core::refusal::Refusal;
+use octo_core::base::error::{Error, Exit};
+use octo_core::base::names::JobId;
+use octo_core::base::refusal::Refusal;
+use octo_core::tentacle::job::{EndKind, Stream};
 use octo_wire::{Failure, Message};
 use std::time::Instant;
 

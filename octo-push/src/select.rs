@@ -6,10 +6,10 @@ use crate::ledger::{self, Verdict};
 use crate::options::Common;
 use crate::output::Screen;
 use crate::pushed;
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::JobId;
 use octo_core::journal::Run;
-use octo_core::names::JobId;
 use octo_core::targets::{Selection, Target, Targets, Term};
 use std::collections::HashSet;
 

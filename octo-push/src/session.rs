@@ -2,11 +2,11 @@
 
 use crate::dial::{Link, Transport, dial};
 use crate::firstcontact;
-use octo_core::error::{Error, Exit};
-use octo_core::refusal::Refusal;
+use octo_core::base::error::{Error, Exit};
+use octo_core::base::refusal::Refusal;
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::base::units::human_duration;
 use octo_core::targets::{self, Target};
-use octo_core::thumbprint::Thumbprint;
-use octo_core::units::human_duration;
 use octo_wire::connection::{Heard, LOST_AFTER};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Stream, TargetTrust};
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
             Link::Program(stream, child) => (Channel::new(stream.into(), None), Some(child)),
         };
         let mut channel = channel.map_err(|error| {
-            let reason = octo_core::error::describe(&error);
+            let reason = octo_core::base::error::describe(&error);
             Trouble::Here(Error::new(Exit::Io, &target.address, reason))
         })?;
         channel.set_deadline(Some(until));
@@ -252,7 +252,7 @@ fn refused(caller: &Caller, target: &Target, message: &Message) -> Trouble {
     let word = message.text("code").unwrap_or("");
     let reason = message.text("reason").unwrap_or("");
     let Some(refusal) = Refusal::from_word(word) else {
-        let said = octo_core::encoding::printable(word.as_bytes());
+        let said = octo_core::base::encoding::printable(word.as_bytes());
         let reason = format!("refused for an unknown code {said}: {reason}");
         return Trouble::Protocol(Error::new(Exit::Protocol, &target.address, reason));
     };

@@ -1,7 +1,7 @@
 //! Ctrl-C, a closed terminal, a polite end: each told to the main thread as
 //! news, by a thread that sleeps until there is one.
 
-use octo_core::signals::Ignored;
+use octo_core::base::signals::Ignored;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::Read;
 use std::os::fd::AsFd;

@@ -2,10 +2,10 @@
 //! sends it, at positions of their own, from the page cache where it fits.
 
 use crate::stop::Stop;
-use octo_core::digest::{Digest, Hasher};
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::names::is_file_name;
+use octo_core::base::digest::{Digest, Hasher};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::is_file_name;
 use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, fstat};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;

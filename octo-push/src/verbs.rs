@@ -5,12 +5,12 @@ use crate::argv;
 use crate::ends;
 use crate::options::{self, Common};
 use getopts::Matches;
-use octo_core::cli::Tool;
-use octo_core::error::{Error, Result};
-use octo_core::names::{JobId, LockName, is_file_name};
-use octo_core::spec::LockRequest;
-use octo_core::units::duration;
-use octo_core::variables::{self, Variable};
+use octo_core::base::cli::Tool;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::names::{JobId, LockName, is_file_name};
+use octo_core::base::units::duration;
+use octo_core::tentacle::spec::LockRequest;
+use octo_core::tentacle::spec::variables::{self, Variable};
 use std::time::Duration;
 
 /// How long a lock is waited for, unless `-W` says otherwise.
@@ -314,7 +314,7 @@ fn check(tool: &Tool, common: &Common, verb: &Verb) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use octo_core::error::Exit;
+    use octo_core::base::error::Exit;
 
     const TOOL: Tool = Tool { name: "octo-push", help: "" };
 

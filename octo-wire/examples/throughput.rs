@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release -p octo-wire --example throughput [GIB]
 
-use octo_core::cli::print;
+use octo_core::base::cli::print;
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
 use rustix::time::{ClockId, clock_gettime};
 use std::net::{SocketAddr, TcpListener, TcpStream};

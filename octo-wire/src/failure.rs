@@ -1,7 +1,7 @@
 //! What can go wrong between two peers: "the peer is wrong" and "we failed" apart.
 
 use octo_core::Thumbprint;
-use octo_core::error::describe;
+use octo_core::base::error::describe;
 use std::fmt;
 use std::io;
 

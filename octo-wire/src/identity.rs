@@ -2,7 +2,7 @@
 
 use crate::verify::MAXIMUM_CERTIFICATE;
 use octo_core::Thumbprint;
-use octo_core::error::{Error, Exit, Result};
+use octo_core::base::error::{Error, Exit, Result};
 use rustix::process::geteuid;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject};

@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use octo_core::Digest;
-use octo_core::encoding::{decode, encode, is_word};
-use octo_core::units::whole;
+use octo_core::base::encoding::{decode, encode, is_word};
+use octo_core::base::units::whole;
 
 /// The longest line, its LF included.
 pub const MAXIMUM_LINE: usize = 16 * 1024;

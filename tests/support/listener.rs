@@ -251,7 +251,7 @@ impl Pusher {
 
     /// As [`Pusher::run`], where there may be no reply.
     pub(crate) fn try_run(&mut self, job: &str, text: &str) -> Result<Message, Failure> {
-        let text = octo_core::encoding::encode(text.as_bytes());
+        let text = octo_core::base::encoding::encode(text.as_bytes());
         let spec = format!("command {text}\n");
         let request = format!("run job={job} by=test@here body={}", spec.len());
         self.ask(&request, spec.as_bytes())

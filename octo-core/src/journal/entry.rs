@@ -1,12 +1,12 @@
 //! One line of the journal: `TIME VERB key=value…`.
 
-use crate::audit::Head;
-use crate::cli::utc;
-use crate::digest::Digest;
-use crate::encoding::{decode_text, encode, is_word};
-use crate::names::JobId;
-use crate::thumbprint::Thumbprint;
-use crate::units::whole;
+use crate::base::cli::utc;
+use crate::base::digest::Digest;
+use crate::base::encoding::{decode_text, encode, is_word};
+use crate::base::names::JobId;
+use crate::base::thumbprint::Thumbprint;
+use crate::base::units::whole;
+use crate::tentacle::audit::Head;
 use jiff::Timestamp;
 
 /// The longest line, its LF included.

@@ -11,12 +11,12 @@ mod tests;
 
 pub use entry::Entry;
 
-use crate::appended::{self, Access};
-use crate::audit::Head;
-use crate::error::{Error, Result};
-use crate::names::JobId;
-use crate::paths::{Places, create_directory};
-use crate::thumbprint::Thumbprint;
+use crate::base::appended::{self, Access};
+use crate::base::error::{Error, Result};
+use crate::base::names::JobId;
+use crate::base::paths::{Places, create_directory};
+use crate::base::thumbprint::Thumbprint;
+use crate::tentacle::audit::Head;
 use backwards::Backwards;
 use entry::LONGEST;
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::digest::Digest;
+use crate::base::digest::Digest;
 use std::fs;
 
 const RUNS: [&str; 3] = [

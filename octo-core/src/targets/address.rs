@@ -4,8 +4,8 @@
 //! A host may become an argument of a transport program (`-P`), so a form that
 //! could be taken for an option or for shell syntax is no address.
 
-use crate::encoding::printable;
-use crate::units::whole;
+use crate::base::encoding::printable;
+use crate::base::units::whole;
 use std::fmt;
 use std::net::Ipv6Addr;
 

@@ -11,12 +11,12 @@ mod select;
 pub use address::{Address, DEFAULT_PORT};
 pub use select::{Selection, Shard, Term};
 
-use crate::encoding::printable;
-use crate::error::Result;
-use crate::names::PusherName;
-use crate::paths::{open_trusted, read_bounded};
-use crate::problem::Problem;
-use crate::thumbprint::Thumbprint;
+use crate::base::encoding::printable;
+use crate::base::error::Result;
+use crate::base::names::PusherName;
+use crate::base::paths::{open_trusted, read_bounded};
+use crate::base::problem::Problem;
+use crate::base::thumbprint::Thumbprint;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@
 //! is an error too, since a misspelt tag would else silently select less.
 
 use super::{Target, Targets};
-use crate::encoding::printable;
-use crate::error::{Error, Exit, Result};
-use crate::units::whole;
+use crate::base::encoding::printable;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::units::whole;
 use std::collections::HashSet;
 
 /// What the command line selected.

@@ -1,11 +1,11 @@
 //! The one function that decides what a pusher may do.
 
 use super::{Line, Trust, Verb};
-use crate::encoding::printable;
-use crate::names::{LockName, is_file_name};
-use crate::refusal::Refusal;
-use crate::thumbprint::Thumbprint;
-use crate::units::human_size;
+use crate::base::encoding::printable;
+use crate::base::names::{LockName, is_file_name};
+use crate::base::refusal::Refusal;
+use crate::base::thumbprint::Thumbprint;
+use crate::base::units::human_size;
 use jiff::Zoned;
 use rustix::process::geteuid;
 use std::net::IpAddr;
@@ -300,5 +300,5 @@ fn does(verb: Verb) -> &'static str {
 pub(super) fn is_script_name(name: &str) -> bool {
     is_file_name(name.as_bytes())
         && !name.starts_with(['.', '-'])
-        && !crate::names::has_hidden(name)
+        && !crate::base::names::has_hidden(name)
 }

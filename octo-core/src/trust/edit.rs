@@ -6,12 +6,12 @@
 
 use super::warn::shadow_reason;
 use super::{LARGEST, Trust, parse};
-use crate::error::{Error, Exit, Result};
-use crate::names::PusherName;
-use crate::paths::{check_trusted, create_directory, open_trusted, read_bounded};
-use crate::problem::Problem;
-use crate::publish;
-use crate::thumbprint::Thumbprint;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::names::PusherName;
+use crate::base::paths::{check_trusted, create_directory, open_trusted, read_bounded};
+use crate::base::problem::Problem;
+use crate::base::publish;
+use crate::base::thumbprint::Thumbprint;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;

@@ -1,10 +1,10 @@
 //! One line of the trust file: its fields, their defaults, its options.
 
 use super::{Network, Verb, Windows};
-use crate::encoding::printable;
-use crate::names::{LockName, PusherName, VariableName};
-use crate::thumbprint::Thumbprint;
-use crate::units;
+use crate::base::encoding::printable;
+use crate::base::names::{LockName, PusherName, VariableName};
+use crate::base::thumbprint::Thumbprint;
+use crate::base::units;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

@@ -24,9 +24,9 @@ pub use shadow::Unreachable;
 pub use verb::Verb;
 pub use window::{Range, Windows};
 
-use crate::error::{Error, Exit, Result};
-use crate::paths::{open_trusted, read_bounded};
-use crate::problem::Problem;
+use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::{open_trusted, read_bounded};
+use crate::base::problem::Problem;
 use std::path::{Path, PathBuf};
 
 /// The largest trust file, in bytes.

@@ -1,6 +1,6 @@
 //! Networks in CIDR notation, for from=.
 
-use crate::encoding::printable;
+use crate::base::encoding::printable;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,7 +29,7 @@ impl Network {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => bits,
-            Some(text) => crate::units::whole(text)
+            Some(text) => crate::base::units::whole(text)
                 .and_then(|p| u8::try_from(p).ok())
                 .filter(|p| *p <= bits)
                 .ok_or_else(|| format!("'{}': the prefix is a number from 0 to {bits}", shown()))?,

@@ -1,10 +1,10 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
 use super::{LARGEST, Line, Trust};
-use crate::encoding::printable;
-use crate::names::{PusherName, has_hidden};
-use crate::problem::Problem;
-use crate::thumbprint::Thumbprint;
+use crate::base::encoding::printable;
+use crate::base::names::{PusherName, has_hidden};
+use crate::base::problem::Problem;
+use crate::base::thumbprint::Thumbprint;
 use std::path::Path;
 
 /// The longest line, in bytes.

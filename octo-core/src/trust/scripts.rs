@@ -1,8 +1,8 @@
 //! scripts=: the scripts that a target's sysadmin installed for a pusher.
 
 use super::decide::is_script_name;
-use crate::error::{Error, Exit, Result};
-use crate::paths::{check_trusted, open_trusted};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::{check_trusted, open_trusted};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Lines that can never decide, because older ones always do.
 
 use super::{Line, Network, Trust};
-use crate::thumbprint::Thumbprint;
+use crate::base::thumbprint::Thumbprint;
 use std::collections::HashMap;
 
 /// A line that is never asked.

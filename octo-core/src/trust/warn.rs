@@ -1,7 +1,7 @@
 //! What a sound trust file says that its sysadmin may not have meant.
 
 use super::{Line, Starter, Trust, Verb, scripts};
-use crate::problem::Problem;
+use crate::base::problem::Problem;
 use jiff::Zoned;
 
 impl Trust {

@@ -11,7 +11,7 @@
 //! alone counts: an hour that is skipped in spring opens nothing, one that is
 //! repeated in autumn opens twice.
 
-use crate::encoding::printable;
+use crate::base::encoding::printable;
 use jiff::civil::{Time, Weekday, time};
 use jiff::tz::AmbiguousOffset;
 use jiff::{Span, Zoned};

@@ -2,15 +2,15 @@
 
 use super::jobs::named;
 use crate::{adopt, approval, start};
-use octo_core::audit::Audit;
-use octo_core::cli::{Tool, print, utc_now};
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{End, EndKind, JobDirectory, State};
-use octo_core::operator;
-use octo_core::paths::Places;
-use octo_core::record::Record;
-use octo_core::spec::{Script, Spec};
+use octo_core::base::cli::{Tool, print, utc_now};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::operator;
+use octo_core::base::paths::Places;
+use octo_core::base::record::Record;
+use octo_core::tentacle::audit::Audit;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, State};
+use octo_core::tentacle::spec::{Script, Spec};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -69,8 +69,9 @@ pub(super) fn difference(places: &Places, job: &JobDirectory) -> Result<String> 
     };
     let output =
         Command::new("diff").arg("-u").arg("--").args([before, &now]).stdin(Stdio::null()).output();
-    let output = output
-        .map_err(|e| Error::new(Exit::Configuration, "diff", octo_core::error::describe(&e)))?;
+    let output = output.map_err(|e| {
+        Error::new(Exit::Configuration, "diff", octo_core::base::error::describe(&e))
+    })?;
     let mut text = format!("\n{title}\n");
     if output.stdout.is_empty() {
         text.push_str("  the same, byte for byte\n");

@@ -10,15 +10,15 @@ use crate::supervise::{Launch, Watch, say};
 use crate::user::User;
 use crate::{environment, locks, settle, signals, supervise, tree, values};
 use octo_core::VariableName;
-use octo_core::audit::Audit;
-use octo_core::cli::Tool;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
-use octo_core::no_core;
-use octo_core::paths::Places;
-use octo_core::publish::Reserved;
-use octo_core::record::Record;
-use octo_core::spec::Spec;
+use octo_core::base::cli::Tool;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::no_core;
+use octo_core::base::paths::Places;
+use octo_core::base::publish::Reserved;
+use octo_core::base::record::Record;
+use octo_core::tentacle::audit::Audit;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
+use octo_core::tentacle::spec::Spec;
 use rustix::process::{geteuid, getpid, setsid};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -309,7 +309,7 @@ impl<'a> Attempt<'a> {
         record.text("boot", settle::boot());
         record.text("session", me);
         record.text("ticks", tree::process(me).map_or(0, |p| p.started));
-        record.text("at", octo_core::cli::utc_now());
+        record.text("at", octo_core::base::cli::utc_now());
         self.job.publish_record("started", &record)
     }
 
@@ -348,7 +348,7 @@ fn privileges(plan: &Plan, user: &User) -> Result<Vec<OsString>> {
     if !geteuid().is_root() {
         if !plan.sudo {
             rustix::thread::set_no_new_privs(true).map_err(|e| {
-                Error::new(Exit::Io, "no-new-privs", octo_core::error::describe(&e.into()))
+                Error::new(Exit::Io, "no-new-privs", octo_core::base::error::describe(&e.into()))
             })?;
         }
         return Ok(Vec::new());

@@ -2,13 +2,13 @@
 
 use super::approve;
 use crate::start;
-use octo_core::cli::{Tool, print};
-use octo_core::encoding::printable;
-use octo_core::error::{Error, Exit, Result};
-use octo_core::job::{JobDirectory, State};
-use octo_core::operator;
-use octo_core::paths::{Places, create_directory};
-use octo_core::store::{Begin, Limits, ReceiveError, Store, StoreError};
+use octo_core::base::cli::{Tool, print};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::operator;
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::tentacle::job::{JobDirectory, State};
+use octo_core::tentacle::store::{Begin, Limits, ReceiveError, Store, StoreError};
 use octo_core::{Digest, JobId, PusherName};
 use std::fmt::Write;
 use std::fs::File;

@@ -6,8 +6,8 @@ mod jobs;
 mod prune;
 mod run;
 
-use octo_core::cli::{Tool, places};
-use octo_core::error::Result;
+use octo_core::base::cli::{Tool, places};
+use octo_core::base::error::Result;
 
 /// Parses what stands before the verb, and calls the verb.
 pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {

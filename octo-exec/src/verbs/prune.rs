@@ -1,14 +1,15 @@
 //! `octo-exec prune`: old jobs and packages go; never what runs, waits, is held
 //! or is being sent.
 
-use octo_core::cli::{Tool, print};
-use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::job::{self, JobDirectory, State, mark_pruned};
-use octo_core::paths::Places;
-use octo_core::publish::{TEMPORARY_PREFIX, sync_directory};
-use octo_core::store::{ABANDONED, Store};
-use octo_core::units::{Share, duration, human_size, size};
-use octo_core::{Digest, units};
+use octo_core::Digest;
+use octo_core::base::cli::{Tool, print};
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::paths::Places;
+use octo_core::base::publish::{TEMPORARY_PREFIX, sync_directory};
+use octo_core::base::units;
+use octo_core::base::units::{Share, duration, human_size, size};
+use octo_core::tentacle::job::{self, JobDirectory, State, mark_pruned};
+use octo_core::tentacle::store::{ABANDONED, Store};
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 

@@ -2,19 +2,21 @@
 
 use crate::{prepare, start};
 use getopts::Matches;
-use octo_core::cli::{Tool, print, print_bytes};
-use octo_core::error::{Error, Exit, Result, describe};
-use octo_core::job::{
+use octo_core::base::cli::{Tool, print, print_bytes};
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::no_core;
+use octo_core::base::operator;
+use octo_core::base::paths::{Places, create_directory, read_bounded};
+use octo_core::base::signals::Ignored;
+use octo_core::base::units;
+use octo_core::tentacle::job::{
     End, EndKind, Event, Follower, JobDirectory, JobLock, NewJob, Published, Request, State, Stream,
 };
-use octo_core::no_core;
-use octo_core::operator;
-use octo_core::paths::{Places, create_directory, read_bounded};
-use octo_core::seed::Seed;
-use octo_core::signals::Ignored;
-use octo_core::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
-use octo_core::store::{Store, Who};
-use octo_core::{Digest, JobId, LockName, units, variables};
+use octo_core::tentacle::spec::seed::Seed;
+use octo_core::tentacle::spec::variables;
+use octo_core::tentacle::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
+use octo_core::tentacle::store::{Store, Who};
+use octo_core::{Digest, JobId, LockName};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -180,8 +182,11 @@ fn read(text: &str, limit: u64) -> Result<Vec<u8>> {
 
 fn publish(places: &Places, id: &JobId, wanted: &Wanted) -> Result<JobDirectory> {
     create_directory(&places.state, 0o711)?;
-    let request =
-        Request { pusher: None, by: operator::at_host(), received: octo_core::cli::utc_now() };
+    let request = Request {
+        pusher: None,
+        by: operator::at_host(),
+        received: octo_core::base::cli::utc_now(),
+    };
     let spec = wanted.spec.encode();
     let new = NewJob {
         id,
@@ -336,7 +341,7 @@ fn show(stream: Stream, bytes: &[u8]) -> Result<()> {
 fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Result<u8> {
     if let Some(path) = matches.opt_str("outputs") {
         let bytes = job.read("outputs", 1 << 20)?.unwrap_or_default();
-        octo_core::publish::replace(Path::new(&path), &bytes, 0o600)?;
+        octo_core::base::publish::replace(Path::new(&path), &bytes, 0o600)?;
     }
     if let Some(path) = matches.opt_str("end") {
         let mut record = end.record();
@@ -345,7 +350,7 @@ fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Resu
         // The words of octo-push: one script reads the files of both.
         record.text("origin", if own { "script" } else { "tentacle" });
         record.text("status", end.kind.exit_status());
-        octo_core::publish::replace(Path::new(&path), record.encode().as_bytes(), 0o644)?;
+        octo_core::base::publish::replace(Path::new(&path), record.encode().as_bytes(), 0o644)?;
     }
     if !matches!(end.kind, EndKind::Exit(_)) {
         let reason = end.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::host::{Asked, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::Refusal;
-use octo_core::audit::{Head, Proof};
+use octo_core::tentacle::audit::{Head, Proof};
 use octo_core::trust::Verb;
 use octo_wire::{Failure, Message, Stream};
 

@@ -7,7 +7,7 @@ use super::job_id;
 use crate::host::{Asked, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::JobId;
-use octo_core::job::{Event, Follower, JobDirectory, State};
+use octo_core::tentacle::job::{Event, Follower, JobDirectory, State};
 use octo_core::trust::Verb;
 use octo_wire::connection::{Heard, TICK_EVERY};
 use octo_wire::{Failure, Message, Stream};

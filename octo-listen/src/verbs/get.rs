@@ -3,10 +3,10 @@
 use super::{job_id, lines};
 use crate::host::{Asked, No};
 use crate::session::{Ended, Reply, Session};
-use octo_core::job::JobDirectory;
-use octo_core::names::is_file_name;
+use octo_core::base::names::is_file_name;
+use octo_core::base::units::human_size;
+use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Verb;
-use octo_core::units::human_size;
 use octo_core::{Error, Refusal, Result};
 use octo_wire::{Failure, Message, Stream};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};

@@ -3,8 +3,8 @@
 use super::{job_id, lines};
 use crate::host::{Asked, Host, No};
 use crate::session::{Ended, Reply, Session};
-use octo_core::job::{JobDirectory, State};
-use octo_core::spec::Script;
+use octo_core::tentacle::job::{JobDirectory, State};
+use octo_core::tentacle::spec::Script;
 use octo_core::trust::{Line, Verb};
 use octo_wire::{Message, Stream};
 

@@ -7,10 +7,10 @@
 
 use crate::host::{Asked, Host, No};
 use crate::session::{Ended, Reply, Session};
-use octo_core::names::is_file_name;
-use octo_core::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
+use octo_core::base::names::is_file_name;
+use octo_core::base::units::human_size;
+use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
 use octo_core::trust::{Line, Verb};
-use octo_core::units::human_size;
 use octo_core::{Digest, Refusal};
 use octo_wire::{Failure, Message, Stream};
 use std::io;

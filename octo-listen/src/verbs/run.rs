@@ -6,11 +6,13 @@
 use super::job_id;
 use crate::host::{Asked, Caller, Host, No};
 use crate::session::{Ended, Reply, Session};
-use octo_core::audit::Head;
-use octo_core::job::{JobDirectory, NewJob, Published, Pusher, Request, State, is_pruned};
-use octo_core::no_core;
-use octo_core::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
-use octo_core::store::Who;
+use octo_core::base::no_core;
+use octo_core::tentacle::audit::Head;
+use octo_core::tentacle::job::{
+    JobDirectory, NewJob, Published, Pusher, Request, State, is_pruned,
+};
+use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
+use octo_core::tentacle::store::Who;
 use octo_core::trust::{Line, RunQuestion, Verb};
 use octo_core::{Digest, JobId, LockName, Refusal};
 use octo_wire::{Failure, Message, Stream};
@@ -141,7 +143,8 @@ fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Optio
         return Err(No::new(Refusal::Conflict, reason).into());
     }
     // Who published it may have been killed before its name was durable.
-    octo_core::publish::sync_directory(&host.places.jobs()).map_err(|e| No::failed(host, &e))?;
+    octo_core::base::publish::sync_directory(&host.places.jobs())
+        .map_err(|e| No::failed(host, &e))?;
     if matches!(job.state(), Ok(State::Queued | State::Lost))
         && let Err(error) = host.starter.start(&job)
     {
@@ -191,8 +194,11 @@ fn publish(
     let head = host.must_record(caller, &line, "run", &fields)?;
     let pusher =
         Pusher { thumbprint: caller.thumbprint, name: line.name.clone(), address: caller.address };
-    let request =
-        Request { pusher: Some(pusher), by: by.to_string(), received: octo_core::cli::utc_now() };
+    let request = Request {
+        pusher: Some(pusher),
+        by: by.to_string(),
+        received: octo_core::base::cli::utc_now(),
+    };
     let (script, secrets) = (body.script(), body.secrets());
     let new = NewJob { id, request: &request, spec: body.spec(), script, secrets };
     match new.publish(&host.places).map_err(failed)? {

@@ -2,7 +2,7 @@
 
 use crate::host::{Asked, Host, No};
 use crate::session::{Ended, Reply, Session};
-use octo_core::job::{JobDirectory, State};
+use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::trust::{Line, Verb};
 use octo_wire::Stream;
 use rustix::fs::statvfs;
@@ -19,7 +19,7 @@ pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, E
         .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
         .with("version", env!("CARGO_PKG_VERSION"))
         .with("features", FEATURES)
-        .with("time", octo_core::cli::utc_now());
+        .with("time", octo_core::base::cli::utc_now());
     if let Ok(disk) = statvfs(&host.places.state) {
         reply = reply.with("free", disk.f_bavail.saturating_mul(disk.f_frsize));
     }

@@ -2,7 +2,7 @@
 
 use super::{Screen, Stream, View};
 use crate::outcome::Outcome;
-use octo_core::error::{Error, Result};
+use octo_core::base::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;

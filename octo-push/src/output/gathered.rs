@@ -5,7 +5,7 @@ use super::held::{Held, Laid, Spool};
 use super::{Screen, Stream, View};
 use crate::fold::fold;
 use crate::outcome::Outcome;
-use octo_core::digest::Digest;
+use octo_core::base::digest::Digest;
 use std::collections::HashMap;
 
 /// Holds output back until its target, or all of them, are done.
@@ -124,6 +124,6 @@ fn said(outcome: &Outcome) -> String {
     if outcome.message.is_empty() {
         "ok".into()
     } else {
-        octo_core::encoding::printable(outcome.message.as_bytes())
+        octo_core::base::encoding::printable(outcome.message.as_bytes())
     }
 }

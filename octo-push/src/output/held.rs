@@ -3,7 +3,7 @@
 //! all have ended goes to one such file together.
 
 use super::{Stream, index};
-use octo_core::digest::{Digest, Hasher};
+use octo_core::base::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 

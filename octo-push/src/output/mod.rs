@@ -18,12 +18,12 @@ pub(crate) use screen::Screen;
 use crate::escape::unfinished;
 use crate::json::Object;
 use crate::outcome::Outcome;
-use octo_core::error::{Error, Result};
+use octo_core::base::error::{Error, Result};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-pub(crate) use octo_core::job::Stream;
+pub(crate) use octo_core::tentacle::job::Stream;
 
 /// As `--json` has it.
 fn stream_name(stream: Stream) -> &'static str {
@@ -134,7 +134,7 @@ impl<W: FnMut(&mut Screen, &str)> View for Json<W> {
         let object = Object::of("start")
             .text("target", &self.names[target])
             .text("job", job)
-            .text("time", &octo_core::cli::utc_now());
+            .text("time", &octo_core::base::cli::utc_now());
         (self.write)(screen, &object.line());
     }
 

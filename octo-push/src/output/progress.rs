@@ -1,7 +1,7 @@
 //! The progress line: bytes, rate and time left of an upload; of several
 //! targets how many are done, running and failed.
 
-use octo_core::units::human_size;
+use octo_core::base::units::human_size;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 

@@ -5,8 +5,8 @@
 //! full disk is remembered, and told after the jobs have ended.
 
 use super::Stream;
-use octo_core::cli::{Tool, print_bytes};
-use octo_core::error::{Error, Result};
+use octo_core::base::cli::{Tool, print_bytes};
+use octo_core::base::error::{Error, Result};
 use std::io::{IsTerminal, Write};
 
 /// Standard output and standard error.

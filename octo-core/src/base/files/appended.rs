@@ -1,0 +1,151 @@
+//! Files that several processes append to, also as different users: opened so
+//! that nothing else is written to, and locked so that one writes at a time.
+//!
+//! Such a file is never replaced. A rotation may rename it: whoever has it
+//! locked asks whether it still is the file of that name.
+
+use crate::base::error::{Error, Exit, Result};
+use crate::base::publish::TEMPORARY_PREFIX;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::geteuid;
+use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A lock that is held longer than this is an error: a process that was
+/// stopped while it wrote must not stop all others for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To read.
+    Read,
+    /// To read and append.
+    Append,
+    /// To read and overwrite in place.
+    Write,
+}
+
+/// Opens such a file; `None` where there is none.
+///
+/// # Errors
+/// Also where it is a link, no regular file, has a second name, or could have
+/// been laid there by others: root would else write into whatever the
+/// listener's user pointed it at.
+pub(crate) fn open(path: &Path, access: Access) -> Result<Option<File>> {
+    let how = match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Append => OFlags::RDWR | OFlags::APPEND,
+        Access::Write => OFlags::RDWR,
+    };
+    let flags = how | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(rustix::io::Errno::LOOP) => return Err(unsound(path, "is a link")),
+        Err(error) => return Err(Error::doing("open", path, &error.into())),
+    };
+    let metadata = file.metadata().map_err(|e| Error::io(path, &e))?;
+    if !metadata.is_file() {
+        return Err(unsound(path, "is not a regular file"));
+    }
+    if access == Access::Read {
+        return Ok(Some(file));
+    }
+    if metadata.nlink() > 1 {
+        return Err(unsound(path, "has a second name (a hard link)"));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(
+            unsound(path, "is writable by others").hint(format!("chmod o-w {}", path.display()))
+        );
+    }
+    if geteuid().is_root() && metadata.uid() != 0 && metadata.uid() != directory(path)?.uid() {
+        let reason = format!("is owned by uid {}, not by its directory's owner", metadata.uid());
+        return Err(unsound(path, &reason));
+    }
+    Ok(Some(file))
+}
+
+/// As [`open`]; creates it where there is none, owned as its directory is, so
+/// that the listener's user can append to what root has begun.
+pub(crate) fn open_or_create(path: &Path, access: Access, mode: u32) -> Result<File> {
+    loop {
+        if let Some(file) = open(path, access)? {
+            return Ok(file);
+        }
+        create(path, mode).map_err(|e| Error::doing("create", path, &e))?;
+    }
+}
+
+/// It appears with its owner and mode, or not at all: for a moment it would
+/// else be there and the listener's user could not open it.
+fn create(path: &Path, mode: u32) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
+    if geteuid().is_root() {
+        let owner = parent.metadata()?;
+        std::os::unix::fs::fchown(staged.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
+    staged.as_file().set_permissions(Permissions::from_mode(mode))?;
+    match staged.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
+}
+
+fn directory(path: &Path) -> Result<Metadata> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    parent.metadata().map_err(|e| Error::io(parent, &e))
+}
+
+fn unsound(path: &Path, reason: &str) -> Error {
+    Error::new(Exit::Configuration, path.display(), reason)
+}
+
+/// Waits for the lock, exclusive or shared; closing the file gives it up.
+pub(crate) fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
+    lock_within(PATIENCE, file, path, exclusive)
+}
+
+/// As [`lock`], with another patience.
+pub(crate) fn lock_within(
+    patience: Duration,
+    file: &File,
+    path: &Path,
+    exclusive: bool,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    loop {
+        let tried = if exclusive { file.try_lock() } else { file.try_lock_shared() };
+        match tried {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(error)) => return Err(Error::doing("lock", path, &error)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() > patience => {
+                let reason = format!("locked by another process for {} s", patience.as_secs());
+                return Err(Error::new(Exit::Temporary, path.display(), reason)
+                    .hint(format!("fuser -v {}", path.display())));
+            }
+            Err(TryLockError::WouldBlock) => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+/// Is this still the file of that name? A rotation may have renamed it.
+pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let opened = file.metadata().map_err(|e| Error::io(path, &e))?;
+    match path.symlink_metadata() {
+        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(path, &error)),
+    }
+}

@@ -1,0 +1,6 @@
+//! Files: where they are, whether they can be believed, how they appear.
+
+pub mod appended;
+pub mod paths;
+pub mod publish;
+pub mod watch;

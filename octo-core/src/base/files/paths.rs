@@ -1,0 +1,285 @@
+//! Where things are, and whether a path can be believed.
+
+use crate::base::error::{Error, Exit, Result};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::geteuid;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+/// The two directories that every tool knows.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// `--config`, OCTO_CONFIG, /etc/octo or $XDG_CONFIG_HOME/octo.
+    pub config: PathBuf,
+    /// `--state`, OCTO_STATE, /var/lib/octo or $XDG_STATE_HOME/octo.
+    pub state: PathBuf,
+}
+
+impl Places {
+    /// The directories of this process; options beat the environment.
+    ///
+    /// # Errors
+    /// Where neither an option nor the environment says where home is.
+    pub fn find(config: Option<String>, state: Option<String>) -> Result<Places> {
+        let place = |option: Option<String>, variable, root: &str, xdg, under_home: &str| {
+            let set = |name| std::env::var_os(name).filter(|v: &OsString| !v.is_empty());
+            if let Some(path) = option.map(OsString::from).or_else(|| set(variable)) {
+                return std::path::absolute(&path).map_err(|e| Error::io(Path::new(&path), &e));
+            }
+            if geteuid().is_root() {
+                return Ok(PathBuf::from(root));
+            }
+            // The XDG specification says that a relative path here is to be ignored.
+            if let Some(base) = set(xdg).map(PathBuf::from).filter(|p| p.is_absolute()) {
+                return Ok(base.join("octo"));
+            }
+            let home =
+                set("HOME").map(PathBuf::from).filter(|p| p.is_absolute()).ok_or_else(|| {
+                    Error::new(Exit::Configuration, "HOME", "not set")
+                        .hint(format!("set HOME or {variable}"))
+                })?;
+            Ok(home.join(under_home).join("octo"))
+        };
+        Ok(Places {
+            config: place(config, "OCTO_CONFIG", "/etc/octo", "XDG_CONFIG_HOME", ".config")?,
+            state: place(state, "OCTO_STATE", "/var/lib/octo", "XDG_STATE_HOME", ".local/state")?,
+        })
+    }
+
+    /// CONFIG/identity.pem
+    pub fn identity(&self) -> PathBuf {
+        self.config.join("identity.pem")
+    }
+
+    /// CONFIG/trusted
+    pub fn trusted(&self) -> PathBuf {
+        self.config.join("trusted")
+    }
+
+    /// CONFIG/targets
+    pub fn targets(&self) -> PathBuf {
+        self.config.join("targets")
+    }
+
+    /// CONFIG/start
+    pub fn start(&self) -> PathBuf {
+        self.config.join("start")
+    }
+
+    /// STATE/packages
+    pub fn packages(&self) -> PathBuf {
+        self.state.join("packages")
+    }
+
+    /// STATE/jobs
+    pub fn jobs(&self) -> PathBuf {
+        self.state.join("jobs")
+    }
+
+    /// STATE/locks
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// STATE/audit.log
+    pub fn audit(&self) -> PathBuf {
+        self.state.join("audit.log")
+    }
+}
+
+/// Creates a directory and its parents; the last one gets `mode`, whatever the
+/// umask. A directory that exists keeps its mode.
+///
+/// # Errors
+/// Where it can't be created, exit 73.
+pub fn create_directory(path: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(|e| Error::doing("create", parent, &e))?;
+    }
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
+            return Ok(());
+        }
+        other => other.map_err(|e| Error::doing("create", path, &e))?,
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(|e| Error::doing("create", path, &e))
+}
+
+/// Opens a file that decides something, after checking that only root or this
+/// user could have written it: the opened file, every directory above it, and
+/// every link on the way with the directories above that.
+///
+/// # Errors
+/// Exit 78 with the object that is unsafe and how to mend it; 65 if it is missing.
+pub fn open_trusted(path: &Path) -> Result<File> {
+    let resolved = check_trusted(path)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(
+        rustix::fs::open(&resolved, flags, Mode::empty())
+            .map_err(|e| Error::io(&resolved, &e.into()))?,
+    );
+    // What counts is the file that was opened, not the one that was looked at.
+    let metadata = file.metadata().map_err(|e| Error::io(&resolved, &e))?;
+    if !metadata.is_file() {
+        return Err(unsound(&resolved, "is not a regular file"));
+    }
+    check_owner_and_mode(&resolved, &metadata)?;
+    Ok(file)
+}
+
+/// As [`open_trusted`], for anything that has a path, unopened; returns the path
+/// without links.
+///
+/// # Errors
+/// As [`open_trusted`].
+pub fn check_trusted(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(|e| Error::io(path, &e))?;
+    let mut pending: VecDeque<OsString> = parts(&absolute);
+    let mut resolved = PathBuf::from("/");
+    let mut links = 0;
+    check_component(&resolved)?;
+    while let Some(part) = pending.pop_front() {
+        if part.as_bytes() == b".." {
+            resolved.pop();
+            continue;
+        }
+        let next = resolved.join(&part);
+        let metadata = check_component(&next)?;
+        if !metadata.is_symlink() {
+            resolved = next;
+            continue;
+        }
+        links += 1;
+        if links > 40 {
+            return Err(unsound(path, "has too many links on its way"));
+        }
+        let target = std::fs::read_link(&next).map_err(|e| Error::io(&next, &e))?;
+        if target.is_absolute() {
+            resolved = PathBuf::from("/");
+        }
+        for part in parts(&target).into_iter().rev() {
+            pending.push_front(part);
+        }
+    }
+    Ok(resolved)
+}
+
+fn parts(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter(|c| matches!(c, Component::Normal(_) | Component::ParentDir))
+        .map(|c| c.as_os_str().to_os_string())
+        .collect()
+}
+
+fn check_component(path: &Path) -> Result<Metadata> {
+    let metadata = std::fs::symlink_metadata(path).map_err(|e| Error::io(path, &e))?;
+    check_owner_and_mode(path, &metadata)?;
+    Ok(metadata)
+}
+
+fn check_owner_and_mode(path: &Path, metadata: &Metadata) -> Result<()> {
+    let mode = metadata.mode();
+    if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
+        let reason = format!(
+            "is owned by uid {}, not by root or uid {}",
+            metadata.uid(),
+            geteuid().as_raw()
+        );
+        return Err(unsound(path, &reason).hint(format!("chown root {}", path.display())));
+    }
+    // A link's mode says nothing; in a sticky directory others can't replace
+    // what is not theirs, and the owner of that is checked next.
+    let exempt = metadata.is_symlink() || (metadata.is_dir() && mode & 0o1000 != 0);
+    if mode & 0o022 != 0 && !exempt {
+        let who = if mode & 0o002 != 0 { "others" } else { "its group" };
+        return Err(unsound(path, &format!("is writable by {who} (mode {:04o})", mode & 0o7777))
+            .hint(format!("chmod go-w {}", path.display())));
+    }
+    Ok(())
+}
+
+fn unsound(path: &Path, reason: &str) -> Error {
+    Error::new(Exit::Configuration, path.display(), reason)
+}
+
+/// Reads all of an open file, up to a bound.
+///
+/// # Errors
+/// Where reading fails, or the file is larger than `limit` bytes.
+pub fn read_bounded(file: &mut dyn Read, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, &e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::new(
+            Exit::Data,
+            path.display(),
+            format!("is larger than {limit} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+
+    #[test]
+    fn a_file_is_believed_only_if_its_whole_way_is() {
+        let top = tempfile::tempdir().expect("tempdir");
+        mode(top.path(), 0o755);
+        let inner = top.path().join("inner");
+        create_directory(&inner, 0o755).expect("mkdir");
+        let file = inner.join("trusted");
+        std::fs::write(&file, "x").expect("write");
+        mode(&file, 0o644);
+        assert!(open_trusted(&file).is_ok());
+
+        let said = |path: &Path| open_trusted(path).expect_err("must be refused");
+        mode(&file, 0o664);
+        assert!(said(&file).message.contains("writable by its group"));
+        mode(&file, 0o646);
+        assert!(said(&file).message.contains("writable by others"));
+        // Sticky protects what is in a directory, and says nothing on a file.
+        mode(&file, 0o1646);
+        assert!(said(&file).message.contains("writable by others"));
+        mode(&file, 0o600);
+        mode(&inner, 0o777);
+        assert_eq!(said(&file).exit, Exit::Configuration);
+        mode(&inner, 0o1777);
+        assert!(open_trusted(&file).is_ok());
+        mode(&inner, 0o755);
+
+        // A link out of a safe place into an unsafe one is unsafe.
+        let loose = top.path().join("loose");
+        create_directory(&loose, 0o777).expect("mkdir");
+        std::fs::write(loose.join("t"), "x").expect("write");
+        mode(&loose.join("t"), 0o644);
+        symlink("../loose/t", inner.join("link")).expect("symlink");
+        assert!(said(&inner.join("link")).message.contains("loose"));
+        mode(&loose, 0o755);
+        assert!(open_trusted(&inner.join("link")).is_ok());
+        symlink("round", inner.join("round")).expect("symlink");
+        assert!(said(&inner.join("round")).message.contains("too many links"));
+        assert_eq!(said(&inner.join("none")).exit, Exit::Data);
+        assert!(said(&inner).message.contains("not a regular file"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Files that appear whole or not at all, and stay after a power cut.
+//!
+//! temp + fsync + rename + fsync of the directory. A rename without the first
+//! fsync leaves an empty file of the right name on ext4 and XFS; without the
+//! second the name itself may be gone.
+
+use crate::base::error::{Error, Result};
+use std::fs::{File, Metadata};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// What a crash left behind begins so; whoever starts in a directory sweeps it.
+pub const TEMPORARY_PREFIX: &str = ".octo-tmp-";
+
+/// Publishes a file under its name, replacing any older one.
+///
+/// # Errors
+/// Exit 73 or 74, naming the path; the old file is then still in place.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+    staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+    sync_parent(path)
+}
+
+/// Publishes a new version of a file, with the owner, group and mode of the old
+/// one: a service must still be able to read what root has edited.
+///
+/// # Errors
+/// As [`replace`]; also where the owner can't be kept.
+pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
+    let failed = |e: io::Error| Error::doing("create", path, &e);
+    let staged = stage(path, bytes, 0o600).map_err(failed)?;
+    let new = staged.as_file().metadata().map_err(failed)?;
+    let changed = |new: u32, old: u32| (new != old).then_some(old);
+    std::os::unix::fs::fchown(
+        staged.as_file(),
+        changed(new.uid(), old.uid()),
+        changed(new.gid(), old.gid()),
+    )
+    .map_err(|e| Error::doing("keep the owner", path, &e))?;
+    staged.as_file().set_permissions(old.permissions()).map_err(failed)?;
+    staged.as_file().sync_all().map_err(failed)?;
+    staged.persist(path).map_err(|e| failed(e.error))?;
+    sync_parent(path)
+}
+
+/// Publishes a file only if its name is free; says whether it did.
+///
+/// # Errors
+/// Exit 73 or 74, naming the path.
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
+    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+    match staged.persist_noclobber(path) {
+        Ok(_) => sync_parent(path).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::doing("create", path, &error.error)),
+    }
+}
+
+/// Room on the disk for a file that must be written when there is none left: how
+/// a job ended.
+#[derive(Debug)]
+pub struct Reserved {
+    staged: tempfile::NamedTempFile,
+}
+
+impl Reserved {
+    /// Takes so many bytes in a directory; they go when this is dropped.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, naming the directory.
+    pub fn new(directory: &Path, size: usize) -> Result<Reserved> {
+        let failed = |e: io::Error| Error::doing("create a file in", directory, &e);
+        let mut staged = tempfile::Builder::new()
+            .prefix(TEMPORARY_PREFIX)
+            .tempfile_in(directory)
+            .map_err(failed)?;
+        // Zeroes that are written are allocated; a length that is set is not.
+        staged.write_all(&vec![0; size]).map_err(failed)?;
+        Ok(Reserved { staged })
+    }
+
+    /// As [`replace`], in the room that was kept.
+    ///
+    /// # Errors
+    /// As [`replace`].
+    pub fn replace(mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        let mut write = || {
+            self.staged.seek(SeekFrom::Start(0))?;
+            self.staged.write_all(bytes)?;
+            let file = self.staged.as_file();
+            file.set_len(bytes.len() as u64)?;
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            file.sync_all()
+        };
+        write().map_err(|e| Error::doing("create", path, &e))?;
+        self.staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+        sync_parent(path)
+    }
+}
+
+fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+    let directory = parent(path);
+    let mut staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
+    staged.write_all(bytes)?;
+    staged.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    // An fsync that failed is not tried again: the kernel may have dropped the
+    // dirty pages, and a second call would then succeed over nothing.
+    staged.as_file().sync_all()?;
+    Ok(staged)
+}
+
+/// Creates a file for appending, with this mode, whatever the umask: that is for
+/// what jobs make. Who must read a record is not its business.
+///
+/// # Errors
+/// Where it can't be created, or is there.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options.append(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+/// Makes the names in a path's directory durable.
+///
+/// # Errors
+/// Exit 74, naming the directory.
+pub fn sync_parent(path: &Path) -> Result<()> {
+    sync_directory(parent(path))
+}
+
+/// The directory of a path; that of `file` is `.`, where [`Path::parent`] has
+/// an empty path, which can't be opened.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// Exit 74, naming the directory.
+pub fn sync_directory(directory: &Path) -> Result<()> {
+    File::open(directory).and_then(|d| d.sync_all()).map_err(|e| Error::io(directory, &e))
+}
+
+/// Removes what crashed publishers left in a directory. Only for one who holds
+/// the lock that keeps other publishers out.
+pub fn sweep(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            let path = entry.path();
+            // What can't be removed is in nobody's way: the next sweep tries again.
+            let _ = if path.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("file");
+        assert!(create(&path, b"one", 0o644).expect("create"));
+        assert!(!create(&path, b"two", 0o644).expect("create"));
+        assert_eq!(std::fs::read(&path).expect("read"), b"one");
+        replace(&path, b"three", 0o600).expect("replace");
+        assert_eq!(std::fs::read(&path).expect("read"), b"three");
+        assert_eq!(path.metadata().expect("stat").permissions().mode() & 0o777, 0o600);
+        let reserved = Reserved::new(directory.path(), 100).expect("room");
+        reserved.replace(&path, b"four", 0o640).expect("replace");
+        assert_eq!(std::fs::read(&path).expect("read"), b"four");
+        assert_eq!(path.metadata().expect("stat").permissions().mode() & 0o777, 0o640);
+        drop(Reserved::new(directory.path(), 100).expect("room"));
+        std::fs::write(directory.path().join(".octo-tmp-x"), "").expect("write");
+        sweep(directory.path());
+        assert_eq!(std::fs::read_dir(directory.path()).expect("read_dir").count(), 1);
+        assert_eq!(
+            (parent(Path::new("file")), parent(Path::new("/a/b"))),
+            (Path::new("."), Path::new("/a"))
+        );
+        assert!(replace(&directory.path().join("none/file"), b"", 0o644).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! What any program of ours needs: errors and their exit statuses, the command
+//! line, text in its one form, files that appear whole, processes.
+
+pub mod cli;
+pub mod error;
+mod files;
+pub mod problem;
+mod process;
+pub mod refusal;
+mod text;
+
+pub use files::{appended, paths, publish, watch};
+pub use process::{no_core, operator, signals};
+pub use text::{digest, encoding, names, record, thumbprint, units};

@@ -1,0 +1,5 @@
+//! This process and whoever started it.
+
+pub mod no_core;
+pub mod operator;
+pub mod signals;

@@ -1,0 +1,8 @@
+//! Text and the values in it, each with one spelling that is accepted.
+
+pub mod digest;
+pub mod encoding;
+pub mod names;
+pub mod record;
+pub mod thumbprint;
+pub mod units;

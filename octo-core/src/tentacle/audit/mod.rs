@@ -1,0 +1,206 @@
+//! STATE/audit.log: one line an event, chained by hashes, on the disk before
+//! what it records is done.
+//!
+//! ```text
+//! STATE/audit.log      appended under a lock, never rewritten
+//! STATE/audit.log.1 …  as a rotation renames them; each file names its
+//!                      predecessor's head in its first line
+//! STATE/audit.head     the newest head: lines cut off the end are missed
+//! ```
+//!
+//! What the chain can show and what it can't, octo-audit(5) says. Listener and
+//! octo-exec append as processes of their own, also as different users.
+
+mod line;
+mod pieces;
+#[cfg(test)]
+mod processes;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod write;
+
+pub use line::Head;
+pub use verify::{Verification, verify_files};
+
+use crate::base::appended::{self, Access};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::Places;
+use crate::base::problem::Problem;
+use pieces::Pieces;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use write::Writer;
+
+/// The audit log of one state directory. Threads share one.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    queue: Mutex<Queue>,
+    written: Condvar,
+    writer: Mutex<Writer>,
+}
+
+/// What the log says to a head that it once gave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It is in the chain, and the chain is whole.
+    Holds,
+    /// The chain is whole, but the head's file was removed by a rotation.
+    TooOld,
+    /// It isn't in the chain, or the chain is broken: the first fault.
+    Fails(Box<Problem>),
+}
+
+/// Threads that append at the same time are written by one of them, with one
+/// fsync for all.
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    writing: bool,
+    waiting: Vec<(u64, Vec<String>)>,
+    results: HashMap<u64, Result<Head>>,
+}
+
+impl Audit {
+    /// The log of this state directory; nothing is opened before it is needed.
+    pub fn at(places: &Places) -> Audit {
+        let path = places.audit();
+        Audit {
+            writer: Mutex::new(Writer::new(path.clone())),
+            path,
+            queue: Mutex::default(),
+            written: Condvar::new(),
+        }
+    }
+
+    /// STATE/audit.log
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one event with its fields, in their order; it is on the disk
+    /// when this returns. Any bytes stay on one line; a value of more than
+    /// 1 KiB is cut and ends in `...`.
+    ///
+    /// # Errors
+    /// Where it can't be written, naming the file: what was to be recorded must
+    /// then not be done. Also where the event or a key is not a word.
+    pub fn append(&self, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
+        self.append_all(&[(event, fields)])
+    }
+
+    /// Appends events one behind the other, on the disk at once; the head of the
+    /// last one.
+    ///
+    /// # Errors
+    /// As [`Audit::append`]; then none of them is there.
+    pub fn append_all(&self, events: &[(&str, &[(&str, &str)])]) -> Result<Head> {
+        let mut lines = Vec::with_capacity(events.len());
+        for (event, fields) in events {
+            if [write::BEGIN, write::TORN, write::CUT].contains(event) {
+                let reason = format!("'{event}' is the log's own word");
+                return Err(Error::new(Exit::Data, "audit", reason));
+            }
+            lines.push(line::event(event, fields)?);
+        }
+        if lines.is_empty() {
+            return Err(Error::new(Exit::Data, "audit", "no event to append"));
+        }
+        self.commit(lines)
+    }
+
+    /// The last line's number and hash; `None` where nothing was ever written.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub fn head(&self) -> Result<Option<Head>> {
+        loop {
+            let Some(log) = appended::open(&self.path, Access::Read)? else { break };
+            // A line that is being written is none before its fsync is done: a
+            // head given out and lost to a power cut would look like a cut log.
+            appended::lock(&log, &self.path, false)?;
+            if !appended::is_at(&log, &self.path)? {
+                continue;
+            }
+            let size = log.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
+            match tail::tail(&log, &self.path, size)?.head {
+                Some(head) => return Ok(Some(head)),
+                None => break,
+            }
+        }
+        // Just rotated: no line yet.
+        let noted = appended::open(&write::head_file(&self.path), Access::Read)?;
+        Ok(noted.and_then(|file| write::read_head(&file)))
+    }
+
+    /// Checks the whole chain, and that these heads are in it.
+    ///
+    /// # Errors
+    /// Where a file can't be read; what is wrong with the chain is no error but
+    /// the answer.
+    pub fn verify(&self, heads: &[Head]) -> Result<Verification> {
+        verify::verify(Pieces::of_log(&self.path)?, heads)
+    }
+
+    /// Is this head in the chain, and all of the chain whole? Reads all of it.
+    ///
+    /// # Errors
+    /// As [`Audit::verify`].
+    pub fn proves(&self, head: Head) -> Result<Proof> {
+        let mut found = self.verify(&[head])?;
+        let older = found.first.is_some_and(|first| head.seq < first);
+        Ok(match found.faults.len() {
+            0 => Proof::Holds,
+            1 if older => Proof::TooOld,
+            _ => Proof::Fails(Box::new(found.faults.swap_remove(0))),
+        })
+    }
+
+    fn commit(&self, events: Vec<String>) -> Result<Head> {
+        let mut queue = guard(&self.queue);
+        let ticket = queue.next;
+        queue.next += 1;
+        queue.waiting.push((ticket, events));
+        loop {
+            if let Some(result) = queue.results.remove(&ticket) {
+                return result;
+            }
+            if queue.writing {
+                queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.writing = true;
+            let batch = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            let results = self.write(&batch);
+            queue = guard(&self.queue);
+            queue.writing = false;
+            queue.results.extend(results);
+            self.written.notify_all();
+        }
+    }
+
+    fn write(&self, batch: &[(u64, Vec<String>)]) -> Vec<(u64, Result<Head>)> {
+        let events: Vec<String> = batch.iter().flat_map(|(_, events)| events).cloned().collect();
+        match guard(&self.writer).write(&events) {
+            Ok(heads) => {
+                let mut rest = heads.into_iter();
+                let last = |(ticket, events): &(u64, Vec<String>)| {
+                    let head = rest.by_ref().take(events.len()).last().unwrap_or_else(Head::none);
+                    (*ticket, Ok(head))
+                };
+                batch.iter().map(last).collect()
+            }
+            Err(error) => batch.iter().map(|(t, _)| (*t, Err(error.clone()))).collect(),
+        }
+    }
+}
+
+/// Nothing is left half changed where a holder panics: what is guarded is
+/// replaced whole.
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

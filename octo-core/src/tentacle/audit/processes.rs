@@ -1,0 +1,159 @@
+//! Tests with several processes: this test binary starts itself as a child
+//! that appends and prints the heads it got.
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr)] // what is skipped is said
+
+use super::{Audit, Head, Proof};
+use crate::base::paths::Places;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const STATE: &str = "OCTO_TEST_STATE";
+
+#[test]
+fn child() {
+    let Some(state) = std::env::var_os(STATE) else { return };
+    let count: u64 = std::env::var("OCTO_TEST_COUNT").unwrap().parse().unwrap();
+    let audit = at(Path::new(&state));
+    // The harness keeps what is printed by print!, and prints more itself.
+    let mut out = std::io::stdout().lock();
+    for index in 0..count {
+        match audit.append("e", &[("index", &index.to_string())]) {
+            Ok(head) => writeln!(out, "\nhead {head}").unwrap(),
+            Err(error) => {
+                writeln!(out, "\nerror {} {error}", error.exit.code()).unwrap();
+                break;
+            }
+        }
+    }
+}
+
+fn at(state: &Path) -> Audit {
+    Audit::at(&Places { config: "/none".into(), state: state.into() })
+}
+
+fn command(prefix: &[&str], state: &Path, count: u64) -> Command {
+    command_of(&std::env::current_exe().unwrap(), prefix, state, count)
+}
+
+fn command_of(binary: &Path, prefix: &[&str], state: &Path, count: u64) -> Command {
+    let mut arguments = prefix.iter().map(|word| (*word).to_string()).collect::<Vec<_>>();
+    arguments.push(binary.to_str().unwrap().into());
+    arguments.extend(["--exact", "audit::processes::child", "--nocapture"].map(String::from));
+    let mut command = Command::new(&arguments[0]);
+    command.args(&arguments[1..]).env(STATE, state).env("OCTO_TEST_COUNT", count.to_string());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn heads(text: &str) -> Vec<Head> {
+    text.lines().filter_map(|line| Head::parse(line.strip_prefix("head ")?)).collect()
+}
+
+fn error(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("error "));
+    line.unwrap_or_else(|| panic!("no error: {text}")).to_string()
+}
+
+#[test]
+fn processes_that_are_killed_lose_no_line_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut given = Vec::new();
+    for round in 0..10 {
+        let mut children: Vec<_> =
+            (0..3).map(|_| command(&["env"], directory.path(), 1 << 40).spawn().unwrap()).collect();
+        for (index, child) in children.iter_mut().enumerate() {
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            // Each dies after another number of heads, in the middle of the next.
+            let wanted = 1 + (round + 2 * index) % 6;
+            let mut seen = 0;
+            while seen < wanted {
+                let line = lines.next().unwrap().unwrap();
+                if let Some(head) = line.strip_prefix("head ") {
+                    given.push(Head::parse(head).unwrap());
+                    seen += 1;
+                }
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            for line in lines.map_while(Result::ok) {
+                given.extend(line.strip_prefix("head ").and_then(Head::parse));
+            }
+        }
+    }
+    let found = at(directory.path()).verify(&given).unwrap();
+    assert_eq!(found.faults, vec![]);
+    assert!(found.lines > given.len() as u64 && given.len() >= 30 * 3);
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_the_chain_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    // A limit on a file's size fails as a full disk does, half way into a line.
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""];
+    let output = command(&limited, directory.path(), 1000).output().unwrap();
+    let said = error(&output);
+    let path = directory.path().join("audit.log");
+    assert!(said.starts_with(&format!("74 {}: can't write: ", path.display())), "{said}");
+    let given = heads(&String::from_utf8_lossy(&output.stdout));
+    let audit = at(directory.path());
+    assert_eq!(audit.head().unwrap(), given.last().copied());
+    audit.append("after", &[]).unwrap();
+    let found = audit.verify(&given).unwrap();
+    assert_eq!((found.faults, found.notes), (vec![], vec![]));
+}
+
+#[test]
+fn root_and_an_unprivileged_listener_append_to_one_log() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be two users");
+        return;
+    }
+    // Where the build's directory is closed to others, a copy can be run.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = place.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    let nobody = |state: &Path, count| {
+        let prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        command_of(&binary, &prefix, state, count).output().unwrap()
+    };
+    for root_first in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path();
+        chown(state, Some(65534), Some(65534)).unwrap();
+        let mut given = Vec::new();
+        for turn in 0..4 {
+            if root_first == (turn % 2 == 0) {
+                given.push(at(state).append("e", &[]).unwrap());
+            } else {
+                let output = nobody(state, 2);
+                let heads = heads(&String::from_utf8_lossy(&output.stdout));
+                assert_eq!(heads.len(), 2, "{}", String::from_utf8_lossy(&output.stdout));
+                given.extend(heads);
+            }
+        }
+        assert_eq!(at(state).verify(&given).unwrap().faults, vec![]);
+        for name in ["audit.log", "audit.head"] {
+            let metadata = fs::metadata(state.join(name)).unwrap();
+            assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (65534, 0o640));
+        }
+        // A third user's file is none that root writes to.
+        chown(state.join("audit.log"), Some(1234), None).unwrap();
+        let error = at(state).append("e", &[]).unwrap_err();
+        assert!(error.message.contains("is owned by uid 1234"), "{error}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = error(&nobody(directory.path(), 1));
+    let path = directory.path().join("audit.log");
+    assert!(said.starts_with(&format!("73 {}: can't create: ", path.display())), "{said}");
+    let head = at(directory.path()).append("e", &[]).unwrap();
+    let said = error(&nobody(directory.path(), 1));
+    assert!(said.starts_with(&format!("78 {}: can't open: ", path.display())), "{said}");
+    assert_eq!(at(directory.path()).proves(head).unwrap(), Proof::Holds);
+}

@@ -1,0 +1,7 @@
+//! What a target keeps: jobs and what they are asked to do, packages, the audit
+//! log.
+
+pub mod audit;
+pub mod job;
+pub mod spec;
+pub mod store;

@@ -1,0 +1,383 @@
+//! The package store: objects named by their sha256, whole and verified, each
+//! with the names of those who may use it.
+//!
+//! ```text
+//! STATE/packages/<sha256>                    an object, 0444
+//! STATE/packages/<sha256>.by                 who put it, one name a line
+//! STATE/packages/incoming/<sha256>.<pusher>  a partial upload, locked by its writer
+//! STATE/packages/incoming/ahead-<random>.<pusher>  the beginning of a file whose
+//!                                            sender is still hashing it
+//! STATE/packages/.lock                       held while the lists above are changed
+//! ```
+//!
+//! Whoever wants to use an object has sent all of its bytes once: knowing a
+//! sha256 is no permission, and what another pusher put is not shown to exist.
+
+mod ahead;
+mod pipeline;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use ahead::Ahead;
+pub use upload::{Begin, Limits, RESERVE, ReceiveError, Upload};
+
+use crate::base::appended::lock_within;
+use crate::base::digest::Digest;
+use crate::base::error::{Error, Exit, Result, describe};
+use crate::base::names::PusherName;
+use crate::base::paths::{Places, create_directory, read_bounded};
+use crate::base::publish;
+use crate::base::refusal::Refusal;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// An untouched partial upload older than this is swept.
+pub const ABANDONED: Duration = Duration::from_secs(7 * 86400);
+
+/// How long the store's lock is waited for: a prune that was stopped (Ctrl-Z) must
+/// not hold every pusher's connection for ever. Who changes the store is kept
+/// informed meanwhile, who only looks must be answered before it is lost.
+const CHANGING: Duration = Duration::from_secs(300);
+const KEEPING: Duration = Duration::from_secs(30);
+
+/// The largest list of names beside an object: a thousand pushers of 64 bytes.
+const MAXIMUM_NAMES: u64 = 65 * 1024;
+
+/// The packages of one state directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+/// Whose objects are meant.
+#[derive(Debug, Clone, Copy)]
+pub enum Who<'a> {
+    /// This pusher's own.
+    Pusher(&'a PusherName),
+    /// Everybody's: a line with allow=any, or the machine's own operator.
+    Any,
+}
+
+/// Why the store can't do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreError {
+    /// What the pusher is told.
+    pub refusal: Refusal,
+    /// In words.
+    pub reason: String,
+}
+
+/// An object, as `prune` judges it.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its name.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last put.
+    pub used: SystemTime,
+    /// Who may use it.
+    pub holders: Vec<PusherName>,
+}
+
+/// What lies in incoming/.
+struct Partial {
+    digest: Digest,
+    pusher: PusherName,
+    path: PathBuf,
+    /// Its digest is no digest, but a random name.
+    ahead: bool,
+}
+
+impl Partial {
+    fn of(incoming: &Path, name: &str) -> Option<Partial> {
+        let path = incoming.join(name);
+        let ahead = name.strip_prefix(ahead::PREFIX);
+        let (digest, pusher) = ahead.unwrap_or(name).split_once('.')?;
+        let (digest, pusher) = (Digest::parse(digest)?, PusherName::parse(pusher)?);
+        Some(Partial { digest, pusher, path, ahead: ahead.is_some() })
+    }
+}
+
+/// Held while objects must not go (shared), or while they are removed and added.
+#[derive(Debug)]
+pub struct Guard {
+    _lock: File,
+}
+
+impl Store {
+    /// The store of these places; creates nothing.
+    pub fn at(places: &Places) -> Store {
+        Store { directory: places.packages() }
+    }
+
+    /// The store of these places, its directories created.
+    ///
+    /// # Errors
+    /// Where they can't be created, exit 73.
+    pub fn open(places: &Places) -> Result<Store> {
+        let store = Store::at(places);
+        // Jobs of other users reach an object whose sha256 they were told, and
+        // can't list what else there is.
+        create_directory(&store.directory, 0o711)?;
+        create_directory(&store.incoming(), 0o700)?;
+        Ok(store)
+    }
+
+    /// Where an object is, or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(digest.to_string())
+    }
+
+    /// The length of an object that is there and that `who` may use.
+    ///
+    /// # Errors
+    /// Where its list of names can't be read.
+    pub fn holds(&self, digest: &Digest, who: Who<'_>) -> Result<Option<u64>> {
+        let Some(size) = self.size(digest)? else { return Ok(None) };
+        let may = match who {
+            Who::Any => true,
+            Who::Pusher(pusher) => self.holders(digest)?.contains(pusher),
+        };
+        Ok(may.then_some(size))
+    }
+
+    /// Who may use an object; empty where nobody put it.
+    ///
+    /// # Errors
+    /// Where the list can't be read.
+    pub fn holders(&self, digest: &Digest) -> Result<Vec<PusherName>> {
+        let path = self.names(digest);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&path, &error)),
+        };
+        let bytes = read_bounded(&mut file, &path, MAXIMUM_NAMES)?;
+        Ok(String::from_utf8_lossy(&bytes).lines().filter_map(PusherName::parse).collect())
+    }
+
+    /// The bytes that count against a pusher's max-store: its objects, and what
+    /// its partial uploads take or have reserved, less those of `except`.
+    ///
+    /// # Errors
+    /// Where the directories can't be read.
+    pub fn usage(&self, pusher: &PusherName, except: &dyn Fn(&Digest) -> bool) -> Result<u64> {
+        let mut bytes: u64 = 0;
+        for object in self.objects()? {
+            if !except(&object.digest) && object.holders.contains(pusher) {
+                bytes = bytes.saturating_add(object.size);
+            }
+        }
+        for partial in self.partials()? {
+            if !except(&partial.digest) && partial.pusher == *pusher {
+                // What was swept or finished meanwhile counts no more.
+                let taken = partial.path.metadata().map_or(0, |m| m.len().max(m.blocks() * 512));
+                bytes = bytes.saturating_add(taken);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// All objects.
+    ///
+    /// # Errors
+    /// Where the directory can't be read.
+    pub fn objects(&self) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        for name in names_in(&self.directory)? {
+            let Some(digest) = Digest::parse(&name) else { continue };
+            let Some(size) = self.size(&digest)? else { continue };
+            let used = |path: PathBuf| path.metadata().and_then(|m| m.modified());
+            objects.push(Object {
+                digest,
+                size,
+                used: used(self.names(&digest))
+                    .or_else(|_| used(self.path(&digest)))
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+                holders: self.holders(&digest)?,
+            });
+        }
+        Ok(objects)
+    }
+
+    /// Keeps all objects where they are while the guard lives: from looking at
+    /// one to publishing the job that names it.
+    ///
+    /// # Errors
+    /// Where the store's lock can't be opened.
+    pub fn keep(&self) -> Result<Guard> {
+        self.guard(KEEPING, false)
+    }
+
+    /// Keeps everybody else from adding, using and removing while the guard lives.
+    ///
+    /// # Errors
+    /// Where the store's lock can't be opened.
+    pub fn change(&self) -> Result<Guard> {
+        self.guard(CHANGING, true)
+    }
+
+    fn guard(&self, patience: Duration, exclusive: bool) -> Result<Guard> {
+        let path = self.directory.join(".lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| Error::doing("create", &path, &e))?;
+        lock_within(patience, &file, &path, exclusive)?;
+        Ok(Guard { _lock: file })
+    }
+
+    /// Removes an object and its names; says whether there was one. For whoever
+    /// prunes, and for whoever found that its bytes are no longer its sha256's.
+    ///
+    /// # Errors
+    /// Where it can't be removed.
+    pub fn remove(&self, digest: &Digest, _changing: &Guard) -> Result<bool> {
+        // Without the object its names permit nothing: they go last.
+        let removed = remove(&self.path(digest))?;
+        remove(&self.names(digest))?;
+        publish::sync_directory(&self.directory)?;
+        Ok(removed)
+    }
+
+    /// Removes partial uploads that nobody is writing and nobody has touched for
+    /// `age`, and what crashed publishers left. Says how many.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn sweep(&self, age: Duration) -> Result<usize> {
+        let _changing = self.change()?;
+        publish::sweep(&self.directory);
+        let mut swept = 0;
+        for partial in self.partials()? {
+            swept += usize::from(sweep_one(&partial.path, age)?);
+        }
+        Ok(swept)
+    }
+
+    /// Removes what a killed listener left of this pusher's beginnings: nobody can
+    /// take them up.
+    fn sweep_ahead(&self, pusher: &PusherName) -> Result<()> {
+        for partial in self.partials()? {
+            if partial.ahead && partial.pusher == *pusher {
+                sweep_one(&partial.path, Duration::ZERO)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.directory.join("incoming")
+    }
+
+    /// The partial upload of this object by this pusher.
+    fn partial(&self, digest: &Digest, pusher: &PusherName) -> PathBuf {
+        self.incoming().join(format!("{digest}.{pusher}"))
+    }
+
+    /// The bytes that a partial upload has so far; how those who wait for
+    /// another connection of the same pusher see that it goes on.
+    pub fn progress(&self, digest: &Digest, pusher: &PusherName) -> u64 {
+        self.partial(digest, pusher).metadata().map_or(0, |m| m.len())
+    }
+
+    fn partials(&self) -> Result<Vec<Partial>> {
+        let incoming = self.incoming();
+        let names = names_in(&incoming)?;
+        Ok(names.iter().filter_map(|name| Partial::of(&incoming, name)).collect())
+    }
+
+    fn names(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(format!("{digest}.by"))
+    }
+
+    fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let path = self.path(digest);
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(&path, &error)),
+        }
+    }
+
+    /// Adds a name to an object's list, which may come before the object: all of
+    /// its bytes were seen.
+    fn admit(&self, digest: &Digest, pusher: &PusherName, _changing: &Guard) -> Result<()> {
+        let mut holders = self.holders(digest)?;
+        if !holders.contains(pusher) {
+            holders.push(pusher.clone());
+            let text: String = holders.iter().map(|name| format!("{name}\n")).collect();
+            publish::replace(&self.names(digest), text.as_bytes(), 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an object was put again, so that pruning by age keeps it.
+    fn touch(&self, digest: &Digest) {
+        if let Ok(file) = File::open(self.names(digest)) {
+            // Only its age for pruning hangs on it.
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+}
+
+impl StoreError {
+    fn new(refusal: Refusal, reason: impl Into<String>) -> StoreError {
+        StoreError { refusal, reason: reason.into() }
+    }
+
+    /// What an I/O error means to the pusher; its own share and the disk are
+    /// both `full`.
+    fn io(action: &str, error: &io::Error) -> StoreError {
+        let refusal = match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Refusal::Full,
+            _ => Refusal::Io,
+        };
+        StoreError::new(refusal, format!("can't {action}: {}", describe(error)))
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> StoreError {
+        let refusal = if error.exit == Exit::Temporary { Refusal::Busy } else { Refusal::Io };
+        StoreError::new(refusal, error.message)
+    }
+}
+
+fn names_in(directory: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(directory).map_err(|e| Error::io(directory, &e))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(directory, &e))?;
+        names.extend(entry.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Removes a partial upload that is as old as that and that nobody writes.
+fn sweep_one(path: &Path, age: Duration) -> Result<bool> {
+    let Ok(file) = File::open(path) else { return Ok(false) };
+    let old = file
+        .metadata()
+        .and_then(|m| m.modified())
+        .is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
+    // A writer may have come between: its lock says so.
+    Ok(old && file.try_lock().is_ok() && remove(path)?)
+}
+
+fn remove(path: &Path) -> Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::doing("remove", path, &error)),
+    }
+}

@@ -1,0 +1,367 @@
+//! One upload: taken up where the last connection broke off, hashed as it comes,
+//! published only when all of its bytes are on the disk and are the right ones.
+
+use super::ahead::Ahead;
+use super::pipeline::{self, ALIGNMENT, BUFFER, Broken, Buffer};
+use super::{Store, StoreError, Who, remove};
+use crate::base::digest::{Digest, Hasher};
+use crate::base::names::PusherName;
+use crate::base::publish;
+use crate::base::refusal::Refusal;
+use crate::base::units::human_size;
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
+use rustix::io::{Errno, retry_on_intr};
+use std::fs::{File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// An upload never takes the last of the disk: a twentieth of it stays free, but
+/// no more than this.
+pub const RESERVE: u64 = 1 << 30;
+
+/// How an announced package stands.
+#[derive(Debug)]
+pub enum Begin<'a> {
+    /// It is there, and this pusher may use it: nothing to send.
+    Whole,
+    /// It is to be sent, from [`Upload::offset`] on.
+    Upload(Box<Upload<'a>>),
+    /// Another connection of the same pusher is sending it.
+    Busy,
+}
+
+/// What one pusher may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For its packages together.
+    pub max_store: u64,
+    /// Whether it may use what others put (allow=any).
+    pub any: bool,
+}
+
+/// An upload that has begun. It holds the lock of its partial file; dropped, the
+/// bytes that came stay for the next try.
+#[derive(Debug)]
+pub struct Upload<'a> {
+    store: &'a Store,
+    digest: Digest,
+    pub(super) size: u64,
+    pub(super) pusher: PusherName,
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    /// How much is there, and how much of that is in the hasher.
+    offset: u64,
+    hashed: u64,
+    after: After,
+}
+
+/// What a dropped upload leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// What came, for the next try.
+    Partial,
+    /// Nothing: no next try could find it.
+    Nothing,
+    /// All was done.
+    Over,
+}
+
+/// What ended an upload.
+#[derive(Debug)]
+pub enum ReceiveError {
+    /// Its sender.
+    Sender(io::Error),
+    /// The store.
+    Store(StoreError),
+}
+
+impl Store {
+    /// Begins or takes up an upload. May take as long as reading what is there.
+    /// What came ahead of it is taken, unless the answer is [`Begin::Busy`].
+    ///
+    /// # Errors
+    /// Full, limit or io; then nothing is reserved.
+    pub fn begin<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
+    ) -> Result<Begin<'a>, StoreError> {
+        match self.reserve(digest, size, pusher, limits, ahead)? {
+            Begin::Upload(mut upload) => {
+                upload.rehash()?;
+                Ok(Begin::Upload(upload))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
+    ) -> Result<Begin<'a>, StoreError> {
+        // One at a time: two uploads can't both take the last of a share.
+        let _changing = self.change()?;
+        let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
+        // An object of another length is damaged: it is sent and put anew.
+        if self.holds(digest, who)? == Some(size) {
+            *ahead = None;
+            self.touch(digest);
+            // Who published it may have been killed before its name was durable.
+            publish::sync_directory(&self.directory)?;
+            return Ok(Begin::Whole);
+        }
+        let provisional = ahead.as_ref().map(Ahead::name);
+        let not_counted = [Some(*digest), provisional];
+        self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
+        let path = self.partial(digest, pusher);
+        let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
+        let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
+        if let Some(ahead) = ahead.take()
+            && there < ahead.offset()
+        {
+            return ahead.upload(digest, path).map(|upload| Begin::Upload(Box::new(upload)));
+        }
+        let mut upload = Upload::new(self, digest, size, pusher, path, file, After::Partial);
+        upload.make_room()?;
+        Ok(Begin::Upload(Box::new(upload)))
+    }
+
+    /// Would so much more be within the pusher's share?
+    pub(super) fn check_share(
+        &self,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        except: &dyn Fn(&Digest) -> bool,
+    ) -> Result<(), StoreError> {
+        self.sweep_ahead(pusher)?;
+        let used = self.usage(pusher, except)?;
+        if used.saturating_add(size) <= limits.max_store {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} on top of {} would pass max-store={}",
+            human_size(size),
+            human_size(used),
+            human_size(limits.max_store)
+        );
+        Err(StoreError::new(Refusal::Limit, reason))
+    }
+}
+
+/// Opens a partial file, past the page cache where that is possible, and locks
+/// it; `None` if another holds the lock.
+pub(super) fn open_locked(path: &Path) -> Result<Option<File>, StoreError> {
+    let plain = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mode = Mode::RUSR | Mode::WUSR;
+    loop {
+        let opened = match open(path, plain | OFlags::DIRECT, mode) {
+            Err(Errno::INVAL) => open(path, plain, mode),
+            // Killed between its chmod and its rename: whole, and read-only.
+            Err(Errno::ACCESS) => std::fs::set_permissions(path, Permissions::from_mode(0o600))
+                .map_err(|e| StoreError::io("open", &e))
+                .map(|()| open(path, plain, mode))?,
+            other => other,
+        };
+        let file = File::from(opened.map_err(|e| StoreError::io("open", &e.into()))?);
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &error)),
+        }
+        // Its last holder may have removed it between the two calls.
+        if file.metadata().map_err(|e| StoreError::io("read", &e))?.nlink() > 0 {
+            return Ok(Some(file));
+        }
+    }
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        path: PathBuf,
+        file: File,
+        after: After,
+    ) -> Upload<'a> {
+        let (digest, pusher, hasher) = (*digest, pusher.clone(), Hasher::new());
+        Upload { store, digest, size, pusher, path, file, hasher, offset: 0, hashed: 0, after }
+    }
+
+    /// From now on it is the upload of this object, in that place.
+    pub(super) fn rename(mut self, digest: &Digest, path: PathBuf) -> Result<Self, StoreError> {
+        std::fs::rename(&self.path, &path).map_err(|e| StoreError::io("rename", &e))?;
+        (self.digest, self.path, self.after) = (*digest, path, After::Partial);
+        Ok(self)
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How much of it is there: its sender goes on from here.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads the rest of the package, hashes and writes it.
+    ///
+    /// # Errors
+    /// The sender's end and the store's own failure apart; what came is kept.
+    pub fn receive(
+        self,
+        read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Self, ReceiveError> {
+        let left = self.size - self.offset;
+        self.receive_part(left, read)
+    }
+
+    /// Reads so much more of it, no more than is left.
+    pub(super) fn receive_part(
+        mut self,
+        length: u64,
+        read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Self, ReceiveError> {
+        if length == 0 {
+            return Ok(self);
+        }
+        let hasher = std::mem::take(&mut self.hasher);
+        let (hasher, end, outcome) =
+            pipeline::transfer(&self.file, self.offset, length, hasher, read);
+        (self.offset, self.hashed) = (end, end);
+        self.hasher = hasher;
+        match outcome {
+            Ok(()) => Ok(self),
+            Err(Broken::Reader(error)) => Err(ReceiveError::Sender(error)),
+            Err(Broken::Writer(error)) => Err(ReceiveError::Store(StoreError::io("write", &error))),
+        }
+    }
+
+    /// Verifies what came and publishes it, durably.
+    ///
+    /// # Errors
+    /// Mismatch, full or io; then nothing of it stays.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        let published = self.publish();
+        if published.is_err() {
+            // An fsync that failed is not tried again: the kernel may have dropped
+            // what it could not write. The next try sends it all.
+            let _ = remove(&self.path);
+        }
+        self.after = After::Over;
+        published
+    }
+
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let seen = std::mem::take(&mut self.hasher).finish();
+        if seen != self.digest {
+            let reason = format!("what came has the sha256 {seen}, announced was {}", self.digest);
+            return Err(StoreError::new(Refusal::Mismatch, reason));
+        }
+        self.file
+            .set_permissions(Permissions::from_mode(0o444))
+            .and_then(|()| self.file.sync_all())
+            .map_err(|e| StoreError::io("write", &e))?;
+        let changing = self.store.change()?;
+        self.store.admit(&self.digest, &self.pusher, &changing)?;
+        // Replaces what another pusher put: these bytes were verified just now,
+        // those a while ago.
+        std::fs::rename(&self.path, self.store.path(&self.digest))
+            .map_err(|e| StoreError::io("publish", &e))?;
+        publish::sync_directory(&self.store.directory)?;
+        Ok(())
+    }
+
+    /// Decides where to go on, and reserves the rest before the first byte comes.
+    pub(super) fn make_room(&mut self) -> Result<(), StoreError> {
+        let metadata = self.file.metadata().map_err(|e| StoreError::io("read", &e))?;
+        let there = metadata.len();
+        self.offset = match there {
+            _ if there > self.size => 0,
+            _ if there == self.size => there,
+            _ => there - there % ALIGNMENT as u64,
+        };
+        if self.offset != there {
+            self.file.set_len(self.offset).map_err(|e| StoreError::io("write", &e))?;
+        }
+        let needed = self.size.saturating_sub(metadata.blocks().saturating_mul(512));
+        let disk = statvfs(&self.path).map_err(|e| StoreError::io("read", &e.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
+        if needed > 0 && needed.saturating_add(reserve) > free {
+            let reason = format!(
+                "{} more is needed, {} is free, of which {} stays free",
+                human_size(needed),
+                human_size(free),
+                human_size(reserve)
+            );
+            return Err(StoreError::new(Refusal::Full, reason));
+        }
+        if self.size == 0 {
+            return Ok(());
+        }
+        let reserve = || fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, self.size);
+        match retry_on_intr(reserve) {
+            // Not every file system can: then it is full when it is full.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(()),
+            Err(Errno::FBIG) => {
+                Err(StoreError::new(Refusal::Full, "larger than a file may be here"))
+            }
+            Err(error) => Err(StoreError::io("reserve space", &error.into())),
+        }
+    }
+
+    /// Hashes what an earlier connection brought.
+    fn rehash(&mut self) -> Result<(), StoreError> {
+        if self.hashed == self.offset {
+            return Ok(());
+        }
+        let mut buffer = Buffer::new(BUFFER);
+        while self.hashed < self.offset {
+            let read = match self.file.read_at(buffer.bytes(), self.hashed) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(StoreError::io("read", &error)),
+            };
+            // Cut behind our back, against the lock: what is gone is sent again.
+            if read == 0 {
+                return Err(StoreError::new(Refusal::Io, "the partial upload became shorter"));
+            }
+            self.hasher.update(&buffer.bytes()[..read]);
+            self.hashed += read as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        match self.after {
+            After::Over => return,
+            After::Nothing => {
+                let _ = remove(&self.path);
+                return;
+            }
+            After::Partial => {}
+        }
+        // What was reserved and not written is given back; the rest waits for the
+        // next try. If this fails, the sweep gets it.
+        let written = self.file.metadata().map_or(0, |m| m.len());
+        if written == 0 {
+            let _ = remove(&self.path);
+        } else {
+            let _ = self.file.set_len(written);
+        }
+    }
+}
