@@ -6,7 +6,6 @@
 //! people's code, is built from this crate alone.
 
 pub mod base;
-pub mod journal;
 pub mod targets;
 pub mod tentacle;
 pub mod trust;

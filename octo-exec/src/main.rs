@@ -3,22 +3,10 @@
 //! `run` publishes a job and starts `octo-exec job DIR`, exactly as octo-listen
 //! does; `job` decides for itself, whatever its publisher decided before.
 
-mod admit;
-mod adopt;
-mod approval;
-mod environment;
+mod admission;
 mod help;
-mod interpreter;
-mod locks;
-mod mask;
-mod prepare;
-mod settle;
-mod signals;
+mod job;
 mod start;
-mod supervise;
-mod tree;
-mod user;
-mod values;
 mod verbs;
 
 use octo_core::base::cli::Tool;

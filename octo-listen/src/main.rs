@@ -1,21 +1,15 @@
 //! octo-listen: the tentacle. Listens for those whom this machine's sysadmin
 //! trusts, keeps their packages, and has their jobs started.
 
-mod accept;
+mod admission;
 mod check;
 mod host;
-mod listen;
 mod log;
-mod pushers;
 mod records;
-mod refused;
 mod session;
 mod setup;
 mod signals;
-mod sockets;
 mod start;
-mod stdio;
-mod strangers;
 mod verbs;
 
 use octo_core::base::cli::Tool;

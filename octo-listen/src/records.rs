@@ -3,8 +3,8 @@
 //! `accepted` and `refused` are connections; an event of a verb's name is a
 //! request that was granted, `denied` one that was not; `stored` is a package.
 
+use crate::admission::refused::{Kind, Note};
 use crate::host::{Caller, Host, No};
-use crate::refused::{Kind, Note};
 use octo_core::tentacle::audit::Head;
 use octo_core::trust::{Line, Verb};
 use octo_core::{Refusal, Result};

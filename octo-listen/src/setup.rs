@@ -1,13 +1,13 @@
 //! From the command line to a listener that listens.
 
+use crate::admission::connections::Listening;
+use crate::admission::sockets;
+use crate::admission::stdio;
 use crate::check::check_audit;
 use crate::host::Host;
-use crate::listen::Listening;
 use crate::log::Log;
 use crate::signals;
-use crate::sockets;
 use crate::start::Starter;
-use crate::stdio;
 use octo_core::base::cli::{self, Tool};
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::tentacle::store::{ABANDONED, Store};

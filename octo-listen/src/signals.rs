@@ -1,8 +1,8 @@
 //! HUP reads the identity again. TERM and INT are left as they are: they end the
 //! listener at once, as anything may.
 
+use crate::admission::connections::Listening;
 use crate::host::Host;
-use crate::listen::Listening;
 use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;

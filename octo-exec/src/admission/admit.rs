@@ -1,7 +1,7 @@
 //! May this job start, now? Decided here by the trust file as it is, whatever
 //! the publisher of the job decided, and whatever lies in the job directory.
 
-use crate::adopt::Origin;
+use crate::admission::adopt::Origin;
 use octo_core::base::error::{Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;

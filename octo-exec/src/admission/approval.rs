@@ -1,8 +1,8 @@
 //! hold=: a job that waits for a local operator, and what exactly he approves.
 
-use crate::admit::{Plan, is_expired};
-use crate::adopt::{is_ours, share_with_publisher};
-use crate::prepare::script_digest;
+use crate::admission::admit::{Plan, is_expired};
+use crate::admission::adopt::{is_ours, share_with_publisher};
+use crate::job::prepare::script_digest;
 use octo_core::base::error::Result;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;

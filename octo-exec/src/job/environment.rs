@@ -1,7 +1,7 @@
 //! The environment of a job: cleared, then what is listed here and nothing else.
 
-use crate::admit::Plan;
-use crate::user::User;
+use crate::admission::admit::Plan;
+use crate::job::user::User;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
@@ -39,7 +39,7 @@ pub(crate) fn variables(
     ours("OCTO_JOB", text(job.id().as_str()));
     ours("OCTO_PUSHER", text(&plan.pusher));
     ours("OCTO_CONFIG", places.config.clone().into_os_string());
-    ours("OCTO_OUTPUT", job.file(crate::prepare::VALUES).into_os_string());
+    ours("OCTO_OUTPUT", job.file(crate::job::prepare::VALUES).into_os_string());
     ours("OCTO_ARTIFACTS", job.file("artifacts").into_os_string());
     if plan.named.is_some() {
         ours("OCTO_NAMED", text("1"));

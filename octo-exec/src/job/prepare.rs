@@ -1,10 +1,10 @@
 //! What a job runs with, checked against the spec's digests right before it
 //! starts: script, package, directories, secrets.
 
-use crate::admit::{No, Plan};
-use crate::adopt::is_ours;
-use crate::interpreter;
-use crate::user::User;
+use crate::admission::admit::{No, Plan};
+use crate::admission::adopt::is_ours;
+use crate::job::interpreter;
+use crate::job::user::User;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::JobDirectory;

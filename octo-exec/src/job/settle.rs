@@ -1,8 +1,9 @@
 //! Writing down how a job ended. One whose octo-exec died: first nobody of it is
 //! left, then its end is written. Never started again.
 
-use crate::tree::{self, Process};
-use crate::{adopt, prepare};
+use crate::admission::adopt;
+use crate::job::prepare;
+use crate::job::tree::{self, Process};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;

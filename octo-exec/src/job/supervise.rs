@@ -1,9 +1,9 @@
 //! Runs the script and watches over it: output, cancel, time limit, the whole
 //! tree. One thread, one poll(2): while nothing happens nothing wakes.
 
-use crate::mask::Masker;
-use crate::settle::joined;
-use crate::tree;
+use crate::job::mask::Masker;
+use crate::job::settle::joined;
+use crate::job::tree;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Stream};

@@ -71,7 +71,7 @@ fn entry(key: &str) -> Option<User> {
     let output = Command::new("getent")
         .args(["passwd", key])
         .env_clear()
-        .env("PATH", crate::environment::PATH)
+        .env("PATH", crate::job::environment::PATH)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()

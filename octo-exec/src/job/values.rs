@@ -1,10 +1,10 @@
 //! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
 
-use crate::adopt::share_with_publisher;
-use crate::mask::Masker;
-use crate::prepare::{Secrets, VALUES};
-use crate::settle::joined;
-use crate::user::User;
+use crate::admission::adopt::share_with_publisher;
+use crate::job::mask::Masker;
+use crate::job::prepare::{Secrets, VALUES};
+use crate::job::settle::joined;
+use crate::job::user::User;
 use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::read_bounded;

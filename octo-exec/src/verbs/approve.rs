@@ -1,7 +1,9 @@
 //! Held jobs, for the local operator: show what one would run, let it, or not.
 
 use super::jobs::named;
-use crate::{adopt, approval, start};
+use crate::admission::adopt;
+use crate::admission::approval;
+use crate::start;
 use octo_core::base::cli::{Tool, print, utc_now};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
@@ -191,7 +193,7 @@ pub(super) fn deny(tool: &Tool, places: &Places, arguments: &[String]) -> Result
     let mut end = End::now(EndKind::Denied(Exit::Refused.code()), 0);
     end.reason = Some(said);
     Audit::at(places).append("deny", &[("job", id.as_str()), ("by", &by), ("reason", &reason)])?;
-    let _ = crate::prepare::unlink_secrets(&job);
+    let _ = crate::job::prepare::unlink_secrets(&job);
     job.publish_record("end", &end.record())?;
     adopt::share_with_publisher(&job, "end")?;
     Ok(0)

@@ -1,14 +1,20 @@
 //! `octo-exec job DIR`: brings one job forward, as far as it can go. Calling it
 //! again is always safe: it runs a job at most once.
 
-use crate::admit::{self, No, Plan};
-use crate::adopt::{self, Origin};
-use crate::approval::{self, Approval};
-use crate::mask::Masker;
-use crate::prepare::{self, Command};
-use crate::supervise::{Launch, Watch, say};
-use crate::user::User;
-use crate::{environment, locks, settle, signals, supervise, tree, values};
+use crate::admission::admit::{self, No, Plan};
+use crate::admission::adopt::{self, Origin};
+use crate::admission::approval::{self, Approval};
+use crate::job::environment;
+use crate::job::locks;
+use crate::job::mask::Masker;
+use crate::job::prepare::{self, Command};
+use crate::job::settle;
+use crate::job::signals;
+use crate::job::supervise;
+use crate::job::supervise::{Launch, Watch, say};
+use crate::job::tree;
+use crate::job::user::User;
+use crate::job::values;
 use octo_core::VariableName;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result};

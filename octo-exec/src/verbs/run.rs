@@ -1,6 +1,7 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
-use crate::{prepare, start};
+use crate::job::prepare;
+use crate::start;
 use getopts::Matches;
 use octo_core::base::cli::{Tool, print, print_bytes};
 use octo_core::base::error::{Error, Exit, Result, describe};

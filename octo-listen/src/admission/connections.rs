@@ -1,11 +1,11 @@
 //! Connections: from the socket to a session, through the handshake.
 
-use crate::accept::accept;
+use crate::admission::accept::accept;
+use crate::admission::pushers::Pushers;
+use crate::admission::refused::Gathered;
+use crate::admission::strangers::{Strangers, Taken};
 use crate::host::{Caller, Host};
-use crate::pushers::Pushers;
-use crate::refused::Gathered;
 use crate::session;
-use crate::strangers::{Strangers, Taken};
 use octo_core::trust::{Question, Trust, Verb};
 use octo_core::{Error, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity};

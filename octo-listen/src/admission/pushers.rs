@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Descriptors that pushers leave to the rest, and how many one may take: its
 /// socket, a job's log and index, and what watches them.
-const DESCRIPTORS_KEPT: u64 = 2 * crate::strangers::IN_ALL as u64 + 24;
+const DESCRIPTORS_KEPT: u64 = 2 * crate::admission::strangers::IN_ALL as u64 + 24;
 const DESCRIPTORS_EACH: u64 = 6;
 const MOST: u64 = 2000;
 

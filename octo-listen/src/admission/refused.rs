@@ -2,7 +2,7 @@
 //! minute. The first is written at once, the others of a minute are counted. A
 //! scanner writes no more than that, however fast it is.
 
-use crate::strangers::network;
+use crate::admission::strangers::network;
 use octo_core::Thumbprint;
 use std::collections::HashMap;
 use std::net::IpAddr;

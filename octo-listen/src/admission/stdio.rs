@@ -1,7 +1,7 @@
 //! One connection on standard input and output: for inetd, systemd's Accept=yes,
 //! or `octo-push -P 'ssh %h octo-listen --stdio'`.
 
-use crate::listen::Listening;
+use crate::admission::connections::Listening;
 use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Channel;

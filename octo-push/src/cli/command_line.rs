@@ -1,9 +1,9 @@
 //! The verbs and their own options; what contradicts itself is refused here,
 //! before any file is touched.
 
-use crate::argv;
-use crate::ends;
-use crate::options::{self, Common};
+use crate::cli::argv;
+use crate::cli::options::{self, Common};
+use crate::records::end_files;
 use getopts::Matches;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
@@ -133,7 +133,7 @@ pub(crate) fn read(tool: &Tool, arguments: &[String]) -> Result<Option<(Common, 
     let Some(behind) = tool.parse(&own, rest)? else { return Ok(None) };
     let dry_run = [&before, &behind].iter().any(|said| said.opt_present("dry-run"));
     if matches!(word.as_str(), "run" | "follow") && !dry_run {
-        ends::forget(&["end", "outputs"].map(|option| behind.opt_str(option)))?;
+        end_files::forget(&["end", "outputs"].map(|option| behind.opt_str(option)))?;
     }
     let common = options::read(tool, &[&before, &behind])?;
     let mut verb = read_verb(tool, word, &behind)?;

@@ -1,7 +1,7 @@
 //! The command line that continues a rollout: the same one, with the rollout's
 //! id, and with `failed:LAST` as it was understood then.
 
-use crate::argv;
+use crate::cli::argv;
 use octo_core::base::names::JobId;
 
 /// The command line of a run, taken apart as far as repeating it needs.

@@ -1,7 +1,7 @@
 //! Options that every verb understands. They may stand before the verb, as the
 //! manual shows them, or behind it: nobody remembers which side.
 
-use crate::argv;
+use crate::cli::argv;
 use getopts::{Matches, Options};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;

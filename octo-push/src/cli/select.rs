@@ -1,15 +1,15 @@
 //! From the command line's words to targets: `failed:LAST`, the targets of a
 //! job on record, and the warning about clones.
 
-use crate::fold::fold;
-use crate::ledger::{self, Verdict};
-use crate::options::Common;
+use crate::cli::options::Common;
 use crate::output::Screen;
-use crate::pushed;
+use crate::output::node_set::fold;
+use crate::records::journal::Run;
+use crate::records::ledger::{self, Verdict};
+use crate::records::pushed;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::journal::Run;
 use octo_core::targets::{Selection, Target, Targets, Term};
 use std::collections::HashSet;
 

@@ -1,14 +1,19 @@
 //! Many targets at once: workers that each serve one target at a time, and the
 //! main thread, which alone prints, keeps the records and decides.
 
-use crate::ledger::Ledger;
-use crate::outcome::Outcome;
+pub(crate) mod batches;
+pub(crate) mod rollout;
+pub(crate) mod signals;
+pub(crate) mod stop;
+
 use crate::output::{Progress, Screen, View};
-use crate::reach::{News, Teller, Work};
-use crate::run;
-use crate::signals::{self, Signal};
+use crate::records::ledger::Ledger;
+use crate::target::one_job;
+use crate::target::outcome::Outcome;
+use crate::target::reach::{News, Teller, Work};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::names::JobId;
+use signals::Signal;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -332,7 +337,7 @@ impl Fleet {
             let sender = self.sender.clone();
             let worker = move || {
                 while let Some((target, job)) = next(&jobs) {
-                    if let Err(trouble) = run::cancel(&work, target, &job) {
+                    if let Err(trouble) = one_job::cancel(&work, target, &job) {
                         let error = trouble.into_error();
                         let text = format!("can't cancel: {}", error.message);
                         let _ = sender.send(News::Note(target, text));

@@ -1,32 +1,32 @@
 //! `run` and `follow` from the beginning to the end: batches, their records,
 //! gates and pauses, and what is said where it stopped.
 
-use crate::again::Said;
-use crate::argv;
-use crate::ends::{self, EndFiles};
+use crate::cli::argv;
+use crate::cli::command_line::{Ends, Run};
+use crate::cli::continuation::Said;
+use crate::cli::options::Common;
+use crate::fleet::batches::{Known, Next, Rollout};
+use crate::fleet::stop::Stop;
 use crate::fleet::{Fleet, Task};
-use crate::fold::fold;
-use crate::job::Plan;
-use crate::ledger::{self, Ledger, Told, Verdict};
-use crate::options::Common;
-use crate::outcome::{Kind, Outcome, overall};
+use crate::output::node_set::fold;
+use crate::output::summary;
 use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View, recorder};
-use crate::pushed;
-use crate::put::Package;
-use crate::reach::{Teller, Work};
-use crate::remember::Memory;
-use crate::rolling::{Known, Next, Rollout};
-use crate::run as one;
-use crate::stop::Stop;
-use crate::summary;
-use crate::verbs::{Ends, Run};
+use crate::records::digests::Memory;
+use crate::records::end_files::{self, EndFiles};
+use crate::records::journal;
+use crate::records::ledger::{self, Ledger, Told, Verdict};
+use crate::records::pushed;
+use crate::target::one_job as one;
+use crate::target::outcome::{Kind, Outcome, overall};
+use crate::target::reach::{Teller, Work};
+use crate::target::request::Plan;
+use crate::target::upload::Package;
 use octo_core::base::cli::print;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::names::JobId;
 use octo_core::base::units::human_size;
-use octo_core::journal;
 use octo_core::targets::Target;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::{Command, Stdio};
@@ -38,7 +38,7 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later troubles are in the exit status.
 pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]) -> Result<u8> {
     let common = work.common.clone();
-    ends::prepare(&run.ends, &work.targets)?;
+    end_files::prepare(&run.ends, &work.targets)?;
     let before = ledger::results(&common.places, journal::Run::Last)?;
     let last = ledger::last(&common.places)?;
     let said = Said {
@@ -102,7 +102,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
 /// As [`run()`].
 pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = work.common.clone();
-    ends::prepare(ends, &work.targets)?;
+    end_files::prepare(ends, &work.targets)?;
     let told = ledger::results(&common.places, journal::Run::Id(job.clone()))?;
     let ids: HashMap<usize, JobId> = work
         .targets
@@ -334,7 +334,7 @@ fn views(
         };
         match &ends.output {
             Some(pattern) => {
-                let paths = targets.iter().map(|t| ends::named(pattern, t)).collect();
+                let paths = targets.iter().map(|t| end_files::named(pattern, t)).collect();
                 views.push(Box::new(ToFiles::new(paths, shown)?));
             }
             None => views.push(shown),

@@ -1,7 +1,7 @@
 //! Output that goes to files: `-o`, one a target.
 
 use super::{Screen, Stream, View};
-use crate::outcome::Outcome;
+use crate::target::outcome::Outcome;
 use octo_core::base::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -1,10 +1,10 @@
 //! Output at the end: gathered, the targets that agree together (`-g`), or of
 //! the targets that failed alone (`-q`).
 
-use super::held::{Held, Laid, Spool};
+use super::buffer::{Held, Laid, Spool};
 use super::{Screen, Stream, View};
-use crate::fold::fold;
-use crate::outcome::Outcome;
+use crate::output::node_set::fold;
+use crate::target::outcome::Outcome;
 use octo_core::base::digest::Digest;
 use std::collections::HashMap;
 
@@ -108,7 +108,7 @@ impl<V: View> View for Gathered<V> {
             self.spool.replay(laid, |_, bytes| {
                 ends_with_newline = bytes.last() == Some(&b'\n');
                 if terminal {
-                    screen.print(Stream::Out, crate::escape::visible(bytes).as_bytes());
+                    screen.print(Stream::Out, crate::output::escape::visible(bytes).as_bytes());
                 } else {
                     screen.print(Stream::Out, bytes);
                 }

@@ -3,8 +3,8 @@
 
 use super::lines::Lines;
 use super::{STREAMS, Screen, Stream, View, index};
-use crate::escape::{Escaper, visible};
-use crate::outcome::Outcome;
+use crate::output::escape::{Escaper, visible};
+use crate::target::outcome::Outcome;
 
 /// One target: its bytes pass as they are; on a terminal, control sequences
 /// are made visible.

@@ -1,13 +1,17 @@
 //! What a run shows of its jobs: as it comes (`live`), gathered at the end
 //! (`gathered`), only where it failed (`-q`), or as JSON.
 
+mod buffer;
+pub(crate) mod escape;
 mod files;
 mod gathered;
-mod held;
+pub(crate) mod json;
 mod lines;
 mod live;
+pub(crate) mod node_set;
 mod progress;
 mod screen;
+pub(crate) mod summary;
 
 pub(crate) use files::ToFiles;
 pub(crate) use gathered::Gathered;
@@ -15,9 +19,9 @@ pub(crate) use live::{Live, Prefixed};
 pub(crate) use progress::{Counters, Progress};
 pub(crate) use screen::Screen;
 
-use crate::escape::unfinished;
-use crate::json::Object;
-use crate::outcome::Outcome;
+use crate::output::escape::unfinished;
+use crate::output::json::Object;
+use crate::target::outcome::Outcome;
 use octo_core::base::error::{Error, Result};
 use std::fs::File;
 use std::io::Write;

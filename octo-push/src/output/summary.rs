@@ -3,10 +3,10 @@
 //!
 //! Cron's rules: nothing on success without a terminal; failures always.
 
-use crate::fold::fold;
-use crate::options::Common;
-use crate::outcome::{Kind, Outcome};
+use crate::cli::options::Common;
 use crate::output::Screen;
+use crate::output::node_set::fold;
+use crate::target::outcome::{Kind, Outcome};
 use octo_core::targets::Target;
 use std::collections::BTreeMap;
 

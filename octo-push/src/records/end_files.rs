@@ -1,7 +1,7 @@
 //! `--end` and `--outputs`: what came of a job, in files for scripts to read.
 
-use crate::outcome::{Kind, Outcome};
-use crate::verbs::Ends;
+use crate::cli::command_line::Ends;
+use crate::target::outcome::{Kind, Outcome};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::publish;
 use octo_core::targets::Target;

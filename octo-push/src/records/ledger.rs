@@ -1,16 +1,16 @@
 //! STATE/journal, as this run writes and reads it: one line an action and
 //! target, with the audit head that the tentacle gave.
 
-use crate::json::Object;
-use crate::options::Common;
-use crate::outcome::Outcome;
-use crate::put::Package;
+use crate::cli::options::Common;
+use crate::output::json::Object;
+use crate::records::journal::{Entry, Filter, Journal, Run};
+use crate::target::outcome::Outcome;
+use crate::target::upload::Package;
 use octo_core::base::cli::{print, utc};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::names::JobId;
 use octo_core::base::paths::Places;
-use octo_core::journal::{Entry, Filter, Journal, Run};
 use octo_core::tentacle::audit::Head;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One authenticated connection to one tentacle, and what can go wrong on it.
 
-use crate::dial::{Link, Transport, dial};
-use crate::firstcontact;
+use crate::target::dial::{Link, Transport, dial};
+use crate::target::first_contact;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
@@ -258,16 +258,16 @@ fn refused(caller: &Caller, target: &Target, message: &Message) -> Trouble {
     };
     let reason = if reason.is_empty() { "no reason given" } else { reason };
     let error = Error::new(refusal.exit(), refusal, reason);
-    Trouble::No(refusal, firstcontact::hint_on_refusal(caller, refusal, error))
+    Trouble::No(refusal, first_contact::hint_on_refusal(caller, refusal, error))
 }
 
 /// A failure of the connection in words, and in its class.
 fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
     let address = &target.address;
     match failure {
-        Failure::Refused => Trouble::Stranger(firstcontact::we_are_unknown(caller, target)),
+        Failure::Refused => Trouble::Stranger(first_contact::we_are_unknown(caller, target)),
         Failure::Unexpected { expected, seen } => {
-            Trouble::Stranger(firstcontact::it_is_another(caller, target, &expected, seen))
+            Trouble::Stranger(first_contact::it_is_another(caller, target, &expected, seen))
         }
         Failure::Untrusted(reason) => Trouble::Stranger(Error::new(
             Exit::Refused,

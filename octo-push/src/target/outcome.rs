@@ -1,6 +1,6 @@
 //! How it went with one target, and what that makes of the whole.
 
-use crate::json::Object;
+use crate::output::json::Object;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::record::Record;

@@ -4,12 +4,12 @@
 //! says otherwise; a connection that breaks is made again, at first at once,
 //! then a second apart, then slower, as long as `--reconnect` lets it.
 
-use crate::options::Common;
-use crate::outcome::{Kind, Origin, Outcome};
+use crate::cli::options::Common;
+use crate::fleet::signals::Signal;
+use crate::fleet::stop::Stop;
 use crate::output::{Counters, Stream};
-use crate::session::{Caller, Session, Trouble};
-use crate::signals::Signal;
-use crate::stop::Stop;
+use crate::target::client::{Caller, Session, Trouble};
+use crate::target::outcome::{Kind, Origin, Outcome};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;

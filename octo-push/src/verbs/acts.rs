@@ -1,19 +1,19 @@
 //! Every verb but run and follow: one task for all targets, and its summary.
 
-use crate::audit;
+use crate::cli::command_line::Verb;
+use crate::cli::options::Common;
+use crate::fleet::rollout::hash;
 use crate::fleet::{Fleet, Task};
-use crate::get;
-use crate::ledger::Ledger;
-use crate::lists;
-use crate::options::Common;
-use crate::outcome::{Outcome, overall};
+use crate::output::summary;
 use crate::output::{JsonEnds, Live, Screen, Stream, View, recorder};
-use crate::put::{Package, Put};
-use crate::reach::{self, Teller, Work, failed};
-use crate::remember::Memory;
-use crate::rollout::hash;
-use crate::summary;
-use crate::verbs::Verb;
+use crate::records::digests::Memory;
+use crate::records::ledger::Ledger;
+use crate::target::outcome::{Outcome, overall};
+use crate::target::reach::{self, Teller, Work, failed};
+use crate::target::upload::{Package, Put};
+use crate::verbs::audit;
+use crate::verbs::get;
+use crate::verbs::lists;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;

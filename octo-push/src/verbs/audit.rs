@@ -3,15 +3,15 @@
 //! Every reply carries the head of the tentacle's chain, and the journal keeps
 //! it. A chain that was rewritten since can't hold the head that we have.
 
-use crate::lists::with_audit;
-use crate::outcome::{Kind, Origin, Outcome};
-use crate::reach::{self, Teller, Work, failed};
-use crate::session::Trouble;
+use crate::records::journal::{Given, Journal};
+use crate::target::client::Trouble;
+use crate::target::outcome::{Kind, Origin, Outcome};
+use crate::target::reach::{self, Teller, Work, failed};
+use crate::verbs::lists::with_audit;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
-use octo_core::journal::{Given, Journal};
 use octo_wire::Message;
 use std::collections::HashMap;
 

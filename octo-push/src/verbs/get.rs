@@ -3,11 +3,11 @@
 //! A file appears whole or not at all, under the name that was asked for: what
 //! the tentacle sends decides no path.
 
-use crate::lists;
-use crate::outcome::Outcome;
-use crate::reach::{self, Teller, Work, failed};
-use crate::session::{Session, Trouble};
-use crate::verbs::Get;
+use crate::cli::command_line::Get;
+use crate::target::client::{Session, Trouble};
+use crate::target::outcome::Outcome;
+use crate::target::reach::{self, Teller, Work, failed};
+use crate::verbs::lists;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::{JobId, is_file_name};

@@ -1,10 +1,10 @@
 //! The verbs that ask and print lines: targets, status, jobs, scripts.
 
-use crate::json::Object;
-use crate::options::Common;
-use crate::outcome::Outcome;
+use crate::cli::options::Common;
 use crate::output::Stream;
-use crate::reach::{self, Teller, Work, failed};
+use crate::output::json::Object;
+use crate::target::outcome::Outcome;
+use crate::target::reach::{self, Teller, Work, failed};
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -23,7 +23,7 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
     let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
     let shown = if narrowed {
         let whole = Common { all: common.take.is_empty(), ..common.clone() };
-        crate::select::select(&whole, all, None)?
+        crate::cli::select::select(&whole, all, None)?
     } else {
         all.all.clone()
     };

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
     /// To read.
     Read,
     /// To read and append.
@@ -36,7 +36,7 @@ pub(crate) enum Access {
 /// Also where it is a link, no regular file, has a second name, or could have
 /// been laid there by others: root would else write into whatever the
 /// listener's user pointed it at.
-pub(crate) fn open(path: &Path, access: Access) -> Result<Option<File>> {
+pub fn open(path: &Path, access: Access) -> Result<Option<File>> {
     let how = match access {
         Access::Read => OFlags::RDONLY,
         Access::Append => OFlags::RDWR | OFlags::APPEND,
@@ -73,7 +73,7 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<Option<File>> {
 
 /// As [`open`]; creates it where there is none, owned as its directory is, so
 /// that the listener's user can append to what root has begun.
-pub(crate) fn open_or_create(path: &Path, access: Access, mode: u32) -> Result<File> {
+pub fn open_or_create(path: &Path, access: Access, mode: u32) -> Result<File> {
     loop {
         if let Some(file) = open(path, access)? {
             return Ok(file);
@@ -108,17 +108,12 @@ fn unsound(path: &Path, reason: &str) -> Error {
 }
 
 /// Waits for the lock, exclusive or shared; closing the file gives it up.
-pub(crate) fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
+pub fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
     lock_within(PATIENCE, file, path, exclusive)
 }
 
 /// As [`lock`], with another patience.
-pub(crate) fn lock_within(
-    patience: Duration,
-    file: &File,
-    path: &Path,
-    exclusive: bool,
-) -> Result<()> {
+pub fn lock_within(patience: Duration, file: &File, path: &Path, exclusive: bool) -> Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(50);
     loop {
@@ -141,7 +136,7 @@ pub(crate) fn lock_within(
 }
 
 /// Is this still the file of that name? A rotation may have renamed it.
-pub(crate) fn is_at(file: &File, path: &Path) -> Result<bool> {
+pub fn is_at(file: &File, path: &Path) -> Result<bool> {
     let opened = file.metadata().map_err(|e| Error::io(path, &e))?;
     match path.symlink_metadata() {
         Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),

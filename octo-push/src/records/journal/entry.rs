@@ -1,13 +1,13 @@
 //! One line of the journal: `TIME VERB key=value…`.
 
-use crate::base::cli::utc;
-use crate::base::digest::Digest;
-use crate::base::encoding::{decode_text, encode, is_word};
-use crate::base::names::JobId;
-use crate::base::thumbprint::Thumbprint;
-use crate::base::units::whole;
-use crate::tentacle::audit::Head;
 use jiff::Timestamp;
+use octo_core::base::cli::utc;
+use octo_core::base::digest::Digest;
+use octo_core::base::encoding::{decode_text, encode, is_word};
+use octo_core::base::names::JobId;
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::base::units::whole;
+use octo_core::tentacle::audit::Head;
 
 /// The longest line, its LF included.
 pub(super) const LONGEST: usize = 8 * 1024;
@@ -17,36 +17,36 @@ const LONGEST_TEXT: usize = 512;
 
 /// One action at one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// When it ended, to the second.
-    pub time: Timestamp,
+    pub(crate) time: Timestamp,
     /// What was asked: `put`, `run`, `cancel`, `audit`, …
-    pub verb: String,
+    pub(crate) verb: String,
     /// The invocation; all its lines have the same.
-    pub run: JobId,
+    pub(crate) run: JobId,
     /// Who asked: `user@host`.
-    pub who: String,
+    pub(crate) who: String,
     /// The target's name.
-    pub target: String,
+    pub(crate) target: String,
     /// The tentacle's thumbprint, where it was seen.
-    pub tentacle: Option<Thumbprint>,
+    pub(crate) tentacle: Option<Thumbprint>,
     /// The job.
-    pub job: Option<JobId>,
+    pub(crate) job: Option<JobId>,
     /// The package that was sent or used.
-    pub package: Option<Digest>,
+    pub(crate) package: Option<Digest>,
     /// How it ended, a word: `exit`, `signal`, `no`, `failed`, …
-    pub kind: String,
+    pub(crate) kind: String,
     /// The script's code, the signal, or as `kind` has it.
-    pub code: u64,
+    pub(crate) code: u64,
     /// The exit status that this target alone would give; 0 is success.
-    pub status: u8,
+    pub(crate) status: u8,
     /// The head of the tentacle's audit log, as of its last reply.
-    pub audit: Option<Head>,
+    pub(crate) audit: Option<Head>,
 }
 
 impl Entry {
     /// Did it fail? What was never begun did not.
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.status != 0 && self.kind != "skipped"
     }
 

@@ -9,22 +9,22 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-pub use entry::Entry;
+pub(crate) use entry::Entry;
 
-use crate::base::appended::{self, Access};
-use crate::base::error::{Error, Result};
-use crate::base::names::JobId;
-use crate::base::paths::{Places, create_directory};
-use crate::base::thumbprint::Thumbprint;
-use crate::tentacle::audit::Head;
 use backwards::Backwards;
 use entry::LONGEST;
 use jiff::{SignedDuration, Timestamp};
+use octo_core::base::appended::{self, Access};
+use octo_core::base::error::{Error, Result};
+use octo_core::base::names::JobId;
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::tentacle::audit::Head;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Lines stand in the order of their times, but for a clock that is set back:
@@ -33,33 +33,33 @@ const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The journal of one state directory. Threads share one.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     file: Mutex<Option<File>>,
 }
 
 /// Which lines are meant; what is empty or `None` asks for nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Of these targets.
-    pub targets: HashSet<String>,
+    pub(crate) targets: HashSet<String>,
     /// Of these verbs.
-    pub verbs: HashSet<String>,
+    pub(crate) verbs: HashSet<String>,
     /// Of this job.
-    pub job: Option<JobId>,
+    pub(crate) job: Option<JobId>,
     /// Of this invocation.
-    pub run: Option<Run>,
+    pub(crate) run: Option<Run>,
     /// Not older than this.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Of failures.
-    pub failed: bool,
+    pub(crate) failed: bool,
     /// The newest so many.
-    pub newest: Option<usize>,
+    pub(crate) newest: Option<usize>,
 }
 
 /// Which invocation is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Run {
+pub(crate) enum Run {
     /// The last of which there is a line that the rest of the filter lets pass,
     /// `failed` and `newest` aside.
     Last,
@@ -69,26 +69,21 @@ pub enum Run {
 
 /// A head that a tentacle gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub(crate) struct Given {
     /// The head.
-    pub head: Head,
+    pub(crate) head: Head,
     /// When.
-    pub time: Timestamp,
+    pub(crate) time: Timestamp,
     /// By whom, where that was seen.
-    pub tentacle: Option<Thumbprint>,
+    pub(crate) tentacle: Option<Thumbprint>,
     /// The tentacle's answer to an `audit` that succeeded.
-    pub proved: bool,
+    pub(crate) proved: bool,
 }
 
 impl Journal {
     /// The journal of this state directory; nothing is opened before it is needed.
-    pub fn at(places: &Places) -> Journal {
+    pub(crate) fn at(places: &Places) -> Journal {
         Journal { path: places.state.join("journal"), file: Mutex::new(None) }
-    }
-
-    /// STATE/journal
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Appends a line. It survives this process, and a power cut once
@@ -96,7 +91,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where it can't be written, naming the file.
-    pub fn append(&self, entry: &Entry) -> Result<()> {
+    pub(crate) fn append(&self, entry: &Entry) -> Result<()> {
         let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let file = match kept.take() {
@@ -140,7 +135,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where that failed, naming the file.
-    pub fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         match &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(file) => file.sync_data().map_err(|e| Error::doing("write", &self.path, &e)),
             None => Ok(()),
@@ -152,7 +147,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the file can't be read. One that isn't there has no lines.
-    pub fn read(&self, filter: &Filter, each: &mut dyn FnMut(Entry) -> bool) -> Result<u64> {
+    pub(crate) fn read(&self, filter: &Filter, each: &mut dyn FnMut(Entry) -> bool) -> Result<u64> {
         let failed = |e: std::io::Error| Error::io(&self.path, &e);
         let Some((mut file, size)) = self.open()? else { return Ok(0) };
         let Some((start, run)) = self.start(&file, size, filter)? else { return Ok(0) };
@@ -233,7 +228,11 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::read`].
-    pub fn heads(&self, targets: &[&str], limit: usize) -> Result<HashMap<String, Vec<Given>>> {
+    pub(crate) fn heads(
+        &self,
+        targets: &[&str],
+        limit: usize,
+    ) -> Result<HashMap<String, Vec<Given>>> {
         let mut given: HashMap<String, Vec<Given>> = HashMap::new();
         let mut open: HashSet<&str> = targets.iter().copied().collect();
         let Some((file, size)) = self.open()? else { return Ok(given) };

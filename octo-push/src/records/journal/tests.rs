@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::base::digest::Digest;
+use octo_core::base::digest::Digest;
 use std::fs;
+use std::path::Path;
 
 const RUNS: [&str; 3] = [
     "20260101T000000-aaaaaaaaaaaaa",
@@ -152,10 +153,10 @@ fn torn_and_alien_lines_are_counted_and_passed_over() {
     let scene = scene();
     let journal = &scene.journal;
     journal.append(&entry(0, 0, "web1", 0)).unwrap();
-    let whole = fs::read(journal.path()).unwrap();
+    let whole = fs::read(&journal.path).unwrap();
     let alien = [&b"\n\xff\xfe\n"[..], &vec![b'x'; 200_000], b"\n", &vec![0; 70_000]].concat();
     let torn = [&whole[..], &whole[..30], &alien, &whole[..50]].concat();
-    fs::write(journal.path(), torn).unwrap();
+    fs::write(&journal.path, torn).unwrap();
     at(scene.directory.path()).append(&entry(0, 1, "web2", 0)).unwrap();
     let mut found = Vec::new();
     let torn = journal.read(&Filter::default(), &mut |entry| {
@@ -190,13 +191,13 @@ fn many_at_once_write_whole_lines_through_a_rotation() {
                 }
             });
         }
-        while !shared.path().exists() {
+        while !shared.path.exists() {
             std::thread::yield_now();
         }
-        fs::rename(shared.path(), scene.directory.path().join("journal.1")).unwrap();
+        fs::rename(&shared.path, scene.directory.path().join("journal.1")).unwrap();
     });
     let old = fs::read(scene.directory.path().join("journal.1")).unwrap();
-    let new = fs::read(shared.path()).unwrap_or_default();
+    let new = fs::read(&shared.path).unwrap_or_default();
     let lines = [old, new].concat();
     let lines: Vec<_> = lines.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
     assert_eq!(lines.len(), 800);
@@ -206,7 +207,7 @@ fn many_at_once_write_whole_lines_through_a_rotation() {
 #[test]
 fn what_cannot_be_written_is_named() {
     let scene = scene();
-    std::os::unix::fs::symlink("/dev/full", scene.journal.path()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &scene.journal.path).unwrap();
     let error = scene.journal.append(&entry(0, 0, "web1", 0)).unwrap_err();
     assert!(error.message.ends_with("/journal: is a link"), "{error}");
 }

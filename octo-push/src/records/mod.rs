@@ -1,0 +1,7 @@
+//! What is written down on this side: the journal, digests, files for scripts.
+
+pub(crate) mod digests;
+pub(crate) mod end_files;
+pub(crate) mod journal;
+pub(crate) mod ledger;
+pub(crate) mod pushed;
