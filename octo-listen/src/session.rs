@@ -109,15 +109,15 @@ pub(crate) fn turn_away<S: Stream>(
 impl<S: Stream> Session<'_, S> {
     fn answer(&mut self, request: &Message) -> Result<Reply, Ended> {
         let body = request.body()?;
-        let verb = match Verb::from_word(request.word()) {
-            Some(verb) if verb != Verb::Connect => verb,
-            _ => {
+        let verb = match Verb::requested(request.word()) {
+            Some(verb) => verb,
+            None => {
                 let reason = format!("the verb {} is unknown here", request.word());
                 let no = No::new(Refusal::Unsupported, reason);
                 return Err(if body > 0 { Ended::Hopeless(no) } else { Ended::No(no) });
             }
         };
-        if let Some(key) = request.unknown_key(verbs::keys(verb)) {
+        if let Some(key) = request.unknown_key(verb.row().keys) {
             let reason = format!("the key {key} of {} is unknown here", verb.word());
             let no = No::new(Refusal::Unsupported, reason);
             return Err(if body > 0 { Ended::Hopeless(no) } else { Ended::No(no) });

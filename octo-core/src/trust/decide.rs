@@ -174,7 +174,7 @@ impl Line {
             return self.refused(
                 Refusal::Denied,
                 "allow",
-                format!("{name} may not {}", does(verb)),
+                format!("{name} may not {}", verb.row().does),
             );
         }
         match verb {
@@ -278,21 +278,6 @@ impl Line {
             option: Some(option),
             opens: None,
         })
-    }
-}
-
-fn does(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Connect => "connect",
-        Verb::Status => "ask for the status",
-        Verb::Put => "put packages",
-        Verb::Run => "run scripts",
-        Verb::Follow => "follow jobs",
-        Verb::Cancel => "cancel jobs",
-        Verb::Jobs => "list jobs",
-        Verb::Get => "get artifacts",
-        Verb::Scripts => "list scripts",
-        Verb::Audit => "ask for the audit",
     }
 }
 

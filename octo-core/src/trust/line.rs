@@ -1,5 +1,6 @@
 //! One line of the trust file: its fields, their defaults, its options.
 
+use super::verb::AllowWord;
 use super::{Network, Verb, Windows};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, PusherName, VariableName};
@@ -128,21 +129,13 @@ impl Line {
 
     /// Does allow= cover this verb?
     pub fn allows(&self, verb: Verb) -> bool {
-        let allow = &self.allow;
-        allow.any
-            || match verb {
-                // Each reply carries a head of the audit log: who got one may
-                // have it proved.
-                Verb::Connect | Verb::Audit => true,
-                Verb::Status => allow.status,
-                Verb::Put => allow.put,
-                Verb::Run
-                | Verb::Follow
-                | Verb::Cancel
-                | Verb::Jobs
-                | Verb::Get
-                | Verb::Scripts => allow.run,
-            }
+        let brought = match verb.row().allow {
+            AllowWord::Nothing => true,
+            AllowWord::Status => self.allow.status,
+            AllowWord::Put => self.allow.put,
+            AllowWord::Run => self.allow.run,
+        };
+        brought || self.allow.any
     }
 
     /// Does it see, follow and cancel other pushers' jobs too?

@@ -20,21 +20,7 @@ pub(crate) use status::status;
 
 use crate::session::Ended;
 use octo_core::JobId;
-use octo_core::trust::Verb;
 use octo_wire::{Failure, Message};
-
-/// The keys of a request; one that is not among them is refused.
-pub(crate) fn keys(verb: Verb) -> &'static [&'static str] {
-    match verb {
-        Verb::Connect | Verb::Status | Verb::Jobs | Verb::Scripts => &[],
-        Verb::Put => &["sha256", "size", "name", "offset", "body"],
-        Verb::Run => &["job", "by", "spec", "script", "body"],
-        Verb::Follow => &["job", "offset"],
-        Verb::Cancel => &["job"],
-        Verb::Get => &["job", "artifact"],
-        Verb::Audit => &["seq", "head"],
-    }
-}
 
 fn job_id(request: &Message) -> Result<JobId, Ended> {
     let id = request.text("job").and_then(JobId::parse);

@@ -7,9 +7,6 @@ use octo_core::trust::{Line, Verb};
 use octo_wire::Stream;
 use rustix::fs::statvfs;
 
-/// What this tentacle can beyond octo/1 as it was first: nothing yet.
-const FEATURES: &str = "put,ahead,run,follow,cancel,jobs,get,scripts,audit";
-
 pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
     let host = session.host;
     let line = host.judge(session.caller, Verb::Status, Asked::default())?;
@@ -18,7 +15,7 @@ pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, E
     let mut reply = Reply::ok(head)
         .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
         .with("version", env!("CARGO_PKG_VERSION"))
-        .with("features", FEATURES)
+        .with("features", features())
         .with("time", octo_core::base::cli::utc_now());
     if let Ok(disk) = statvfs(&host.places.state) {
         reply = reply.with("free", disk.f_bavail.saturating_mul(disk.f_frsize));
@@ -30,6 +27,11 @@ pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, E
     }
     let running = running(host, &line).map_err(|e| No::failed(host, &e))?;
     Ok(reply.with("running", running))
+}
+
+/// What this tentacle can be asked for.
+fn features() -> String {
+    Verb::all().flat_map(|verb| verb.row().features).copied().collect::<Vec<_>>().join(",")
 }
 
 /// The running jobs that this line may know of.
