@@ -42,7 +42,8 @@ fn command(prefix: &[&str], state: &Path, count: u64) -> Command {
 fn command_of(binary: &Path, prefix: &[&str], state: &Path, count: u64) -> Command {
     let mut arguments = prefix.iter().map(|word| (*word).to_string()).collect::<Vec<_>>();
     arguments.push(binary.to_str().unwrap().into());
-    arguments.extend(["--exact", "audit::processes::child", "--nocapture"].map(String::from));
+    arguments
+        .extend(["--exact", "tentacle::audit::processes::child", "--nocapture"].map(String::from));
     let mut command = Command::new(&arguments[0]);
     command.args(&arguments[1..]).env(STATE, state).env("OCTO_TEST_COUNT", count.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
