@@ -380,7 +380,7 @@ fn rustix_is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
-const PAGE: &str = include_str!("../man/octo-trust.5");
+const PAGE: &str = include_str!("../../man/octo-trust.5");
 
 #[test]
 fn the_page_has_every_option_and_its_examples_are_sound() {

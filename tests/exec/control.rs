@@ -1,14 +1,12 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
-mod support;
-
+use crate::support::{Sandbox, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Sandbox, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-exec"))

@@ -2,8 +2,7 @@
 //! job's life, a disk that is full or broken at each write. Whatever happens, the
 //! script ran once or not at all, its end is told truly, and no secret stays.
 
-mod support;
-
+use crate::support::Sandbox;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
@@ -14,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use support::Sandbox;
 
 const SECRET: &str = "s3cret-of-the-test";
 
@@ -26,7 +24,7 @@ fn has_strace(test: &str) -> bool {
     let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
     let has = traced.is_ok_and(|status| status.success());
     if !has {
-        support::skipped(test, "needs strace");
+        crate::support::skipped(test, "needs strace");
     }
     has
 }
@@ -206,7 +204,7 @@ fn a_death_that_comes_at_a_bad_moment_is_not_missed() {
 #[test]
 fn a_job_that_fills_the_disk_ends_as_it_ended() {
     const TEST: &str = "a_job_that_fills_the_disk_ends_as_it_ended";
-    if !support::is_root(TEST) {
+    if !crate::support::is_root(TEST) {
         return;
     }
     let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
@@ -215,7 +213,7 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&state).stderr(Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
-        support::skipped(TEST, "can't mount a small tmpfs");
+        crate::support::skipped(TEST, "can't mount a small tmpfs");
         return;
     }
     let end = sandbox.path("end");
@@ -317,7 +315,7 @@ fn a_gigabyte_without_a_newline_takes_no_memory() {
     let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
     let length: u64 = if std::env::var_os("OCTO_TEST_LONG").is_some() { 1 << 30 } else { 96 << 20 };
     let secrets = sandbox.write("secrets", "TOKEN=s3cret-value\n");
-    support::set_mode(&secrets, 0o600);
+    crate::support::set_mode(&secrets, 0o600);
     let go = sandbox.path("go");
     let script = format!(
         "head -c {length} /dev/zero; while [ ! -e {} ]; do sleep 0.02; done; exit 3",

@@ -1,7 +1,6 @@
 //! octo-exec job: decides for itself, whoever published the job.
 
-mod support;
-
+use crate::support::{NOBODY, Sandbox, is_root, set_mode, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{JobDirectory, NewJob, Published, Pusher, Request};
@@ -10,7 +9,6 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
-use support::{NOBODY, Sandbox, is_root, set_mode, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-exec"))

@@ -1,12 +1,10 @@
 //! octo-exec run: codes, interpreters, output, environment, secrets, values.
 
-mod support;
-
+use crate::support::{Sandbox, mode_of, set_mode, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
-use support::{Sandbox, mode_of, set_mode, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-exec"))

@@ -1,8 +1,7 @@
 //! The states of a job, as the table in octo-job(5) has them: who may start it,
 //! who only looks, and what a restart of the machine makes of it.
 
-mod support;
-
+use crate::support::{Sandbox, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
@@ -14,7 +13,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Sandbox, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-exec"))

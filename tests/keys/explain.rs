@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{NOBODY, Sandbox, is_root};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Thumbprint;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
-use support::{NOBODY, Sandbox, is_root};
 
 fn print(seed: &str) -> String {
     Thumbprint::of_certificate(seed.as_bytes()).to_string()

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{NOBODY, Random, Sandbox, is_root, mode_of, set_mode, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, is_match, starts_with};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{NOBODY, Random, Sandbox, is_root, mode_of, set_mode, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-keys"))
@@ -173,7 +171,7 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
 fn a_disk_that_fails_makes_no_identity() {
     let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
     if !traced.is_ok_and(|status| status.success()) {
-        support::skipped("a_disk_that_fails_makes_no_identity", "needs strace");
+        crate::support::skipped("a_disk_that_fails_makes_no_identity", "needs strace");
         return;
     }
     let sandbox = sandbox();

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{NOBODY, Sandbox, is_root, mode_of, set_mode};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Thumbprint;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 use std::process::{Command, Stdio};
-use support::{NOBODY, Sandbox, is_root, mode_of, set_mode};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-keys"))
@@ -207,7 +205,7 @@ fn edits_at_once_lose_nothing() {
 #[test]
 fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
     let sandbox = sandbox();
-    let mut random = support::Random(3);
+    let mut random = crate::support::Random(3);
     let old = format!("# kept\n{} ci user=root\n", print("a"));
     let new = format!("{old}{} new user=root\n", print("b"));
     for _ in 0..60 {
@@ -238,7 +236,7 @@ fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
 fn a_disk_that_fails_leaves_the_old_file() {
     let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
     if !traced.is_ok_and(|status| status.success()) {
-        support::skipped("a_disk_that_fails_leaves_the_old_file", "needs strace");
+        crate::support::skipped("a_disk_that_fails_leaves_the_old_file", "needs strace");
         return;
     }
     let sandbox = sandbox();

@@ -1,14 +1,8 @@
 //! The beginning of a package that comes before its sha256, as a pusher of plain
 //! messages sends it: taken up or thrown away, and never anybody else's.
 
-#[path = "support/fleet.rs"]
-mod fleet;
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
-use fleet::{Fleet, fleet, fleet_with};
-use listener::{Pusher, Tentacle, wait_for};
+use crate::fleet::{Fleet, fleet, fleet_with};
+use crate::listener::{Pusher, Tentacle, wait_for};
 use octo_core::Digest;
 
 /// Several buffers, and no whole blocks.

@@ -1,11 +1,7 @@
 //! kill -9 is a normal way to stop a listener, at any moment.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use assert_cmd::cargo::cargo_bin;
-use listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use octo_core::Digest;
 use octo_wire::{Failure, Message};
 use std::path::Path;
@@ -33,7 +29,7 @@ fn check_store(packages: &Path) {
 #[test]
 fn fifty_kills_in_the_midst_of_puts() {
     let (here, ci) = sides();
-    let mut random = support::Random(std::process::id().into());
+    let mut random = crate::support::Random(std::process::id().into());
     let packages = here.sandbox.state("packages");
     for round in 0..50u64 {
         let mut tentacle = Tentacle::start(&here);
@@ -113,7 +109,7 @@ fn a_job_outlives_its_listener_and_is_followed_on() {
 fn what_was_published_and_never_started_is_started_by_the_next_listener() {
     let (here, ci) = sides();
     let start = here.sandbox.write("config/start", "/bin/true\n");
-    support::set_mode(&start, 0o644);
+    crate::support::set_mode(&start, 0o644);
     here.trust(&[(&ci, "ci user=root")]);
     let mut tentacle = Tentacle::start(&here);
     let id = job_id();

@@ -1,11 +1,7 @@
 //! Pushers who are trusted and mean harm, or whose machine fails: what they cost.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{PATIENCE, Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use assert_cmd::cargo::cargo_bin;
-use listener::{PATIENCE, Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use octo_core::{Digest, Thumbprint};
 use octo_wire::{Channel, Connection, Identity, Session, TargetTrust};
 use std::io::{BufRead, BufReader};
@@ -100,14 +96,14 @@ fn without_threads_it_rests_and_recovers() {
     command.args(["-e", "inject=clone3,clone:error=EAGAIN:when=1..2", "-p"]);
     let attached = command.arg(tentacle.child.id().to_string()).stderr(Stdio::piped()).spawn();
     let Ok(mut strace) = attached else {
-        return support::skipped("without_threads_it_rests_and_recovers", "needs strace");
+        return crate::support::skipped("without_threads_it_rests_and_recovers", "needs strace");
     };
     let mut said = BufReader::new(strace.stderr.take().expect("standard error"));
     let mut line = String::new();
     said.read_line(&mut line).expect("a line");
     if !line.contains("attached") {
         strace.wait().expect("wait");
-        return support::skipped("without_threads_it_rests_and_recovers", "may not trace");
+        return crate::support::skipped("without_threads_it_rests_and_recovers", "may not trace");
     }
     for _ in 0..2 {
         assert!(tentacle.connect(&ci).is_err());

@@ -1,17 +1,11 @@
 //! What a pusher asks back: artifacts, scripts, proofs of the audit log.
 
-#[path = "support/fleet.rs"]
-mod fleet;
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
-use fleet::fleet;
-use listener::{job_id, own_user, wait_for};
+use crate::fleet::fleet;
+use crate::listener::{job_id, own_user, wait_for};
+use crate::support::{NOBODY, is_root};
 use octo_core::Digest;
 use octo_core::base::encoding::encode;
 use std::os::unix::fs::symlink;
-use support::{NOBODY, is_root};
 
 #[test]
 fn artifacts_come_back_and_nothing_else_does() {
@@ -60,9 +54,9 @@ fn scripts_are_listed_and_run_by_name() {
     for (name, mode) in [("good", 0o755), ("loose", 0o777)] {
         let path =
             fleet.here.sandbox.write(&format!("scripts/{name}"), "#!/bin/sh\necho \"<$1>\"\n");
-        support::set_mode(&path, mode);
+        crate::support::set_mode(&path, mode);
     }
-    support::set_mode(&fleet.here.sandbox.path("scripts"), 0o755);
+    crate::support::set_mode(&fleet.here.sandbox.path("scripts"), 0o755);
     let line =
         format!("ci {} scripts={}", own_user(), fleet.here.sandbox.path("scripts").display());
     fleet.here.trust(&[(&fleet.ci, &line)]);

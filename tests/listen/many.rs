@@ -1,11 +1,7 @@
 //! Many at once: jobs, followers, connections, and what they cost.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use assert_cmd::cargo::cargo_bin;
-use listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
 
 #[test]
 fn two_hundred_jobs_at_once_each_with_its_own_code() {

@@ -2,12 +2,8 @@
 //! at each call, a kill at each call. What is in the store is whole, what was
 //! acknowledged is there, and the next try succeeds.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{PATIENCE, Pusher, Side, job_id, own_user};
 use assert_cmd::cargo::cargo_bin;
-use listener::{PATIENCE, Pusher, Side, job_id, own_user};
 use octo_core::{Digest, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
 use std::os::fd::OwnedFd;
@@ -27,7 +23,7 @@ struct Scene {
 fn scene(test: &str) -> Option<Scene> {
     let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
     if !traced.is_ok_and(|status| status.success()) {
-        support::skipped(test, "needs strace");
+        crate::support::skipped(test, "needs strace");
         return None;
     }
     let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));

@@ -1,17 +1,13 @@
 //! octo-listen from its command line to a socket: what keeps it from listening
 //! is said with the object, the reason, what to do, and the right exit status.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{Side, Tentacle};
+use crate::support::{NOBODY, Sandbox, is_root, set_mode};
 use assert_cmd::cargo::cargo_bin;
-use listener::{Side, Tentacle};
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
-use support::{NOBODY, Sandbox, is_root, set_mode};
 
 fn side() -> Side {
     Side::new(cargo_bin!("octo-listen"))

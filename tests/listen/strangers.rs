@@ -1,12 +1,8 @@
 //! Whoever has not shown that he is trusted can't keep others out, can't make
 //! the listener busy, and is told nothing.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{PATIENCE, Side, Tentacle, wait_for};
 use assert_cmd::cargo::cargo_bin;
-use listener::{PATIENCE, Side, Tentacle, wait_for};
 use octo_wire::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read, Write};
@@ -72,7 +68,7 @@ fn a_thousand_silent_connections_leave_a_pusher_served() {
     let crowded = limit.maximum.map_or(1000, |most| most.saturating_sub(200).min(1000));
     if crowded < 1000 {
         let test = "a_thousand_silent_connections_leave_a_pusher_served";
-        support::skipped(test, &format!("with {crowded} connections only: few open files"));
+        crate::support::skipped(test, &format!("with {crowded} connections only: few open files"));
     }
     let (tentacle, _here, ci) = trusting();
     let mut crowd = Vec::new();
@@ -262,7 +258,7 @@ fn accept_errors_of_all_kinds_never_end_it() {
     let (here, ci) = (side(), side());
     here.trust(&[(&ci, "ci")]);
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        support::skipped("accept_errors_of_all_kinds_never_end_it", "needs strace");
+        crate::support::skipped("accept_errors_of_all_kinds_never_end_it", "needs strace");
         return;
     }
     for error in ["EMFILE", "ECONNABORTED", "ENOBUFS"] {

@@ -1,12 +1,8 @@
 //! The trust file decides as it now is: for a handshake, for a request on a
 //! connection that is open, and for a stream that runs.
 
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::listener::{Side, Tentacle, job_id, own_user};
 use assert_cmd::cargo::cargo_bin;
-use listener::{Side, Tentacle, job_id, own_user};
 use octo_core::Digest;
 use octo_wire::Failure;
 use std::time::{Duration, Instant};
@@ -97,10 +93,10 @@ fn an_unsound_file_lets_nobody_in_and_is_named_in_the_log() {
     assert!(refused(&tentacle, &ci));
     tentacle.says("trusted:2: ");
     here.sandbox.write("config/trusted", &sound);
-    support::set_mode(&here.sandbox.config("trusted"), 0o666);
+    crate::support::set_mode(&here.sandbox.config("trusted"), 0o666);
     assert_eq!(open.no("status", b""), "policy");
     tentacle.says("writable by");
-    support::set_mode(&here.sandbox.config("trusted"), 0o644);
+    crate::support::set_mode(&here.sandbox.config("trusted"), 0o644);
     open.yes("status", b"");
 }
 
@@ -186,8 +182,9 @@ fn a_peers_words_never_leave_their_line_or_drive_a_terminal() {
 
     let log = tentacle.log();
     let audit = std::fs::read_to_string(here.sandbox.state("audit.log")).expect("read");
-    let exec =
-        |arguments: &[&str]| support::stdout_of(here.sandbox.tool("octo-exec").args(arguments));
+    let exec = |arguments: &[&str]| {
+        crate::support::stdout_of(here.sandbox.tool("octo-exec").args(arguments))
+    };
     for text in [log, audit, exec(&["list"]), exec(&["show", &id])] {
         let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
         assert!(!text.contains(harmful), "{text:?}");

@@ -1,14 +1,8 @@
 //! The verbs of octo/1 as a pusher of plain messages sees them.
 
-#[path = "support/fleet.rs"]
-mod fleet;
-#[path = "support/listener.rs"]
-mod listener;
-mod support;
-
+use crate::fleet::{fleet, fleet_with};
+use crate::listener::{Side, job_id, own_user, wait_for};
 use assert_cmd::cargo::cargo_bin;
-use fleet::{fleet, fleet_with};
-use listener::{Side, job_id, own_user, wait_for};
 use octo_core::Digest;
 use octo_wire::{Failure, Message};
 

@@ -1,11 +1,8 @@
 //! octo-push sends the beginning of a large file while it hashes it.
 
-#[path = "support/fault_proxy.rs"]
-mod fault_proxy;
-mod support;
-
+use crate::fault_proxy::{FaultProxy, Faults, Plan};
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
-use fault_proxy::{FaultProxy, Faults, Plan};
 use octo_core::Digest;
 use octo_wire::{Channel, Connection, Identity, Message, Session};
 use predicates::str::contains;
@@ -17,7 +14,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{Sender, channel};
-use support::tentacle::{Octopus, Tentacle};
 
 /// Hashing takes longer than connecting, most of the time.
 const SIZE: u64 = 128 << 20;

@@ -1,13 +1,11 @@
 //! Every option of the trust file, over the wire: what the pusher may do, what it
 //! is told otherwise, and with which exit status.
 
-mod support;
-
+use crate::support::{is_root, set_mode, stdout_of};
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::time::{Duration, Instant};
-use support::tentacle::{Octopus, Tentacle};
-use support::{is_root, set_mode, stdout_of};
 
 /// Options of the line; what is asked; exit status; a part of what is said.
 type Row<'a> = (&'a str, &'a [&'a str], i32, &'a str);
@@ -240,7 +238,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn what_explain_denies_never_passes() {
     let (octopus, web1, user) = side();
     octopus.sandbox.write("file", "x");
-    let mut random = support::Random(7);
+    let mut random = crate::support::Random(7);
     let options: [&[&str]; 4] = [
         &["", "from=127.0.0.1", "from=10.0.0.0/8"],
         &["", "expires=2090-01-01", "expires=2020-01-01"],

@@ -1,15 +1,13 @@
 //! What is wrong is said: which object, why, by which exit status, and what to do.
 
-mod support;
-
+use crate::support::set_mode;
+use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
-use support::set_mode;
-use support::tentacle::Octopus;
 
 fn octopus() -> Octopus {
     Octopus::new(cargo_bin!("octo-push"))

@@ -1,14 +1,12 @@
 //! One octo-push and a fleet: batches that stop and go on, a thousand targets,
 //! a hundred talkers.
 
-mod support;
-
+use crate::support::stdout_of;
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeMap;
-use support::stdout_of;
-use support::tentacle::{Octopus, Tentacle};
 
 fn fleet(count: usize) -> (Octopus, Vec<Tentacle>) {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));

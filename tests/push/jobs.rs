@@ -1,14 +1,12 @@
 //! Jobs as their pusher sees them: how they ended, how soon their output comes,
 //! who follows them, and what may be replaced while they run.
 
-mod support;
-
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use support::tentacle::{Octopus, Tentacle};
 
 fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -1,14 +1,12 @@
 //! octo-push with what people push: the project's own programs, somebody else's
 //! package, odd names, scripts of every kind.
 
-mod support;
-
+use crate::support::{set_mode, skipped};
+use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::tentacle::Octopus;
-use support::{set_mode, skipped};
 
 #[test]
 fn our_own_programs_packed_are_unpacked_and_run() {

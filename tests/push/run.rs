@@ -1,12 +1,10 @@
 //! octo-push against real tentacles: what it puts and runs, and what comes back.
 
-mod support;
-
+use crate::support::{set_mode, stdout_of};
+use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
-use support::tentacle::Octopus;
-use support::{set_mode, stdout_of};
 
 fn octopus() -> Octopus {
     Octopus::new(cargo_bin!("octo-push"))

@@ -1,15 +1,13 @@
 //! Ctrl-C cancels, and waits for the tentacle's word; a second one leaves; a
 //! closed terminal leaves the job running.
 
-mod support;
-
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
-use support::tentacle::{Octopus, Tentacle};
 
 /// A run that has begun: its first line was read.
 struct Begun {

@@ -1,16 +1,14 @@
 //! A listener without privileges: CONFIG/start has sudo start octo-exec, and jobs
 //! run as the user of their trust line, whoever listens.
 
-mod support;
-
+use crate::support::{NOBODY, is_root, set_mode, skipped};
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use support::tentacle::{Octopus, Tentacle};
-use support::{NOBODY, is_root, set_mode, skipped};
 
 /// A listener that is killed with the test.
 struct Listener(Child);

@@ -5,8 +5,6 @@
 //! (in order), [`FaultProxy::always`] all that have no plan of their own: so a test
 //! cuts the first connection at byte N and lets the reconnection pass.
 
-#![allow(dead_code, unreachable_pub)] // each test uses its part
-
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,31 +15,31 @@ use std::time::Duration;
 
 /// What happens to one connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// From the client to the server.
-    pub up: Faults,
+    pub(crate) up: Faults,
     /// From the server to the client.
-    pub down: Faults,
+    pub(crate) down: Faults,
 }
 
 /// What happens to one direction; offsets count this connection's bytes from 0.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Exactly so many bytes pass, then both directions end.
-    pub cut_at: Option<u64>,
+    pub(crate) cut_at: Option<u64>,
     /// This bit is inverted; bit 8N is the lowest of byte N.
-    pub flip_bit: Option<u64>,
+    pub(crate) flip_bit: Option<u64>,
     /// So many bytes pass, then none in either direction until [`FaultProxy::resume`].
-    pub pause_at: Option<u64>,
+    pub(crate) pause_at: Option<u64>,
     /// Waits this long before each piece.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Pieces are at most so long; 0 is as they come.
-    pub piece: usize,
+    pub(crate) piece: usize,
 }
 
 /// A direction, for the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -52,9 +50,9 @@ pub enum Direction {
 const SEEN: usize = 64 * 1024;
 
 /// A running proxy; ends, with its connections, when dropped.
-pub struct FaultProxy {
+pub(crate) struct FaultProxy {
     /// Where it listens: 127.0.0.1 and a port of its own.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -80,7 +78,7 @@ struct State {
 
 impl FaultProxy {
     /// Starts a transparent proxy in front of `server`, `ADDRESS:PORT`.
-    pub fn start(server: &str) -> FaultProxy {
+    pub(crate) fn start(server: &str) -> FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("own address");
         let shared = Arc::new(Shared::default());
@@ -90,29 +88,23 @@ impl FaultProxy {
     }
 
     /// Plans the next connection that has no plan yet.
-    pub fn next(&self, plan: Plan) {
+    pub(crate) fn next(&self, plan: Plan) {
         self.shared.state().next.push_back(plan);
     }
 
     /// Plans all connections that have no plan of their own.
-    pub fn always(&self, plan: Plan) {
+    pub(crate) fn always(&self, plan: Plan) {
         self.shared.state().always = plan;
     }
 
-    /// Holds back every byte of every connection.
-    pub fn pause(&self) {
-        self.shared.state().paused = true;
-        self.shared.changed.notify_all();
-    }
-
     /// Ends a pause.
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.shared.state().paused = false;
         self.shared.changed.notify_all();
     }
 
     /// Waits until a `pause_at` was reached.
-    pub fn wait_paused(&self) {
+    pub(crate) fn wait_paused(&self) {
         let state = self.shared.state();
         let patience = Duration::from_secs(60);
         let waiting = |state: &mut State| !state.paused;
@@ -123,26 +115,26 @@ impl FaultProxy {
     }
 
     /// Cuts all connections that are open.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.shared.state().open.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
     /// Connections accepted so far.
-    pub fn accepted(&self) -> u64 {
+    pub(crate) fn accepted(&self) -> u64 {
         self.shared.state().accepted
     }
 
     /// Bytes forwarded so far, over all connections.
-    pub fn forwarded(&self, direction: Direction) -> u64 {
+    pub(crate) fn forwarded(&self, direction: Direction) -> u64 {
         self.shared.counter(direction).load(Ordering::SeqCst)
     }
 }
 
 impl FaultProxy {
     /// Where TLS records end among the first bytes of the first connection.
-    pub fn record_ends(&self, direction: Direction) -> Vec<u64> {
+    pub(crate) fn record_ends(&self, direction: Direction) -> Vec<u64> {
         let seen = self.shared.seen.lock().expect("lock");
         let (bytes, mut ends, mut at) = (&seen[direction as usize], Vec::new(), 0);
         // A type, two bytes of version, two of length.

@@ -1,8 +1,5 @@
 //! A running tentacle and two pushers, for tests of the verbs.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
-
 use crate::listener::{Pusher, Side, Tentacle, own_user};
 use assert_cmd::cargo::cargo_bin;
 use std::path::PathBuf;

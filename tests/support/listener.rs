@@ -3,9 +3,6 @@
 //! The listener dies with its guard; it is told apart from others by the line
 //! `listening ADDRESS:PORT` that it prints.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
-
 use crate::support::Sandbox;
 use octo_core::Thumbprint;
 use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};

@@ -4,8 +4,6 @@
 // Each test program uses its own part of this; a skipped test says so.
 #![allow(dead_code, clippy::print_stderr)]
 
-pub(crate) mod tentacle;
-
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

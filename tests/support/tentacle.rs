@@ -1,9 +1,7 @@
 //! An octopus and its tentacles on this machine: identities made, thumbprints
 //! exchanged, listeners running.
 
-#![allow(dead_code)] // each test uses its part
-
-use super::Sandbox;
+use crate::support::Sandbox;
 use assert_cmd::Command;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -73,7 +71,7 @@ impl Octopus {
         };
         keys(&["new"]).assert().success();
         std::fs::write(config.join("trusted"), "").expect("write");
-        super::set_mode(&config.join("trusted"), 0o644);
+        crate::support::set_mode(&config.join("trusted"), 0o644);
         Tentacle {
             name: name.to_string(),
             address: String::new(),
@@ -100,7 +98,7 @@ impl Octopus {
 
     fn write_targets(&self) {
         let path = self.sandbox.write("config/targets", &self.targets);
-        super::set_mode(&path, 0o644);
+        crate::support::set_mode(&path, 0o644);
     }
 
     /// octo-push with these arguments.
@@ -235,7 +233,7 @@ impl Drop for Tentacle {
 }
 
 fn thumbprint_of(sandbox: &Sandbox, identity: &Path) -> String {
-    let shown = super::stdout_of(sandbox.tool("octo-keys").arg("show").arg(identity));
+    let shown = crate::support::stdout_of(sandbox.tool("octo-keys").arg("show").arg(identity));
     let is_thumbprint =
         |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
     shown.split_ascii_whitespace().find(is_thumbprint).expect("a thumbprint").to_string()

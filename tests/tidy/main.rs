@@ -162,13 +162,32 @@ fn the_attacks_name_tests_that_exist() {
 }
 
 #[test]
-fn every_test_file_is_declared_by_a_crate() {
+fn every_test_file_is_part_of_a_program_that_a_crate_declares() {
     let manifests: String = files_below(&root(), &["toml"]).iter().map(|f| read(f)).collect();
-    for entry in std::fs::read_dir(root().join("tests")).expect("tests") {
-        let name = entry.expect("entry").file_name().into_string().expect("UTF-8");
-        let declared = manifests.contains(&format!("path = \"../tests/{name}\""));
-        assert!(declared || !name.ends_with(".rs"), "tests/{name} never runs");
+    let tests = root().join("tests");
+    let files = files_below(&tests, &["rs"]);
+    let programs = files.iter().filter(|file| file.ends_with("main.rs"));
+    let programs: String = programs.map(|file| read(file)).collect();
+    let mut wrong = Vec::new();
+    for file in &files {
+        let below = file.strip_prefix(&tests).expect("a file of tests").display().to_string();
+        let folder = file.parent().expect("a folder");
+        let name = file.file_stem().expect("a name").to_string_lossy();
+        let declared = if below.starts_with("support/") {
+            programs.contains(&format!("#[path = \"../{below}\"]\nmod "))
+        } else if name == "main" {
+            manifests.contains(&format!("path = \"../tests/{below}\""))
+        } else if name == "mod" {
+            let outer = folder.parent().expect("a folder around it");
+            declares(outer, &folder.file_name().expect("a name").to_string_lossy())
+        } else {
+            declares(folder, &name)
+        };
+        if !declared {
+            wrong.push(format!("tests/{below} never runs"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -190,6 +209,13 @@ fn the_tree_speaks_of_the_project_alone() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Does the file that heads this folder of tests have this module?
+fn declares(folder: &Path, module: &str) -> bool {
+    let heads = ["main.rs", "mod.rs"].map(|name| folder.join(name));
+    let line = format!("mod {module};");
+    heads.iter().filter(|head| head.exists()).any(|head| read(head).lines().any(|l| l == line))
 }
 
 fn root() -> PathBuf {

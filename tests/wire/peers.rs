@@ -1,5 +1,4 @@
 //! Identities and peers for tests of the handshake.
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part of a module of its own")]
 
 use octo_core::Thumbprint;
 use octo_wire::{ALPN, Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
@@ -15,25 +14,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A key and its certificate, in the parts that forgers mix.
-pub struct Parts {
-    pub key: String,
-    pub certificate: String,
+pub(crate) struct Parts {
+    pub(crate) key: String,
+    pub(crate) certificate: String,
 }
 
 impl Parts {
-    pub fn new() -> Parts {
+    pub(crate) fn new() -> Parts {
         Parts::with(|_| {})
     }
 
     /// OpenSSL 3.0 can't read the form in which rcgen writes Ed25519 keys.
-    pub fn ecdsa() -> Parts {
+    pub(crate) fn ecdsa() -> Parts {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("key");
         let parameters = rcgen::CertificateParams::new(vec!["octo".into()]).expect("names");
         let certificate = parameters.self_signed(&key).expect("certificate").pem();
         Parts { key: key.serialize_pem(), certificate }
     }
 
-    pub fn with(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Parts {
+    pub(crate) fn with(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Parts {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("key");
         let mut parameters = rcgen::CertificateParams::new(vec!["octo".into()]).expect("names");
         change(&mut parameters);
@@ -41,21 +40,21 @@ impl Parts {
         Parts { key: key.serialize_pem(), certificate }
     }
 
-    pub fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         Identity::from_pem(format!("{}{}", self.key, self.certificate).as_bytes())
             .expect("identity")
     }
 
-    pub fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("certificate")
     }
 
-    pub fn thumbprint(&self) -> Thumbprint {
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
         Thumbprint::of_certificate(&self.der())
     }
 
     /// As TLS presents it, without any check: also what is forged.
-    pub fn presented(&self, chain: &[&Parts]) -> Arc<SingleCertAndKey> {
+    pub(crate) fn presented(&self, chain: &[&Parts]) -> Arc<SingleCertAndKey> {
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("key");
         let key = aws_lc_rs::sign::any_supported_type(&key).expect("key");
         let chain = chain.iter().map(|parts| parts.der()).collect();
@@ -64,7 +63,7 @@ impl Parts {
 }
 
 /// A tentacle that lets these thumbprints in, serves one peer and says `ok`.
-pub fn tentacle(identity: Identity, trusted: Vec<Thumbprint>) -> (SocketAddr, Served) {
+pub(crate) fn tentacle(identity: Identity, trusted: Vec<Thumbprint>) -> (SocketAddr, Served) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("address");
     let served = std::thread::spawn(move || {
@@ -75,7 +74,7 @@ pub fn tentacle(identity: Identity, trusted: Vec<Thumbprint>) -> (SocketAddr, Se
 }
 
 /// A test whose client never comes fails instead of waiting for ever.
-pub fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let patience = Timespec { tv_sec: 30, tv_nsec: 0 };
     let ready = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&patience));
@@ -83,7 +82,7 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     listener.accept().expect("accept").0
 }
 
-pub fn serve(
+pub(crate) fn serve(
     identity: &Identity,
     stream: TcpStream,
     trusted: &[Thumbprint],
@@ -102,21 +101,25 @@ pub fn serve(
 }
 
 /// What became of a served peer.
-pub struct Served(JoinHandle<Result<Option<Thumbprint>, Failure>>);
+pub(crate) struct Served(JoinHandle<Result<Option<Thumbprint>, Failure>>);
 
 impl Served {
-    pub fn end(self) -> Result<Option<Thumbprint>, Failure> {
+    pub(crate) fn end(self) -> Result<Option<Thumbprint>, Failure> {
         self.0.join().expect("the tentacle doesn't panic")
     }
 
     /// The failure in words.
-    pub fn failure(self) -> String {
+    pub(crate) fn failure(self) -> String {
         self.end().expect_err("must fail").to_string()
     }
 }
 
 /// Connects, asks and hears the answer.
-pub fn ask(identity: &Identity, to: SocketAddr, trust: &TargetTrust) -> Result<Message, Failure> {
+pub(crate) fn ask(
+    identity: &Identity,
+    to: SocketAddr,
+    trust: &TargetTrust,
+) -> Result<Message, Failure> {
     let mut connection = Connection::new(connect(identity, to, trust, "localhost")?);
     connection.send(&Message::new("status"), b"")?;
     let reply = connection.read_message()?.ok_or(Failure::Truncated)?;
@@ -125,7 +128,7 @@ pub fn ask(identity: &Identity, to: SocketAddr, trust: &TargetTrust) -> Result<M
     Ok(reply)
 }
 
-pub fn connect(
+pub(crate) fn connect(
     identity: &Identity,
     to: SocketAddr,
     trust: &TargetTrust,
@@ -136,12 +139,12 @@ pub fn connect(
     Session::connect(identity, channel, trust, host)
 }
 
-pub fn pinned(thumbprint: Thumbprint) -> TargetTrust {
+pub(crate) fn pinned(thumbprint: Thumbprint) -> TargetTrust {
     TargetTrust::Thumbprints(vec![thumbprint])
 }
 
 /// A client of plain rustls, as a stranger may have it: it believes anybody.
-pub fn plain_client(presents: Option<Arc<SingleCertAndKey>>) -> ClientConfig {
+pub(crate) fn plain_client(presents: Option<Arc<SingleCertAndKey>>) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("versions")
@@ -156,7 +159,7 @@ pub fn plain_client(presents: Option<Arc<SingleCertAndKey>>) -> ClientConfig {
 }
 
 /// Shakes hands, sends `status`, and reads the first bytes of the answer.
-pub fn plain_ask(
+pub(crate) fn plain_ask(
     config: &Arc<ClientConfig>,
     to: SocketAddr,
 ) -> (ClientConnection, std::io::Result<usize>) {
@@ -171,7 +174,7 @@ pub fn plain_ask(
 
 /// Believes anybody.
 #[derive(Debug)]
-pub struct Credulous;
+pub(crate) struct Credulous;
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(

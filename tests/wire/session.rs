@@ -1,7 +1,6 @@
 //! What a session over TLS promises once both know each other.
 
-mod support;
-
+use crate::peers::{Parts, accept, ask, connect, pinned, plain_client, tentacle};
 use octo_core::Digest;
 use octo_wire::connection::Heard;
 use octo_wire::{Channel, Connection, Failure, Message, Session, Stream};
@@ -12,7 +11,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use support::{Parts, accept, ask, connect, pinned, plain_client, tentacle};
 
 /// Two ends of an established session: octopus, tentacle.
 fn pair() -> (Connection<Session>, Connection<Session>) {
@@ -286,7 +284,7 @@ fn a_handshake_fits_a_small_stack() {
     let (identity, trusted) = (other.identity(), vec![octopus.thumbprint()]);
     // Unoptimised it needs 64 KiB.
     let thread = std::thread::Builder::new().stack_size(128 * 1024);
-    let served = thread.spawn(move || support::serve(&identity, accept(&listener), &trusted));
+    let served = thread.spawn(move || crate::peers::serve(&identity, accept(&listener), &trusted));
     ask(&octopus.identity(), address, &pinned(other.thumbprint())).expect("the answer");
     served.expect("spawn").join().expect("thread").expect("served");
 }

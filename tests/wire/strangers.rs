@@ -1,7 +1,6 @@
 //! Peers that don't speak octo/1, on either side: clear words, no hanging.
 
-mod support;
-
+use crate::peers::{Parts, accept, connect, pinned, plain_ask, plain_client, tentacle};
 use octo_wire::{Channel, Connection, Failure, Session};
 use rustls::crypto::aws_lc_rs;
 use std::io::{Read, Write};
@@ -10,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use support::{Parts, accept, connect, pinned, plain_ask, plain_client, tentacle};
 
 /// Something that says this and closes once the client has.
 fn impostor(says: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
@@ -237,7 +235,7 @@ fn damage_anywhere_in_the_handshake_is_an_error() {
             answers.join().expect("thread");
             sent
         });
-        let result = support::ask(&octopus.identity(), proxied, &pinned(other.thumbprint()));
+        let result = crate::peers::ask(&octopus.identity(), proxied, &pinned(other.thumbprint()));
         let sent = proxy.join().expect("proxy");
         // Every bit counts, but in the record that TLS 1.3 has only to please old
         // routers on the way (RFC 8446, D.4).

@@ -1,7 +1,6 @@
 //! Who gets in, and who doesn't: thumbprints, keys, authorities, resumption.
 
-mod support;
-
+use crate::peers::{Parts, accept, ask, connect, pinned, plain_ask, plain_client, serve, tentacle};
 use octo_core::Thumbprint;
 use octo_wire::{Channel, Failure, Session, TargetTrust};
 use rustls::HandshakeKind;
@@ -9,7 +8,6 @@ use rustls::client::Resumption;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use support::{Parts, accept, ask, connect, pinned, plain_ask, plain_client, serve, tentacle};
 
 #[test]
 fn both_know_each_other_by_thumbprint() {

@@ -1,12 +1,9 @@
 //! octo-push where its own side is odd: files that change under it, names that
 //! are not text, clocks that are wrong, IPv6, output that nobody takes.
 
-#[path = "support/fault_proxy.rs"]
-mod fault_proxy;
-mod support;
-
+use crate::fault_proxy::{FaultProxy, Faults, Plan};
+use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
-use fault_proxy::{FaultProxy, Faults, Plan};
 use octo_wire::{Channel, Connection, Identity, Session};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -15,7 +12,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use support::tentacle::Octopus;
 
 /// More than the sockets of three programs hold.
 const LARGE: usize = 48 << 20;
@@ -126,7 +122,7 @@ fn a_tentacle_that_makes_no_sense_is_named() {
 /// Whoever owns the file can read the key, and can put another in its place.
 #[test]
 fn a_key_of_somebody_else_is_not_used() {
-    if !support::is_root("a_key_of_somebody_else_is_not_used") {
+    if !crate::support::is_root("a_key_of_somebody_else_is_not_used") {
         return;
     }
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
@@ -143,7 +139,7 @@ fn a_key_of_somebody_else_is_not_used() {
 fn targets_are_reached_by_ipv6_too() {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        return support::skipped("targets_are_reached_by_ipv6_too", "no IPv6 here");
+        return crate::support::skipped("targets_are_reached_by_ipv6_too", "no IPv6 here");
     }
     let mut web1 = octopus.stranger("web1");
     web1.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any from=::1");
@@ -170,7 +166,7 @@ fn clocks_of_1970_and_2090_are_no_hindrance() {
         .status()
         .is_ok_and(|s| s.success())
     {
-        return support::skipped(TEST, "needs faketime");
+        return crate::support::skipped(TEST, "needs faketime");
     }
     let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let plain = octopus.start(&["-t", "web1", "run", "-c", "exit 7"]);

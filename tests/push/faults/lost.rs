@@ -1,18 +1,14 @@
 //! A connection that breaks, at every byte it can break at: the job runs once,
 //! its output comes whole, its exit code is right.
 
-#[path = "support/fault_proxy.rs"]
-mod fault_proxy;
-mod support;
-
+use crate::fault_proxy::{Direction, FaultProxy, Faults, Plan};
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
-use fault_proxy::{Direction, FaultProxy, Faults, Plan};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Output, Stdio};
-use support::tentacle::{Octopus, Tentacle};
 
 /// An octopus that reaches its tentacle web1 through a proxy.
 fn through_a_proxy() -> (Octopus, Tentacle, FaultProxy) {

@@ -1,9 +1,6 @@
 //! The fault proxy does what it says: tests that lean on it lean on this.
 
-#[path = "support/fault_proxy.rs"]
-mod fault_proxy;
-
-use fault_proxy::{Direction, FaultProxy, Faults, Plan};
+use crate::fault_proxy::{Direction, FaultProxy, Faults, Plan};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

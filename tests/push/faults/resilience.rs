@@ -4,14 +4,12 @@
 //! The long form, as it is run before a release: OCTO_TEST_LONG=1 kills at 200
 //! moments; the short form takes a sample that moves with the day.
 
-mod support;
-
+use crate::support::Random;
+use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::Random;
-use support::tentacle::Octopus;
 
 fn is_long() -> bool {
     std::env::var_os("OCTO_TEST_LONG").is_some()

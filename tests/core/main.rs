@@ -1,0 +1,3 @@
+//! What octo-core decides, against the pages that promise it.
+
+mod trust;

@@ -1,0 +1,10 @@
+//! What octo-exec does, asked of the program itself.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod control;
+mod faults;
+mod policy;
+mod run;
+mod states;

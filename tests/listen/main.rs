@@ -1,0 +1,19 @@
+//! What octo-listen answers, asked by pushers of plain messages.
+
+#[path = "../support/fleet.rs"]
+mod fleet;
+#[path = "../support/listener.rs"]
+mod listener;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ahead;
+mod crash;
+mod faults;
+mod lists;
+mod many;
+mod put;
+mod start;
+mod strangers;
+mod trust;
+mod verbs;
