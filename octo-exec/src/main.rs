@@ -13,5 +13,5 @@ use octo_core::base::cli::Tool;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    Tool { name: "octo-exec", help: help::TEXT }.main(verbs::run)
+    Tool { name: "octo-exec", help: || help::TEXT.to_string() }.main(verbs::run)
 }

@@ -41,14 +41,14 @@ examples:
   openssl x509 -in peer.pem -noout -fingerprint -sha256   # is what show prints
 ";
 
-const TOOL: Tool = Tool { name: "octo-keys", help: HELP };
+const TOOL: Tool = Tool { name: "octo-keys", help: || HELP.to_string() };
 
 fn main() -> ExitCode {
     TOOL.main(run)
 }
 
 fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let Some((verb, rest)) = matches.free.split_first() else {
         return Err(tool.misuse("no verb"));
     };
@@ -68,7 +68,7 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     options.optmulti("o", "options", "", "OPTIONS");
     options.optopt("", "at", "", "TIME");
     options.optflag("v", "verbose", "");
-    let Some(own) = tool.parse(&options, rest)? else { return Ok(0) };
+    let Some(own) = tool.parse_untabled(&options, rest)? else { return Ok(0) };
     let either = |name| own.opt_str(name).or_else(|| matches.opt_str(name));
     let places = Places::find(either("config"), either("state"))?;
     let verb_name = &matches.free[0];

@@ -15,7 +15,7 @@ mod verbs;
 use octo_core::base::cli::Tool;
 use std::process::ExitCode;
 
-const TOOL: Tool = Tool { name: "octo-listen", help: HELP };
+const TOOL: Tool = Tool { name: "octo-listen", help: || HELP.to_string() };
 
 const HELP: &str = "\
 usage: octo-listen [-v] [-l ADDRESS[:PORT]]... [--exec FILE]

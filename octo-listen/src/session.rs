@@ -296,7 +296,7 @@ mod tests {
     fn patience(asks: &'static [u8]) -> Vec<Option<Duration>> {
         let top = tempfile::tempdir().expect("tempdir");
         let places = Places { config: top.path().join("c"), state: top.path().join("s") };
-        let log = Log::new(&Tool { name: "test", help: "" }, false, true);
+        let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
         let store = Store::open(&places).expect("store");
         let starter = Starter::find(&places, None, log);
         let host = Host::new(places, store, starter, log);

@@ -32,13 +32,13 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     options.optflag("", "check-audit", "");
     options.optmulti("", "head", "", "SEQ:HASH");
     options.optflag("v", "", "");
-    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
     let at = sockets::addresses(&matches.opt_strs("l"))?;
     let over_stdio = matches.opt_present("stdio");
     if over_stdio && !at.is_empty() {
         return Err(tool.misuse("--stdio listens nowhere: -l doesn't go with it"));
     }
-    let places = cli::places(&matches)?;
+    let places = cli::places_of(&matches)?;
     if matches.opt_present("check-audit") {
         return check_audit(tool, &places, &matches.free, &matches.opt_strs("head"));
     }

@@ -19,7 +19,7 @@ use octo_core::targets::{Target, Targets};
 use octo_wire::Identity;
 use std::process::ExitCode;
 
-const TOOL: Tool = Tool { name: "octo-push", help: cli::help::TEXT };
+const TOOL: Tool = Tool { name: "octo-push", help: || cli::help::TEXT.to_string() };
 
 fn main() -> ExitCode {
     TOOL.main(run)

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 
 /// `show JOB`: its records, and for a held job what is to be approved.
 pub(super) fn show(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let [id] = &matches.free[..] else { return Err(tool.misuse("show takes one job")) };
     let job = named(tool, places, id)?;
     let state = job.state()?;
@@ -137,7 +137,7 @@ fn held(tool: &Tool, places: &Places, id: &str) -> Result<JobDirectory> {
 
 /// `approve JOB [DIGEST]`
 pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let (id, wanted) = match &matches.free[..] {
         [id] => (id, None),
         [id, digest] => (id, Some(digest)),
@@ -173,7 +173,7 @@ pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Res
 
 /// `deny JOB [REASON]`
 pub(super) fn deny(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let Some((id, reason)) = matches.free.split_first() else {
         return Err(tool.misuse("deny takes a job, and a reason that its pusher sees"));
     };

@@ -40,7 +40,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 
 /// The verb.
 pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let [directory] = &matches.free[..] else {
         return Err(tool.misuse("job takes one job directory"));
     };

@@ -28,7 +28,7 @@ pub(super) fn named(tool: &Tool, places: &Places, text: &str) -> Result<JobDirec
 
 /// `start`: every queued, lost and approved job.
 pub(super) fn start(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     if !matches.free.is_empty() {
         return Err(tool.misuse("start takes no arguments"));
     }
@@ -38,7 +38,7 @@ pub(super) fn start(tool: &Tool, places: &Places, arguments: &[String]) -> Resul
 
 /// `cancel JOB`
 pub(super) fn cancel(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let [id] = &matches.free[..] else { return Err(tool.misuse("cancel takes one job")) };
     let job = named(tool, places, id)?;
     if let State::Over(end) = job.state()? {
@@ -57,7 +57,7 @@ pub(super) fn cancel(tool: &Tool, places: &Places, arguments: &[String]) -> Resu
 pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
     let mut options = tool.options();
     options.optflag("", "held", "");
-    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
     let mut text = String::new();
     for job in JobDirectory::all(places)? {
         match line(&job) {
@@ -115,7 +115,7 @@ fn to_approve(places: &Places, job: &JobDirectory) -> Result<String> {
 
 /// `add FILE`
 pub(super) fn add(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let [path] = &matches.free[..] else { return Err(tool.misuse("add takes one file")) };
     print(&format!("{}\n", add_file(places, Path::new(path))?))?;
     Ok(0)

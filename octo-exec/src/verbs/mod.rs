@@ -6,16 +6,16 @@ mod jobs;
 mod prune;
 mod run;
 
-use octo_core::base::cli::{Tool, places};
+use octo_core::base::cli::{Tool, places_of};
 use octo_core::base::error::Result;
 
 /// Parses what stands before the verb, and calls the verb.
 pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
     let Some((verb, rest)) = matches.free.split_first() else {
         return Err(tool.misuse("no verb is given"));
     };
-    let places = places(&matches)?;
+    let places = places_of(&matches)?;
     match verb.as_str() {
         "run" => run::run(tool, &places, rest),
         "job" => forward::job(tool, &places, rest),

@@ -36,7 +36,7 @@ pub(super) fn prune(tool: &Tool, places: &Places, arguments: &[String]) -> Resul
     options.optopt("", "keep", "", "N");
     options.optopt("", "free", "", "SIZE|P%");
     options.optflag("n", "dry-run", "");
-    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
     if !matches.free.is_empty() {
         return Err(tool.misuse("prune takes options only"));
     }

@@ -50,7 +50,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
     options.optflag("c", "command", "");
     options.optopt("", "outputs", "", "FILE");
     options.optopt("", "end", "", "FILE");
-    let Some(matches) = tool.parse(&options, arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
     forget_older(&matches)?;
     let id = match matches.opt_str("job") {
         Some(text) => {

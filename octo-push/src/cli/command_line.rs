@@ -114,7 +114,7 @@ pub(crate) struct Get {
 pub(crate) fn read(tool: &Tool, arguments: &[String]) -> Result<Option<(Common, Verb)>> {
     let mut front = tool.options();
     options::declare(&mut front);
-    let Some(before) = tool.parse(&front, arguments)? else { return Ok(None) };
+    let Some(before) = tool.parse_untabled(&front, arguments)? else { return Ok(None) };
     let Some((word, rest)) = before.free.split_first() else {
         return Err(tool.misuse("which verb? put, run, follow, cancel, jobs, status, …"));
     };
@@ -130,7 +130,7 @@ pub(crate) fn read(tool: &Tool, arguments: &[String]) -> Result<Option<(Common, 
         "put" | "cancel" | "jobs" | "status" | "scripts" | "targets" | "journal" | "audit" => {}
         _ => return Err(unknown_verb(tool, arguments, &before)),
     }
-    let Some(behind) = tool.parse(&own, rest)? else { return Ok(None) };
+    let Some(behind) = tool.parse_untabled(&own, rest)? else { return Ok(None) };
     let dry_run = [&before, &behind].iter().any(|said| said.opt_present("dry-run"));
     if matches!(word.as_str(), "run" | "follow") && !dry_run {
         end_files::forget(&["end", "outputs"].map(|option| behind.opt_str(option)))?;
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
     use octo_core::base::error::Exit;
 
-    const TOOL: Tool = Tool { name: "octo-push", help: "" };
+    const TOOL: Tool = Tool { name: "octo-push", help: String::new };
 
     fn parse(line: &str) -> Result<(Common, Verb)> {
         let mut arguments =

@@ -183,7 +183,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn plan(directory: &Path, line: &str) -> Result<Plan> {
-        const TOOL: Tool = Tool { name: "octo-push", help: "" };
+        const TOOL: Tool = Tool { name: "octo-push", help: String::new };
         let state = directory.join("state");
         let mut arguments =
             vec!["--config=/c".to_string(), format!("--state={}", state.display()), "run".into()];

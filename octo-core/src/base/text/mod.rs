@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod encoding;
 pub mod names;
+pub mod nearest;
 pub mod record;
 pub mod thumbprint;
 pub mod units;

@@ -1,10 +1,15 @@
 //! The habits of the command line that all tools share: `main` calls `run`,
 //! prints, maps to an exit status; printing never panics.
 
+pub mod help;
+pub mod options;
+pub mod verbs;
+
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::Places;
-use getopts::{Fail, Matches, Options, ParsingStyle};
+use getopts::Matches;
+use options::{COMMON, OptionGroup, Order, Said};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,8 +19,8 @@ use std::process::ExitCode;
 pub struct Tool {
     /// As in the first word of its messages.
     pub name: &'static str,
-    /// The whole of `--help`, with examples, ending in a newline.
-    pub help: &'static str,
+    /// Makes the whole of `--help`, ending in a newline.
+    pub help: fn() -> String,
 }
 
 impl Tool {
@@ -32,25 +37,21 @@ impl Tool {
         }
     }
 
-    /// Options that every tool has; they stop at the first free argument.
-    pub fn options(&self) -> Options {
-        let mut options = Options::new();
-        options.parsing_style(ParsingStyle::StopAtFirstFree);
-        options.optflag("h", "help", "");
-        options.optflag("", "version", "");
-        options.optopt("", "config", "", "DIR");
-        options.optopt("", "state", "", "DIR");
-        options
-    }
-
-    /// Parses; answers `--help` and `--version` itself, then returns `None`.
+    /// Parses by these tables and those that every tool has; answers `--help` and
+    /// `--version` itself, then returns `None`.
     ///
     /// # Errors
     /// Exit 64 with a hint at `--help`.
-    pub fn parse(&self, options: &Options, arguments: &[String]) -> Result<Option<Matches>> {
-        let matches = options.parse(arguments).map_err(|fail| self.misuse(complaint(fail)))?;
+    pub fn parse(
+        &self,
+        groups: &[&OptionGroup],
+        arguments: &[String],
+        order: Order,
+    ) -> Result<Option<Matches>> {
+        let groups = [groups, &[&COMMON]].concat();
+        let matches = options::parse(self, &groups, arguments, order)?;
         if matches.opt_present("help") {
-            print(self.help)?;
+            print(&(self.help)())?;
             return Ok(None);
         }
         if matches.opt_present("version") {
@@ -60,9 +61,63 @@ impl Tool {
         Ok(Some(matches))
     }
 
+    /// As [`Tool::parse`], for a tool or a verb whose options stand on one side.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn said(
+        &self,
+        groups: &[&OptionGroup],
+        arguments: &[String],
+        order: Order,
+    ) -> Result<Option<Said<'_>>> {
+        let matches = self.parse(groups, arguments, order)?;
+        Ok(matches.map(|matches| Said::new(self, vec![matches])))
+    }
+
+    /// As [`Tool::parse`], by options that are no tables yet.
+    ///
+    /// # Errors
+    /// Exit 64 with a hint at `--help`.
+    pub fn parse_untabled(
+        &self,
+        options: &getopts::Options,
+        arguments: &[String],
+    ) -> Result<Option<Matches>> {
+        let matches =
+            options.parse(arguments).map_err(|fail| self.misuse(options::complaint(fail)))?;
+        if matches.opt_present("help") {
+            print(&(self.help)())?;
+            return Ok(None);
+        }
+        if matches.opt_present("version") {
+            print(&format!("{} {}\n", self.name, env!("CARGO_PKG_VERSION")))?;
+            return Ok(None);
+        }
+        Ok(Some(matches))
+    }
+
+    /// Options that every tool has, for [`Tool::parse_untabled`].
+    pub fn options(&self) -> getopts::Options {
+        let mut options = getopts::Options::new();
+        options.parsing_style(getopts::ParsingStyle::StopAtFirstFree);
+        options.optflag("h", "help", "");
+        options.optflag("", "version", "");
+        options.optopt("", "config", "", "DIR");
+        options.optopt("", "state", "", "DIR");
+        options
+    }
+
     /// Exit 64, with where to read on.
     pub fn misuse(&self, message: impl Into<String>) -> Error {
         Error::usage(message).hint(format!("{} --help", self.name))
+    }
+
+    /// As [`Tool::misuse`], of a word that may be another one misspelt.
+    pub fn misspelt(&self, message: impl Into<String>, meant: Option<String>) -> Error {
+        let error = Error::usage(message);
+        let error = meant.into_iter().fold(error, |error, meant| error.hint(meant));
+        error.hint(format!("{} --help", self.name))
     }
 
     /// Prints an error and its hints to standard error.
@@ -81,24 +136,19 @@ impl Tool {
     }
 }
 
-/// What getopts found, in the words of our messages.
-fn complaint(fail: Fail) -> String {
-    let dashed =
-        |name: String| if name.chars().count() == 1 { "-" } else { "--" }.to_owned() + &name;
-    match fail {
-        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(name)),
-        Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(name)),
-        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(name)),
-        Fail::OptionDuplicated(name) => format!("{}: given twice", dashed(name)),
-        Fail::OptionMissing(name) => format!("{}: missing", dashed(name)),
-    }
-}
-
 /// The configuration and state directories that the options name.
 ///
 /// # Errors
+/// As [`Places::find`], and exit 64 where one is given twice.
+pub fn places(said: &Said) -> Result<Places> {
+    Places::find(said.one("config")?, said.one("state")?)
+}
+
+/// As [`places`], of options that are no tables yet.
+///
+/// # Errors
 /// As [`Places::find`].
-pub fn places(matches: &Matches) -> Result<Places> {
+pub fn places_of(matches: &Matches) -> Result<Places> {
     Places::find(matches.opt_str("config"), matches.opt_str("state"))
 }
 

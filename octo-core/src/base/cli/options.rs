@@ -1,0 +1,218 @@
+//! Options as rows of tables: what is parsed, what `--help` and the completion
+//! offer and what the tidy test compares with the pages follow from them.
+//!
+//! One grammar for all tools, as POSIX and GNU have it: `-nq`, `-tweb`, `-t web`,
+//! `--target=web`, `--target web`; options stand before or behind arguments, `--`
+//! ends them; no long name is abbreviated.
+
+use super::Tool;
+use crate::base::error::Result;
+use crate::base::nearest::nearest;
+use crate::base::units;
+use getopts::{Fail, Matches, ParsingStyle};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionRow {
+    /// Its letter, or nothing.
+    pub short: &'static str,
+    /// Its long name, or nothing.
+    pub long: &'static str,
+    /// What its value is called; a flag has none.
+    pub value: Option<&'static str>,
+    /// May it be given several times?
+    pub many: bool,
+    /// What it does, for `--help`.
+    pub help: &'static str,
+}
+
+/// Options that belong together, under a heading of `--help`.
+#[derive(Debug)]
+pub struct OptionGroup {
+    /// The heading, without its colon; nothing for none.
+    pub title: &'static str,
+    /// The options.
+    pub rows: &'static [OptionRow],
+}
+
+/// A flag.
+pub const fn flag(short: &'static str, long: &'static str, help: &'static str) -> OptionRow {
+    OptionRow { short, long, value: None, many: false, help }
+}
+
+/// An option with a value.
+pub const fn value(
+    short: &'static str,
+    long: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> OptionRow {
+    OptionRow { short, long, value: Some(value), many: false, help }
+}
+
+/// An option with a value that may be given several times.
+pub const fn values(
+    short: &'static str,
+    long: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> OptionRow {
+    OptionRow { short, long, value: Some(value), many: true, help }
+}
+
+/// What every tool has.
+pub const COMMON: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[
+        value("", "config", "DIR", "instead of /etc/octo or ~/.config/octo"),
+        value("", "state", "DIR", "instead of /var/lib/octo or ~/.local/state/octo"),
+        flag("h", "help", "this text"),
+        flag("", "version", "the version"),
+    ],
+};
+
+/// Where options may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Before, between and behind the arguments.
+    Anywhere,
+    /// Before the first argument: what follows belongs to another program or a verb.
+    BeforeArguments,
+}
+
+/// Parses by these tables.
+///
+/// # Errors
+/// Exit 64, naming the option, and the nearest one where it is unknown.
+pub(super) fn parse(
+    tool: &Tool,
+    groups: &[&OptionGroup],
+    arguments: &[String],
+    order: Order,
+) -> Result<Matches> {
+    let mut options = getopts::Options::new();
+    options.parsing_style(match order {
+        Order::Anywhere => ParsingStyle::FloatingFrees,
+        Order::BeforeArguments => ParsingStyle::StopAtFirstFree,
+    });
+    let rows = || groups.iter().flat_map(|group| group.rows);
+    for row in rows() {
+        match (row.value, row.many) {
+            (None, _) => options.optflag(row.short, row.long, ""),
+            (Some(name), false) => options.optopt(row.short, row.long, "", name),
+            (Some(name), true) => options.optmulti(row.short, row.long, "", name),
+        };
+    }
+    options.parse(arguments).map_err(|fail| {
+        let meant = match &fail {
+            Fail::UnrecognizedOption(name) => nearest(name, rows().map(|row| row.long)),
+            _ => None,
+        };
+        tool.misspelt(complaint(fail), meant.map(|meant| format!("--{meant} is one")))
+    })
+}
+
+/// What getopts found, in the words of our messages.
+pub(super) fn complaint(fail: Fail) -> String {
+    match fail {
+        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(&name)),
+        Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(&name)),
+        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(&name)),
+        Fail::OptionDuplicated(name) => format!("{}: given twice", dashed(&name)),
+        Fail::OptionMissing(name) => format!("{}: missing", dashed(&name)),
+    }
+}
+
+fn dashed(name: &str) -> String {
+    format!("{}{name}", if name.chars().count() == 1 { "-" } else { "--" })
+}
+
+/// What was said, before a verb and behind it: nobody remembers which side.
+#[derive(Debug)]
+pub struct Said<'a> {
+    tool: &'a Tool,
+    sides: Vec<Matches>,
+}
+
+impl<'a> Said<'a> {
+    /// What was parsed, the last part with the arguments.
+    pub fn new(tool: &'a Tool, sides: Vec<Matches>) -> Said<'a> {
+        Said { tool, sides }
+    }
+
+    /// The tool that was called.
+    pub fn tool(&self) -> &'a Tool {
+        self.tool
+    }
+
+    /// The arguments, options taken away.
+    pub fn arguments(&self) -> &[String] {
+        self.sides.last().map_or(&[], |side| &side.free)
+    }
+
+    /// Is this option given? By its long name, or its letter where it has none.
+    pub fn flag(&self, name: &str) -> bool {
+        self.having(name).any(|side| side.opt_present(name))
+    }
+
+    /// All values of an option, in their order.
+    pub fn many(&self, name: &str) -> Vec<String> {
+        self.having(name).flat_map(|side| side.opt_strs(name)).collect()
+    }
+
+    /// The value of an option.
+    ///
+    /// # Errors
+    /// Exit 64 where it is given on both sides of the verb.
+    pub fn one(&self, name: &str) -> Result<Option<String>> {
+        let mut values = self.many(name);
+        if values.len() > 1 {
+            return Err(self.tool.misuse(format!("{}: given twice", dashed(name))));
+        }
+        Ok(values.pop())
+    }
+
+    /// As [`Said::one`], a time such as 30s, 5m, 1h or 2d.
+    ///
+    /// # Errors
+    /// Exit 64 for another value.
+    pub fn time(&self, name: &str) -> Result<Option<Duration>> {
+        self.parsed(name, "a time such as 30s, 5m, 1h or 2d", units::duration)
+    }
+
+    /// As [`Said::one`], a number in this range.
+    ///
+    /// # Errors
+    /// Exit 64 for another value.
+    pub fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>> {
+        let what = match *range.end() {
+            u64::MAX => "a number".to_string(),
+            end => format!("a number from {} to {end}", range.start()),
+        };
+        self.parsed(name, &what, |text| units::whole(text).filter(|n| range.contains(n)))
+    }
+
+    /// As [`Said::one`], read by a function; `what` it should be is for the message.
+    ///
+    /// # Errors
+    /// Exit 64 for what the function doesn't take.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        match parse(&text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.tool.misuse(format!("{} {text}: not {what}", dashed(name)))),
+        }
+    }
+
+    /// The sides whose tables know this option; the others would panic.
+    fn having<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Matches> {
+        self.sides.iter().filter(move |side| side.opt_defined(name))
+    }
+}
