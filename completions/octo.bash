@@ -18,7 +18,7 @@ _octo_verbs() {
   case $1 in
     octo-keys) echo new show cert trust distrust check explain ;;
     octo-push) echo put run follow cancel jobs get status scripts audit targets journal ;;
-    octo-exec) echo run job list show approve deny cancel start prune add ;;
+    octo-exec) echo run job list show approve deny cancel start prune add end ;;
     octo-release) echo deploy rollback list current status prune ;;
   esac
 }

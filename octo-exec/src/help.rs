@@ -16,6 +16,7 @@ the jobs of this machine:
   approve JOB [DIGEST]   deny JOB [REASON]   let a held job run, or not
   cancel JOB                            end a job
   prune [options]                       remove old jobs and packages
+  end FILE...                           what files of --end say, for scripts: a line each
   add FILE                              put a package into the store, print its sha256
 
 options of run:

@@ -4,6 +4,7 @@
 mod support;
 
 mod control;
+mod ends;
 mod faults;
 mod policy;
 mod run;

@@ -1,6 +1,7 @@
 //! One file a verb, or a few that belong together.
 
 mod approve;
+mod end;
 mod forward;
 mod jobs;
 mod prune;
@@ -23,6 +24,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         "cancel" => jobs::cancel(tool, &places, rest),
         "list" => jobs::list(tool, &places, rest),
         "add" => jobs::add(tool, &places, rest),
+        "end" => end::end(tool, rest),
         "show" => approve::show(tool, &places, rest),
         "approve" => approve::approve(tool, &places, rest),
         "deny" => approve::deny(tool, &places, rest),
