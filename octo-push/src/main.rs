@@ -9,10 +9,10 @@ mod verbs;
 
 use crate::cli::command_line::Verb;
 use crate::cli::options::Common;
-use crate::fleet::stop::Stop;
 use crate::output::{Counters, Screen};
-use crate::target::client::Caller;
-use crate::target::reach::Work;
+use crate::target::connection::client::Caller;
+use crate::target::retry::Work;
+use crate::target::stop::Stop;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
 use octo_core::targets::{Target, Targets};
@@ -31,7 +31,7 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {
             return Err(tool.misuse("journal takes names behind it: no -t, -x or --shard"));
         }
-        return records::ledger::show(&common, targets);
+        return records::results::show(&common, targets);
     }
     let mut screen = Screen::of(tool);
     let all = Targets::load(&common.places.targets())?;
@@ -62,10 +62,10 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
 fn work(common: Common, targets: Vec<Target>) -> Result<Work> {
     let path = common.identity.clone().unwrap_or_else(|| common.places.identity());
     let identity = Identity::load(&path)?;
-    let by = target::first_contact::claim();
+    let by = target::connection::first_contact::claim();
     let caller = Caller {
         identity,
-        name: target::first_contact::proposed_name(&by),
+        name: target::connection::first_contact::proposed_name(&by),
         by,
         config: common.places.config.clone(),
         transport: common.transport.clone(),

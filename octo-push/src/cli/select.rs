@@ -5,8 +5,8 @@ use crate::cli::options::Common;
 use crate::output::Screen;
 use crate::output::node_set::fold;
 use crate::records::journal::Run;
-use crate::records::ledger::{self, Verdict};
 use crate::records::pushed;
+use crate::records::results::{self, Verdict};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
@@ -57,7 +57,7 @@ fn term(common: &Common, word: &str) -> Result<Term> {
                 .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?,
         )
     };
-    let results = ledger::results(&common.places, run)?;
+    let results = results::results(&common.places, run)?;
     if results.is_empty() {
         return Err(Error::new(Exit::Data, shown, "no such run is on record"));
     }

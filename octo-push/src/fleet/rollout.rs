@@ -6,21 +6,21 @@ use crate::cli::command_line::{Ends, Run};
 use crate::cli::continuation::Said;
 use crate::cli::options::Common;
 use crate::fleet::batches::{Known, Next, Rollout};
-use crate::fleet::stop::Stop;
-use crate::fleet::{Fleet, Task};
+use crate::fleet::main_loop::{Fleet, Task};
 use crate::output::node_set::fold;
 use crate::output::summary;
 use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View, recorder};
 use crate::records::digests::Memory;
 use crate::records::end_files::{self, EndFiles};
 use crate::records::journal;
-use crate::records::ledger::{self, Ledger, Told, Verdict};
 use crate::records::pushed;
-use crate::target::one_job as one;
+use crate::records::results::{self, Ledger, Told, Verdict};
+use crate::target::job as one;
 use crate::target::outcome::{Kind, Outcome, overall};
-use crate::target::reach::{Teller, Work};
+use crate::target::package::upload::Package;
 use crate::target::request::Plan;
-use crate::target::upload::Package;
+use crate::target::retry::{Teller, Work};
+use crate::target::stop::Stop;
 use octo_core::base::cli::print;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
@@ -39,8 +39,8 @@ use std::sync::Arc;
 pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]) -> Result<u8> {
     let common = work.common.clone();
     end_files::prepare(&run.ends, &work.targets)?;
-    let before = ledger::results(&common.places, journal::Run::Last)?;
-    let last = ledger::last(&common.places)?;
+    let before = results::results(&common.places, journal::Run::Last)?;
+    let last = results::last(&common.places)?;
     let said = Said {
         words: arguments,
         verb: run.position,
@@ -50,7 +50,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     };
     let id = match &run.job {
         Some(job) => job.clone(),
-        None => ledger::new_id()?,
+        None => results::new_id()?,
     };
     let mut memory = Memory::load(&common.places);
     let package = run.package.as_deref().map(|said| open_package(said, &mut memory, &mut screen));
@@ -62,7 +62,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
     }
 
     let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
-    let earlier = ledger::results(&common.places, journal::Run::Id(id.clone()))?;
+    let earlier = results::results(&common.places, journal::Run::Id(id.clone()))?;
     let known = known(&common, &work.targets, &earlier, &before)?;
     let mut rollout = Rollout::new(work.targets.len(), &common.rolling, &known);
     if common.dry_run {
@@ -103,7 +103,7 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
 pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = work.common.clone();
     end_files::prepare(ends, &work.targets)?;
-    let told = ledger::results(&common.places, journal::Run::Id(job.clone()))?;
+    let told = results::results(&common.places, journal::Run::Id(job.clone()))?;
     let ids: HashMap<usize, JobId> = work
         .targets
         .iter()
@@ -273,7 +273,7 @@ fn known(
 fn asked_before(common: &Common, id: &JobId, targets: &[Target]) -> Result<HashSet<usize>> {
     let Some(asked) = pushed::load(&common.places, id)? else { return Ok(HashSet::new()) };
     let asked: HashSet<String> = asked.into_iter().collect();
-    let nothing = ledger::nothing_ran(&common.places, id.clone())?;
+    let nothing = results::nothing_ran(&common.places, id.clone())?;
     let in_doubt = |name: &str| asked.contains(name) && !nothing.contains(name);
     let all = targets.iter().enumerate();
     Ok(all.filter(|(_, t)| in_doubt(t.name.as_str())).map(|(index, _)| index).collect())

@@ -1,23 +1,17 @@
 //! What a run shows of its jobs: as it comes (`live`), gathered at the end
 //! (`gathered`), only where it failed (`-q`), or as JSON.
 
-mod buffer;
 pub(crate) mod escape;
-mod files;
-mod gathered;
 pub(crate) mod json;
-mod lines;
-mod live;
 pub(crate) mod node_set;
 mod progress;
 mod screen;
 pub(crate) mod summary;
 
-pub(crate) use files::ToFiles;
-pub(crate) use gathered::Gathered;
-pub(crate) use live::{Live, Prefixed};
+mod views;
 pub(crate) use progress::{Counters, Progress};
 pub(crate) use screen::Screen;
+pub(crate) use views::{Gathered, Live, Prefixed, ToFiles};
 
 use crate::output::escape::unfinished;
 use crate::output::json::Object;

@@ -2,7 +2,7 @@
 //! target hears of it.
 
 use crate::cli::command_line::{Run, What};
-use crate::target::upload::Package;
+use crate::target::package::upload::Package;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};

@@ -2,15 +2,15 @@
 
 use crate::cli::command_line::Verb;
 use crate::cli::options::Common;
+use crate::fleet::main_loop::{Fleet, Task};
 use crate::fleet::rollout::hash;
-use crate::fleet::{Fleet, Task};
 use crate::output::summary;
 use crate::output::{JsonEnds, Live, Screen, Stream, View, recorder};
 use crate::records::digests::Memory;
-use crate::records::ledger::Ledger;
+use crate::records::results::Ledger;
 use crate::target::outcome::{Outcome, overall};
-use crate::target::reach::{self, Teller, Work, failed};
-use crate::target::upload::{Package, Put};
+use crate::target::package::upload::{Package, Put};
+use crate::target::retry::{self, Teller, Work, failed};
 use crate::verbs::audit;
 use crate::verbs::get;
 use crate::verbs::lists;
@@ -156,7 +156,7 @@ fn hash_meanwhile(packages: &[Arc<Package>], work: &Arc<Work>) {
 
 fn put(work: &Work, teller: &Teller, packages: &[Arc<Package>]) -> Outcome {
     let mut said = Vec::new();
-    let done = reach::ask(work, teller, |session| {
+    let done = retry::ask(work, teller, |session| {
         said.clear();
         for package in packages {
             let name = printable(package.name.as_bytes());
@@ -180,7 +180,7 @@ fn put(work: &Work, teller: &Teller, packages: &[Arc<Package>]) -> Outcome {
 /// Several jobs of one run may have other ids than the run: those of retries.
 fn cancel(work: &Work, teller: &Teller, job: &JobId) -> Outcome {
     let request = Message::new("cancel").with("job", job);
-    match reach::ask(work, teller, |session| session.ask(&request, b"")) {
+    match retry::ask(work, teller, |session| session.ask(&request, b"")) {
         Ok(reply) => {
             let state = reply.text("state").unwrap_or("");
             let message = match state {

@@ -4,9 +4,9 @@
 //! it. A chain that was rewritten since can't hold the head that we have.
 
 use crate::records::journal::{Given, Journal};
-use crate::target::client::Trouble;
+use crate::target::connection::client::Trouble;
 use crate::target::outcome::{Kind, Origin, Outcome};
-use crate::target::reach::{self, Teller, Work, failed};
+use crate::target::retry::{self, Teller, Work, failed};
 use crate::verbs::lists::with_audit;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
@@ -33,7 +33,7 @@ pub(crate) fn prove(work: &Work, teller: &Teller, given: &[Given]) -> Outcome {
         return Outcome::done();
     }
     let mut proved = 0;
-    let answer = reach::ask(work, teller, |session| {
+    let answer = retry::ask(work, teller, |session| {
         proved = 0;
         let mut last = None;
         for head in given {

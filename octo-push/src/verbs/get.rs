@@ -4,9 +4,9 @@
 //! the tentacle sends decides no path.
 
 use crate::cli::command_line::Get;
-use crate::target::client::{Session, Trouble};
+use crate::target::connection::client::{Session, Trouble};
 use crate::target::outcome::Outcome;
-use crate::target::reach::{self, Teller, Work, failed};
+use crate::target::retry::{self, Teller, Work, failed};
 use crate::verbs::lists;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
@@ -63,7 +63,7 @@ impl Wanted {
         }
         let directory = self.directory_for(&work.targets[teller.target]);
         let mut said = Vec::new();
-        let got = reach::ask(work, teller, |session| {
+        let got = retry::ask(work, teller, |session| {
             said.clear();
             for artifact in &self.artifacts {
                 let size = self.fetch(session, &directory, artifact)?;

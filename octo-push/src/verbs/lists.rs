@@ -4,7 +4,7 @@ use crate::cli::options::Common;
 use crate::output::Stream;
 use crate::output::json::Object;
 use crate::target::outcome::Outcome;
-use crate::target::reach::{self, Teller, Work, failed};
+use crate::target::retry::{self, Teller, Work, failed};
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -51,7 +51,7 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
 /// `status`
 pub(crate) fn status(work: &Work, teller: &Teller) -> Outcome {
     let request = Message::new("status");
-    let reply = match reach::ask(work, teller, |session| session.ask(&request, b"")) {
+    let reply = match retry::ask(work, teller, |session| session.ask(&request, b"")) {
         Ok(reply) => reply,
         Err(trouble) => return failed(work, trouble),
     };
@@ -116,7 +116,7 @@ pub(crate) fn listed(
     kind: &str,
     show: impl Fn(&str, &Message) -> String,
 ) -> Outcome {
-    let answer = reach::ask(work, teller, |session| {
+    let answer = retry::ask(work, teller, |session| {
         let reply = session.ask(request, b"")?;
         let body = session.body(&reply)?;
         let lines = parse(&body).map_err(|failure| session.wrong(failure))?;

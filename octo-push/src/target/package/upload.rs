@@ -6,11 +6,11 @@
 //! the file already, about as much was sent in vain as the hashing left time for.
 //! The tentacle verifies the whole.
 
-use crate::fleet::stop::Stop;
 use crate::output::Counters;
 use crate::records::digests::{Memory, Stamp};
-use crate::target::client::{Session, Trouble};
-use crate::target::source::{PIECE, Source};
+use crate::target::connection::client::{Session, Trouble};
+use crate::target::package::source::{PIECE, Source};
+use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::refusal::Refusal;

@@ -1,6 +1,6 @@
 //! Output that goes to files: `-o`, one a target.
 
-use super::{Screen, Stream, View};
+use crate::output::{Screen, Stream, View};
 use crate::target::outcome::Outcome;
 use octo_core::base::error::{Error, Result};
 use std::fs::{File, OpenOptions};

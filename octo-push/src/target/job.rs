@@ -4,10 +4,10 @@
 //! The job's id is ours, so that a repeated `run` attaches to what is there. A
 //! request that may have arrived is never reported as "nothing ran".
 
-use crate::target::client::{Session, Trouble};
+use crate::target::connection::client::{Session, Trouble};
 use crate::target::outcome::{Kind, Origin, Outcome};
-use crate::target::reach::{News, Patience, Teller, Work, failed, over_limit};
 use crate::target::request::{Plan, Request};
+use crate::target::retry::{News, Patience, Teller, Work, failed, over_limit};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;

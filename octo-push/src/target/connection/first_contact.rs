@@ -1,7 +1,7 @@
 //! Two admins who have not met: each is shown the exact line to add.
 
 use crate::cli::argv;
-use crate::target::client::Caller;
+use crate::target::connection::client::Caller;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::PusherName;
 use octo_core::base::refusal::Refusal;

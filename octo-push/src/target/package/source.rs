@@ -1,7 +1,7 @@
 //! A file that is to be put: opened once, read by whoever hashes it and by whoever
 //! sends it, at positions of their own, from the page cache where it fits.
 
-use crate::fleet::stop::Stop;
+use crate::target::stop::Stop;
 use octo_core::base::digest::{Digest, Hasher};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};

@@ -1,7 +1,7 @@
 //! One authenticated connection to one tentacle, and what can go wrong on it.
 
-use crate::target::dial::{Link, Transport, dial};
-use crate::target::first_contact;
+use crate::target::connection::dial::{Link, Transport, dial};
+use crate::target::connection::first_contact;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;

@@ -6,10 +6,10 @@
 
 use crate::cli::options::Common;
 use crate::fleet::signals::Signal;
-use crate::fleet::stop::Stop;
 use crate::output::{Counters, Stream};
-use crate::target::client::{Caller, Session, Trouble};
+use crate::target::connection::client::{Caller, Session, Trouble};
 use crate::target::outcome::{Kind, Origin, Outcome};
+use crate::target::stop::Stop;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;

@@ -5,7 +5,7 @@ use crate::cli::options::Common;
 use crate::output::json::Object;
 use crate::records::journal::{Entry, Filter, Journal, Run};
 use crate::target::outcome::Outcome;
-use crate::target::upload::Package;
+use crate::target::package::upload::Package;
 use octo_core::base::cli::{print, utc};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};

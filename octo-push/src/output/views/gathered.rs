@@ -2,8 +2,8 @@
 //! the targets that failed alone (`-q`).
 
 use super::buffer::{Held, Laid, Spool};
-use super::{Screen, Stream, View};
 use crate::output::node_set::fold;
+use crate::output::{Screen, Stream, View};
 use crate::target::outcome::Outcome;
 use octo_core::base::digest::Digest;
 use std::collections::HashMap;

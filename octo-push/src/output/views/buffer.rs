@@ -2,7 +2,7 @@
 //! in a file that has no name and goes with the process. What is held on until
 //! all have ended goes to one such file together.
 
-use super::{Stream, index};
+use crate::output::{Stream, index};
 use octo_core::base::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};

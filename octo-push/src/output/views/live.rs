@@ -2,8 +2,8 @@
 //! behind their target's name.
 
 use super::lines::Lines;
-use super::{STREAMS, Screen, Stream, View, index};
 use crate::output::escape::{Escaper, visible};
+use crate::output::{STREAMS, Screen, Stream, View, index};
 use crate::target::outcome::Outcome;
 
 /// One target: its bytes pass as they are; on a terminal, control sequences

@@ -1,0 +1,6 @@
+//! The connection to a tentacle: how it is made, what is asked on it, and what is
+//! said where the two sides don't know each other.
+
+pub(crate) mod client;
+pub(crate) mod dial;
+pub(crate) mod first_contact;

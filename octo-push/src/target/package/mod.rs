@@ -1,0 +1,4 @@
+//! The files that are put: how they are read, hashed and sent.
+
+pub(crate) mod source;
+pub(crate) mod upload;
