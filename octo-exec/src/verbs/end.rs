@@ -2,6 +2,7 @@
 //! script has to know how a record is written.
 
 use octo_core::JobId;
+use octo_core::base::cli::options::Order;
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::{is_word, printable};
 use octo_core::base::error::{Error, Exit, Result};
@@ -20,7 +21,7 @@ const NOT_BEGUN: &str = "none\t-\t1\t-\tnot begun\n";
 /// The verb. It prints nothing where one of the files is damaged: a script that
 /// reads a line a file must not take one for another.
 pub(super) fn end(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&tool.options(), arguments)? else { return Ok(0) };
+    let Some(matches) = tool.parse(&[], arguments, Order::Anywhere)? else { return Ok(0) };
     if matches.free.is_empty() {
         return Err(tool.misuse("end takes files that --end wrote"));
     }
