@@ -1,15 +1,14 @@
 //! Certificates as octo-keys shows them: out of PEM files, with or without a key.
 
+use crate::x509::Fields;
 use octo_core::Thumbprint;
 use octo_core::base::cli::print;
-use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::read_bounded;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use x509_parser::pem::parse_x509_pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 /// An identity or a chain of certificates that is larger is none.
@@ -55,21 +54,22 @@ impl PemFile {
         Ok(PemFile { path: path.to_path_buf(), text: Zeroizing::new(text.to_string()) })
     }
 
-    /// The blocks whose label ends so, as they stand in the file.
-    fn blocks(&self, label: &str) -> impl Iterator<Item = &str> {
-        let ending = format!("{label}-----");
-        self.text.match_indices(BEGIN).filter_map(move |(start, _)| {
+    /// The whole blocks, each as its label and as it stands in the file.
+    fn blocks(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.text.match_indices(BEGIN).filter_map(|(start, _)| {
             let block = &self.text[start..];
-            block.lines().next().filter(|line| line.trim_end().ends_with(&ending))?;
+            let first = block.lines().next()?.trim_end();
+            let label = first.strip_prefix(BEGIN)?.strip_suffix("-----")?;
             let end = block.find(END)?;
             let length = block[end..].find('\n').map_or(block.len(), |newline| end + newline);
-            Some(block[..length].trim_end())
+            Some((label, block[..length].trim_end()))
         })
     }
 
-    /// The private key's block, if it has one.
+    /// The private key's block, if it has one, of whichever type.
     pub(crate) fn key(&self) -> Option<&str> {
-        self.blocks("PRIVATE KEY").next()
+        let mut blocks = self.blocks();
+        blocks.find(|(label, _)| label.ends_with("PRIVATE KEY")).map(|(_, block)| block)
     }
 
     /// The certificates, the peer's own first.
@@ -77,8 +77,9 @@ impl PemFile {
     /// # Errors
     /// Exit 65 where there is none, or one is damaged.
     pub(crate) fn certificates(&self) -> Result<Vec<Certificate>> {
+        let blocks = self.blocks().filter(|(label, _)| *label == "CERTIFICATE");
         let all: Result<Vec<Certificate>> =
-            self.blocks("CERTIFICATE").map(|block| Certificate::parse(&self.path, block)).collect();
+            blocks.map(|(_, block)| Certificate::parse(&self.path, block)).collect();
         let all = all?;
         if all.is_empty() {
             return Err(Error::new(
@@ -101,37 +102,18 @@ pub(crate) struct Certificate {
     /// Its block, as it stood in the file.
     pub(crate) pem: String,
     pub(crate) thumbprint: Thumbprint,
-    /// The subject's common name, else the whole subject; a peer's bytes.
-    pub(crate) name: String,
-    /// `ed25519`, `ecdsa-p256`, …
-    pub(crate) key: String,
-    pub(crate) not_before: String,
-    pub(crate) not_after: String,
-    /// The SubjectPublicKeyInfo, as DER.
-    pub(crate) public_key: Vec<u8>,
+    pub(crate) fields: Fields,
 }
 
 impl Certificate {
     fn parse(path: &Path, block: &str) -> Result<Certificate> {
         let damaged = |what: &str| Error::new(Exit::Data, path.display(), what);
-        let (_, pem) = parse_x509_pem(block.as_bytes())
+        let der = CertificateDer::from_pem_slice(block.as_bytes())
             .map_err(|_| damaged("the certificate's PEM is damaged"))?;
-        let (rest, parsed) = X509Certificate::from_der(&pem.contents)
-            .map_err(|_| damaged("the certificate is damaged"))?;
-        if !rest.is_empty() {
-            return Err(damaged("bytes follow the certificate in its block"));
-        }
-        let subject = parsed.subject();
-        let common = subject.iter_common_name().next().and_then(|name| name.as_str().ok());
-        let name = common.map_or_else(|| subject.to_string(), str::to_string);
         Ok(Certificate {
             pem: format!("{}\n", block.replace('\r', "")),
-            thumbprint: Thumbprint::of_certificate(&pem.contents),
-            name: printable(name.as_bytes()),
-            key: key_type(&parsed),
-            not_before: date(parsed.validity().not_before),
-            not_after: date(parsed.validity().not_after),
-            public_key: parsed.public_key().raw.to_vec(),
+            thumbprint: Thumbprint::of_certificate(&der),
+            fields: Fields::read(&der).ok_or_else(|| damaged("the certificate is damaged"))?,
         })
     }
 
@@ -140,32 +122,14 @@ impl Certificate {
     /// # Errors
     /// Where printing fails.
     pub(crate) fn print(&self, others: usize) -> Result<()> {
+        let Fields { name, key, not_before, not_after, .. } = &self.fields;
         let mut text = format!(
-            "thumbprint {}\nname {}\nkey {}\nvalid-from {}\nvalid-until {}\n",
-            self.thumbprint, self.name, self.key, self.not_before, self.not_after
+            "thumbprint {}\nname {name}\nkey {key}\nvalid-from {not_before}\nvalid-until {not_after}\n",
+            self.thumbprint
         );
         if others > 0 {
             text.push_str(&format!("chain {others}\n"));
         }
         print(&text)
-    }
-}
-
-/// RFC 3339. The year 9999 is past what jiff takes for a timestamp.
-fn date(time: x509_parser::time::ASN1Time) -> String {
-    let t = time.to_datetime();
-    let (year, month, day) = (t.year(), u8::from(t.month()), t.day());
-    let (hour, minute, second) = (t.hour(), t.minute(), t.second());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-fn key_type(certificate: &X509Certificate<'_>) -> String {
-    let key = certificate.public_key();
-    let oid = key.algorithm.algorithm.to_id_string();
-    match (oid.as_str(), key.parsed()) {
-        ("1.3.101.112", _) => "ed25519".into(),
-        (_, Ok(PublicKey::RSA(rsa))) => format!("rsa-{}", rsa.key_size()),
-        (_, Ok(PublicKey::EC(point))) => format!("ecdsa-p{}", point.key_size()),
-        _ => oid,
     }
 }

@@ -30,9 +30,8 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
             Kind::Targets => check_targets(call, &path),
             // Whoever can write it decides what runs.
             Kind::Start => check_trusted(&path).map(|_| Some("how jobs are started".into())),
-            Kind::Identity => {
-                identity::check(&path).map(|it| Some(format!("{} {}", it.name, it.thumbprint)))
-            }
+            Kind::Identity => identity::check(&path)
+                .map(|it| Some(format!("{} {}", it.fields.name, it.thumbprint))),
         };
         match checked {
             Ok(Some(summary)) => {

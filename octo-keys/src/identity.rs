@@ -29,7 +29,7 @@ pub(crate) fn check(path: &Path) -> Result<Certificate> {
     let public_key = pair.subject_public_key_info();
     pair.zeroize();
     let certificate = certificates.swap_remove(0);
-    if public_key != certificate.public_key {
+    if public_key != certificate.fields.public_key {
         return Err(wrong("the key is not that of the certificate"));
     }
     Ok(certificate)

@@ -2,11 +2,14 @@
 
 mod certificate;
 mod check;
+mod der;
 mod explain;
 mod identity;
 mod new;
+mod public_key;
 mod show;
 mod trust;
+mod x509;
 
 use getopts::Matches;
 use octo_core::base::cli::Tool;

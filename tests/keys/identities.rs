@@ -297,6 +297,35 @@ fn a_peers_name_cannot_drive_the_terminal() {
     assert!(shown.contains("name a\\x1b[31m\\u{202e}b\\nkey forged\nkey rsa-2048\n"), "{shown}");
 }
 
+/// Identities need not be ours: an internal CA's are shown as openssl shows them.
+#[test]
+fn what_openssl_makes_is_shown() {
+    let sandbox = sandbox();
+    let path = |name: &str| sandbox.path(name).to_str().unwrap().to_string();
+    let (key, request, certificate) = (path("k"), path("r"), path("c"));
+    for (algorithm, shown) in [
+        (&["rsa:2048"][..], "rsa-2048"),
+        (&["ec", "-pkeyopt", "ec_paramgen_curve:secp521r1"], "ecdsa-p521"),
+    ] {
+        let new = ["req", "-nodes", "-keyout", &key, "-out", &request, "-newkey"];
+        openssl(&[&new[..], algorithm, &["-subj", "/C=DE/O=Example AG"]].concat());
+        // Of version 1 or 3, as it likes, with a date that is a UTCTime and one that isn't.
+        let sign = ["x509", "-req", "-in", &request, "-signkey", &key, "-out", &certificate];
+        openssl(&[&sign[..], &["-days", "20000"]].concat());
+        let date = |which| {
+            let said = openssl(&["x509", "-in", &certificate, "-noout", which]);
+            let said = said.trim().split_once('=').unwrap().1;
+            let time = jiff::civil::DateTime::strptime("%b %d %H:%M:%S %Y GMT", said).unwrap();
+            format!("{time}Z")
+        };
+        sandbox.tool("octo-keys").args(["show", "c"]).assert().stdout(
+            contains(format!("\nname C=DE, O=Example AG\nkey {shown}\n"))
+                .and(contains(format!("\nvalid-from {}\n", date("-startdate"))))
+                .and(contains(format!("\nvalid-until {}\n", date("-enddate")))),
+        );
+    }
+}
+
 #[test]
 fn a_key_that_others_can_read_is_told_of() {
     let sandbox = sandbox();
