@@ -32,6 +32,13 @@ pub(crate) fn check(path: &Path) -> Result<Certificate> {
     if public_key != certificate.fields.public_key {
         return Err(wrong("the key is not that of the certificate"));
     }
+    if certificate.fields.version != 3 {
+        let version = certificate.fields.version;
+        return Err(wrong(&format!(
+            "the certificate is of X.509 version {version}: peers take version 3 only"
+        ))
+        .hint("openssl x509 -req makes version 3 where -extfile names extensions"));
+    }
     Ok(certificate)
 }
 

@@ -12,6 +12,8 @@ use octo_core::base::encoding::printable;
 /// What people ask about a certificate.
 #[derive(Debug)]
 pub(crate) struct Fields {
+    /// From 1 to 3.
+    pub(crate) version: u8,
     /// The subject's common name, else the whole subject; escaped.
     pub(crate) name: String,
     /// `ed25519`, `ecdsa-p256`, `rsa-2048`, else the object identifier.
@@ -56,10 +58,7 @@ impl Fields {
         whole_bytes(certificate.take(der::BIT_STRING)?)?;
         certificate.end()?;
 
-        if let Some(mut version) = signed.inside(VERSION) {
-            version.take(der::INTEGER).filter(|v| matches!(v, [1] | [2]))?;
-            version.end()?;
-        }
+        let version = version(&mut signed)?;
         signed.take(der::INTEGER).filter(|serial| !serial.is_empty())?;
         signed.whole(der::SEQUENCE).filter(|inner| *inner == signature_algorithm)?;
         let _issuer = attributes(signed.inside(der::SEQUENCE)?)?;
@@ -74,6 +73,7 @@ impl Fields {
         }
         signed.end()?;
         Some(Fields {
+            version,
             name: name(&subject),
             key: key_type(public_key)?,
             not_before,
@@ -81,6 +81,13 @@ impl Fields {
             public_key: public_key.to_vec(),
         })
     }
+}
+
+fn version(signed: &mut Reader<'_>) -> Option<u8> {
+    let Some(mut wrapped) = signed.inside(VERSION) else { return Some(1) };
+    let [number @ (1 | 2)] = wrapped.take(der::INTEGER)? else { return None };
+    wrapped.end()?;
+    Some(number + 1)
 }
 
 /// The attributes of a name, each as its kind and its value.
@@ -315,7 +322,7 @@ mod tests {
     #[test]
     fn certificates_of_version_1_and_3() {
         let old = Made::new().read().expect("version 1");
-        assert_eq!((old.name.as_str(), old.key.as_str()), ("old", "rsa-2048"));
+        assert_eq!((old.version, old.name.as_str(), old.key.as_str()), (1, "old", "rsa-2048"));
         assert_eq!(old.not_before, "1950-01-01T00:00:00Z");
         assert_eq!(old.not_after, "2049-12-31T23:59:59Z");
         let critical = sequence(&[&[6, 1, 9], &[1, 1, 0xff], &[4, 0]]);
@@ -324,7 +331,7 @@ mod tests {
             behind_key: element(EXTENSIONS, &[&sequence(&[&critical])]),
             ..Made::new()
         };
-        assert_eq!(made.read().expect("an extension that nobody knows").name, "old");
+        assert_eq!(made.read().expect("an extension that nobody knows").version, 3);
     }
 
     #[test]
