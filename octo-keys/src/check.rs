@@ -11,6 +11,7 @@ use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::trust::{self, Trust};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -49,7 +50,6 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     Ok(if sound { 0 } else { Exit::Configuration.code() })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Trust,
     Targets,
@@ -117,8 +117,10 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
         Err(problems) => return Ok(show(call, "", &problems)),
     };
     let mut warnings = trust.warnings(&starter(call), &jiff::Zoned::now());
+    let mut users: HashMap<&str, bool> = HashMap::new();
     for line in &trust.lines {
-        if let Some(user) = line.user.as_deref().filter(|user| !is_there(user)) {
+        let Some(user) = line.user.as_deref() else { continue };
+        if !*users.entry(user).or_insert_with(|| is_there(user)) {
             let reason = format!("there is no user {user} on this machine");
             warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
         }

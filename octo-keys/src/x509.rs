@@ -10,7 +10,6 @@ use jiff::civil::DateTime;
 use octo_core::base::encoding::printable;
 
 /// What people ask about a certificate.
-#[derive(Debug)]
 pub(crate) struct Fields {
     /// From 1 to 3.
     pub(crate) version: u8,
