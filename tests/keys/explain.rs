@@ -1,17 +1,11 @@
 //! octo-keys explain: the function that decides, asked from the command line,
 //! now and at times to come.
 
-#![allow(clippy::unwrap_used)]
-
+use crate::print;
 use crate::support::{NOBODY, Sandbox, is_root};
 use assert_cmd::cargo::cargo_bin;
-use octo_core::Thumbprint;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
-
-fn print(seed: &str) -> String {
-    Thumbprint::of_certificate(seed.as_bytes()).to_string()
-}
 
 /// One pusher, `a`, with these lines; each is `NAME OPTIONS`.
 fn sandbox(lines: &[&str]) -> Sandbox {

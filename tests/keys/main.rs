@@ -1,8 +1,46 @@
 //! What octo-keys does, asked of the program itself.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
 mod explain;
 mod identities;
+mod show;
 mod trust;
+
+use assert_cmd::cargo::cargo_bin;
+use octo_core::Thumbprint;
+use std::process::Command;
+use support::{Sandbox, stdout_of};
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(cargo_bin!("octo-keys"))
+}
+
+/// One where user= is for something else to judge, so that a test sees the same as
+/// root and as another user.
+fn elsewhere() -> Sandbox {
+    let sandbox = sandbox();
+    sandbox.write("config/start", "octo-exec job\n");
+    sandbox
+}
+
+/// A thumbprint, another for each seed.
+fn print(seed: &str) -> String {
+    Thumbprint::of_certificate(seed.as_bytes()).to_string()
+}
+
+/// Makes an identity; its thumbprint.
+fn make(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let mut command = sandbox.tool("octo-keys");
+    stdout_of(command.arg("new").args(arguments)).trim_end().to_string()
+}
+
+fn openssl(arguments: &[&str]) -> String {
+    let output = Command::new("openssl").args(arguments).output().expect("openssl is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
