@@ -34,8 +34,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     };
     let name = match call.matches.opt_str("name") {
         Some(name) => PusherName::parse(&name).ok_or_else(|| {
-            let form = "[A-Za-z0-9][A-Za-z0-9._@-]*, at most 64";
-            call.tool.misuse(format!("--name {name}: a name is {form}"))
+            call.tool.misuse(format!("--name {name}: a name is {}", PusherName::FORM))
         })?,
         None => default_name()?,
     };

@@ -13,8 +13,8 @@ pub(crate) fn trust(call: &Call) -> Result<u8> {
     let arguments = call.arguments(&["options"], 2, 2)?;
     let thumbprint = thumbprint(call.tool, &arguments[0])?;
     let name = PusherName::parse(&arguments[1]).ok_or_else(|| {
-        let form = "[A-Za-z0-9][A-Za-z0-9._@-]*, at most 64";
-        call.tool.misuse(format!("{}: a pusher's name is {form}", arguments[1]))
+        let wrong = &arguments[1];
+        call.tool.misuse(format!("{wrong}: a pusher's name is {}", PusherName::FORM))
     })?;
     let options = call.matches.opt_strs("options").join(" ");
     let path = call.places.trusted();

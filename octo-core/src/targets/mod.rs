@@ -199,10 +199,7 @@ fn parse_line(
 
 fn parse_name(what: &str, text: &str) -> std::result::Result<PusherName, String> {
     PusherName::parse(text).ok_or_else(|| {
-        format!(
-            "'{}' is not a {what} ([A-Za-z0-9][A-Za-z0-9._@-]*, at most 64)",
-            printable(text.as_bytes())
-        )
+        format!("'{}' is not a {what} ({})", printable(text.as_bytes()), PusherName::FORM)
     })
 }
 

@@ -89,9 +89,8 @@ pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> 
 /// A pusher's name, as it stands in the second column.
 pub(super) fn parse_name(text: &str) -> Result<PusherName, String> {
     let shown = printable(text.as_bytes());
-    let name = PusherName::parse(text).ok_or_else(|| {
-        format!("'{shown}' is not a pusher's name ([A-Za-z0-9][A-Za-z0-9._@-]*, at most 64)")
-    })?;
+    let name = PusherName::parse(text)
+        .ok_or_else(|| format!("'{shown}' is not a pusher's name ({})", PusherName::FORM))?;
     // Else `distrust` could not tell what is meant.
     if Thumbprint::parse(text).is_ok() {
         return Err(format!("'{shown}' is a thumbprint, where the pusher's name belongs"));

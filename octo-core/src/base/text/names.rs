@@ -115,6 +115,9 @@ fn is_name(text: &str, extra: &[u8]) -> bool {
 }
 
 impl PusherName {
+    /// What a name may consist of, for messages.
+    pub const FORM: &str = "[A-Za-z0-9][A-Za-z0-9._@-]*, at most 64";
+
     /// The name, if it is one.
     pub fn parse(text: &str) -> Option<PusherName> {
         is_name(text, b"._@-").then(|| PusherName(text.to_string()))
