@@ -1,7 +1,7 @@
 //! What all connections of a listener share, and how it judges a request.
 
+use crate::launcher::Starter;
 use crate::log::Log;
-use crate::start::Starter;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::JobDirectory;

@@ -4,12 +4,12 @@
 mod admission;
 mod check;
 mod host;
+mod launcher;
 mod log;
 mod records;
 mod session;
 mod setup;
 mod signals;
-mod start;
 mod verbs;
 
 use octo_core::base::cli::Tool;

@@ -251,8 +251,8 @@ impl From<Failure> for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launcher::Starter;
     use crate::log::Log;
-    use crate::start::Starter;
     use octo_core::Thumbprint;
     use octo_core::base::cli::Tool;
     use octo_core::base::paths::Places;

@@ -1,7 +1,7 @@
 //! TLS 1.3 over a [`Channel`], certificates both ways, nothing resumed.
 
 mod config;
-mod stranger;
+mod handshake;
 
 pub use config::TargetTrust;
 
@@ -104,7 +104,7 @@ impl Session {
         match (trust, seen, failure) {
             // Whatever it is, to accept its thumbprint would not help.
             (_, Some(_), _) if session.tls.alpn_protocol() != Some(ALPN) => {
-                Err(stranger::speaks_something_else())
+                Err(handshake::speaks_something_else())
             }
             (TargetTrust::Thumbprints(expected), Some(seen), _) if !expected.contains(&seen) => {
                 Err(Failure::Unexpected { expected: expected.clone(), seen })
@@ -141,12 +141,12 @@ impl Session {
         self.send_pending()?;
         while self.tls.is_handshaking() {
             if let Received::End = self.receive(true)? {
-                return Err(stranger::cut_off(&self.first));
+                return Err(handshake::cut_off(&self.first));
             }
         }
         // rustls refuses another protocol, but lets one pass who names none.
         if self.tls.alpn_protocol() != Some(ALPN) {
-            return Err(stranger::speaks_something_else());
+            return Err(handshake::speaks_something_else());
         }
         let leaf = self.tls.peer_certificates().and_then(|chain| chain.first());
         self.peer = leaf.map(|leaf| Thumbprint::of_certificate(leaf));
@@ -176,7 +176,7 @@ impl Session {
                 // The peer deserves the alert that says why; it may be gone already.
                 self.channel.set_idle(Some(LAST_WORDS));
                 let _ = self.send_pending();
-                let failure = stranger::explain(error, &self.first);
+                let failure = handshake::explain(error, &self.first);
                 // A peer that has spoken octo/1 to us is no stranger: what can't
                 // be read now was changed on its way.
                 return Err(match failure {
@@ -201,8 +201,8 @@ impl Session {
             false => self.channel.read_now(&mut self.input)?,
         };
         self.filled = count.unwrap_or(0);
-        if self.first.len() < stranger::TELLING {
-            self.first.extend_from_slice(&self.input[..self.filled.min(stranger::TELLING)]);
+        if self.first.len() < handshake::TELLING {
+            self.first.extend_from_slice(&self.input[..self.filled.min(handshake::TELLING)]);
         }
         Ok(count)
     }
