@@ -9,8 +9,8 @@ use octo_core::Refusal;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::store::Ahead;
 use octo_core::trust::Verb;
-use octo_wire::connection::{Connection, LOST_AFTER, Stream, TICK_EVERY};
-use octo_wire::{Failure, Message};
+use octo_wire::pace::{LOST_AFTER, TICK_EVERY};
+use octo_wire::{Connection, Duplex, Failure, Message};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub(crate) enum Ended {
 ///
 /// # Errors
 /// What broke the connection.
-pub(crate) fn serve<S: Stream>(
+pub(crate) fn serve<S: Duplex>(
     host: &Host,
     caller: &Caller,
     connection: &mut Connection<S>,
@@ -94,7 +94,7 @@ pub(crate) fn serve<S: Stream>(
 ///
 /// # Errors
 /// What broke the connection.
-pub(crate) fn turn_away<S: Stream>(
+pub(crate) fn turn_away<S: Duplex>(
     host: &Host,
     caller: &Caller,
     connection: &mut Connection<S>,
@@ -106,7 +106,7 @@ pub(crate) fn turn_away<S: Stream>(
     session.drain()
 }
 
-impl<S: Stream> Session<'_, S> {
+impl<S: Duplex> Session<'_, S> {
     fn answer(&mut self, request: &Message) -> Result<Reply, Ended> {
         let body = request.body()?;
         let verb = match Verb::requested(request.word()) {
@@ -286,7 +286,7 @@ mod tests {
         }
     }
 
-    impl Stream for Watched {
+    impl Duplex for Watched {
         fn set_deadline(&mut self, deadline: Option<Instant>) {
             self.deadline = deadline;
         }

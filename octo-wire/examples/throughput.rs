@@ -4,7 +4,8 @@
 //!     cargo run --release -p octo-wire --example throughput [GIB]
 
 use octo_core::base::cli::print;
-use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
+use octo_core::targets::TargetTrust;
+use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
 use rustix::time::{ClockId, clock_gettime};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -23,7 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = identity.clone();
     let receiver = thread::spawn(move || -> Result<f64, Failure> {
         let channel = Channel::tcp(listener.accept()?.0)?;
-        let mut connection = Connection::new(Session::serve(&server, channel, Box::new(|_| true))?);
+        let mut connection =
+            Connection::new(TlsStream::serve(&server, channel, Box::new(|_| true))?);
         let request = connection.read_message()?.ok_or(Failure::Truncated)?;
         let mut body = connection.body(request.body()?);
         let mut piece = vec![0; PIECE];
@@ -65,7 +67,7 @@ fn round_trips(identity: &Identity, trust: &TargetTrust) -> Result<f64, Failure>
         for _ in 0..TIMES {
             let channel = Channel::tcp(listener.accept()?.0)?;
             let mut connection =
-                Connection::new(Session::serve(&server, channel, Box::new(|_| true))?);
+                Connection::new(TlsStream::serve(&server, channel, Box::new(|_| true))?);
             while connection.read_message()?.is_some() {
                 connection.send(&Message::new("ok"), b"")?;
             }
@@ -88,9 +90,9 @@ fn connect(
     identity: &Identity,
     address: SocketAddr,
     trust: &TargetTrust,
-) -> Result<Connection<Session>, Failure> {
+) -> Result<Connection<TlsStream>, Failure> {
     let channel = Channel::tcp(TcpStream::connect(address)?)?;
-    Ok(Connection::new(Session::connect(identity, channel, trust, "localhost")?))
+    Ok(Connection::new(TlsStream::connect(identity, channel, trust, "localhost")?))
 }
 
 /// The processor time of this thread, the kernel's share included.

@@ -1,45 +1,12 @@
 //! Messages and counted bytes over a stream: the grammar both ways.
 
-use crate::body::{Body, Pace};
+use crate::body::Body;
+use crate::buffered::Buffered;
+use crate::duplex::Duplex;
 use crate::failure::Failure;
 use crate::message::{MAXIMUM_LINE, Message};
-use std::io::{self, Read, Write};
-use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
-
-/// Without a byte for this long the peer is gone: three ticks were missed.
-pub const LOST_AFTER: Duration = Duration::from_secs(45);
-/// A tick comes at least this often in a silent stream or before a late reply.
-pub const TICK_EVERY: Duration = Duration::from_secs(15);
-/// What a connection is made over: TLS, or plain bytes in tests.
-pub trait Stream: Read + Write {
-    /// No read or write goes on after this moment.
-    fn set_deadline(&mut self, _deadline: Option<Instant>) {}
-    /// No read or write waits longer than this for its next byte.
-    fn set_idle(&mut self, _idle: Option<Duration>) {}
-    /// The descriptor that is readable when the peer has sent or closed.
-    fn input(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-    /// Is there more to read than the descriptor shows?
-    fn has_pending(&self) -> bool {
-        false
-    }
-    /// Reads what is there, without waiting; `None` if that is nothing yet.
-    ///
-    /// # Errors
-    /// As for reading.
-    fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.read(buffer).map(Some)
-    }
-    /// Says farewell, so that the peer knows that nothing was cut off.
-    ///
-    /// # Errors
-    /// Where it can't be sent.
-    fn close(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::pace::Pace;
+use std::time::Instant;
 
 /// What the peer did while it had no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,34 +22,30 @@ pub enum Heard {
 /// A stream with the protocol's grammar on it.
 #[derive(Debug)]
 pub struct Connection<S> {
-    pub(crate) stream: S,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    pub(crate) pace: Pace,
+    input: Buffered<S>,
+    pace: Pace,
 }
 
-impl<S: Stream> Connection<S> {
+impl<S: Duplex> Connection<S> {
     /// A connection over an established stream.
     pub fn new(stream: S) -> Connection<S> {
-        let (buffer, pace) = (vec![0; MAXIMUM_LINE], Pace::default());
-        Connection { stream, buffer, start: 0, end: 0, pace }
+        Connection { input: Buffered::new(stream), pace: Pace::default() }
     }
 
     /// The stream below.
     pub fn stream(&self) -> &S {
-        &self.stream
+        &self.input.stream
     }
 
     /// The stream below, to set its deadlines.
     pub fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
+        &mut self.input.stream
     }
 
     /// Did the peer send bytes that were read from the socket and not used yet?
     /// poll(2) doesn't see them.
     pub fn has_buffered(&self) -> bool {
-        self.start < self.end || self.stream.has_pending()
+        !self.input.waiting().is_empty() || self.stream().has_pending()
     }
 
     /// Looks, without waiting, whether the peer speaks or leaves in a phase in
@@ -91,17 +54,13 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// A broken stream.
     pub fn heard(&mut self) -> Result<Heard, Failure> {
-        if self.start < self.end {
+        if !self.input.waiting().is_empty() {
             return Ok(Heard::Bytes);
         }
-        (self.start, self.end) = (0, 0);
-        Ok(match self.stream.read_now(&mut self.buffer)? {
+        Ok(match self.input.fill_now()? {
             None => Heard::Nothing,
             Some(0) => Heard::Farewell,
-            Some(count) => {
-                self.end = count;
-                Heard::Bytes
-            }
+            Some(_) => Heard::Bytes,
         })
     }
 
@@ -113,11 +72,11 @@ impl<S: Stream> Connection<S> {
         let mut begun = None;
         let mut looked = 0;
         loop {
-            let waiting = &self.buffer[self.start..self.end];
+            let waiting = self.input.waiting();
             if let Some(at) = waiting[looked..].iter().position(|b| *b == b'\n') {
-                let line = self.start..self.start + looked + at;
-                let message = Message::parse(&self.buffer[line.clone()])?;
-                self.start = line.end + 1;
+                let length = looked + at;
+                let message = Message::parse(&waiting[..length])?;
+                self.input.consume(length + 1);
                 return Ok(Some(message));
             }
             looked = waiting.len();
@@ -128,12 +87,10 @@ impl<S: Stream> Connection<S> {
             if looked > 0 && begun.get_or_insert_with(Instant::now).elapsed() > self.pace.line {
                 return Err(Failure::TimedOut);
             }
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, looked);
-            match self.stream.read(&mut self.buffer[looked..])? {
+            match self.input.fill()? {
                 0 if looked == 0 => return Ok(None),
                 0 => return Err(Failure::Truncated),
-                count => self.end += count,
+                _ => {}
             }
         }
     }
@@ -147,10 +104,10 @@ impl<S: Stream> Connection<S> {
         let mut bytes = message.encode()?;
         if body.len() <= 64 * 1024 {
             bytes.extend_from_slice(body);
-            return Ok(self.stream.write_all(&bytes)?);
+            return self.send_bytes(&bytes);
         }
-        self.stream.write_all(&bytes)?;
-        Ok(self.stream.write_all(body)?)
+        self.send_bytes(&bytes)?;
+        self.send_bytes(body)
     }
 
     /// Sends a line whose body follows by [`Connection::send_bytes`].
@@ -158,7 +115,7 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// As [`Connection::send`].
     pub fn send_line(&mut self, message: &Message) -> Result<(), Failure> {
-        Ok(self.stream.write_all(&message.encode()?)?)
+        self.send_bytes(&message.encode()?)
     }
 
     /// Sends bytes of a body.
@@ -166,7 +123,7 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// A time-out, a broken stream.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        Ok(self.stream.write_all(bytes)?)
+        Ok(self.stream_mut().write_all(bytes)?)
     }
 
     /// Says farewell.
@@ -174,20 +131,12 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// Where it can't be sent.
     pub fn close(&mut self) -> Result<(), Failure> {
-        Ok(self.stream.close()?)
+        Ok(self.stream_mut().close()?)
     }
 
     /// Begins to read a body of so many bytes.
     pub fn body(&mut self, length: u64) -> Body<'_, S> {
-        Body::new(self, length)
-    }
-
-    /// Takes bytes that came behind the last line.
-    pub(crate) fn take_buffered(&mut self, buffer: &mut [u8]) -> usize {
-        let count = buffer.len().min(self.end - self.start);
-        buffer[..count].copy_from_slice(&self.buffer[self.start..self.start + count]);
-        self.start += count;
-        count
+        Body::new(&mut self.input, length, self.pace)
     }
 
     /// Reads a whole body into memory, if it is not larger than `limit`; the
@@ -227,6 +176,8 @@ impl<S: Stream> Connection<S> {
 mod tests {
     use super::*;
     use std::collections::VecDeque;
+    use std::io::{self, Read, Write};
+    use std::time::Duration;
 
     /// A peer's bytes, handed out in pieces of a given size, and what we sent.
     struct Bytes {
@@ -255,7 +206,7 @@ mod tests {
         }
     }
 
-    impl Stream for Bytes {}
+    impl Duplex for Bytes {}
 
     /// A peer that sends a byte each few milliseconds, and never ends.
     struct Drip;
@@ -277,7 +228,7 @@ mod tests {
         }
     }
 
-    impl Stream for Drip {}
+    impl Duplex for Drip {}
 
     fn over(input: &[u8], piece: usize) -> Connection<Bytes> {
         Connection::new(Bytes { input: input.iter().copied().collect(), piece, output: Vec::new() })

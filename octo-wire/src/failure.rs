@@ -22,7 +22,7 @@ pub enum Failure {
     /// What is to be trusted can't be read here: nothing was sent.
     Unusable(String),
     /// The peer doesn't speak octo/1 over TLS 1.3; what it seems to speak.
-    Stranger(String),
+    OtherProtocol(String),
     /// A line, key or length is not of the protocol's form.
     Malformed(String),
     /// Nothing came, or too little, for too long.
@@ -45,7 +45,7 @@ impl fmt::Display for Failure {
             }
             Failure::Untrusted(reason) => write!(out, "its certificate is not accepted: {reason}"),
             Failure::Unusable(reason) => out.write_str(reason),
-            Failure::Stranger(what) => out.write_str(what),
+            Failure::OtherProtocol(what) => out.write_str(what),
             Failure::Malformed(reason) => write!(out, "not of the protocol's form: {reason}"),
             Failure::TimedOut => out.write_str("timed out"),
             Failure::Truncated => out.write_str("the connection broke off"),

@@ -2,8 +2,9 @@
 
 use crate::listener::{PATIENCE, Pusher, Side, Tentacle, job_id, own_user, wait_for};
 use assert_cmd::cargo::cargo_bin;
+use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
-use octo_wire::{Channel, Connection, Identity, Session, TargetTrust};
+use octo_wire::{Channel, Connection, Identity, TlsStream};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -76,7 +77,7 @@ fn a_super_server_hands_it_the_connection() {
         let mut channel = Channel::tcp(stream).expect("channel");
         channel.set_idle(Some(PATIENCE));
         let trust = TargetTrust::Thumbprints(vec![known]);
-        let session = Session::connect(&identity, channel, &trust, "x").expect("handshake");
+        let session = TlsStream::connect(&identity, channel, &trust, "x").expect("handshake");
         let mut pusher = Pusher { connection: Connection::new(session) };
         assert_eq!(pusher.put(b"a package, which is logged").word(), "ok");
         pusher.yes("status", b"");

@@ -4,8 +4,9 @@
 
 use crate::listener::{PATIENCE, Pusher, Side, job_id, own_user};
 use assert_cmd::cargo::cargo_bin;
+use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
-use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
+use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ impl Scene {
         channel.set_idle(Some(PATIENCE));
         let known = Thumbprint::parse(&self.here.thumbprint).expect("a thumbprint");
         let trust = TargetTrust::Thumbprints(vec![known]);
-        let session = Session::connect(&identity, channel, &trust, "tentacle")?;
+        let session = TlsStream::connect(&identity, channel, &trust, "tentacle")?;
         Ok(Pusher { connection: Connection::new(session) })
     }
 

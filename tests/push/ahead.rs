@@ -4,7 +4,7 @@ use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
-use octo_wire::{Channel, Connection, Identity, Message, Session};
+use octo_wire::{Channel, Connection, Identity, Message, TlsStream};
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -112,7 +112,8 @@ fn what_could_not_be_put_is_in_the_journal_by_its_sha256() {
 fn plain_tentacle(identity: Identity, listener: TcpListener, asked: Sender<String>) {
     for stream in listener.incoming() {
         let channel = Channel::tcp(stream.expect("a connection")).expect("a channel");
-        let session = Session::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
+        let session =
+            TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
         let mut connection = Connection::new(session);
         while let Ok(Some(request)) = connection.read_message() {
             if asked.send(request.keys().collect::<Vec<_>>().join(" ")).is_err() {

@@ -5,7 +5,8 @@
 
 use crate::support::Sandbox;
 use octo_core::Thumbprint;
-use octo_wire::{Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
+use octo_core::targets::TargetTrust;
+use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -161,7 +162,7 @@ impl Tentacle {
         let mut channel = Channel::tcp(stream)?;
         channel.set_idle(Some(PATIENCE));
         let trust = TargetTrust::Thumbprints(vec![self.thumbprint]);
-        let session = Session::connect(&identity, channel, &trust, "tentacle")?;
+        let session = TlsStream::connect(&identity, channel, &trust, "tentacle")?;
         Ok(Pusher { connection: Connection::new(session) })
     }
 }
@@ -174,7 +175,7 @@ impl Drop for Tentacle {
 
 /// One connection of a pusher.
 pub(crate) struct Pusher {
-    pub(crate) connection: Connection<Session>,
+    pub(crate) connection: Connection<TlsStream>,
 }
 
 impl Pusher {

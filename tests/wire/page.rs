@@ -44,12 +44,12 @@ fn refusal(line: &str) -> Option<()> {
 
 #[test]
 fn its_numbers_are_those_of_the_code() {
-    use octo_wire::{body, connection, message};
+    use octo_wire::{message, pace};
     assert_eq!(message::MAXIMUM_LINE, 16 * 1024);
     assert_eq!(octo_wire::verify::MAXIMUM_CERTIFICATE, 64 * 1024);
-    assert_eq!((body::MINIMUM_RATE, body::RATE_WINDOW.as_secs()), (1024, 30));
-    assert_eq!((connection::LOST_AFTER.as_secs(), connection::TICK_EVERY.as_secs()), (45, 15));
-    assert_eq!(octo_wire::PORT, 10933);
+    assert_eq!((pace::MINIMUM_RATE, pace::RATE_WINDOW.as_secs()), (1024, 30));
+    assert_eq!((pace::LOST_AFTER.as_secs(), pace::TICK_EVERY.as_secs()), (45, 15));
+    assert_eq!(octo_core::targets::DEFAULT_PORT, 10933);
     let page = page();
     for said in [
         "at most 16 KiB",

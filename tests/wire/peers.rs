@@ -1,7 +1,8 @@
 //! Identities and peers for tests of the handshake.
 
 use octo_core::Thumbprint;
-use octo_wire::{ALPN, Channel, Connection, Failure, Identity, Message, Session, TargetTrust};
+use octo_core::targets::TargetTrust;
+use octo_wire::{ALPN, Channel, Connection, Failure, Identity, Message, TlsStream};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -90,7 +91,7 @@ pub(crate) fn serve(
     let mut channel = Channel::tcp(stream)?;
     channel.set_deadline(Some(Instant::now() + Duration::from_secs(10)));
     let trusted = trusted.to_vec();
-    let session = Session::serve(identity, channel, Box::new(move |t| trusted.contains(t)))?;
+    let session = TlsStream::serve(identity, channel, Box::new(move |t| trusted.contains(t)))?;
     let peer = session.peer();
     let mut connection = Connection::new(session);
     while connection.read_message()?.is_some() {
@@ -133,10 +134,10 @@ pub(crate) fn connect(
     to: SocketAddr,
     trust: &TargetTrust,
     host: &str,
-) -> Result<Session, Failure> {
+) -> Result<TlsStream, Failure> {
     let mut channel = Channel::tcp(TcpStream::connect(to)?)?;
     channel.set_deadline(Some(Instant::now() + Duration::from_secs(10)));
-    Session::connect(identity, channel, trust, host)
+    TlsStream::connect(identity, channel, trust, host)
 }
 
 pub(crate) fn pinned(thumbprint: Thumbprint) -> TargetTrust {

@@ -3,7 +3,7 @@
 use crate::peers::{Parts, accept, ask, connect, pinned, plain_client, tentacle};
 use octo_core::Digest;
 use octo_wire::connection::Heard;
-use octo_wire::{Channel, Connection, Failure, Message, Session, Stream};
+use octo_wire::{Channel, Connection, Duplex, Failure, Message, TlsStream};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -13,14 +13,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Two ends of an established session: octopus, tentacle.
-fn pair() -> (Connection<Session>, Connection<Session>) {
+fn pair() -> (Connection<TlsStream>, Connection<TlsStream>) {
     let (octopus, other) = (Parts::new(), Parts::new());
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("address");
     let identity = other.identity();
     let served = std::thread::spawn(move || {
         let channel = Channel::tcp(accept(&listener)).expect("channel");
-        Session::serve(&identity, channel, Box::new(|_| true)).expect("handshake")
+        TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("handshake")
     });
     let session = connect(&octopus.identity(), address, &pinned(other.thumbprint()), "x");
     let (ours, theirs) = (session.expect("connect"), served.join().expect("thread"));
@@ -150,7 +150,7 @@ fn a_record_that_drips_times_out() {
     let identity = other.identity();
     let served = std::thread::spawn(move || {
         let channel = Channel::tcp(accept(&listener)).expect("channel");
-        let session = Session::serve(&identity, channel, Box::new(|_| true)).expect("handshake");
+        let session = TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("handshake");
         let mut connection = Connection::new(session);
         assert!(connection.read_message().expect("read").is_some());
         connection.stream_mut().set_idle(Some(Duration::from_millis(100)));
@@ -205,7 +205,7 @@ fn a_silent_peer_is_watched_without_waiting() {
     assert!(matches!(ours.heard(), Err(Failure::Truncated)));
 }
 
-fn readable(connection: &Connection<Session>) {
+fn readable(connection: &Connection<TlsStream>) {
     let input = connection.stream().input().expect("a descriptor");
     poll(&mut [PollFd::from_borrowed_fd(input, PollFlags::IN)], None).expect("poll");
 }
@@ -265,7 +265,7 @@ fn bytes_in_the_clear_inside_a_session_break_it() {
     let mut behind = stream.try_clone().expect("clone");
     let channel = Channel::tcp(stream).expect("channel");
     let trust = pinned(other.thumbprint());
-    let session = Session::connect(&octopus.identity(), channel, &trust, "x").expect("connect");
+    let session = TlsStream::connect(&octopus.identity(), channel, &trust, "x").expect("connect");
     let mut connection = Connection::new(session);
     connection.send(&Message::new("status"), b"").expect("send");
     assert!(connection.read_message().expect("read").is_some());

@@ -1,7 +1,7 @@
 //! Peers that don't speak octo/1, on either side: clear words, no hanging.
 
 use crate::peers::{Parts, accept, connect, pinned, plain_ask, plain_client, tentacle};
-use octo_wire::{Channel, Connection, Failure, Session};
+use octo_wire::{Channel, Connection, Failure, TlsStream};
 use rustls::crypto::aws_lc_rs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -191,7 +191,7 @@ fn silence_and_drips_end_at_the_deadline() {
         channel.set_deadline(Some(began + Duration::from_millis(200)));
         let identity = other.identity();
         let served =
-            std::thread::spawn(move || Session::serve(&identity, channel, Box::new(|_| true)));
+            std::thread::spawn(move || TlsStream::serve(&identity, channel, Box::new(|_| true)));
         for byte in hello.iter().filter(|_| drip) {
             if client.write_all(&[*byte]).is_err() || served.is_finished() {
                 break;
@@ -258,13 +258,13 @@ fn the_connection_is_usable_on_pipes_too() {
     let served = std::thread::spawn(move || {
         let output = theirs.try_clone().expect("clone");
         let channel = Channel::new(theirs.into(), Some(output.into())).expect("channel");
-        let session = Session::serve(&identity, channel, Box::new(move |t| *t == trusted));
+        let session = TlsStream::serve(&identity, channel, Box::new(move |t| *t == trusted));
         let mut connection = Connection::new(session.expect("handshake"));
         connection.read_message().expect("read").expect("a message")
     });
     let channel = Channel::new(ours.into(), None).expect("channel");
     let trust = pinned(other.thumbprint());
-    let session = Session::connect(&octopus.identity(), channel, &trust, "x").expect("connect");
+    let session = TlsStream::connect(&octopus.identity(), channel, &trust, "x").expect("connect");
     let mut connection = Connection::new(session);
     connection.send(&octo_wire::Message::new("status"), b"").expect("send");
     assert_eq!(served.join().expect("thread").word(), "status");

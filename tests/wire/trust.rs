@@ -2,7 +2,8 @@
 
 use crate::peers::{Parts, accept, ask, connect, pinned, plain_ask, plain_client, serve, tentacle};
 use octo_core::Thumbprint;
-use octo_wire::{Channel, Failure, Session, TargetTrust};
+use octo_core::targets::TargetTrust;
+use octo_wire::{Channel, Failure, TlsStream};
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use std::net::{TcpListener, TcpStream};
@@ -180,7 +181,7 @@ fn odd_certificates_are_refused_cleanly() {
         let config = Arc::new(plain_client(Some(odd.presented(&[odd]))));
         assert_eq!(plain_ask(&config, address).1.is_ok(), fine);
         if !fine {
-            assert!(matches!(served.end(), Err(Failure::Untrusted(_) | Failure::Stranger(_))));
+            assert!(matches!(served.end(), Err(Failure::Untrusted(_) | Failure::OtherProtocol(_))));
         }
     }
 }
@@ -198,7 +199,7 @@ fn a_strangers_question_is_asked_once_and_before_anything_else() {
             assert!(!noted.swap(true, Ordering::Relaxed));
             *thumbprint == known
         };
-        Session::serve(&identity, channel, Box::new(permit)).map(|session| session.peer())
+        TlsStream::serve(&identity, channel, Box::new(permit)).map(|session| session.peer())
     });
     let session = connect(&octopus.identity(), address, &pinned(other.thumbprint()), "x");
     assert_eq!(session.expect("connect").peer(), Some(other.thumbprint()));

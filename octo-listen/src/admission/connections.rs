@@ -106,7 +106,7 @@ impl Listening {
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = Verdict::default();
         let permit = self.permit(address, Arc::clone(&verdict));
-        let shaken = octo_wire::Session::serve(&identity, channel, permit);
+        let shaken = octo_wire::TlsStream::serve(&identity, channel, permit);
         drop(taken);
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (shaken, verdict) {
@@ -140,7 +140,7 @@ impl Listening {
         })
     }
 
-    fn converse(&self, connection: &mut Connection<octo_wire::Session>, caller: &Caller) {
+    fn converse(&self, connection: &mut Connection<octo_wire::TlsStream>, caller: &Caller) {
         let log = self.host.log;
         log.detail(format_args!("{caller}: connected, {}", caller.thumbprint));
         let served = match self.pushers.take(caller.thumbprint) {

@@ -5,9 +5,9 @@ use crate::session::{Ended, Reply, Session};
 use octo_core::Refusal;
 use octo_core::tentacle::audit::{Head, Proof};
 use octo_core::trust::Verb;
-use octo_wire::{Failure, Message, Stream};
+use octo_wire::{Duplex, Failure, Message};
 
-pub(crate) fn audit<S: Stream>(
+pub(crate) fn audit<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {

@@ -9,8 +9,9 @@ use crate::session::{Ended, Reply, Session};
 use octo_core::JobId;
 use octo_core::tentacle::job::{Event, Follower, JobDirectory, State};
 use octo_core::trust::Verb;
-use octo_wire::connection::{Heard, TICK_EVERY};
-use octo_wire::{Failure, Message, Stream};
+use octo_wire::connection::Heard;
+use octo_wire::pace::TICK_EVERY;
+use octo_wire::{Duplex, Failure, Message};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ const LOOK_AT_HELD: Duration = Duration::from_secs(3600);
 /// Pieces of output are gathered up to this much for one write.
 const GATHERED: usize = 64 * 1024;
 
-pub(crate) fn follow<S: Stream>(
+pub(crate) fn follow<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {
@@ -113,7 +114,7 @@ pub(crate) fn follow<S: Stream>(
 }
 
 /// Sleeps until something may be new, or until this moment.
-fn wait<S: Stream>(
+fn wait<S: Duplex>(
     session: &mut Session<'_, S>,
     follower: &Follower,
     until: Instant,
@@ -146,7 +147,7 @@ fn wait<S: Stream>(
     }
 }
 
-fn still_trusted<S: Stream>(session: &mut Session<'_, S>, id: &JobId) -> Result<(), Ended> {
+fn still_trusted<S: Duplex>(session: &mut Session<'_, S>, id: &JobId) -> Result<(), Ended> {
     let judged = session.host.judge(session.caller, Verb::Follow, Asked::default());
     match judged.and_then(|line| session.host.visible(&line, id)) {
         Ok(_) => Ok(()),
@@ -158,7 +159,7 @@ fn still_trusted<S: Stream>(session: &mut Session<'_, S>, id: &JobId) -> Result<
 }
 
 /// What should have been started, or is to be ended, is given another push.
-fn mend<S: Stream>(session: &Session<'_, S>, job: &JobDirectory, state: &State) {
+fn mend<S: Duplex>(session: &Session<'_, S>, job: &JobDirectory, state: &State) {
     if matches!(state, State::Queued | State::Held | State::Lost)
         && let Err(error) = session.host.starter.start(job)
     {

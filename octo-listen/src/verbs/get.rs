@@ -8,7 +8,7 @@ use octo_core::base::units::human_size;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Verb;
 use octo_core::{Error, Refusal, Result};
-use octo_wire::{Failure, Message, Stream};
+use octo_wire::{Duplex, Failure, Message};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::fs::File;
@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 /// The artifacts that a list names at most.
 const LISTED: usize = 10_000;
 
-pub(crate) fn get<S: Stream>(
+pub(crate) fn get<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> std::result::Result<Reply, Ended> {
@@ -45,7 +45,7 @@ pub(crate) fn get<S: Stream>(
     Err(Ended::Told)
 }
 
-fn send<S: Stream>(
+fn send<S: Duplex>(
     session: &mut Session<'_, S>,
     mut file: File,
     size: u64,

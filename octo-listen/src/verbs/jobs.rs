@@ -6,12 +6,12 @@ use crate::session::{Ended, Reply, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::Script;
 use octo_core::trust::{Line, Verb};
-use octo_wire::{Message, Stream};
+use octo_wire::{Duplex, Message};
 
 /// The jobs that a list names at most: the newest.
 const LISTED: usize = 10_000;
 
-pub(crate) fn jobs<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
+pub(crate) fn jobs<S: Duplex>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
     let (host, caller) = (session.host, session.caller);
     let line = host.judge(caller, Verb::Jobs, Asked::default())?;
     let head = host.record_or_log(caller, &line, "jobs", &[]);
@@ -60,7 +60,7 @@ fn entry(line: &Line, job: &JobDirectory) -> Option<Message> {
     Some(message)
 }
 
-pub(crate) fn cancel<S: Stream>(
+pub(crate) fn cancel<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {

@@ -12,7 +12,7 @@ use octo_core::base::units::human_size;
 use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
 use octo_core::trust::{Line, Verb};
 use octo_core::{Digest, Refusal};
-use octo_wire::{Failure, Message, Stream};
+use octo_wire::{Duplex, Failure, Message};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 
-pub(crate) fn put<S: Stream>(
+pub(crate) fn put<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {
@@ -48,7 +48,7 @@ pub(crate) fn put<S: Stream>(
 }
 
 /// The beginning of a file: kept until its sha256 comes, or anything else.
-fn ahead<S: Stream>(
+fn ahead<S: Duplex>(
     session: &mut Session<'_, S>,
     size: u64,
     name: &[u8],
@@ -81,7 +81,7 @@ fn ahead<S: Stream>(
     Ok(Reply::ok(head))
 }
 
-fn whole<S: Stream>(
+fn whole<S: Duplex>(
     session: &mut Session<'_, S>,
     digest: Digest,
     size: u64,
@@ -152,7 +152,7 @@ fn begin<'a>(
 }
 
 /// Hands the next bytes of the connection to whoever stores them.
-fn receive<S: Stream, T>(
+fn receive<S: Duplex, T>(
     session: &mut Session<'_, S>,
     length: u64,
     store: impl FnOnce(&mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<T, ReceiveError>,

@@ -15,7 +15,7 @@ use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script
 use octo_core::tentacle::store::Who;
 use octo_core::trust::{Line, RunQuestion, Verb};
 use octo_core::{Digest, JobId, LockName, Refusal};
-use octo_wire::{Failure, Message, Stream};
+use octo_wire::{Duplex, Failure, Message};
 
 /// The longest claim of who asks, in bytes.
 const MAXIMUM_BY: usize = 256;
@@ -29,7 +29,7 @@ struct Body {
     secrets: usize,
 }
 
-pub(crate) fn run<S: Stream>(
+pub(crate) fn run<S: Duplex>(
     session: &mut Session<'_, S>,
     request: &Message,
 ) -> Result<Reply, Ended> {
@@ -64,7 +64,7 @@ pub(crate) fn run<S: Stream>(
     Err(Ended::Told)
 }
 
-fn receive<S: Stream>(session: &mut Session<'_, S>, request: &Message) -> Result<Body, Ended> {
+fn receive<S: Duplex>(session: &mut Session<'_, S>, request: &Message) -> Result<Body, Ended> {
     let length = request.body()?;
     let spec = request.number("spec")?.unwrap_or(length);
     let script = request.number("script")?.unwrap_or(0);

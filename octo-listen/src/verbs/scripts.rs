@@ -4,9 +4,9 @@ use super::lines;
 use crate::host::{Asked, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::trust::{Verb, scripts::installed};
-use octo_wire::{Message, Stream};
+use octo_wire::{Duplex, Message};
 
-pub(crate) fn scripts<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
+pub(crate) fn scripts<S: Duplex>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
     let (host, caller) = (session.host, session.caller);
     let line = host.judge(caller, Verb::Scripts, Asked::default())?;
     let head = host.record_or_log(caller, &line, "scripts", &[]);

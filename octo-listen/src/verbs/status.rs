@@ -4,10 +4,10 @@ use crate::host::{Asked, Host, No};
 use crate::session::{Ended, Reply, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::trust::{Line, Verb};
-use octo_wire::Stream;
+use octo_wire::Duplex;
 use rustix::fs::statvfs;
 
-pub(crate) fn status<S: Stream>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
+pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
     let host = session.host;
     let line = host.judge(session.caller, Verb::Status, Asked::default())?;
     // How a machine is must be told even if its disk is full.

@@ -3,13 +3,13 @@
 //! Resumption is off on both sides: a resumed session would skip the verifier,
 //! and a pusher whose thumbprint was removed would still get in.
 
-use crate::ALPN;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::verify::{ByPermit, ByTarget, Known, Permit};
 use octo_core::Thumbprint;
 use octo_core::base::error::describe;
 use octo_core::base::paths::read_bounded;
+use octo_core::targets::TargetTrust;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -19,22 +19,15 @@ use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
+
+/// The protocol's name in TLS (ALPN, RFC 7301).
+pub const ALPN: &[u8] = b"octo/1";
 
 /// The largest file of authorities; the public ones together are a quarter MiB.
 const MAXIMUM_AUTHORITIES: u64 = 4 << 20;
-
-/// How a tentacle is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetTrust {
-    /// By any of these thumbprints.
-    Thumbprints(Vec<Thumbprint>),
-    /// By a public authority and its host name.
-    WebPki,
-    /// By the authorities in a PEM file and its host name.
-    CaFile(PathBuf),
-}
 
 /// AES-128 first: every CPU of the last ten years does it in hardware. The key
 /// exchange prefers the post-quantum hybrid.
@@ -80,7 +73,7 @@ pub(super) fn client(
     let resolver = SingleCertAndKey::from(identity.certified.clone());
     let mut config = ClientConfig::builder_with_provider(PROVIDER.clone())
         .with_protocol_versions(&[&TLS13])
-        .map_err(super::internal)?
+        .map_err(internal)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(resolver));
@@ -122,4 +115,9 @@ fn authorities(path: &Path) -> Result<RootCertStore, String> {
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() { Err("no certificate in it".into()) } else { Ok(roots) }
+}
+
+/// What TLS doesn't take of ours: nothing that a peer could cause.
+pub(super) fn internal(error: rustls::Error) -> Failure {
+    Failure::Io(io::Error::other(error))
 }

@@ -8,13 +8,13 @@ pub(super) const TELLING: usize = 16;
 
 /// It has TLS, and another protocol inside or none.
 pub(super) fn speaks_something_else() -> Failure {
-    Failure::Stranger("speaks TLS, but not octo/1".into())
+    Failure::OtherProtocol("speaks TLS, but not octo/1".into())
 }
 
 /// The peer closed before the handshake was through.
 pub(super) fn cut_off(first: &[u8]) -> Failure {
     match what_it_speaks(first) {
-        Some(what) => Failure::Stranger(what),
+        Some(what) => Failure::OtherProtocol(what),
         None => Failure::Truncated,
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn explain(error: Error, first: &[u8]) -> Failure {
         }
         Error::InvalidCertificate(reason) => Failure::Untrusted(reason.to_string()),
         Error::NoCertificatesPresented => Failure::Untrusted("it presented none".into()),
-        other => Failure::Stranger(
+        other => Failure::OtherProtocol(
             what_it_speaks(first)
                 .unwrap_or_else(|| format!("doesn't speak octo/1 over TLS 1.3: {other}")),
         ),

@@ -3,15 +3,15 @@
 mod config;
 mod handshake;
 
-pub use config::TargetTrust;
+pub use config::ALPN;
 
-use crate::ALPN;
 use crate::channel::Channel;
-use crate::connection::Stream;
+use crate::duplex::Duplex;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::verify::Permit;
 use octo_core::Thumbprint;
+use octo_core::targets::TargetTrust;
 use rustls::{ClientConnection, Connection, ServerConnection};
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
@@ -32,7 +32,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// An authenticated, encrypted stream.
 #[derive(Debug)]
-pub struct Session {
+pub struct TlsStream {
     tls: Connection,
     channel: Channel,
     /// Bytes of the socket that TLS has not taken yet.
@@ -57,7 +57,7 @@ enum Received {
     End,
 }
 
-impl Session {
+impl TlsStream {
     /// Serves a peer whose thumbprint `permit` lets in; asked inside the
     /// handshake, so that a stranger ends before one byte of ours is parsed.
     ///
@@ -67,15 +67,15 @@ impl Session {
         identity: &Identity,
         channel: Channel,
         permit: Box<Permit>,
-    ) -> Result<Session, Failure> {
-        let config = config::server(identity, permit).map_err(internal)?;
-        let tls = ServerConnection::new(config).map_err(internal)?;
-        let mut session = Session::over(tls.into(), channel);
-        match session.handshake() {
-            Ok(()) => Ok(session),
+    ) -> Result<TlsStream, Failure> {
+        let config = config::server(identity, permit).map_err(config::internal)?;
+        let tls = ServerConnection::new(config).map_err(config::internal)?;
+        let mut stream = TlsStream::over(tls.into(), channel);
+        match stream.handshake() {
+            Ok(()) => Ok(stream),
             Err(failure) => {
                 if !matches!(failure, Failure::TimedOut | Failure::Truncated) {
-                    session.channel.hang_up(LAST_WORDS);
+                    stream.channel.hang_up(LAST_WORDS);
                 }
                 Err(failure)
             }
@@ -93,17 +93,17 @@ impl Session {
         channel: Channel,
         trust: &TargetTrust,
         host: &str,
-    ) -> Result<Session, Failure> {
+    ) -> Result<TlsStream, Failure> {
         let seen = Arc::new(Mutex::new(None));
         let config = config::client(identity, trust, seen.clone())?;
         let name = config::server_name(trust, host)?;
-        let tls = ClientConnection::new(config, name).map_err(internal)?;
-        let mut session = Session::over(tls.into(), channel);
-        let Err(failure) = session.handshake() else { return Ok(session) };
+        let tls = ClientConnection::new(config, name).map_err(config::internal)?;
+        let mut stream = TlsStream::over(tls.into(), channel);
+        let Err(failure) = stream.handshake() else { return Ok(stream) };
         let seen = *seen.lock().unwrap_or_else(PoisonError::into_inner);
         match (trust, seen, failure) {
             // Whatever it is, to accept its thumbprint would not help.
-            (_, Some(_), _) if session.tls.alpn_protocol() != Some(ALPN) => {
+            (_, Some(_), _) if stream.tls.alpn_protocol() != Some(ALPN) => {
                 Err(handshake::speaks_something_else())
             }
             (TargetTrust::Thumbprints(expected), Some(seen), _) if !expected.contains(&seen) => {
@@ -121,10 +121,10 @@ impl Session {
         self.peer
     }
 
-    fn over(tls: Connection, channel: Channel) -> Session {
+    fn over(tls: Connection, channel: Channel) -> TlsStream {
         let mut tls = tls;
         tls.set_buffer_limit(Some(2 * WRITE_PIECE));
-        Session {
+        TlsStream {
             tls,
             channel,
             input: vec![0; READ_PIECE_AT_FIRST],
@@ -180,7 +180,7 @@ impl Session {
                 // A peer that has spoken octo/1 to us is no stranger: what can't
                 // be read now was changed on its way.
                 return Err(match failure {
-                    Failure::Stranger(_) if self.peer.is_some() => Failure::Damaged,
+                    Failure::OtherProtocol(_) if self.peer.is_some() => Failure::Damaged,
                     other => other,
                 });
             }
@@ -263,10 +263,6 @@ impl Session {
     }
 }
 
-fn internal(error: rustls::Error) -> Failure {
-    Failure::Io(io::Error::other(error))
-}
-
 /// Failures of TLS travel through Read and Write inside an io::Error.
 fn pack(failure: Failure) -> io::Error {
     match failure {
@@ -277,13 +273,13 @@ fn pack(failure: Failure) -> io::Error {
     }
 }
 
-impl Read for Session {
+impl Read for TlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_some(buffer, true).map(Option::unwrap_or_default).map_err(pack)
     }
 }
 
-impl Write for Session {
+impl Write for TlsStream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let count = self.tls.writer().write(&buffer[..buffer.len().min(WRITE_PIECE)])?;
         match self.send_pending() {
@@ -297,7 +293,7 @@ impl Write for Session {
     }
 }
 
-impl Stream for Session {
+impl Duplex for TlsStream {
     fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.channel.set_deadline(deadline);
     }

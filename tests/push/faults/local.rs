@@ -4,7 +4,7 @@
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
-use octo_wire::{Channel, Connection, Identity, Session};
+use octo_wire::{Channel, Connection, Identity, TlsStream};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::ffi::OsStr;
@@ -78,7 +78,7 @@ fn one_that_says(answer: &'static [u8]) -> Octopus {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let channel = Channel::tcp(stream.expect("accept")).expect("channel");
-            let session = Session::serve(&identity, channel, Box::new(|_| true));
+            let session = TlsStream::serve(&identity, channel, Box::new(|_| true));
             let mut connection = Connection::new(session.expect("handshake"));
             let _ = connection.read_message();
             let _ = connection.send_bytes(answer);

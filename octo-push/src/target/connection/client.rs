@@ -6,9 +6,10 @@ use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::human_duration;
-use octo_core::targets::{self, Target};
-use octo_wire::connection::{Heard, LOST_AFTER};
-use octo_wire::{Channel, Connection, Failure, Identity, Message, Stream, TargetTrust};
+use octo_core::targets::Target;
+use octo_wire::connection::Heard;
+use octo_wire::pace::LOST_AFTER;
+use octo_wire::{Channel, Connection, Duplex, Failure, Identity, Message, TlsStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ impl Trouble {
 pub(crate) struct Session<'a> {
     caller: &'a Caller,
     target: &'a Target,
-    connection: Connection<octo_wire::Session>,
+    connection: Connection<TlsStream>,
     /// Ends with the session.
     _transport: Option<Transport>,
 }
@@ -88,14 +89,9 @@ impl<'a> Session<'a> {
             Trouble::Here(Error::new(Exit::Io, &target.address, reason))
         })?;
         channel.set_deadline(Some(until));
-        let trust = match &target.trust {
-            targets::TargetTrust::Thumbprints(all) => TargetTrust::Thumbprints(all.clone()),
-            targets::TargetTrust::WebPki => TargetTrust::WebPki,
-            targets::TargetTrust::CaFile(path) => TargetTrust::CaFile(path.clone()),
-        };
-        let session =
-            octo_wire::Session::connect(&caller.identity, channel, &trust, target.address.host());
-        let mut session = session.map_err(|failure| match failure {
+        let (trust, host) = (&target.trust, target.address.host());
+        let stream = TlsStream::connect(&caller.identity, channel, trust, host);
+        let mut stream = stream.map_err(|failure| match failure {
             Failure::TimedOut => Trouble::Lost(
                 Error::new(
                     Exit::Unavailable,
@@ -106,9 +102,9 @@ impl<'a> Session<'a> {
             ),
             other => explain(caller, target, other),
         })?;
-        session.set_deadline(None);
-        session.set_idle(Some(LOST_AFTER));
-        Ok(Session { caller, target, connection: Connection::new(session), _transport: transport })
+        stream.set_deadline(None);
+        stream.set_idle(Some(LOST_AFTER));
+        Ok(Session { caller, target, connection: Connection::new(stream), _transport: transport })
     }
 
     /// The thumbprint that the tentacle showed.
@@ -277,7 +273,7 @@ fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
         Failure::Unusable(reason) => {
             Trouble::Here(Error::new(Exit::Configuration, address, reason))
         }
-        Failure::Stranger(what) => Trouble::Protocol(
+        Failure::OtherProtocol(what) => Trouble::Protocol(
             Error::new(Exit::Protocol, address, what)
                 .hint("is this the port of octo-listen? its default is 10933"),
         ),
