@@ -1,9 +1,9 @@
 //! One line of the protocol: `WORD key=value key=value…LF`.
 
 use crate::failure::Failure;
-use octo_core::Digest;
 use octo_core::base::encoding::{decode, encode, is_word};
-use octo_core::base::units::whole;
+use octo_core::base::key::number as whole;
+use std::collections::BTreeSet;
 
 /// The longest line, its LF included.
 pub const MAXIMUM_LINE: usize = 16 * 1024;
@@ -49,8 +49,10 @@ impl Message {
             .next()
             .filter(|w| is_word(w))
             .ok_or_else(|| malformed("no word begins the line"))?;
-        let mut message =
-            Message { word: String::from_utf8_lossy(word).into_owned(), pairs: Vec::new() };
+        let word = String::from_utf8_lossy(word).into_owned();
+        let mut pairs = Vec::new();
+        // A line has room for thousands of keys: each is looked up, not searched for.
+        let mut seen = BTreeSet::new();
         for field in fields {
             let split =
                 field.iter().position(|b| *b == b'=').ok_or_else(|| malformed("a key has no ="))?;
@@ -58,16 +60,16 @@ impl Message {
             if !is_word(key) {
                 return Err(malformed("a key is not [a-z][a-z0-9-]*"));
             }
-            let key = String::from_utf8_lossy(key).into_owned();
-            if message.value(&key).is_some() {
-                return Err(Failure::Malformed(format!("key {key} stands twice")));
+            let name = String::from_utf8_lossy(key).into_owned();
+            if !seen.insert(key) {
+                return Err(Failure::Malformed(format!("key {name} stands twice")));
             }
             let value = decode(&field[split + 1..]).ok_or_else(|| {
-                Failure::Malformed(format!("the value of {key} is not in its one encoding"))
+                Failure::Malformed(format!("the value of {name} is not in its one encoding"))
             })?;
-            message.pairs.push((key, value));
+            pairs.push((name, value));
         }
-        Ok(message)
+        Ok(Message { word, pairs })
     }
 
     /// The line, its LF included.
@@ -99,10 +101,9 @@ impl Message {
         self.pairs.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The first key that is none of these: a request with it is refused as
-    /// unsupported, since its sender means something that would be passed over.
-    pub fn unknown_key(&self, known: &[&str]) -> Option<&str> {
-        self.keys().find(|key| !known.contains(key))
+    /// Forgets the other keys and their values.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.pairs.retain(|(key, _)| keep(key));
     }
 
     /// The value of a key.
@@ -121,19 +122,9 @@ impl Message {
     /// [`Failure::Malformed`] if it is there and is none.
     pub fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
         let Some(value) = self.value(key) else { return Ok(None) };
-        let number =
-            std::str::from_utf8(value).ok().and_then(whole).filter(|n| *n <= i64::MAX as u64);
-        number.map(Some).ok_or_else(|| Failure::Malformed(format!("{key} is not a whole number")))
-    }
-
-    /// The value of a key that must be a sha256.
-    ///
-    /// # Errors
-    /// [`Failure::Malformed`] if it is absent or none.
-    pub fn digest(&self, key: &str) -> Result<Digest, Failure> {
-        self.text(key)
-            .and_then(Digest::parse)
-            .ok_or_else(|| Failure::Malformed(format!("{key} is not a sha256")))
+        whole(value)
+            .map(Some)
+            .ok_or_else(|| Failure::Malformed(format!("{key} is not a whole number")))
     }
 
     /// The length of the body that follows the line; 0 where none does.
@@ -158,7 +149,6 @@ mod tests {
         assert_eq!(line, b"put size=12 name=a%20b%3D%0A%C3%A9 empty=\n");
         assert_eq!(Message::parse(&line[..line.len() - 1]).expect("a message"), message);
         assert_eq!(message.number("size").expect("a number"), Some(12));
-        assert_eq!(message.unknown_key(&["size", "name"]), Some("empty"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What a pusher can ask for: one row a verb. Parsing, the refusal of unknown
-//! words and keys, `octo-keys explain`, the list of features and the tidy test
-//! follow from it.
+//! What a pusher can ask for: one row a verb. The reading of requests and replies,
+//! the refusal of unknown words and keys, `octo-keys explain`, the list of
+//! features, what octo-push prints as JSON and the tidy test follow from it.
 
+use crate::base::key::{Form, Key, Word};
 use std::fmt;
 
 /// A thing that a pusher asks for.
@@ -53,20 +54,35 @@ pub struct Row {
     pub allow: AllowWord,
     /// What one who asks for it does, behind "may".
     pub does: &'static str,
-    /// The keys of its request, octo-protocol(7); any other is refused.
-    pub keys: &'static [&'static str],
+    /// The keys of its request; any other is refused.
+    pub request: &'static [Key],
+    /// The keys of the `ok` that answers it, besides those of every final reply.
+    pub reply: &'static [Key],
+    /// What a line of the reply's body is, where that is a list.
+    pub item: Option<Word>,
     /// What `status` lists for it among the features.
     pub features: &'static [&'static str],
 }
 
+/// Keys that several rows have.
+const BODY: Key = Key::new("body", Form::Number);
+const JOB: Key = Key::new("job", Form::JobId);
+const NAME: Key = Key::new("name", Form::FileName);
+const OFFSET: Key = Key::new("offset", Form::Number);
+const SHA256: Key = Key::new("sha256", Form::Digest);
+const SIZE: Key = Key::new("size", Form::Number);
+const STATE: Key = Key::new("state", Form::Text);
+
 /// In the order of the variants: the discriminant is the row.
-const ROWS: [Row; 10] = [
+static ROWS: [Row; 10] = [
     Row {
         verb: Verb::Connect,
         word: "connect",
         allow: AllowWord::Nothing,
         does: "connect",
-        keys: &[],
+        request: &[],
+        reply: &[],
+        item: None,
         features: &[],
     },
     Row {
@@ -74,7 +90,17 @@ const ROWS: [Row; 10] = [
         word: "status",
         allow: AllowWord::Status,
         does: "ask for the status",
-        keys: &[],
+        request: &[],
+        reply: &[
+            Key::new("name", Form::Text),
+            Key::new("version", Form::Text),
+            Key::new("features", Form::List),
+            Key::new("time", Form::Time),
+            Key::new("free", Form::Number),
+            Key::new("load", Form::Decimal),
+            Key::new("running", Form::Number),
+        ],
+        item: None,
         features: &[],
     },
     Row {
@@ -82,7 +108,9 @@ const ROWS: [Row; 10] = [
         word: "put",
         allow: AllowWord::Put,
         does: "put packages",
-        keys: &["sha256", "size", "name", "offset", "body"],
+        request: &[SHA256, SIZE, NAME, OFFSET, BODY],
+        reply: &[OFFSET],
+        item: None,
         features: &["put", "ahead"],
     },
     Row {
@@ -90,7 +118,15 @@ const ROWS: [Row; 10] = [
         word: "run",
         allow: AllowWord::Run,
         does: "run scripts",
-        keys: &["job", "by", "spec", "script", "body"],
+        request: &[
+            JOB,
+            Key::new("by", Form::Text),
+            Key::new("spec", Form::Number),
+            Key::new("script", Form::Number),
+            BODY,
+        ],
+        reply: &[JOB, Key::new("attached", Form::Flag)],
+        item: None,
         features: &["run"],
     },
     Row {
@@ -98,7 +134,9 @@ const ROWS: [Row; 10] = [
         word: "follow",
         allow: AllowWord::Run,
         does: "follow jobs",
-        keys: &["job", "offset"],
+        request: &[JOB, OFFSET],
+        reply: &[],
+        item: None,
         features: &["follow"],
     },
     Row {
@@ -106,7 +144,9 @@ const ROWS: [Row; 10] = [
         word: "cancel",
         allow: AllowWord::Run,
         does: "cancel jobs",
-        keys: &["job"],
+        request: &[JOB],
+        reply: &[STATE],
+        item: None,
         features: &["cancel"],
     },
     Row {
@@ -114,7 +154,25 @@ const ROWS: [Row; 10] = [
         word: "jobs",
         allow: AllowWord::Run,
         does: "list jobs",
-        keys: &[],
+        request: &[],
+        reply: &[BODY],
+        item: Some(Word {
+            word: "job",
+            keys: &[
+                JOB,
+                STATE,
+                Key::new("received", Form::Time),
+                Key::new("by", Form::Text),
+                Key::new("name", Form::Text),
+                Key::new("script", Form::Text),
+                Key::new("named", Form::Text),
+                Key::new("command", Form::Text),
+                Key::new("package", Form::Text),
+                SHA256,
+                Key::new("code", Form::Number),
+                Key::new("at", Form::Time),
+            ],
+        }),
         features: &["jobs"],
     },
     Row {
@@ -122,7 +180,10 @@ const ROWS: [Row; 10] = [
         word: "get",
         allow: AllowWord::Run,
         does: "get artifacts",
-        keys: &["job", "artifact"],
+        // An artifact that can't be one is missing, as any other that isn't there.
+        request: &[JOB, Key::new("artifact", Form::Bytes)],
+        reply: &[BODY],
+        item: Some(Word { word: "artifact", keys: &[NAME, SIZE] }),
         features: &["get"],
     },
     Row {
@@ -130,7 +191,9 @@ const ROWS: [Row; 10] = [
         word: "scripts",
         allow: AllowWord::Run,
         does: "list scripts",
-        keys: &[],
+        request: &[],
+        reply: &[BODY],
+        item: Some(Word { word: "script", keys: &[NAME] }),
         features: &["scripts"],
     },
     Row {
@@ -139,7 +202,9 @@ const ROWS: [Row; 10] = [
         // Each reply carries a head of the audit log: who got one may have it proved.
         allow: AllowWord::Nothing,
         does: "ask for the audit",
-        keys: &["seq", "head"],
+        request: &[Key::new("seq", Form::Number), Key::new("head", Form::Digest)],
+        reply: &[],
+        item: None,
         features: &["audit"],
     },
 ];
@@ -180,12 +245,19 @@ impl fmt::Display for Verb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn every_verb_is_its_own_row() {
         for (index, verb) in Verb::all().enumerate() {
             assert_eq!(verb as usize, index);
             assert_eq!(Verb::from_word(verb.word()), Some(verb));
+            let row = verb.row();
+            let item = row.item.map_or(&[][..], |item| item.keys);
+            for keys in [row.request, row.reply, item] {
+                let words: HashSet<&str> = keys.iter().map(|key| key.word).collect();
+                assert_eq!(words.len(), keys.len(), "{verb} has a key twice");
+            }
         }
         assert_eq!(Verb::requested("connect"), None);
     }

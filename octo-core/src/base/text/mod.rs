@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod encoding;
+pub mod key;
 pub mod names;
 pub mod nearest;
 pub mod record;

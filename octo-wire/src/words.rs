@@ -1,0 +1,104 @@
+//! The words of octo/1 that are no verbs, and their keys; those of the verbs, of
+//! their replies and of the lines of their lists are in [`Verb::row`].
+//!
+//! [`Verb::row`]: octo_core::trust::Verb::row
+
+use octo_core::base::key::{Form, Key, Word};
+
+/// What each final reply may carry besides: the head of the audit log.
+pub const FINAL: &[Key] = &[Key::new("audit", Form::Text)];
+
+/// A word that a tentacle says in a stream, or before a late reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamWord {
+    /// The job is in another state.
+    State,
+    /// A piece of standard output.
+    Out,
+    /// A piece of standard error.
+    Err,
+    /// The values that the job hands back.
+    Outputs,
+    /// Nothing happened; the tentacle lives.
+    Tick,
+    /// A refusal, also in the place of a reply.
+    No,
+    /// The job is over.
+    End,
+}
+
+const BODY: Key = Key::new("body", Form::Number);
+
+/// In the order of the variants: the discriminant is the row.
+static ROWS: [(StreamWord, Word); 7] = [
+    (
+        StreamWord::State,
+        Word { word: "state", keys: &[Key::new("is", Form::Text), Key::new("holder", Form::Text)] },
+    ),
+    (StreamWord::Out, Word { word: "out", keys: &[BODY] }),
+    (StreamWord::Err, Word { word: "err", keys: &[BODY] }),
+    (StreamWord::Outputs, Word { word: "outputs", keys: &[BODY] }),
+    (StreamWord::Tick, Word { word: "tick", keys: &[] }),
+    (
+        StreamWord::No,
+        Word {
+            word: "no",
+            keys: &[
+                Key::new("code", Form::Text),
+                Key::new("reason", Form::Text),
+                Key::new("opens", Form::Time),
+            ],
+        },
+    ),
+    (
+        StreamWord::End,
+        Word {
+            word: "end",
+            keys: &[
+                Key::new("kind", Form::Text),
+                Key::new("code", Form::Number),
+                Key::new("at", Form::Time),
+                Key::new("log", Form::Number),
+                Key::new("reason", Form::Text),
+                Key::new("truncated", Form::Flag),
+                Key::new("strays", Form::Lines),
+            ],
+        },
+    ),
+];
+
+impl StreamWord {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = StreamWord> {
+        ROWS.iter().map(|row| row.0)
+    }
+
+    /// The stream's word that is spelt so.
+    pub fn from_word(word: &str) -> Option<StreamWord> {
+        ROWS.iter().find(|row| row.1.word == word).map(|row| row.0)
+    }
+
+    /// Its spelling and its keys, besides those of every final reply.
+    pub fn row(self) -> &'static Word {
+        &ROWS[self as usize].1
+    }
+
+    /// Does it end a request?
+    pub fn is_final(self) -> bool {
+        matches!(self, StreamWord::No | StreamWord::End)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_its_own_row() {
+        for (index, word) in StreamWord::all().enumerate() {
+            assert_eq!(word as usize, index);
+            assert_eq!(StreamWord::from_word(word.row().word), Some(word));
+        }
+        assert_eq!(StreamWord::from_word("ok"), None);
+    }
+}
