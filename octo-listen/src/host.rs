@@ -1,12 +1,12 @@
 //! What all connections of a listener share, and how it judges a request.
 
-use crate::launcher::Starter;
+use crate::launcher::Launcher;
 use crate::log::Log;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::store::Store;
-use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
+use octo_core::trust::{Line, Question, Refused, RunQuestion, Starter, Trust, Verb};
 use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
 use std::collections::HashMap;
 use std::fmt;
@@ -19,17 +19,17 @@ pub(crate) struct Host {
     pub(crate) places: Places,
     pub(crate) store: Store,
     pub(crate) audit: Audit,
-    pub(crate) starter: Starter,
+    pub(crate) launcher: Launcher,
     pub(crate) log: Log,
     /// Who starts jobs where CONFIG/start doesn't say otherwise.
-    own_user: octo_core::trust::Starter,
+    own_user: Starter,
     /// Jobs that are judged and not published yet, by pusher.
     submitting: Mutex<HashMap<PusherName, u64>>,
 }
 
-/// The peer that the handshake let in.
+/// Who is at the other end: the handshake let it in.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct Peer {
     pub(crate) thumbprint: Thumbprint,
     pub(crate) address: Option<IpAddr>,
     /// Does the audit log have it that this connection was accepted?
@@ -59,26 +59,26 @@ pub(crate) struct No {
 }
 
 impl Host {
-    pub(crate) fn new(places: Places, store: Store, starter: Starter, log: Log) -> Host {
+    pub(crate) fn new(places: Places, store: Store, launcher: Launcher, log: Log) -> Host {
         let audit = Audit::at(&places);
-        let own_user = octo_core::trust::Starter::this_process();
+        let own_user = Starter::this_process();
         let submitting = Mutex::default();
-        Host { places, store, audit, starter, log, own_user, submitting }
+        Host { places, store, audit, launcher, log, own_user, submitting }
     }
 
     /// Who starts jobs, for the trust file's user=.
-    pub(crate) fn starts_as(&self) -> octo_core::trust::Starter {
-        match self.starter.is_elsewhere() {
-            true => octo_core::trust::Starter::Elsewhere,
+    pub(crate) fn starts_as(&self) -> Starter {
+        match self.launcher.is_elsewhere() {
+            true => Starter::Elsewhere,
             false => self.own_user.clone(),
         }
     }
 
-    /// May this caller, by the trust file as it now is? The line that decided is
+    /// May this peer, by the trust file as it now is? The line that decided is
     /// returned with a yes.
     pub(crate) fn judge(
         &self,
-        caller: &Caller,
+        peer: &Peer,
         verb: Verb,
         asked: Asked<'_>,
     ) -> std::result::Result<Line, No> {
@@ -87,7 +87,7 @@ impl Host {
             No::new(Refusal::Policy, "the tentacle's trust file is unsound: ask its admin")
         })?;
         let now = trust.now();
-        let mut question = Question::new(caller.thumbprint, caller.address, &now, verb);
+        let mut question = Question::new(peer.thumbprint, peer.address, &now, verb);
         question.size = asked.size;
         question.stored = asked.stored;
         question.jobs = asked.jobs;
@@ -191,14 +191,14 @@ fn shortened(mut reason: String) -> String {
     reason
 }
 
-impl Caller {
-    pub(crate) fn new(thumbprint: Thumbprint, address: Option<IpAddr>) -> Caller {
+impl Peer {
+    pub(crate) fn new(thumbprint: Thumbprint, address: Option<IpAddr>) -> Peer {
         let address = address.map(|address| address.to_canonical());
-        Caller { thumbprint, address, recorded: AtomicBool::new(false) }
+        Peer { thumbprint, address, recorded: AtomicBool::new(false) }
     }
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             Some(address) => write!(out, "{address}"),

@@ -25,15 +25,15 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How jobs are started here.
 #[derive(Debug, Clone)]
-pub(crate) struct Starter {
+pub(crate) struct Launcher {
     places: Places,
     octo_exec: Option<PathBuf>,
     log: Log,
 }
 
-impl Starter {
+impl Launcher {
     /// Finds octo-exec: the one named, else beside this program, else on PATH.
-    pub(crate) fn find(places: &Places, named: Option<String>, log: Log) -> Starter {
+    pub(crate) fn find(places: &Places, named: Option<String>, log: Log) -> Launcher {
         let beside = || Some(std::env::current_exe().ok()?.parent()?.join("octo-exec"));
         let on_path = || {
             let path = std::env::var_os("PATH")?;
@@ -44,7 +44,7 @@ impl Starter {
             .or_else(|| beside().filter(|p| is_program(p)))
             .or_else(on_path)
             .filter(|p| is_program(p));
-        Starter { places: places.clone(), octo_exec, log }
+        Launcher { places: places.clone(), octo_exec, log }
     }
 
     /// The argv in front of the job's directory, read afresh for each job.
@@ -122,15 +122,15 @@ impl Starter {
 
 /// Waits for a child, so that no zombie stays; one that was killed leaves a job
 /// that somebody must look after, whether or not anybody follows it.
-fn reap(child: Child, job: &JobDirectory, starter: &Starter) {
-    let (job, starter, log) = (job.clone(), starter.clone(), starter.log);
+fn reap(child: Child, job: &JobDirectory, launcher: &Launcher) {
+    let (job, launcher, log) = (job.clone(), launcher.clone(), launcher.log);
     let wait = move |mut child: Child| {
         let Ok(status) = child.wait() else { return };
         if status.code() == Some(i32::from(Exit::Configuration.code())) {
             log.event(format_args!("job {}: could not be started, {status}", job.id()));
         }
         if status.signal().is_some() {
-            look_after(job, starter);
+            look_after(job, launcher);
         }
     };
     let thread = std::thread::Builder::new().name("reaper".into()).stack_size(STACK);
@@ -143,19 +143,19 @@ fn reap(child: Child, job: &JobDirectory, starter: &Starter) {
 
 /// Has a job settled, or started, whose octo-exec was killed; once, since each
 /// start is looked after by its own reaper. On a stack that is large enough.
-fn look_after(job: JobDirectory, starter: Starter) {
-    let log = starter.log;
+fn look_after(job: JobDirectory, launcher: Launcher) {
+    let log = launcher.log;
     let look = move || {
         if matches!(job.state(), Ok(State::Queued | State::Lost)) {
             log.event(format_args!("job {}: its octo-exec was killed", job.id()));
             std::thread::sleep(AGAIN_AFTER);
-            if let Err(error) = starter.start(&job) {
+            if let Err(error) = launcher.start(&job) {
                 log.error(&error);
             }
         }
     };
     // Without a thread, whoever follows it, or the next listener, does that.
-    let _ = std::thread::Builder::new().name("starter".into()).spawn(look);
+    let _ = std::thread::Builder::new().name("launcher".into()).spawn(look);
 }
 
 /// The words of CONFIG/start; `None` without the file.

@@ -3,6 +3,7 @@
 
 mod admission;
 mod check;
+mod conversation;
 mod host;
 mod launcher;
 mod log;

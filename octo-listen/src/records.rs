@@ -4,7 +4,7 @@
 //! request that was granted, `denied` one that was not; `stored` is a package.
 
 use crate::admission::refused::{Kind, Note};
-use crate::host::{Caller, Host, No};
+use crate::host::{Host, No, Peer};
 use octo_core::tentacle::audit::Head;
 use octo_core::trust::{Line, Verb};
 use octo_core::{Refusal, Result};
@@ -18,7 +18,7 @@ impl Host {
     /// Where the audit log can't be written.
     fn record_request(
         &self,
-        caller: &Caller,
+        peer: &Peer,
         line: &Line,
         event: &str,
         fields: &[(&str, &str)],
@@ -26,27 +26,27 @@ impl Host {
         let number = line.number.to_string();
         let mut all = vec![("name", line.name.as_str()), ("line", number.as_str())];
         all.extend_from_slice(fields);
-        self.record(caller, event, &all)
+        self.record(peer, event, &all)
     }
 
     /// Records an event of this connection; before its first one, the connection.
-    fn record(&self, caller: &Caller, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
-        let thumbprint = caller.thumbprint.to_string();
-        let address = caller.to_string();
+    fn record(&self, peer: &Peer, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
+        let thumbprint = peer.thumbprint.to_string();
+        let address = peer.to_string();
         let who = [("address", address.as_str()), ("thumbprint", thumbprint.as_str())];
         let all = [&who, fields].concat();
-        if caller.recorded.load(Ordering::Relaxed) {
+        if peer.recorded.load(Ordering::Relaxed) {
             return self.audit.append(event, &all);
         }
         let head = self.audit.append_all(&[("accepted", &who), (event, &all)])?;
-        caller.recorded.store(true, Ordering::Relaxed);
+        peer.recorded.store(true, Ordering::Relaxed);
         Ok(head)
     }
 
     /// Records a connection that ended without a request.
-    pub(crate) fn record_accepted(&self, caller: &Caller) {
-        if !caller.recorded.load(Ordering::Relaxed)
-            && let Err(error) = self.record(caller, "left", &[])
+    pub(crate) fn record_accepted(&self, peer: &Peer) {
+        if !peer.recorded.load(Ordering::Relaxed)
+            && let Err(error) = self.record(peer, "left", &[])
         {
             self.log.error(&error);
         }
@@ -58,12 +58,12 @@ impl Host {
     /// The refusal of the request.
     pub(crate) fn must_record(
         &self,
-        caller: &Caller,
+        peer: &Peer,
         line: &Line,
         event: &str,
         fields: &[(&str, &str)],
     ) -> std::result::Result<Option<Head>, No> {
-        self.record_request(caller, line, event, fields).map(Some).map_err(|error| {
+        self.record_request(peer, line, event, fields).map(Some).map_err(|error| {
             self.log.error(&error);
             No::new(
                 Refusal::Io,
@@ -75,26 +75,26 @@ impl Host {
     /// Records what must happen even unrecorded.
     pub(crate) fn record_or_log(
         &self,
-        caller: &Caller,
+        peer: &Peer,
         line: &Line,
         event: &str,
         fields: &[(&str, &str)],
     ) -> Option<Head> {
-        let recorded = self.record_request(caller, line, event, fields);
+        let recorded = self.record_request(peer, line, event, fields);
         recorded.inspect_err(|error| self.log.error(error)).ok()
     }
 
     /// Records a no to somebody who is trusted, and hands it back with the head.
-    pub(crate) fn record_no(&self, caller: &Caller, verb: Verb, no: No) -> No {
+    pub(crate) fn record_no(&self, peer: &Peer, verb: Verb, no: No) -> No {
         let place = no.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
-        self.log.event(format_args!("{caller}: {what}"));
+        self.log.event(format_args!("{peer}: {what}"));
         let (code, line) = (no.refusal.to_string(), no.line.unwrap_or(0).to_string());
         let mut fields = vec![("verb", verb.word()), ("code", &code), ("reason", &no.reason)];
         if no.line.is_some() {
             fields.push(("line", &line));
         }
-        let head = self.record(caller, "denied", &fields);
+        let head = self.record(peer, "denied", &fields);
         let head = head.inspect_err(|error| self.log.error(error)).ok();
         No { head, ..no }
     }

@@ -5,7 +5,7 @@ use crate::admission::sockets;
 use crate::admission::stdio;
 use crate::check::check_audit;
 use crate::host::Host;
-use crate::launcher::Starter;
+use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::signals;
 use octo_core::base::cli::{self, Tool};
@@ -49,10 +49,10 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         return Err(tool.misuse(format!("'{argument}' is one argument too many")));
     }
     let log = Log::new(tool, matches.opt_present("v"), over_stdio && stdio::owns_stderr());
-    let starter = Starter::find(&places, matches.opt_str("exec"), log);
+    let launcher = Launcher::find(&places, matches.opt_str("exec"), log);
     let identity = Identity::load(&places.identity())?;
     check_trust(&places, &log)?;
-    let host = Arc::new(open(&places, starter, log)?);
+    let host = Arc::new(open(&places, launcher, log)?);
     let listening = Listening::new(Arc::clone(&host), identity);
     if over_stdio {
         stdio::serve(&listening)?;
@@ -88,7 +88,7 @@ fn check_trust(places: &Places, log: &Log) -> Result<()> {
     }
 }
 
-fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
+fn open(places: &Places, launcher: Launcher, log: Log) -> Result<Host> {
     let unwritable = |error: Error| match error.exit {
         Exit::Io | Exit::Configuration => error.exit(Exit::CannotCreate),
         _ => error,
@@ -100,7 +100,7 @@ fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
     for directory in [places.packages(), places.jobs()] {
         check_own(&directory)?;
     }
-    Ok(Host::new(places.clone(), store, starter, log))
+    Ok(Host::new(places.clone(), store, launcher, log))
 }
 
 /// Whoever can write here forges requests in the name of those who are trusted,
@@ -143,7 +143,7 @@ fn lock(places: &Places) -> Result<File> {
 
 /// What its admin may not have meant.
 fn warn(host: &Host) {
-    if let Err(error) = host.starter.argv() {
+    if let Err(error) = host.launcher.argv() {
         host.log.error(&error);
     }
     let Ok(trust) = Trust::load(&host.places.trusted()) else { return };
@@ -162,7 +162,7 @@ fn tidy(host: &Host) {
         Ok(count) => host.log.event(format_args!("{count} abandoned uploads were removed")),
         Err(error) => host.log.error(&error),
     }
-    match host.starter.start_waiting() {
+    match host.launcher.start_waiting() {
         Ok(0) => {}
         Ok(count) => host.log.event(format_args!("{count} waiting jobs were started")),
         Err(error) => host.log.error(&error),

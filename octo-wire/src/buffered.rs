@@ -32,7 +32,7 @@ impl<S: Duplex> Buffered<S> {
     /// Waits for more, which then stands behind what waits already; 0 at the
     /// stream's end, and where there is no more room.
     pub(crate) fn fill(&mut self) -> io::Result<usize> {
-        self.to_the_front();
+        self.make_room();
         let count = self.stream.read(&mut self.buffer[self.end..])?;
         self.end += count;
         Ok(count)
@@ -40,7 +40,7 @@ impl<S: Duplex> Buffered<S> {
 
     /// As [`Buffered::fill`], without waiting; `None` if nothing came.
     pub(crate) fn fill_now(&mut self) -> io::Result<Option<usize>> {
-        self.to_the_front();
+        self.make_room();
         let count = self.stream.read_now(&mut self.buffer[self.end..])?;
         self.end += count.unwrap_or(0);
         Ok(count)
@@ -58,7 +58,7 @@ impl<S: Duplex> Buffered<S> {
         Ok(count)
     }
 
-    fn to_the_front(&mut self) {
+    fn make_room(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
     }

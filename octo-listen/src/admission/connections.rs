@@ -4,8 +4,8 @@ use crate::admission::accept::accept;
 use crate::admission::pushers::Pushers;
 use crate::admission::refused::Gathered;
 use crate::admission::strangers::{Strangers, Taken};
-use crate::host::{Caller, Host};
-use crate::session;
+use crate::conversation;
+use crate::host::{Host, Peer};
 use octo_core::trust::{Question, Trust, Verb};
 use octo_core::{Error, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity};
@@ -111,7 +111,7 @@ impl Listening {
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (shaken, verdict) {
             (Ok(session), Some((thumbprint, Ok(())))) => {
-                self.converse(&mut Connection::new(session), &Caller::new(thumbprint, address));
+                self.converse(&mut Connection::new(session), &Peer::new(thumbprint, address));
             }
             (_, Some((thumbprint, Err(reason)))) => {
                 self.refused.note(address, Some(thumbprint), &reason);
@@ -140,20 +140,20 @@ impl Listening {
         })
     }
 
-    fn converse(&self, connection: &mut Connection<octo_wire::TlsStream>, caller: &Caller) {
+    fn converse(&self, connection: &mut Connection<octo_wire::TlsStream>, peer: &Peer) {
         let log = self.host.log;
-        log.detail(format_args!("{caller}: connected, {}", caller.thumbprint));
-        let served = match self.pushers.take(caller.thumbprint) {
-            Ok(_place) => session::serve(&self.host, caller, connection),
+        log.detail(format_args!("{peer}: connected, {}", peer.thumbprint));
+        let served = match self.pushers.take(peer.thumbprint) {
+            Ok(_place) => conversation::serve(&self.host, peer, connection),
             Err(reason) => {
-                log.event(format_args!("{caller}: turned away: {reason}"));
-                session::turn_away(&self.host, caller, connection, &reason)
+                log.event(format_args!("{peer}: turned away: {reason}"));
+                conversation::turn_away(&self.host, peer, connection, &reason)
             }
         };
-        self.host.record_accepted(caller);
+        self.host.record_accepted(peer);
         match served {
-            Ok(()) => log.detail(format_args!("{caller}: left")),
-            Err(failure) => log.detail(format_args!("{caller}: {failure}")),
+            Ok(()) => log.detail(format_args!("{peer}: left")),
+            Err(failure) => log.detail(format_args!("{peer}: {failure}")),
         }
     }
 }

@@ -1,27 +1,27 @@
 //! `audit`: is a head that this tentacle once gave still in its chain?
 
 use crate::host::{Asked, No};
-use crate::session::{Ended, Reply, Session};
+use crate::session::{Answer, Ended, Session};
 use octo_core::Refusal;
 use octo_core::tentacle::audit::{Head, Proof};
 use octo_core::trust::Verb;
-use octo_wire::{Duplex, Failure, Message};
+use octo_wire::{Duplex, Failure, Fields};
 
 pub(crate) fn audit<S: Duplex>(
     session: &mut Session<'_, S>,
-    request: &Message,
-) -> Result<Reply, Ended> {
-    let (host, caller) = (session.host, session.caller);
-    let line = host.judge(caller, Verb::Audit, Asked::default())?;
-    let seq = request.number("seq")?.filter(|seq| *seq > 0);
+    request: &Fields,
+) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
+    let line = host.judge(peer, Verb::Audit, Asked::default())?;
+    let seq = request.get::<u64>("seq").filter(|seq| *seq > 0);
     let seq = seq.ok_or_else(|| Failure::Malformed("seq is missing or 0".into()))?;
-    let asked = Head { seq, hash: request.digest("head")? };
+    let asked = Head { seq, hash: request.need("head")? };
     // The whole chain is read: megabytes a second, for years of lines.
     let proof = session.ticking(|| host.audit.proves(asked))?;
     match proof.map_err(|e| No::failed(host, &e))? {
         Proof::Holds => {
-            let head = host.record_or_log(caller, &line, "audit", &[("seq", &seq.to_string())]);
-            Ok(Reply::ok(head))
+            let head = host.record_or_log(peer, &line, "audit", &[("seq", &seq.to_string())]);
+            Ok(Answer::ok(Verb::Audit, head))
         }
         Proof::TooOld => {
             let reason = format!("line {seq} is in an older file that is not kept here");

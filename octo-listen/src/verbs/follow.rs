@@ -3,15 +3,15 @@
 //! While nothing happens this sleeps in poll(2) over the job's files and the
 //! connection; every 15 s it ticks and asks the trust file again.
 
-use super::job_id;
 use crate::host::{Asked, No};
-use crate::session::{Ended, Reply, Session};
+use crate::session::{Answer, Ended, Session};
 use octo_core::JobId;
-use octo_core::tentacle::job::{Event, Follower, JobDirectory, State};
+use octo_core::tentacle::audit::Head;
+use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, State};
 use octo_core::trust::Verb;
 use octo_wire::connection::Heard;
 use octo_wire::pace::TICK_EVERY;
-use octo_wire::{Duplex, Failure, Message};
+use octo_wire::{Duplex, Failure, Fields, StreamWord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::time::{Duration, Instant};
@@ -26,151 +26,183 @@ const LOOK_AT_HELD: Duration = Duration::from_secs(3600);
 /// Pieces of output are gathered up to this much for one write.
 const GATHERED: usize = 64 * 1024;
 
+/// A job, and how far its follower is.
+struct Following<'a, 'b, S> {
+    session: &'a mut Session<'b, S>,
+    job: JobDirectory,
+    follower: Follower,
+    /// What the end carries.
+    head: Option<Head>,
+    /// What is to be sent.
+    out: Vec<u8>,
+    /// When the trust file was asked last, something was sent, the job looked after.
+    judged: Instant,
+    told: Instant,
+    looked: Instant,
+}
+
 pub(crate) fn follow<S: Duplex>(
     session: &mut Session<'_, S>,
-    request: &Message,
-) -> Result<Reply, Ended> {
-    let id = job_id(request)?;
-    let offset = request.number("offset")?.unwrap_or(0);
-    let (host, caller) = (session.host, session.caller);
-    let line = host.judge(caller, Verb::Follow, Asked::default())?;
+    request: &Fields,
+) -> Result<Answer, Ended> {
+    let id: JobId = request.need("job")?;
+    let offset = request.get("offset").unwrap_or(0);
+    let (host, peer) = (session.host, session.peer);
+    let line = host.judge(peer, Verb::Follow, Asked::default())?;
     let job = host.visible(&line, &id)?;
-    let mut follower = Follower::new(&job, offset).map_err(|e| No::failed(host, &e))?;
-    let head = host.record_or_log(caller, &line, "follow", &[("job", id.as_str())]);
-    session.connection.send(&Reply::ok(head).message, b"")?;
+    let follower = Follower::new(&job, offset).map_err(|e| No::failed(host, &e))?;
+    let head = host.record_or_log(peer, &line, "follow", &[("job", id.as_str())]);
+    session.say(&Answer::ok(Verb::Follow, head).fields)?;
+    let (out, now) = (Vec::new(), Instant::now());
+    Following { session, job, follower, head, out, judged: now, told: now, looked: now }.go()?;
+    Err(Ended::Told)
+}
 
-    let mut judged = Instant::now();
-    let mut told = judged;
-    let mut looked = judged;
-    let mut out = Vec::new();
-    loop {
-        let event = follower.next_event().map_err(|e| No::failed(host, &e))?;
-        if judged.elapsed() >= TICK_EVERY {
-            still_trusted(session, &id)?;
-            judged = Instant::now();
-        }
-        match event {
-            Some(Event::Output(chunk)) => {
-                let message = Message::new(chunk.stream.word()).with("body", chunk.bytes.len());
-                out.extend(message.encode()?);
-                out.extend(chunk.bytes);
-                if out.len() < GATHERED {
+impl<S: Duplex> Following<'_, '_, S> {
+    /// Tells all, to the job's end.
+    fn go(mut self) -> Result<(), Ended> {
+        loop {
+            let event =
+                self.follower.next_event().map_err(|e| No::failed(self.session.host, &e))?;
+            if self.judged.elapsed() >= TICK_EVERY {
+                self.still_trusted()?;
+                self.judged = Instant::now();
+            }
+            match event {
+                Some(Event::Output(chunk)) => {
+                    self.gather_body(word_of(chunk.stream), &chunk.bytes)?;
+                    if self.out.len() < GATHERED {
+                        continue;
+                    }
+                }
+                Some(Event::State(state)) => {
+                    self.gather_state(&state)?;
                     continue;
                 }
+                // Said before the follower is dropped: closing its watch takes milliseconds.
+                Some(Event::End(end)) => return self.end(&end),
+                None => {}
             }
-            Some(Event::State(state)) => {
-                if state == State::Lost {
-                    mend(session, &job, &state);
-                }
-                out.extend(state_message(&state).encode()?);
-                continue;
+            if self.out.is_empty() {
+                self.idle()?;
+            } else {
+                self.session.connection.send_bytes(&self.out)?;
+                self.out.clear();
+                self.told = Instant::now();
             }
-            Some(Event::End(end)) => {
-                session.connection.send_bytes(&out)?;
-                let values = job.read("outputs", MAXIMUM_VALUES);
-                if let Some(values) = values.map_err(|e| No::failed(host, &e))? {
-                    let message = Message::new("outputs").with("body", values.len());
-                    session.connection.send(&message, &values)?;
-                }
-                let mut message = Message::new("end")
-                    .with("kind", end.kind.word())
-                    .with("code", end.kind.code())
-                    .with("at", &end.at)
-                    .with("log", end.log);
-                if let Some(reason) = &end.reason {
-                    message = message.with("reason", reason);
-                }
-                if end.truncated {
-                    message = message.with("truncated", "yes");
-                }
-                if !end.strays.is_empty() {
-                    message = message.with("strays", end.strays.join("\n"));
-                }
-                return Ok(Reply::of(message, head));
-            }
-            None => {}
         }
-        if !out.is_empty() {
-            session.connection.send_bytes(&out)?;
-            out.clear();
-            told = Instant::now();
-            continue;
+    }
+
+    fn gather_body(&mut self, word: StreamWord, bytes: &[u8]) -> Result<(), Failure> {
+        let line = Fields::of(word).with("body", bytes.len());
+        self.out.extend(line.message().encode()?);
+        self.out.extend(bytes);
+        Ok(())
+    }
+
+    fn gather_state(&mut self, state: &State) -> Result<(), Failure> {
+        if *state == State::Lost {
+            self.push_on(state);
         }
-        if told.elapsed() >= TICK_EVERY {
-            session.tick()?;
-            told = Instant::now();
+        let holder = if let State::Waiting(holder) = state { holder.as_ref() } else { None };
+        let line = Fields::of(StreamWord::State).with("is", state.word()).maybe("holder", holder);
+        self.out.extend(line.message().encode()?);
+        Ok(())
+    }
+
+    fn end(mut self, end: &End) -> Result<(), Ended> {
+        let values = self.job.read("outputs", MAXIMUM_VALUES);
+        if let Some(values) = values.map_err(|e| No::failed(self.session.host, &e))? {
+            self.gather_body(StreamWord::Outputs, &values)?;
+        }
+        let strays = Some(end.strays.join("\n")).filter(|strays| !strays.is_empty());
+        let line = Fields::of(StreamWord::End)
+            .with("kind", end.kind.word())
+            .with("code", end.kind.code())
+            .with("at", &end.at)
+            .with("log", end.log)
+            .maybe("reason", end.reason.as_ref())
+            .maybe("truncated", end.truncated.then_some("yes"))
+            .maybe("strays", strays)
+            .maybe("audit", self.head);
+        self.out.extend(line.message().encode()?);
+        Ok(self.session.connection.send_bytes(&self.out)?)
+    }
+
+    /// Nothing is to be told: ticks where it is time, and waits.
+    fn idle(&mut self) -> Result<(), Ended> {
+        if self.told.elapsed() >= TICK_EVERY {
+            self.session.tick()?;
+            self.told = Instant::now();
             // Whatever was to start it may have failed for a while.
-            match job.state() {
-                Ok(State::Held) if looked.elapsed() < LOOK_AT_HELD => {}
+            match self.job.state() {
+                Ok(State::Held) if self.looked.elapsed() < LOOK_AT_HELD => {}
                 Ok(state) => {
-                    mend(session, &job, &state);
-                    looked = Instant::now();
+                    self.push_on(&state);
+                    self.looked = Instant::now();
                 }
                 Err(_) => {}
             }
         }
-        wait(session, &follower, told.min(judged) + TICK_EVERY)?;
+        self.wait(self.told.min(self.judged) + TICK_EVERY)
     }
-}
 
-/// Sleeps until something may be new, or until this moment.
-fn wait<S: Duplex>(
-    session: &mut Session<'_, S>,
-    follower: &Follower,
-    until: Instant,
-) -> Result<(), Ended> {
-    let left = until.saturating_duration_since(Instant::now());
-    let left = Timespec::try_from(left).ok();
-    let spoke = {
-        let input = session.connection.stream().input();
-        let files = follower.wait_on().collect::<Vec<_>>();
-        let mut fds: Vec<PollFd<'_>> = files
-            .iter()
-            .copied()
-            .chain(input)
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        match poll(&mut fds, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(Failure::Io(error.into()).into()),
+    /// Sleeps until something may be new, or until this moment.
+    fn wait(&mut self, until: Instant) -> Result<(), Ended> {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).ok();
+        let spoke = {
+            let input = self.session.connection.stream().input();
+            let files = self.follower.wait_on().collect::<Vec<_>>();
+            let mut fds: Vec<PollFd<'_>> = files
+                .iter()
+                .copied()
+                .chain(input)
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .collect();
+            match poll(&mut fds, left.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(Failure::Io(error.into()).into()),
+            }
+            fds.len() > files.len() && fds.last().is_some_and(|fd| !fd.revents().is_empty())
+        };
+        if !spoke && !self.session.connection.has_buffered() {
+            return Ok(());
         }
-        fds.len() > files.len() && fds.last().is_some_and(|fd| !fd.revents().is_empty())
-    };
-    if !spoke && !session.connection.has_buffered() {
-        return Ok(());
-    }
-    // While a stream runs the pusher is silent: it can only have left.
-    match session.connection.heard()? {
-        Heard::Nothing => Ok(()),
-        Heard::Farewell => Err(Ended::Over),
-        Heard::Bytes => Err(Failure::Malformed("a request while a stream runs".into()).into()),
-    }
-}
-
-fn still_trusted<S: Duplex>(session: &mut Session<'_, S>, id: &JobId) -> Result<(), Ended> {
-    let judged = session.host.judge(session.caller, Verb::Follow, Asked::default());
-    match judged.and_then(|line| session.host.visible(&line, id)) {
-        Ok(_) => Ok(()),
-        Err(no) => {
-            let reason = format!("no longer: {}", no.reason);
-            Err(Ended::Hopeless(No { reason, ..no }))
+        // While a stream runs the pusher is silent: it can only have left.
+        match self.session.connection.heard()? {
+            Heard::Nothing => Ok(()),
+            Heard::Farewell => Err(Ended::Over),
+            Heard::Bytes => Err(Failure::Malformed("a request while a stream runs".into()).into()),
         }
     }
-}
 
-/// What should have been started, or is to be ended, is given another push.
-fn mend<S: Duplex>(session: &Session<'_, S>, job: &JobDirectory, state: &State) {
-    if matches!(state, State::Queued | State::Held | State::Lost)
-        && let Err(error) = session.host.starter.start(job)
-    {
-        session.host.log.error(&error);
+    fn still_trusted(&self) -> Result<(), Ended> {
+        let (host, peer) = (self.session.host, self.session.peer);
+        let judged = host.judge(peer, Verb::Follow, Asked::default());
+        match judged.and_then(|line| host.visible(&line, self.job.id())) {
+            Ok(_) => Ok(()),
+            Err(no) => {
+                let reason = format!("no longer: {}", no.reason);
+                Err(Ended::Hopeless(No { reason, ..no }))
+            }
+        }
+    }
+
+    /// What should have been started, or is to be ended, is given another push.
+    fn push_on(&self, state: &State) {
+        let host = self.session.host;
+        if matches!(state, State::Queued | State::Held | State::Lost)
+            && let Err(error) = host.launcher.start(&self.job)
+        {
+            host.log.error(&error);
+        }
     }
 }
 
-fn state_message(state: &State) -> Message {
-    let message = Message::new("state").with("is", state.word());
-    match state {
-        State::Waiting(Some(holder)) => message.with("holder", holder),
-        _ => message,
+fn word_of(stream: job::Stream) -> StreamWord {
+    match stream {
+        job::Stream::Out => StreamWord::Out,
+        job::Stream::Err => StreamWord::Err,
     }
 }

@@ -1,14 +1,13 @@
 //! `get`: a job's artifacts; without `artifact=`, the list of them.
 
-use super::{job_id, lines};
 use crate::host::{Asked, No};
-use crate::session::{Ended, Reply, Session};
+use crate::session::{Answer, Ended, Session};
 use octo_core::base::names::is_file_name;
 use octo_core::base::units::human_size;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Verb;
-use octo_core::{Error, Refusal, Result};
-use octo_wire::{Duplex, Failure, Message};
+use octo_core::{Error, JobId, Refusal, Result};
+use octo_wire::{Duplex, Failure, Fields};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::fs::File;
@@ -20,16 +19,16 @@ const LISTED: usize = 10_000;
 
 pub(crate) fn get<S: Duplex>(
     session: &mut Session<'_, S>,
-    request: &Message,
-) -> std::result::Result<Reply, Ended> {
-    let id = job_id(request)?;
-    let (host, caller) = (session.host, session.caller);
-    let line = host.judge(caller, Verb::Get, Asked::default())?;
+    request: &Fields,
+) -> std::result::Result<Answer, Ended> {
+    let id: JobId = request.need("job")?;
+    let (host, peer) = (session.host, session.peer);
+    let line = host.judge(peer, Verb::Get, Asked::default())?;
     let job = host.visible(&line, &id)?;
-    let head = host.record_or_log(caller, &line, "get", &[("job", id.as_str())]);
-    let Some(artifact) = request.value("artifact") else {
+    let head = host.record_or_log(peer, &line, "get", &[("job", id.as_str())]);
+    let Some(artifact) = request.get::<&[u8]>("artifact") else {
         let listed = list(&job).map_err(|e| No::failed(host, &e))?;
-        return Ok(Reply::ok(head).carrying(lines(&listed)?));
+        return Ok(Answer::ok(Verb::Get, head).listing(&listed)?);
     };
     let missing = || No::new(Refusal::Missing, format!("no such artifact of {id}"));
     let opened = open(&job, artifact).map_err(|e| No::failed(host, &e))?;
@@ -39,8 +38,8 @@ pub(crate) fn get<S: Duplex>(
         let reason = format!("the artifact has {size}, max-size is {most}");
         return Err(No::new(Refusal::Limit, reason).into());
     }
-    let reply = Reply::ok(head).with("body", size);
-    session.connection.send_line(&reply.message)?;
+    let answer = Answer::ok(Verb::Get, head).with("body", size);
+    session.connection.send_line(answer.fields.message())?;
     send(session, file, size)?;
     Err(Ended::Told)
 }
@@ -100,7 +99,7 @@ fn open(job: &JobDirectory, name: &[u8]) -> Result<Option<(File, u64)>> {
     Ok(own.then_some((file, metadata.len())))
 }
 
-fn list(job: &JobDirectory) -> Result<Vec<Message>> {
+fn list(job: &JobDirectory) -> Result<Vec<Fields>> {
     let mut listed = Vec::new();
     let Some((directory, _)) = directory(job)? else { return Ok(listed) };
     let path = job.file("artifacts");
@@ -110,11 +109,10 @@ fn list(job: &JobDirectory) -> Result<Vec<Message>> {
         let entry = entry.map_err(|e| Error::io(&path, &e.into()))?;
         let name = entry.file_name().to_bytes();
         if let Some((_, size)) = open(job, name)? {
-            let mut message = Message::new("artifact").with("size", size);
-            message.push("name", name);
-            listed.push(message);
+            let item = Fields::item(Verb::Get).with_bytes("name", name).with("size", size);
+            listed.push(item);
         }
     }
-    listed.sort_by(|a, b| a.value("name").cmp(&b.value("name")));
+    listed.sort_by(|a, b| a.get::<&[u8]>("name").cmp(&b.get("name")));
     Ok(listed)
 }

@@ -1,6 +1,7 @@
-//! The verbs, one a file; each is a function from a request to its reply.
+//! The verbs, one a file; each is a function from a request to its answer.
 
 mod audit;
+mod cancel;
 mod follow;
 mod get;
 mod jobs;
@@ -9,28 +10,26 @@ mod run;
 mod scripts;
 mod status;
 
-pub(crate) use audit::audit;
-pub(crate) use follow::follow;
-pub(crate) use get::get;
-pub(crate) use jobs::{cancel, jobs};
-pub(crate) use put::put;
-pub(crate) use run::run;
-pub(crate) use scripts::scripts;
-pub(crate) use status::status;
+use crate::session::{Answer, Ended, Session};
+use octo_core::trust::Verb;
+use octo_wire::{Duplex, Request};
 
-use crate::session::Ended;
-use octo_core::JobId;
-use octo_wire::{Failure, Message};
-
-fn job_id(request: &Message) -> Result<JobId, Ended> {
-    let id = request.text("job").and_then(JobId::parse);
-    Ok(id.ok_or_else(|| Failure::Malformed("job is not a job id".into()))?)
-}
-
-fn lines(messages: &[Message]) -> Result<Vec<u8>, Ended> {
-    let mut body = Vec::new();
-    for message in messages {
-        body.extend(message.encode()?);
+/// The answer to a request, by its verb.
+pub(crate) fn answer<S: Duplex>(
+    session: &mut Session<'_, S>,
+    request: &Request,
+) -> Result<Answer, Ended> {
+    let fields = &request.fields;
+    match request.verb {
+        // Nobody asks to connect: the handshake did.
+        Verb::Connect | Verb::Status => status::status(session),
+        Verb::Put => put::put(session, fields),
+        Verb::Run => run::run(session, fields),
+        Verb::Follow => follow::follow(session, fields),
+        Verb::Cancel => cancel::cancel(session, fields),
+        Verb::Jobs => jobs::jobs(session),
+        Verb::Get => get::get(session, fields),
+        Verb::Scripts => scripts::scripts(session),
+        Verb::Audit => audit::audit(session, fields),
     }
-    Ok(body)
 }

@@ -6,13 +6,12 @@
 //! ```
 
 use crate::host::{Asked, Host, No};
-use crate::session::{Ended, Reply, Session};
-use octo_core::base::names::is_file_name;
+use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
 use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
 use octo_core::trust::{Line, Verb};
 use octo_core::{Digest, Refusal};
-use octo_wire::{Duplex, Failure, Message};
+use octo_wire::{Duplex, Failure, Fields};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -27,17 +26,12 @@ const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 
 pub(crate) fn put<S: Duplex>(
     session: &mut Session<'_, S>,
-    request: &Message,
-) -> Result<Reply, Ended> {
-    let size = request.number("size")?;
-    let size = size.ok_or_else(|| Failure::Malformed("size is missing".into()))?;
-    let name = request.value("name").unwrap_or_default();
-    if !is_file_name(name) {
-        return Err(Failure::Malformed("name is not a file name".into()).into());
-    }
-    match (request.number("offset")?, request.body()?) {
-        (None, 0) => whole(session, request.digest("sha256")?, size, name),
-        (Some(offset), body) if request.value("sha256").is_none() => {
+    request: &Fields,
+) -> Result<Answer, Ended> {
+    let (size, name) = (request.need("size")?, request.need("name")?);
+    match (request.get("offset"), request.body(), request.get("sha256")) {
+        (None, 0, Some(digest)) => whole(session, digest, size, name),
+        (Some(offset), body, None) => {
             ahead(session, size, name, offset, body).map_err(|ended| match ended {
                 Ended::No(no) if body > 0 => Ended::Hopeless(no),
                 other => other,
@@ -54,11 +48,11 @@ fn ahead<S: Duplex>(
     name: &[u8],
     offset: u64,
     length: u64,
-) -> Result<Reply, Ended> {
-    let (host, caller) = (session.host, session.caller);
+) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
     let before = session.ahead.take();
     let asked = Asked { size: Some(size), ..Asked::default() };
-    let line = host.judge(caller, Verb::Put, asked)?;
+    let line = host.judge(peer, Verb::Put, asked)?;
     let (ahead, head) = if offset == 0 {
         drop(before);
         let limits = limits(&line);
@@ -66,7 +60,7 @@ fn ahead<S: Duplex>(
         let ahead = ahead.map_err(refusal)?;
         let shown = String::from_utf8_lossy(name);
         let fields = [("size", &*size.to_string()), ("file", &*shown)];
-        (ahead, host.must_record(caller, &line, "put", &fields)?)
+        (ahead, host.must_record(peer, &line, "put", &fields)?)
     } else {
         let goes_on = |ahead: &Ahead<'_>| ahead.is_of(size, &line.name) && ahead.offset() == offset;
         let ahead = before.filter(goes_on);
@@ -78,7 +72,7 @@ fn ahead<S: Duplex>(
     }
     let received = receive(session, length, |read| ahead.receive(length, read))?;
     session.ahead = Some(received);
-    Ok(Reply::ok(head))
+    Ok(Answer::ok(Verb::Put, head))
 }
 
 fn whole<S: Duplex>(
@@ -86,34 +80,34 @@ fn whole<S: Duplex>(
     digest: Digest,
     size: u64,
     name: &[u8],
-) -> Result<Reply, Ended> {
-    let (host, caller) = (session.host, session.caller);
+) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
     let asked = Asked { size: Some(size), ..Asked::default() };
-    let line = host.judge(caller, Verb::Put, asked)?;
+    let line = host.judge(peer, Verb::Put, asked)?;
     let shown = String::from_utf8_lossy(name).into_owned();
-    let what = format!("{caller}: {}: put {digest} ({shown}, {})", line.name, human_size(size));
+    let what = format!("{peer}: {}: put {digest} ({shown}, {})", line.name, human_size(size));
     let fields = [("sha256", digest.to_string()), ("size", size.to_string()), ("file", shown)];
     let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
 
     let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &line.name));
     let begun = session.ticking(|| begin(host, &line, &digest, size, &mut ahead))??;
     let Some(upload) = begun else {
-        let head = host.must_record(caller, &line, "put", &fields)?;
+        let head = host.must_record(peer, &line, "put", &fields)?;
         host.log.detail(format_args!("{what}: is there"));
-        return Ok(Reply::ok(head));
+        return Ok(Answer::ok(Verb::Put, head));
     };
-    host.must_record(caller, &line, "put", &fields)?;
+    host.must_record(peer, &line, "put", &fields)?;
     let offset = upload.offset();
-    session.connection.send(&Message::new("ok").with("offset", offset), b"")?;
+    session.say(&Fields::ok(Verb::Put).with("offset", offset))?;
     let upload = receive(session, size - offset, |read| upload.receive(read))?;
     // The upload took its time: whoever is no longer trusted publishes nothing.
     let asked = Asked { size: Some(size), ..Asked::default() };
-    host.judge(caller, Verb::Put, asked)?;
+    host.judge(peer, Verb::Put, asked)?;
     session.ticking(|| upload.finish())?.map_err(refusal)?;
     host.log.event(format_args!("{what}: stored"));
     // The package is there, come what may: the record of it is the request's.
-    let head = host.record_or_log(caller, &line, "stored", &fields[..1]);
-    Ok(Reply::ok(head))
+    let head = host.record_or_log(peer, &line, "stored", &fields[..1]);
+    Ok(Answer::ok(Verb::Put, head))
 }
 
 fn limits(line: &Line) -> Limits {

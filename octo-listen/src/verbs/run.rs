@@ -3,9 +3,8 @@
 //! The body is the spec (`spec=` bytes of it), then the script (`script=`), then
 //! the secrets (the rest). Asked again with the same id and spec, it attaches.
 
-use super::job_id;
-use crate::host::{Asked, Caller, Host, No};
-use crate::session::{Ended, Reply, Session};
+use crate::host::{Asked, Host, No, Peer};
+use crate::session::{Answer, Ended, Session};
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{
@@ -15,13 +14,13 @@ use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script
 use octo_core::tentacle::store::Who;
 use octo_core::trust::{Line, RunQuestion, Verb};
 use octo_core::{Digest, JobId, LockName, Refusal};
-use octo_wire::{Duplex, Failure, Message};
+use octo_wire::{Duplex, Failure, Fields};
 
 /// The longest claim of who asks, in bytes.
 const MAXIMUM_BY: usize = 256;
 
 /// A run's body, taken apart and checked against itself.
-struct Body {
+struct JobBody {
     spec: Spec,
     digest: Digest,
     bytes: Vec<u8>,
@@ -31,32 +30,31 @@ struct Body {
 
 pub(crate) fn run<S: Duplex>(
     session: &mut Session<'_, S>,
-    request: &Message,
-) -> Result<Reply, Ended> {
-    let (host, caller) = (session.host, session.caller);
-    let id = job_id(request)?;
-    let by = request.text("by").unwrap_or_default();
+    request: &Fields,
+) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
+    let id: JobId = request.need("job")?;
+    let by: &str = request.get("by").unwrap_or_default();
     if by.len() > MAXIMUM_BY {
         return Err(Failure::Malformed(format!("by is longer than {MAXIMUM_BY} bytes")).into());
     }
     // Whoever may run nothing at all need not send it. What else the line says
     // comes later: a job that is there is attached to at any time.
-    let line = host.judge(caller, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
+    let line = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
     if !line.allows(Verb::Run) {
-        host.judge(caller, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
+        host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
     }
     let body = receive(session, request)?;
 
-    if let Some(reply) = attach(host, caller, &id, &body)? {
+    if let Some(reply) = attach(host, peer, &id, &body)? {
         return Ok(reply);
     }
-    let (line, job, head) = publish(host, caller, &id, by, &body)?;
+    let (line, job, head) = publish(host, peer, &id, by, &body)?;
     let what = describe(&body.spec);
-    host.log.event(format_args!("{caller}: {}: run {id} {what}: accepted", line.name));
+    host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", line.name));
     // It is published, durably: the pusher need not wait for a fork.
-    let reply = Reply::ok(head).with("job", &id);
-    let told = session.connection.send(&reply.message, b"");
-    if let Err(error) = host.starter.start(&job) {
+    let told = session.say(&Answer::ok(Verb::Run, head).with("job", &id).fields);
+    if let Err(error) = host.launcher.start(&job) {
         // Its followers and the next listener try again.
         host.log.error(&error);
     }
@@ -64,10 +62,10 @@ pub(crate) fn run<S: Duplex>(
     Err(Ended::Told)
 }
 
-fn receive<S: Duplex>(session: &mut Session<'_, S>, request: &Message) -> Result<Body, Ended> {
-    let length = request.body()?;
-    let spec = request.number("spec")?.unwrap_or(length);
-    let script = request.number("script")?.unwrap_or(0);
+fn receive<S: Duplex>(session: &mut Session<'_, S>, request: &Fields) -> Result<JobBody, Ended> {
+    let length = request.body();
+    let spec = request.get("spec").unwrap_or(length);
+    let script = request.get("script").unwrap_or(0);
     let secrets = spec.checked_add(script).and_then(|front| length.checked_sub(front));
     let secrets =
         secrets.ok_or_else(|| Failure::Malformed("spec and script are longer than body".into()))?;
@@ -86,16 +84,16 @@ fn receive<S: Duplex>(session: &mut Session<'_, S>, request: &Message) -> Result
     }
     let bytes = session.connection.read_body(length, MAXIMUM + MAXIMUM_SCRIPT + MAXIMUM_SECRETS)?;
     // All three are below their maximum, and so below usize's.
-    Ok(Body::of(bytes, spec as usize, script as usize)?)
+    Ok(JobBody::of(bytes, spec as usize, script as usize)?)
 }
 
-impl Body {
-    fn of(bytes: Vec<u8>, script: usize, length: usize) -> Result<Body, No> {
+impl JobBody {
+    fn of(bytes: Vec<u8>, script: usize, length: usize) -> Result<JobBody, No> {
         let secrets = script + length;
         let spec =
             Spec::parse(&bytes[..script]).map_err(|error| No::new(error.refusal, error.reason))?;
         let digest = Digest::of(&bytes[..script]);
-        let body = Body { spec, digest, bytes, script, secrets };
+        let body = JobBody { spec, digest, bytes, script, secrets };
         let announced = match &body.spec.script {
             Script::Sent { digest, .. } => Some(*digest),
             _ => None,
@@ -125,7 +123,7 @@ impl Body {
 }
 
 /// The reply if this job is there already.
-fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Option<Reply>, Ended> {
+fn attach(host: &Host, peer: &Peer, id: &JobId, body: &JobBody) -> Result<Option<Answer>, Ended> {
     if !JobDirectory::of(&host.places, id).exists() {
         let gone = is_pruned(&host.places, id).map_err(|e| No::failed(host, &e))?;
         if gone {
@@ -135,7 +133,7 @@ fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Optio
         return Ok(None);
     }
     // What runs already needs no window and no quota.
-    let line = host.judge(caller, Verb::Follow, Asked::default())?;
+    let line = host.judge(peer, Verb::Follow, Asked::default())?;
     let job = host.visible(&line, id)?;
     let there = job.spec_bytes().map_err(|e| No::failed(host, &e))?;
     if there != body.spec() {
@@ -146,24 +144,24 @@ fn attach(host: &Host, caller: &Caller, id: &JobId, body: &Body) -> Result<Optio
     octo_core::base::publish::sync_directory(&host.places.jobs())
         .map_err(|e| No::failed(host, &e))?;
     if matches!(job.state(), Ok(State::Queued | State::Lost))
-        && let Err(error) = host.starter.start(&job)
+        && let Err(error) = host.launcher.start(&job)
     {
         host.log.error(&error);
     }
-    let head = host.record_or_log(caller, &line, "attach", &[("job", id.as_str())]);
-    Ok(Some(Reply::ok(head).with("job", id).with("attached", "yes")))
+    let head = host.record_or_log(peer, &line, "attach", &[("job", id.as_str())]);
+    Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))
 }
 
 fn publish(
     host: &Host,
-    caller: &Caller,
+    peer: &Peer,
     id: &JobId,
     by: &str,
-    body: &Body,
+    body: &JobBody,
 ) -> Result<(Line, JobDirectory, Option<Head>), Ended> {
     let failed = |error: octo_core::Error| No::failed(host, &error);
     // A job that nothing can start is better refused than queued.
-    host.starter.argv().map_err(failed)?;
+    host.launcher.argv().map_err(failed)?;
     // From here to the end the package stays where it is.
     let _kept = host.store.keep().map_err(failed)?;
     let named = match &body.spec.script {
@@ -175,7 +173,7 @@ fn publish(
         let starter = host.starts_as();
         let run = Some(RunQuestion { named, locks: &locks, starting, starter });
         let size = Some(body.bytes.len() as u64);
-        host.judge(caller, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
+        host.judge(peer, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
     };
     let line = ask(false, None)?;
     let submission = host.submit(&line.name).map_err(failed)?;
@@ -191,9 +189,9 @@ fn publish(
     let what = describe(&body.spec);
     let digest = body.digest.to_string();
     let fields = [("job", id.as_str()), ("spec", &digest), ("what", &what), ("by", by)];
-    let head = host.must_record(caller, &line, "run", &fields)?;
+    let head = host.must_record(peer, &line, "run", &fields)?;
     let pusher =
-        Pusher { thumbprint: caller.thumbprint, name: line.name.clone(), address: caller.address };
+        Pusher { thumbprint: peer.thumbprint, name: line.name.clone(), address: peer.address };
     let request = Request {
         pusher: Some(pusher),
         by: by.to_string(),

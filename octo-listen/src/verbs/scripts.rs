@@ -1,23 +1,22 @@
 //! `scripts`: what the sysadmin of this machine installed for this pusher.
 
-use super::lines;
 use crate::host::{Asked, No};
-use crate::session::{Ended, Reply, Session};
+use crate::session::{Answer, Ended, Session};
 use octo_core::trust::{Verb, scripts::installed};
-use octo_wire::{Duplex, Message};
+use octo_wire::{Duplex, Fields};
 
-pub(crate) fn scripts<S: Duplex>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
-    let (host, caller) = (session.host, session.caller);
-    let line = host.judge(caller, Verb::Scripts, Asked::default())?;
-    let head = host.record_or_log(caller, &line, "scripts", &[]);
+pub(crate) fn scripts<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
+    let line = host.judge(peer, Verb::Scripts, Asked::default())?;
+    let head = host.record_or_log(peer, &line, "scripts", &[]);
     let mut offered = Vec::new();
     if let Some(directory) = &line.scripts {
         for script in installed(directory).map_err(|e| No::failed(host, &e))? {
             match script.unsound {
-                None => offered.push(Message::new("script").with("name", script.name)),
+                None => offered.push(Fields::item(Verb::Scripts).with("name", script.name)),
                 Some(error) => host.log.error(&error),
             }
         }
     }
-    Ok(Reply::ok(head).carrying(lines(&offered)?))
+    Ok(Answer::ok(Verb::Scripts, head).listing(&offered)?)
 }

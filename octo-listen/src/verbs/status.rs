@@ -1,32 +1,32 @@
 //! `status`: who this is, what it can, and how the machine is.
 
 use crate::host::{Asked, Host, No};
-use crate::session::{Ended, Reply, Session};
+use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::trust::{Line, Verb};
 use octo_wire::Duplex;
 use rustix::fs::statvfs;
 
-pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Reply, Ended> {
+pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let host = session.host;
-    let line = host.judge(session.caller, Verb::Status, Asked::default())?;
+    let line = host.judge(session.peer, Verb::Status, Asked::default())?;
     // How a machine is must be told even if its disk is full.
-    let head = host.record_or_log(session.caller, &line, "status", &[]);
-    let mut reply = Reply::ok(head)
+    let head = host.record_or_log(session.peer, &line, "status", &[]);
+    let mut answer = Answer::ok(Verb::Status, head)
         .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
         .with("version", env!("CARGO_PKG_VERSION"))
         .with("features", features())
         .with("time", octo_core::base::cli::utc_now());
     if let Ok(disk) = statvfs(&host.places.state) {
-        reply = reply.with("free", disk.f_bavail.saturating_mul(disk.f_frsize));
+        answer = answer.with("free", disk.f_bavail.saturating_mul(disk.f_frsize));
     }
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg")
         && let Some(minute) = load.split(' ').next()
     {
-        reply = reply.with("load", minute);
+        answer = answer.with("load", minute);
     }
     let running = running(host, &line).map_err(|e| No::failed(host, &e))?;
-    Ok(reply.with("running", running))
+    Ok(answer.with("running", running))
 }
 
 /// What this tentacle can be asked for.

@@ -1,0 +1,186 @@
+//! What is said on a connection: a request, its answer, the next request. Each
+//! request is judged by the trust file as it then is.
+
+use crate::host::{Host, No, Peer};
+use crate::session::{Answer, Ended, Session};
+use crate::verbs;
+use octo_core::Refusal;
+use octo_core::trust::Verb;
+use octo_wire::pace::LOST_AFTER;
+use octo_wire::{Connection, Duplex, Failure, Fields, Message, Request, StreamWord};
+use std::time::{Duration, Instant};
+
+/// From the last reply to the end of the next request's line.
+const REQUEST: Duration = Duration::from_secs(60);
+
+/// How long bytes are thrown away after a no, until the pusher has read it.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves requests until the pusher leaves.
+///
+/// # Errors
+/// What broke the connection.
+pub(crate) fn serve<S: Duplex>(
+    host: &Host,
+    peer: &Peer,
+    connection: &mut Connection<S>,
+) -> Result<(), Failure> {
+    let mut session = Session::new(host, peer, connection);
+    loop {
+        session.patience(Some(Instant::now() + REQUEST), None);
+        let asked = session.connection.read_message();
+        session.patience(None, Some(LOST_AFTER));
+        let answered = match asked {
+            Ok(Some(message)) => answer(&mut session, message),
+            Ok(None) => return session.connection.close(),
+            Err(failure) => Err(failure.into()),
+        };
+        match answered {
+            Ok(answer) => session.connection.send(answer.fields.message(), &answer.body)?,
+            Err(Ended::No(no)) => refuse(&mut session, &no)?,
+            Err(Ended::Hopeless(no)) => {
+                refuse(&mut session, &no)?;
+                return drain(&mut session);
+            }
+            Err(Ended::Told) => {}
+            Err(Ended::Over) => return drain(&mut session),
+            Err(Ended::Broken(failure)) => return Err(failure),
+        }
+    }
+}
+
+/// Tells a pusher to come back later.
+///
+/// # Errors
+/// What broke the connection.
+pub(crate) fn turn_away<S: Duplex>(
+    host: &Host,
+    peer: &Peer,
+    connection: &mut Connection<S>,
+    reason: &str,
+) -> Result<(), Failure> {
+    let mut session = Session::new(host, peer, connection);
+    session.patience(Some(Instant::now() + DRAIN), None);
+    refuse(&mut session, &No::new(Refusal::Busy, format!("{reason}: try again")))?;
+    drain(&mut session)
+}
+
+/// Has a request answered by its verb; a no is recorded.
+fn answer<S: Duplex>(session: &mut Session<'_, S>, message: Message) -> Result<Answer, Ended> {
+    let (verb, answered) = match Request::read(message) {
+        Ok(request) => {
+            if request.verb != Verb::Put {
+                session.ahead = None;
+            }
+            (Some(request.verb), verbs::answer(session, &request))
+        }
+        Err(unfit) => {
+            let no = No::new(unfit.refusal, unfit.reason);
+            let ended = if unfit.is_last { Ended::Hopeless(no) } else { Ended::No(no) };
+            (unfit.verb, Err(ended))
+        }
+    };
+    let Some(verb) = verb else { return answered };
+    let recorded = |no| session.host.record_no(session.peer, verb, no);
+    answered.map_err(|ended| match ended {
+        Ended::No(no) => Ended::No(recorded(no)),
+        Ended::Hopeless(no) => Ended::Hopeless(recorded(no)),
+        other => other,
+    })
+}
+
+fn refuse<S: Duplex>(session: &mut Session<'_, S>, no: &No) -> Result<(), Failure> {
+    let said = Fields::of(StreamWord::No)
+        .with("code", no.refusal)
+        .with("reason", &no.reason)
+        .maybe("opens", no.opens.as_ref())
+        .maybe("audit", no.head.as_ref());
+    session.say(&said)
+}
+
+/// Says farewell, and reads on until the pusher has heard it: closing a socket with
+/// unread bytes in it takes back what was sent last.
+fn drain<S: Duplex>(session: &mut Session<'_, S>) -> Result<(), Failure> {
+    session.patience(Some(Instant::now() + DRAIN), None);
+    session.connection.close()?;
+    let mut waste = [0; 16 * 1024];
+    while session.connection.stream_mut().read(&mut waste)? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::Launcher;
+    use crate::log::Log;
+    use octo_core::Thumbprint;
+    use octo_core::base::cli::Tool;
+    use octo_core::base::paths::Places;
+    use octo_core::tentacle::store::Store;
+    use std::io::{self, Read, Write};
+
+    /// A peer that asks this and leaves; remembers how patient we were with each
+    /// of its reads.
+    struct Watched {
+        asks: &'static [u8],
+        deadline: Option<Instant>,
+        patience: Vec<Option<Duration>>,
+    }
+
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.patience.push(self.deadline.map(left));
+            let asks = std::mem::take(&mut self.asks);
+            buffer[..asks.len()].copy_from_slice(asks);
+            Ok(asks.len())
+        }
+    }
+
+    impl Write for Watched {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Duplex for Watched {
+        fn set_deadline(&mut self, deadline: Option<Instant>) {
+            self.deadline = deadline;
+        }
+    }
+
+    /// How long each read of a session might have taken at most.
+    fn patience(asks: &'static [u8]) -> Vec<Option<Duration>> {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+        let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
+        let store = Store::open(&places).expect("store");
+        let launcher = Launcher::find(&places, None, log);
+        let host = Host::new(places, store, launcher, log);
+        let peer = Peer::new(Thumbprint::of_certificate(b"x"), None);
+        let watched = Watched { asks, deadline: None, patience: Vec::new() };
+        let mut connection = Connection::new(watched);
+        serve(&host, &peer, &mut connection).expect("it left");
+        connection.stream().patience.clone()
+    }
+
+    /// Who is trusted and says nothing holds no thread for ever, before the first
+    /// request or after one, and neither does who goes on after a no.
+    #[test]
+    fn a_request_has_a_minute_to_come_and_what_follows_a_no_ten_seconds() {
+        for (asks, bounds) in [
+            (&b"what\n"[..], [REQUEST, REQUEST]),
+            (b"what body=9\n", [REQUEST, DRAIN]),
+            (b"What\n", [REQUEST, DRAIN]),
+        ] {
+            let patience = patience(asks);
+            assert_eq!(patience.len(), 2);
+            for (left, bound) in patience.into_iter().zip(bounds) {
+                assert!(left.is_some_and(|left| left <= bound), "{left:?} of {bound:?}");
+            }
+        }
+    }
+}

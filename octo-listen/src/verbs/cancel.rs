@@ -1,0 +1,37 @@
+//! `cancel`: a job is to end; its followers hear whether and how it did.
+
+use crate::host::{Asked, Host, No};
+use crate::session::{Answer, Ended, Session};
+use octo_core::JobId;
+use octo_core::tentacle::job::{JobDirectory, State};
+use octo_core::trust::Verb;
+use octo_wire::{Duplex, Fields};
+
+pub(crate) fn cancel<S: Duplex>(
+    session: &mut Session<'_, S>,
+    request: &Fields,
+) -> Result<Answer, Ended> {
+    let id: JobId = request.need("job")?;
+    let (host, peer) = (session.host, session.peer);
+    let line = host.judge(peer, Verb::Cancel, Asked::default())?;
+    let job = host.visible(&line, &id)?;
+    // A job that must stop is stopped, recorded or not.
+    let head = host.record_or_log(peer, &line, "cancel", &[("job", id.as_str())]);
+    let failed = |error: octo_core::Error| No::failed(host, &error);
+    let state = job.state().map_err(failed)?;
+    if !matches!(state, State::Over(_)) {
+        job.cancel(&format!("{} ({peer})", line.name)).map_err(failed)?;
+        end_if_nobody_does(host, &job);
+        host.log.event(format_args!("{peer}: {}: cancel {id}: asked", line.name));
+    }
+    Ok(Answer::ok(Verb::Cancel, head).with("state", state.word()))
+}
+
+/// A job that waits for its start has nobody who would see the cancellation.
+fn end_if_nobody_does(host: &Host, job: &JobDirectory) {
+    if matches!(job.state(), Ok(State::Queued | State::Held | State::Lost))
+        && let Err(error) = host.launcher.start(job)
+    {
+        host.log.error(&error);
+    }
+}
