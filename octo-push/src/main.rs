@@ -9,9 +9,9 @@ mod verbs;
 
 use crate::cli::command_line::Verb;
 use crate::cli::options::Common;
-use crate::output::{Counters, Screen};
-use crate::target::connection::client::Caller;
-use crate::target::retry::Work;
+use crate::output::{Screen, UploadCounters};
+use crate::target::connection::client::ClientConfig;
+use crate::target::retry::Context;
 use crate::target::stop::Stop;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
@@ -51,24 +51,30 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     if !common.quiet {
         cli::select::warn_of_clones(&mut screen, &all, &targets);
     }
-    let work = work(common, targets)?;
+    let context = context(common, targets)?;
     match verb {
-        Verb::Run(run) => fleet::rollout::run(screen, work, *run, arguments),
-        Verb::Follow(job, ends) => fleet::rollout::follow(screen, work, &job, &ends),
-        other => verbs::acts::act(screen, work, other),
+        Verb::Run(run) => fleet::rollout::run(screen, context, *run, arguments),
+        Verb::Follow(job, ends) => fleet::rollout::follow(screen, context, &job, &ends),
+        other => verbs::acts::act(screen, context, other),
     }
 }
 
-fn work(common: Common, targets: Vec<Target>) -> Result<Work> {
+fn context(common: Common, targets: Vec<Target>) -> Result<Context> {
     let path = common.identity.clone().unwrap_or_else(|| common.places.identity());
     let identity = Identity::load(&path)?;
     let by = target::connection::first_contact::claim();
-    let caller = Caller {
+    let client_config = ClientConfig {
         identity,
         name: target::connection::first_contact::proposed_name(&by),
         by,
         config: common.places.config.clone(),
         transport: common.transport.clone(),
     };
-    Ok(Work { caller, common, targets, stop: Stop::default(), counters: Counters::default() })
+    Ok(Context {
+        client_config,
+        common,
+        targets,
+        stop: Stop::default(),
+        counters: UploadCounters::default(),
+    })
 }

@@ -11,7 +11,7 @@ use std::collections::{HashSet, VecDeque};
 
 /// A rollout in progress.
 #[derive(Debug)]
-pub(crate) struct Rollout {
+pub(crate) struct Batches {
     total: u64,
     /// Targets still to do, in order.
     pending: VecDeque<usize>,
@@ -50,9 +50,9 @@ pub(crate) struct Known {
     pub(crate) done: HashSet<usize>,
 }
 
-impl Rollout {
+impl Batches {
     /// A rollout over so many targets.
-    pub(crate) fn new(total: usize, said: &Rolling, known: &Known) -> Rollout {
+    pub(crate) fn new(total: usize, said: &Rolling, known: &Known) -> Batches {
         let mut order: Vec<usize> = (0..total).filter(|t| !known.done.contains(t)).collect();
         // Stable: within a class the file's order stays.
         order.sort_by_key(|t| {
@@ -75,7 +75,7 @@ impl Rollout {
             Share::Percent(percent) => (whole * percent).div_ceil(100),
         });
         let unhealthy = known.failed.difference(&known.done).copied().collect();
-        Rollout {
+        Batches {
             total: whole,
             pending: order.into(),
             canaries,
@@ -215,7 +215,7 @@ mod tests {
 
     /// Runs a rollout; the sizes of its batches, and how it ended.
     fn sizes(total: usize, said: &Rolling, known: &Known, failing: &[usize]) -> (Vec<usize>, Next) {
-        let mut rollout = Rollout::new(total, said, known);
+        let mut rollout = Batches::new(total, said, known);
         let mut sizes = Vec::new();
         loop {
             match rollout.next() {
@@ -273,7 +273,7 @@ mod tests {
     fn without_batches_failures_stop_nothing() {
         let (sizes, end) = sizes(3, &Rolling::default(), &Known::default(), &[0, 1, 2]);
         assert_eq!((sizes, end), (vec![3], Next::Finished));
-        let rollout = Rollout::new(3, &Rolling::default(), &Known::default());
+        let rollout = Batches::new(3, &Rolling::default(), &Known::default());
         assert!(rollout.within_budget());
     }
 
@@ -283,7 +283,7 @@ mod tests {
         said.canary = Some("canary".into());
         said.failed_first = true;
         let known = Known { canaries: [4, 5].into(), failed: [3].into(), done: [0].into() };
-        let mut rollout = Rollout::new(6, &said, &known);
+        let mut rollout = Batches::new(6, &said, &known);
         assert_eq!(rollout.next(), Next::Batch(vec![4, 5]));
         rollout.result(4, true);
         rollout.result(5, true);
@@ -317,11 +317,11 @@ mod tests {
         assert_eq!(end, Next::Stopped("9 of 9 are healthy, and 9 must stay so".into()));
         // One that is down already can be worked on for nothing.
         let known = Known { failed: [2].into(), ..Known::default() };
-        let mut rollout = Rollout::new(9, &said, &known);
+        let mut rollout = Batches::new(9, &said, &known);
         let Next::Stopped(reason) = rollout.next() else { panic!("not stopped") };
         assert!(reason.contains("8 of 9 are healthy") && reason.contains("--failed-first"));
         said.failed_first = true;
-        let mut rollout = Rollout::new(9, &said, &known);
+        let mut rollout = Batches::new(9, &said, &known);
         assert_eq!(rollout.next(), Next::Batch(vec![2]));
         // No other target joins the last canaries.
         said.min_healthy = Share::parse("6");
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn an_exceeded_budget_stops_within_a_batch() {
-        let mut rollout = Rollout::new(4, &said("4"), &Known::default());
+        let mut rollout = Batches::new(4, &said("4"), &Known::default());
         assert_eq!(rollout.next(), Next::Batch(vec![0, 1, 2, 3]));
         rollout.result(0, true);
         assert!(rollout.within_budget());

@@ -3,10 +3,10 @@
 
 use crate::fleet::signals::{self, Signal};
 use crate::output::{Progress, Screen, View};
-use crate::records::results::Ledger;
+use crate::records::results::JournalWriter;
 use crate::target::job;
 use crate::target::outcome::Outcome;
-use crate::target::retry::{News, Teller, Work};
+use crate::target::retry::{Context, Reporter, TargetEvent};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::names::JobId;
 use std::cell::Cell;
@@ -26,12 +26,12 @@ const STACK: usize = 512 * 1024;
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
 
 /// What a worker does with one target.
-pub(crate) type Task = dyn Fn(&Work, &Teller) -> Outcome + Send + Sync;
+pub(crate) type Task = dyn Fn(&Context, &Reporter) -> Outcome + Send + Sync;
 
 /// A run over many targets.
 pub(crate) struct Fleet {
     /// What the workers share.
-    pub(crate) work: Arc<Work>,
+    pub(crate) context: Arc<Context>,
     /// Where we print.
     pub(crate) screen: Screen,
     /// How each target ended.
@@ -41,28 +41,28 @@ pub(crate) struct Fleet {
     /// Did the person leave before the end?
     pub(crate) left: bool,
     views: Vec<Box<dyn View>>,
-    ledger: Option<Ledger>,
+    journal: Option<JournalWriter>,
     progress: Progress,
-    sender: SyncSender<News>,
-    news: Receiver<News>,
+    sender: SyncSender<TargetEvent>,
+    news: Receiver<TargetEvent>,
     /// Targets that are being worked on, with the jobs they accepted.
     running: HashMap<usize, Option<JobId>>,
     interrupts: u32,
-    /// Told to the watchdog that ends a stuck process.
+    /// Set for the watchdog that ends a stuck process.
     gone: Arc<AtomicBool>,
 }
 
 impl Fleet {
-    /// A fleet that prints by these views and writes this ledger. Catches
+    /// A fleet that prints by these views and writes this journal. Catches
     /// signals from now on.
     ///
     /// # Errors
     /// Where the kernel gives no sockets or no thread.
     pub(crate) fn new(
-        work: Work,
+        context: Context,
         screen: Screen,
         views: Vec<Box<dyn View>>,
-        ledger: Option<Ledger>,
+        journal: Option<JournalWriter>,
     ) -> Result<Fleet> {
         let (sender, news) = sync_channel(WAITING);
         let signals = sender.clone();
@@ -70,21 +70,21 @@ impl Fleet {
         let watched = Arc::clone(&gone);
         signals::catch(move |signal| {
             // The main thread may be stuck in a full pipe: it gets two seconds.
-            if signals.try_send(News::Signal(signal)).is_err() {
+            if signals.try_send(TargetEvent::Signal(signal)).is_err() {
                 signals::leave_soon(&watched, Exit::UnknownEnd.code());
-                let _ = signals.send(News::Signal(signal));
+                let _ = signals.send(TargetEvent::Signal(signal));
             }
         })
         .map_err(|error| Error::new(Exit::Io, "signals", describe(&error)))?;
-        let progress = Progress::of(work.targets.len());
+        let progress = Progress::of(context.targets.len());
         Ok(Fleet {
-            work: Arc::new(work),
+            context: Arc::new(context),
             screen,
             outcomes: BTreeMap::new(),
             transfers: false,
             left: false,
             views,
-            ledger,
+            journal,
             progress,
             sender,
             news,
@@ -106,14 +106,14 @@ impl Fleet {
         each: &mut dyn FnMut(usize, &Outcome) -> bool,
     ) -> Result<Vec<usize>> {
         let queue = Arc::new(Mutex::new(targets.iter().copied().collect::<VecDeque<usize>>()));
-        self.spawn(targets.len().min(self.work.common.fanout), &queue, task)?;
+        self.spawn(targets.len().min(self.context.common.fanout), &queue, task)?;
         let mut left = targets.len();
         let mut held_back = Vec::new();
         while left > 0 && !self.left {
             self.draw();
             let Some(news) = self.wait() else { continue };
             match news {
-                News::Done(target, outcome) => {
+                TargetEvent::Done(target, outcome) => {
                     left -= 1;
                     self.done(target, *outcome);
                     let outcome = &self.outcomes[&target];
@@ -123,7 +123,7 @@ impl Fleet {
                         held_back.extend(rest);
                     }
                 }
-                News::Signal(signal) => {
+                TargetEvent::Signal(signal) => {
                     let unbegun = self.signal(signal, &queue);
                     left -= unbegun.len();
                     for target in unbegun {
@@ -144,10 +144,10 @@ impl Fleet {
         self.outcomes.entry(target).or_insert(outcome);
     }
 
-    /// Ends the views and the ledger.
+    /// Ends the views and the journal.
     pub(crate) fn finish(&mut self) {
-        if let Some(ledger) = &self.ledger
-            && let Err(error) = ledger.sync()
+        if let Some(journal) = &self.journal
+            && let Err(error) = journal.sync()
         {
             self.screen.remember(error);
         }
@@ -171,7 +171,7 @@ impl Fleet {
         let until = Instant::now() + time;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             match self.news.recv_timeout(left) {
-                Ok(News::Signal(signal)) => {
+                Ok(TargetEvent::Signal(signal)) => {
                     self.signal(signal, &Mutex::default());
                     return;
                 }
@@ -193,17 +193,18 @@ impl Fleet {
         task: &Arc<Task>,
     ) -> Result<()> {
         for index in 0..count {
-            let (work, queue) = (Arc::clone(&self.work), Arc::clone(queue));
+            let (context, queue) = (Arc::clone(&self.context), Arc::clone(queue));
             let (task, sender) = (Arc::clone(task), self.sender.clone());
             let worker = move || {
                 while let Some(target) = next(&queue) {
-                    let teller = Teller { target, sender: sender.clone(), peer: Cell::default() };
-                    teller.tell(News::Begun(target));
+                    let reporter =
+                        Reporter { target, sender: sender.clone(), peer: Cell::default() };
+                    reporter.tell(TargetEvent::Begun(target));
                     let began = Instant::now();
-                    let mut outcome = task(&work, &teller);
+                    let mut outcome = task(&context, &reporter);
                     outcome.elapsed = began.elapsed();
-                    outcome.tentacle = teller.peer.get();
-                    teller.tell(News::Done(target, Box::new(outcome)));
+                    outcome.tentacle = reporter.peer.get();
+                    reporter.tell(TargetEvent::Done(target, Box::new(outcome)));
                 }
             };
             let spawned = std::thread::Builder::new()
@@ -220,11 +221,11 @@ impl Fleet {
         Ok(())
     }
 
-    fn wait(&mut self) -> Option<News> {
+    fn wait(&mut self) -> Option<TargetEvent> {
         // Bytes flow until a job is accepted; nobody wakes up for anything else.
         let drawing = self.transfers
             && self.screen.err_is_terminal
-            && !self.work.common.quiet
+            && !self.context.common.quiet
             && self.running.values().any(Option::is_none);
         if !drawing {
             return self.news.recv().ok();
@@ -233,48 +234,48 @@ impl Fleet {
     }
 
     fn draw(&mut self) {
-        if self.work.common.quiet {
+        if self.context.common.quiet {
             return;
         }
         self.progress.running = self.running.len();
-        match self.progress.line(&self.work.counters) {
+        match self.progress.line(&self.context.counters) {
             Some(line) => self.screen.progress(&line),
             None => self.screen.clear(),
         }
     }
 
-    fn heard(&mut self, news: News) {
+    fn heard(&mut self, news: TargetEvent) {
         match news {
-            News::Begun(target) => {
+            TargetEvent::Begun(target) => {
                 self.running.insert(target, None);
             }
-            News::Accepted(target, job) => {
+            TargetEvent::Accepted(target, job) => {
                 for view in &mut self.views {
                     view.started(&mut self.screen, target, job.as_str());
                 }
                 self.running.insert(target, Some(job));
             }
-            News::Output(target, stream, bytes) => {
+            TargetEvent::Output(target, stream, bytes) => {
                 for view in &mut self.views {
                     view.output(&mut self.screen, target, stream, &bytes);
                 }
             }
-            News::Note(target, text) => {
-                if !self.work.common.quiet {
+            TargetEvent::Note(target, text) => {
+                if !self.context.common.quiet {
                     self.say(target, &text);
                 }
             }
-            News::Detail(target, text) => {
-                if self.work.common.verbose {
+            TargetEvent::Detail(target, text) => {
+                if self.context.common.verbose {
                     self.say(target, &text);
                 }
             }
-            News::Done(..) | News::Signal(_) => {}
+            TargetEvent::Done(..) | TargetEvent::Signal(_) => {}
         }
     }
 
     fn say(&mut self, target: usize, text: &str) {
-        let name = &self.work.targets[target].name;
+        let name = &self.context.targets[target].name;
         self.screen.say(format!("{name}: {text}"));
     }
 
@@ -293,9 +294,9 @@ impl Fleet {
     }
 
     fn note(&mut self, target: usize, outcome: &Outcome) {
-        let name = self.work.targets[target].name.as_str();
-        if let Some(ledger) = &self.ledger
-            && let Err(error) = ledger.note(name, outcome)
+        let name = self.context.targets[target].name.as_str();
+        if let Some(journal) = &self.journal
+            && let Err(error) = journal.note(name, outcome)
         {
             self.screen.remember(error);
         }
@@ -304,7 +305,7 @@ impl Fleet {
     /// The first Ctrl-C cancels what runs and drops what has not begun, which is
     /// returned; the second, or a closed terminal, leaves.
     fn signal(&mut self, signal: Signal, queue: &Mutex<VecDeque<usize>>) -> Vec<usize> {
-        self.work.stop.set();
+        self.context.stop.set();
         if signal == Signal::Leave || self.interrupts > 0 {
             self.left = true;
             return Vec::new();
@@ -325,17 +326,17 @@ impl Fleet {
     }
 
     fn cancel(&self, jobs: VecDeque<(usize, JobId)>) {
-        let count = jobs.len().min(self.work.common.fanout);
+        let count = jobs.len().min(self.context.common.fanout);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..count {
-            let (work, jobs) = (Arc::clone(&self.work), Arc::clone(&jobs));
+            let (context, jobs) = (Arc::clone(&self.context), Arc::clone(&jobs));
             let sender = self.sender.clone();
             let worker = move || {
                 while let Some((target, job)) = next(&jobs) {
-                    if let Err(trouble) = job::cancel(&work, target, &job) {
-                        let error = trouble.into_error();
+                    if let Err(error) = job::cancel(&context, target, &job) {
+                        let error = error.into_error();
                         let text = format!("can't cancel: {}", error.message);
-                        let _ = sender.send(News::Note(target, text));
+                        let _ = sender.send(TargetEvent::Note(target, text));
                     }
                 }
             };

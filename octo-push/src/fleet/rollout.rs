@@ -5,21 +5,23 @@ use crate::cli::argv;
 use crate::cli::command_line::{Ends, Run};
 use crate::cli::continuation::Said;
 use crate::cli::options::Common;
-use crate::fleet::batches::{Known, Next, Rollout};
+use crate::fleet::batches::{Batches, Known, Next};
 use crate::fleet::main_loop::{Fleet, Task};
 use crate::output::node_set::fold;
 use crate::output::summary;
-use crate::output::{Gathered, Json, Live, Prefixed, Screen, Stream, ToFiles, View, recorder};
-use crate::records::digests::Memory;
+use crate::output::{
+    FileView, GatheredView, JsonView, LiveView, PrefixedView, Screen, Stream, View, recorder,
+};
+use crate::records::digests::DigestCache;
 use crate::records::end_files::{self, EndFiles};
 use crate::records::journal;
 use crate::records::pushed;
-use crate::records::results::{self, Ledger, Told, Verdict};
+use crate::records::results::{self, JournalWriter, TargetResult, Verdict};
 use crate::target::job as one;
-use crate::target::outcome::{Kind, Outcome, overall};
+use crate::target::outcome::{Outcome, OutcomeKind, overall};
 use crate::target::package::upload::Package;
 use crate::target::request::Plan;
-use crate::target::retry::{Teller, Work};
+use crate::target::retry::{Context, Reporter};
 use crate::target::stop::Stop;
 use octo_core::base::cli::print;
 use octo_core::base::digest::Digest;
@@ -36,9 +38,14 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What is wrong before anything is sent; later troubles are in the exit status.
-pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]) -> Result<u8> {
-    let common = work.common.clone();
-    end_files::prepare(&run.ends, &work.targets)?;
+pub(crate) fn run(
+    mut screen: Screen,
+    context: Context,
+    run: Run,
+    arguments: &[String],
+) -> Result<u8> {
+    let common = context.common.clone();
+    end_files::prepare(&run.ends, &context.targets)?;
     let before = results::results(&common.places, journal::Run::Last)?;
     let last = results::last(&common.places)?;
     let said = Said {
@@ -52,40 +59,41 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
         Some(job) => job.clone(),
         None => results::new_id()?,
     };
-    let mut memory = Memory::load(&common.places);
-    let package = run.package.as_deref().map(|said| open_package(said, &mut memory, &mut screen));
+    let mut digests = DigestCache::load(&common.places);
+    let package = run.package.as_deref().map(|said| open_package(said, &mut digests, &mut screen));
     let (detach, ends) = (run.detach, run.ends.clone());
     let plan = Plan::read(&common.places, id.clone(), run, package.transpose()?.map(Arc::new))?;
-    let checked = if plan.differs() { work.targets.len() } else { work.targets.len().min(1) };
-    for target in &work.targets[..checked] {
+    let checked = if plan.differs() { context.targets.len() } else { context.targets.len().min(1) };
+    for target in &context.targets[..checked] {
         plan.request(target.name.as_str(), &id)?;
     }
 
-    let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
+    let names: Vec<String> = context.targets.iter().map(|t| t.name.to_string()).collect();
     let earlier = results::results(&common.places, journal::Run::Id(id.clone()))?;
-    let known = known(&common, &work.targets, &earlier, &before)?;
-    let mut rollout = Rollout::new(work.targets.len(), &common.rolling, &known);
+    let known = known(&common, &context.targets, &earlier, &before)?;
+    let mut rollout = Batches::new(context.targets.len(), &common.rolling, &known);
     if common.dry_run {
-        return describe_run(&mut screen, &work, &plan, &mut rollout);
+        return describe_run(&mut screen, &context, &plan, &mut rollout);
     }
-    let in_doubt = asked_before(&common, &id, &work.targets)?;
+    let in_doubt = asked_before(&common, &id, &context.targets)?;
     pushed::begin(&common.places, &id, &plan.summary(), &names)?;
-    let ids = retried(&id, &earlier, &work.targets, &common);
+    let ids = retried(&id, &earlier, &context.targets, &common);
     let plan = Arc::new(plan);
     let packages = plan.package.iter().cloned().collect();
-    let ledger = Ledger::open(&common.places, "run", Some(&id), &work.caller.by, packages)?;
+    let journal =
+        JournalWriter::open(&common.places, "run", Some(&id), &context.client_config.by, packages)?;
     let shared = Arc::clone(&plan);
-    let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
-        let job = ids.get(&teller.target).unwrap_or(&shared.id);
-        one::run(work, &shared, job, (detach, in_doubt.contains(&teller.target)), teller)
+    let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
+        let job = ids.get(&reporter.target).unwrap_or(&shared.id);
+        one::run(context, &shared, job, (detach, in_doubt.contains(&reporter.target)), reporter)
     });
-    let views = views(&common, &screen, &work.targets, &ends)?;
-    let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
+    let views = views(&common, &screen, &context.targets, &ends)?;
+    let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     fleet.transfers = plan.package.is_some();
     let mut files = EndFiles::new(&ends);
     let stopped = roll(&mut fleet, &mut rollout, &task, &common, &mut files)?;
     if let Some(package) = &plan.package {
-        package.remember(&mut memory);
+        package.remember(&mut digests);
     }
     let status = conclude(&mut fleet, &common, files, &id)?;
     if detach && fleet.outcomes.values().any(Outcome::succeeded) {
@@ -100,26 +108,32 @@ pub(crate) fn run(mut screen: Screen, work: Work, run: Run, arguments: &[String]
 ///
 /// # Errors
 /// As [`run()`].
-pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Result<u8> {
-    let common = work.common.clone();
-    end_files::prepare(ends, &work.targets)?;
+pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
+    let common = context.common.clone();
+    end_files::prepare(ends, &context.targets)?;
     let told = results::results(&common.places, journal::Run::Id(job.clone()))?;
-    let ids: HashMap<usize, JobId> = work
+    let ids: HashMap<usize, JobId> = context
         .targets
         .iter()
         .enumerate()
         .filter_map(|(index, target)| Some((index, told.get(target.name.as_str())?.job.clone()?)))
         .collect();
-    let all: Vec<usize> = (0..work.targets.len()).collect();
-    let views = views(&common, &screen, &work.targets, ends)?;
+    let all: Vec<usize> = (0..context.targets.len()).collect();
+    let views = views(&common, &screen, &context.targets, ends)?;
     let main = job.clone();
-    let task: Arc<Task> = Arc::new(move |work: &Work, teller: &Teller| {
-        one::follow(work, ids.get(&teller.target).unwrap_or(&main), teller)
+    let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
+        one::follow(context, ids.get(&reporter.target).unwrap_or(&main), reporter)
     });
-    let ledger = Ledger::open(&common.places, "follow", Some(job), &work.caller.by, vec![])?;
-    let mut fleet = Fleet::new(work, screen, views, Some(ledger))?;
+    let journal = JournalWriter::open(
+        &common.places,
+        "follow",
+        Some(job),
+        &context.client_config.by,
+        vec![],
+    )?;
+    let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     let mut files = EndFiles::new(ends);
-    let shared = Arc::clone(&fleet.work);
+    let shared = Arc::clone(&fleet.context);
     fleet.go(&all, &task, &mut |target, outcome| {
         files.ended(target, &shared.targets[target], outcome);
         true
@@ -130,12 +144,12 @@ pub(crate) fn follow(screen: Screen, work: Work, job: &JobId, ends: &Ends) -> Re
 /// Goes through the batches; says why where it stopped before the end.
 fn roll(
     fleet: &mut Fleet,
-    rollout: &mut Rollout,
+    rollout: &mut Batches,
     task: &Arc<Task>,
     common: &Common,
     files: &mut EndFiles,
 ) -> Result<Option<String>> {
-    let work = Arc::clone(&fleet.work);
+    let context = Arc::clone(&fleet.context);
     let rolling = common.rolling.is_said();
     loop {
         let batch = match rollout.next() {
@@ -144,25 +158,25 @@ fn roll(
             Next::Stopped(reason) => return Ok(Some(reason)),
         };
         let names: Vec<String> =
-            batch.iter().map(|t| fleet.work.targets[*t].name.to_string()).collect();
+            batch.iter().map(|t| fleet.context.targets[*t].name.to_string()).collect();
         if rolling && (common.verbose || (fleet.screen.err_is_terminal && !common.quiet)) {
             fleet.screen.say(format!("batch: {}", fold(names.iter().map(String::as_str))));
         }
         let held_back = fleet.go(&batch, task, &mut |target, outcome| {
-            files.ended(target, &work.targets[target], outcome);
+            files.ended(target, &context.targets[target], outcome);
             rollout.result(target, outcome.succeeded());
             rollout.within_budget()
         })?;
         let names: Vec<String> = batch
             .iter()
             .filter(|target| !held_back.contains(target))
-            .map(|target| work.targets[*target].name.to_string())
+            .map(|target| context.targets[*target].name.to_string())
             .collect();
         for target in held_back.into_iter().rev() {
             rollout.put_back(target);
         }
         if fleet.left || fleet.is_interrupted() {
-            let skipped = fleet.outcomes.values().any(|o| o.kind == Kind::Skipped);
+            let skipped = fleet.outcomes.values().any(|o| o.kind == OutcomeKind::Skipped);
             let open = fleet.left || skipped || !rollout.pending().is_empty();
             return Ok((rolling && open).then(|| "cancelled".to_string()));
         }
@@ -205,15 +219,15 @@ fn passes(gate: &[String], names: &[String]) -> Result<bool> {
     Ok(status.success())
 }
 
-fn open_package(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<Package> {
+fn open_package(said: &str, digests: &mut DigestCache, screen: &mut Screen) -> Result<Package> {
     if !std::path::Path::new(said).exists()
         && let Some(digest) = Digest::parse(said)
     {
-        let name = memory.name(&digest).unwrap_or(said).to_string();
+        let name = digests.name(&digest).unwrap_or(said).to_string();
         return Ok(Package::known(digest, name));
     }
-    let package = Package::open(said, memory)?;
-    hash(&package, memory, screen)?;
+    let package = Package::open(said, digests)?;
+    hash(&package, digests, screen)?;
     Ok(package)
 }
 
@@ -221,13 +235,17 @@ fn open_package(said: &str, memory: &mut Memory, screen: &mut Screen) -> Result<
 ///
 /// # Errors
 /// As for reading it.
-pub(crate) fn hash(package: &Package, memory: &mut Memory, screen: &mut Screen) -> Result<()> {
+pub(crate) fn hash(
+    package: &Package,
+    digests: &mut DigestCache,
+    screen: &mut Screen,
+) -> Result<()> {
     if let Some(size) = package.unhashed().filter(|size| *size > 256 << 20) {
         let shown = printable(package.name.as_bytes());
         screen.progress(&format!("hashing {shown}, {}", human_size(size)));
     }
     package.hash(&Stop::default());
-    package.remember(memory);
+    package.remember(digests);
     screen.clear();
     package.digest().map(drop)
 }
@@ -236,14 +254,14 @@ pub(crate) fn hash(package: &Package, memory: &mut Memory, screen: &mut Screen) 
 fn known(
     common: &Common,
     targets: &[Target],
-    earlier: &HashMap<String, Told>,
-    last: &HashMap<String, Told>,
+    earlier: &HashMap<String, TargetResult>,
+    last: &HashMap<String, TargetResult>,
 ) -> Result<Known> {
     let mut known = Known::default();
     if !common.rolling.is_said() {
         return Ok(known);
     }
-    let having = |results: &HashMap<String, Told>, verdict: Verdict| -> HashSet<usize> {
+    let having = |results: &HashMap<String, TargetResult>, verdict: Verdict| -> HashSet<usize> {
         let told = |target: &Target| results.get(target.name.as_str());
         let is = |t: &Target| told(t).is_some_and(|told| told.result == verdict);
         targets.iter().enumerate().filter(|(_, t)| is(t)).map(|(index, _)| index).collect()
@@ -284,7 +302,7 @@ fn asked_before(common: &Common, id: &JobId, targets: &[Target]) -> Result<HashS
 /// octo-push that was killed in between repeats nothing.
 fn retried(
     id: &JobId,
-    earlier: &HashMap<String, Told>,
+    earlier: &HashMap<String, TargetResult>,
     targets: &[Target],
     common: &Common,
 ) -> HashMap<usize, JobId> {
@@ -316,32 +334,32 @@ fn views(
     let names: Vec<String> = targets.iter().map(|t| t.name.to_string()).collect();
     let mut views: Vec<Box<dyn View>> = Vec::new();
     if common.json {
-        views.push(Box::new(Json::new(names.clone(), |screen: &mut Screen, line: &str| {
+        views.push(Box::new(JsonView::new(names.clone(), |screen: &mut Screen, line: &str| {
             screen.print(Stream::Out, line.as_bytes());
         })));
     } else {
         let live = |names: Vec<String>| -> Box<dyn View> {
             if names.len() == 1 {
-                Box::new(Live::default())
+                Box::new(LiveView::default())
             } else {
-                Box::new(Prefixed::new(names))
+                Box::new(PrefixedView::new(names))
             }
         };
         let shown: Box<dyn View> = match (common.gather, common.quiet) {
-            (true, _) => Box::new(Gathered::agreeing(names.clone(), live(names.clone()))),
-            (_, true) => Box::new(Gathered::failing(names.clone(), live(names.clone()))),
+            (true, _) => Box::new(GatheredView::agreeing(names.clone(), live(names.clone()))),
+            (_, true) => Box::new(GatheredView::failing(names.clone(), live(names.clone()))),
             _ => live(names.clone()),
         };
         match &ends.output {
             Some(pattern) => {
                 let paths = targets.iter().map(|t| end_files::named(pattern, t)).collect();
-                views.push(Box::new(ToFiles::new(paths, shown)?));
+                views.push(Box::new(FileView::new(paths, shown)?));
             }
             None => views.push(shown),
         }
     }
     if let Some(path) = &common.record {
-        views.push(Box::new(Json::new(names, recorder(path)?)));
+        views.push(Box::new(JsonView::new(names, recorder(path)?)));
     }
     let _ = screen;
     Ok(views)
@@ -353,10 +371,10 @@ fn conclude(fleet: &mut Fleet, common: &Common, files: EndFiles, id: &JobId) -> 
         leave(fleet, id);
     }
     fleet.finish();
-    let work = Arc::clone(&fleet.work);
-    summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
+    let context = Arc::clone(&fleet.context);
+    summary::tell(&mut fleet.screen, common, &context.targets, &fleet.outcomes);
     let mut status = overall(fleet.outcomes.values());
-    for result in [files.finish(&work.targets, &fleet.outcomes), fleet.screen.finish()] {
+    for result in [files.finish(&context.targets, &fleet.outcomes), fleet.screen.finish()] {
         if let Err(error) = result {
             fleet.screen.report(&error);
             // What the jobs came to is worth more than where it was printed.
@@ -381,24 +399,24 @@ fn leave(fleet: &mut Fleet, id: &JobId) {
     }
 }
 
-fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Rollout, reason: &str, command: &str) {
+fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Batches, reason: &str, command: &str) {
     // A script that calls us knows better how to go on, or says all of this itself.
     let again = std::env::var("OCTO_AGAIN").ok();
     if again.as_deref() == Some("") {
         return;
     }
     let names = |targets: &mut dyn Iterator<Item = usize>| {
-        fold(targets.map(|t| fleet.work.targets[t].name.as_str()))
+        fold(targets.map(|t| fleet.context.targets[t].name.as_str()))
     };
     let outcomes: &BTreeMap<usize, Outcome> = &fleet.outcomes;
     let done = names(&mut outcomes.iter().filter(|(_, o)| o.succeeded()).map(|(t, _)| *t));
-    let of = |meant: &dyn Fn(&Kind) -> bool| -> Vec<usize> {
+    let of = |meant: &dyn Fn(&OutcomeKind) -> bool| -> Vec<usize> {
         outcomes.iter().filter(|(_, o)| !o.succeeded() && meant(&o.kind)).map(|(t, _)| *t).collect()
     };
-    let failed = of(&|kind| !matches!(kind, Kind::Skipped | Kind::Unknown));
+    let failed = of(&|kind| !matches!(kind, OutcomeKind::Skipped | OutcomeKind::Unknown));
     let failed = names(&mut failed.into_iter());
-    let unknown = names(&mut of(&|kind| *kind == Kind::Unknown).into_iter());
-    let skipped = of(&|kind| *kind == Kind::Skipped).into_iter();
+    let unknown = names(&mut of(&|kind| *kind == OutcomeKind::Unknown).into_iter());
+    let skipped = of(&|kind| *kind == OutcomeKind::Skipped).into_iter();
     let pending = names(&mut rollout.pending().iter().copied().chain(skipped));
     fleet.screen.say(format!("rollout stopped: {reason}"));
     for (what, names) in
@@ -414,12 +432,12 @@ fn say_where_it_stopped(fleet: &mut Fleet, rollout: &Rollout, reason: &str, comm
 
 fn describe_run(
     screen: &mut Screen,
-    work: &Work,
+    context: &Context,
     plan: &Plan,
-    rollout: &mut Rollout,
+    rollout: &mut Batches,
 ) -> Result<u8> {
     let mut text = String::new();
-    let rolling = work.common.rolling.is_said();
+    let rolling = context.common.rolling.is_said();
     let mut number = 0;
     let stopped = loop {
         let batch = match rollout.next() {
@@ -429,7 +447,7 @@ fn describe_run(
         };
         number += 1;
         for index in batch {
-            let target = &work.targets[index];
+            let target = &context.targets[index];
             if rolling {
                 text.push_str(&format!("batch {number}: "));
             }

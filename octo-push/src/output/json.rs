@@ -4,28 +4,28 @@ use std::fmt::Write;
 
 /// A JSON object in the making.
 #[derive(Debug, Clone)]
-pub(crate) struct Object(String);
+pub(crate) struct JsonObject(String);
 
-impl Object {
+impl JsonObject {
     /// `{"type":KIND`
-    pub(crate) fn of(kind: &str) -> Object {
-        Object::new().text("type", kind)
+    pub(crate) fn of(kind: &str) -> JsonObject {
+        JsonObject::new().text("type", kind)
     }
 
     /// No member yet.
-    pub(crate) fn new() -> Object {
-        Object(String::new())
+    pub(crate) fn new() -> JsonObject {
+        JsonObject(String::new())
     }
 
     /// A member that is text.
-    pub(crate) fn text(mut self, key: &str, value: &str) -> Object {
+    pub(crate) fn text(mut self, key: &str, value: &str) -> JsonObject {
         self.key(key);
         push_string(&mut self.0, value);
         self
     }
 
     /// A member that is text, where there is one.
-    pub(crate) fn maybe(self, key: &str, value: Option<&str>) -> Object {
+    pub(crate) fn maybe(self, key: &str, value: Option<&str>) -> JsonObject {
         match value {
             Some(value) => self.text(key, value),
             None => self,
@@ -33,21 +33,21 @@ impl Object {
     }
 
     /// A member that is a number.
-    pub(crate) fn number(mut self, key: &str, value: u64) -> Object {
+    pub(crate) fn number(mut self, key: &str, value: u64) -> JsonObject {
         self.key(key);
         let _ = write!(self.0, "{value}");
         self
     }
 
     /// A member that is a number of seconds, to the millisecond.
-    pub(crate) fn seconds(mut self, key: &str, value: std::time::Duration) -> Object {
+    pub(crate) fn seconds(mut self, key: &str, value: std::time::Duration) -> JsonObject {
         self.key(key);
         let _ = write!(self.0, "{:.3}", value.as_secs_f64());
         self
     }
 
     /// Bytes: as `key` where they are UTF-8, else in hex as `key-hex`.
-    pub(crate) fn bytes(self, key: &str, value: &[u8]) -> Object {
+    pub(crate) fn bytes(self, key: &str, value: &[u8]) -> JsonObject {
         match std::str::from_utf8(value) {
             Ok(text) => self.text(key, text),
             Err(_) => {
@@ -61,7 +61,7 @@ impl Object {
     }
 
     /// A member that is an object.
-    pub(crate) fn object(mut self, key: &str, value: Object) -> Object {
+    pub(crate) fn object(mut self, key: &str, value: JsonObject) -> JsonObject {
         self.key(key);
         self.0.push_str(&value.braced());
         self
@@ -72,7 +72,7 @@ impl Object {
         mut self,
         key: &str,
         values: impl IntoIterator<Item = &'a str>,
-    ) -> Object {
+    ) -> JsonObject {
         self.key(key);
         self.0.push('[');
         for (index, value) in values.into_iter().enumerate() {
@@ -134,13 +134,13 @@ mod tests {
 
     #[test]
     fn an_object_is_one_escaped_line() {
-        let line = Object::of("end")
+        let line = JsonObject::of("end")
             .text("a", "x\"\\\n\x1b\u{9b}\u{e0001}é")
             .number("n", 3)
             .seconds("s", std::time::Duration::from_millis(1500))
             .bytes("b", b"ok")
             .bytes("c", b"\xff\x00")
-            .object("o", Object::new().text("k", "v"))
+            .object("o", JsonObject::new().text("k", "v"))
             .list("l", ["x", "y"])
             .maybe("none", None)
             .line();

@@ -9,12 +9,12 @@ mod screen;
 pub(crate) mod summary;
 
 mod views;
-pub(crate) use progress::{Counters, Progress};
+pub(crate) use progress::{Progress, UploadCounters};
 pub(crate) use screen::Screen;
-pub(crate) use views::{Gathered, Live, Prefixed, ToFiles};
+pub(crate) use views::{FileView, GatheredView, LiveView, PrefixedView};
 
 use crate::output::escape::unfinished;
-use crate::output::json::Object;
+use crate::output::json::JsonObject;
 use crate::target::outcome::Outcome;
 use octo_core::base::error::{Error, Result};
 use std::fs::File;
@@ -86,14 +86,14 @@ pub(crate) fn recorder(path: &Path) -> Result<impl FnMut(&mut Screen, &str) + us
 }
 
 /// The end objects alone, of verbs whose output is lists.
-pub(crate) struct JsonEnds<W: FnMut(&mut Screen, &str)> {
+pub(crate) struct JsonEndsView<W: FnMut(&mut Screen, &str)> {
     /// The targets.
     pub(crate) names: Vec<String>,
     /// Where the objects go.
     pub(crate) write: W,
 }
 
-impl<W: FnMut(&mut Screen, &str)> View for JsonEnds<W> {
+impl<W: FnMut(&mut Screen, &str)> View for JsonEndsView<W> {
     fn output(&mut self, _: &mut Screen, _target: usize, _: Stream, _bytes: &[u8]) {}
 
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
@@ -102,23 +102,23 @@ impl<W: FnMut(&mut Screen, &str)> View for JsonEnds<W> {
 }
 
 /// One JSON object a line.
-pub(crate) struct Json<W: FnMut(&mut Screen, &str)> {
+pub(crate) struct JsonView<W: FnMut(&mut Screen, &str)> {
     names: Vec<String>,
     /// The first bytes of a letter that was split, for each target and stream.
     partial: Vec<[Vec<u8>; 2]>,
     write: W,
 }
 
-impl<W: FnMut(&mut Screen, &str)> Json<W> {
+impl<W: FnMut(&mut Screen, &str)> JsonView<W> {
     /// The objects of these targets, written by `write`.
-    pub(crate) fn new(names: Vec<String>, write: W) -> Json<W> {
+    pub(crate) fn new(names: Vec<String>, write: W) -> JsonView<W> {
         let partial = names.iter().map(|_| Default::default()).collect();
-        Json { names, partial, write }
+        JsonView { names, partial, write }
     }
 
     fn piece(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         if !bytes.is_empty() {
-            let object = Object::of("output")
+            let object = JsonObject::of("output")
                 .text("target", &self.names[target])
                 .text("stream", stream_name(stream))
                 .bytes("text", bytes);
@@ -127,9 +127,9 @@ impl<W: FnMut(&mut Screen, &str)> Json<W> {
     }
 }
 
-impl<W: FnMut(&mut Screen, &str)> View for Json<W> {
+impl<W: FnMut(&mut Screen, &str)> View for JsonView<W> {
     fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
-        let object = Object::of("start")
+        let object = JsonObject::of("start")
             .text("target", &self.names[target])
             .text("job", job)
             .text("time", &octo_core::base::cli::utc_now());

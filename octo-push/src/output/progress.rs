@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// What the workers count while they send.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct UploadCounters {
     /// Bytes that are to be sent, of all uploads that began.
     pub(crate) total: AtomicU64,
     /// Bytes that were sent, or were there already.
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// The line as it now is; `None` where there is nothing to tell.
-    pub(crate) fn line(&self, counters: &Counters) -> Option<String> {
+    pub(crate) fn line(&self, counters: &UploadCounters) -> Option<String> {
         let uploading = counters.uploads.load(Ordering::Relaxed) > 0;
         let transfer = uploading.then(|| {
             transfer(
@@ -88,11 +88,11 @@ mod tests {
         let text = transfer(3 << 20, 1 << 20, 10 << 20, second);
         assert_eq!(text, "3.0 MiB of 10.0 MiB  30%  2.0 MiB/s  0:03 left");
         let mut progress = Progress::of(1);
-        assert_eq!(progress.line(&Counters::default()), None);
+        assert_eq!(progress.line(&UploadCounters::default()), None);
         progress.targets = 3;
         progress.running = 2;
         progress.failed = 1;
-        let line = progress.line(&Counters::default());
+        let line = progress.line(&UploadCounters::default());
         assert_eq!(line.as_deref(), Some("0 done, 2 running, 1 failed of 3"));
     }
 }

@@ -6,7 +6,7 @@
 use crate::cli::options::Common;
 use crate::output::Screen;
 use crate::output::node_set::fold;
-use crate::target::outcome::{Kind, Outcome};
+use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::targets::Target;
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) fn tell(
     }
     // Hundreds that were never begun are one line, those that failed one each.
     let (skipped, failed): (Vec<_>, Vec<_>) =
-        badly.into_iter().partition(|(_, o)| o.kind == Kind::Skipped);
+        badly.into_iter().partition(|(_, o)| o.kind == OutcomeKind::Skipped);
     for (target, outcome) in &failed {
         screen.say(format!("{}: {}", name(target), said(outcome)));
     }

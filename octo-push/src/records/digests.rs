@@ -4,7 +4,7 @@
 //! As git's index does: an entry counts while device, inode, size, mtime and
 //! ctime are the same, and only if the file was at rest when it was opened to be
 //! hashed: a change within the clock's grain after that would else go unseen. A
-//! wrong memory does no harm: the tentacle verifies what it gets.
+//! wrong digest does no harm: the tentacle verifies what it gets.
 
 use octo_core::base::digest::Digest;
 use octo_core::base::paths::{Places, create_directory};
@@ -44,15 +44,15 @@ impl Stamp {
 
 /// The remembered digests.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct DigestCache {
     path: PathBuf,
     /// Oldest first: stamp, digest, name.
     entries: Vec<(String, Digest, String)>,
 }
 
-impl Memory {
+impl DigestCache {
     /// Reads what is remembered; damage is nothing remembered.
-    pub(crate) fn load(places: &Places) -> Memory {
+    pub(crate) fn load(places: &Places) -> DigestCache {
         let path = places.state.join("digests");
         let bytes = std::fs::read(&path).unwrap_or_default();
         let record = Record::parse(&bytes).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Memory {
             Some((text(0)?, Digest::parse(&text(1)?)?, text(2)?))
         };
         let entries = record.all("file").filter_map(entry).collect();
-        Memory { path, entries }
+        DigestCache { path, entries }
     }
 
     /// The digest of a file in this state, if it is remembered.
@@ -136,20 +136,20 @@ mod tests {
         let file = File::create(&path).expect("create");
         file.set_len(SMALLEST).expect("size");
         let digest = Digest::of(b"x");
-        let mut memory = Memory::load(&places);
-        memory.keep(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, "big");
+        let mut digests = DigestCache::load(&places);
+        digests.keep(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, "big");
         // ctime can't be set back: fresh files are never at rest.
-        assert!(memory.entries.is_empty());
+        assert!(digests.entries.is_empty());
         let metadata = fs::metadata(&path).expect("stat");
         let later = SystemTime::now() + Duration::from_millis(2100);
-        memory.keep(&metadata, later, digest, "big");
-        let mut memory = Memory::load(&places);
-        assert_eq!(memory.digest(&Stamp::of(&metadata)), Some(digest));
-        assert_eq!(memory.name(&digest), Some("big"));
+        digests.keep(&metadata, later, digest, "big");
+        let mut digests = DigestCache::load(&places);
+        assert_eq!(digests.digest(&Stamp::of(&metadata)), Some(digest));
+        assert_eq!(digests.name(&digest), Some("big"));
         fs::write(&path, vec![1; SMALLEST as usize]).expect("write");
         let changed = fs::metadata(&path).expect("stat");
-        assert_eq!(memory.digest(&Stamp::of(&changed)), None);
-        memory.forget(&digest);
-        assert_eq!(Memory::load(&places).digest(&Stamp::of(&metadata)), None);
+        assert_eq!(digests.digest(&Stamp::of(&changed)), None);
+        digests.forget(&digest);
+        assert_eq!(DigestCache::load(&places).digest(&Stamp::of(&metadata)), None);
     }
 }

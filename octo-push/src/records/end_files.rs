@@ -1,7 +1,7 @@
 //! `--end` and `--outputs`: what came of a job, in files for scripts to read.
 
 use crate::cli::command_line::Ends;
-use crate::target::outcome::{Kind, Outcome};
+use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::publish;
 use octo_core::targets::Target;
@@ -122,7 +122,7 @@ impl<'a> EndFiles<'a> {
     /// The values before the record: who finds the record finds all of it.
     fn write(&mut self, target: &Target, outcome: &Outcome) -> Result<()> {
         if let Some(pattern) = &self.ends.outputs
-            && matches!(outcome.kind, Kind::End(_))
+            && matches!(outcome.kind, OutcomeKind::End(_))
         {
             put(&named(pattern, target), &outcome.outputs)?;
         }

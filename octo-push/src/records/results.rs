@@ -2,7 +2,7 @@
 //! target, with the audit head that the tentacle gave.
 
 use crate::cli::options::Common;
-use crate::output::json::Object;
+use crate::output::json::JsonObject;
 use crate::records::journal::{Entry, Filter, Journal, Run};
 use crate::target::outcome::Outcome;
 use crate::target::package::upload::Package;
@@ -20,7 +20,7 @@ const RESULTS: [&str; 3] = ["put", "run", "follow"];
 
 /// The journal, and what all lines of this run have in common.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct JournalWriter {
     journal: Journal,
     verb: &'static str,
     run: JobId,
@@ -28,7 +28,7 @@ pub(crate) struct Ledger {
     packages: Vec<Arc<Package>>,
 }
 
-impl Ledger {
+impl JournalWriter {
     /// For one invocation; `run` is its job's id where it has a job.
     ///
     /// # Errors
@@ -39,13 +39,13 @@ impl Ledger {
         run: Option<&JobId>,
         who: &str,
         packages: Vec<Arc<Package>>,
-    ) -> Result<Ledger> {
+    ) -> Result<JournalWriter> {
         let run = match run {
             Some(run) => run.clone(),
             None => new_id()?,
         };
         let journal = Journal::at(places);
-        Ok(Ledger { journal, verb, run, who: who.to_string(), packages })
+        Ok(JournalWriter { journal, verb, run, who: who.to_string(), packages })
     }
 
     /// Writes down how it went with a target.
@@ -97,7 +97,7 @@ pub(crate) fn new_id() -> Result<JobId> {
 
 /// How it went with a target so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct TargetResult {
     /// The last result.
     pub(crate) result: Verdict,
     /// The job's id there: that of a retry is another than the rollout's.
@@ -121,10 +121,10 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// Exit 74, where the journal can't be read.
-pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, Told>> {
+pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, TargetResult>> {
     let verbs = RESULTS.map(String::from).into();
     let filter = Filter { verbs, run: Some(run), ..Filter::default() };
-    let mut results: HashMap<String, Told> = HashMap::new();
+    let mut results: HashMap<String, TargetResult> = HashMap::new();
     Journal::at(places).read(&filter, &mut |entry| {
         let result = match (entry.status, entry.kind.as_str()) {
             (_, "skipped") => return true,
@@ -134,7 +134,7 @@ pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, Told>
         };
         let before = results.get(&entry.target).map_or(0, |told| told.failures);
         let failures = before + u64::from(result == Verdict::Failed);
-        results.insert(entry.target, Told { result, job: entry.job, failures });
+        results.insert(entry.target, TargetResult { result, job: entry.job, failures });
         true
     })?;
     Ok(results)
@@ -215,7 +215,7 @@ fn line(entry: &Entry) -> String {
 }
 
 fn object(entry: &Entry) -> String {
-    Object::of("action")
+    JsonObject::of("action")
         .text("time", &utc(entry.time))
         .text("verb", &entry.verb)
         .text("target", &entry.target)
@@ -242,19 +242,24 @@ mod tests {
         let places = Places { config: "/c".into(), state: directory.path().join("s") };
         assert!(results(&places, Run::Last).expect("none").is_empty());
         let job = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");
-        let ledger = Ledger::open(&places, "run", Some(&job), "ann@laptop", vec![]).expect("opens");
-        let note = |target: &str, outcome: Outcome| ledger.note(target, &outcome).expect("noted");
+        let journal =
+            JournalWriter::open(&places, "run", Some(&job), "ann@laptop", vec![]).expect("opens");
+        let note = |target: &str, outcome: Outcome| journal.note(target, &outcome).expect("noted");
         note("web1", Outcome::ended(EndKind::Exit(3), None));
         note("web1", Outcome::ended(EndKind::Exit(4), None));
         note("web2", Outcome::ended(EndKind::Exit(1), None));
         note("web2", Outcome { job: Some(job.clone()), ..Outcome::done() });
         note("web2", Outcome::skipped("stopped"));
         note("web3", Outcome::left(&job, true));
-        let other = Ledger::open(&places, "cancel", None, "ann@laptop", vec![]).expect("opens");
+        let other =
+            JournalWriter::open(&places, "cancel", None, "ann@laptop", vec![]).expect("opens");
         other.note("web1", &Outcome::done()).expect("noted");
         for run in [Run::Last, Run::Id(job.clone())] {
             let results = results(&places, run).expect("read");
-            assert_eq!(results["web1"], Told { result: Verdict::Failed, job: None, failures: 2 });
+            assert_eq!(
+                results["web1"],
+                TargetResult { result: Verdict::Failed, job: None, failures: 2 }
+            );
             assert_eq!(results["web2"].result, Verdict::Ok);
             assert_eq!(results["web3"].result, Verdict::Unknown);
             assert_eq!(results["web3"].job.as_ref(), Some(&job));

@@ -4,10 +4,10 @@
 //! The job's id is ours, so that a repeated `run` attaches to what is there. A
 //! request that may have arrived is never reported as "nothing ran".
 
-use crate::target::connection::client::{Session, Trouble};
-use crate::target::outcome::{Kind, Origin, Outcome};
+use crate::target::connection::client::{Client, ClientError};
+use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
 use crate::target::request::{Plan, Request};
-use crate::target::retry::{News, Patience, Teller, Work, failed, over_limit};
+use crate::target::retry::{Context, Reporter, Retry, TargetEvent, failed, over_limit};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;
@@ -28,9 +28,9 @@ enum Stage {
 
 /// What follows a job's acceptance.
 #[derive(Debug)]
-struct Course<'a> {
-    work: &'a Work,
-    teller: &'a Teller,
+struct JobClient<'a> {
+    context: &'a Context,
+    reporter: &'a Reporter,
     job: &'a JobId,
     stage: Stage,
     /// How much of the log has come.
@@ -40,77 +40,86 @@ struct Course<'a> {
     cancelled: bool,
     /// An octo-push before this one may have asked for it.
     in_doubt: bool,
-    patience: Patience,
+    retry: Retry,
 }
 
-/// Runs the job on the teller's target. `in_doubt`: it may be there already.
+/// Runs the job on the reporter's target. `in_doubt`: it may be there already.
 pub(crate) fn run(
-    work: &Work,
+    context: &Context,
     plan: &Plan,
     job: &JobId,
     (detach, in_doubt): (bool, bool),
-    teller: &Teller,
+    reporter: &Reporter,
 ) -> Outcome {
-    let course = Course { in_doubt, ..Course::new(work, teller, job, Stage::Before) };
-    course.go(Some((plan, detach)))
+    let client = JobClient { in_doubt, ..JobClient::new(context, reporter, job, Stage::Before) };
+    client.go(Some((plan, detach)))
 }
 
 /// Follows a job that was accepted before.
-pub(crate) fn follow(work: &Work, job: &JobId, teller: &Teller) -> Outcome {
-    Course::new(work, teller, job, Stage::Before).go(None)
+pub(crate) fn follow(context: &Context, job: &JobId, reporter: &Reporter) -> Outcome {
+    JobClient::new(context, reporter, job, Stage::Before).go(None)
 }
 
 /// Asks for a job's end; its own word comes to those who follow it.
 ///
 /// # Errors
-/// The trouble.
-pub(crate) fn cancel(work: &Work, target: usize, job: &JobId) -> Result<Message, Trouble> {
-    let target = &work.targets[target];
-    let mut session = Session::open(&work.caller, target, work.common.wait)?;
-    let reply = session.ask(&Message::new("cancel").with("job", job), b"")?;
-    session.close();
+/// The error.
+pub(crate) fn cancel(
+    context: &Context,
+    target: usize,
+    job: &JobId,
+) -> Result<Message, ClientError> {
+    let target = &context.targets[target];
+    let mut client = Client::open(&context.client_config, target, context.common.wait)?;
+    let reply = client.ask(&Message::new("cancel").with("job", job), b"")?;
+    client.close();
     Ok(reply)
 }
 
-impl<'a> Course<'a> {
-    fn new(work: &'a Work, teller: &'a Teller, job: &'a JobId, stage: Stage) -> Course<'a> {
-        Course {
-            work,
-            teller,
+impl<'a> JobClient<'a> {
+    fn new(
+        context: &'a Context,
+        reporter: &'a Reporter,
+        job: &'a JobId,
+        stage: Stage,
+    ) -> JobClient<'a> {
+        JobClient {
+            context,
+            reporter,
             job,
             stage,
             offset: 0,
             outputs: Vec::new(),
             cancelled: false,
             in_doubt: false,
-            patience: Patience::new(),
+            retry: Retry::new(),
         }
     }
 
     fn go(mut self, run: Option<(&Plan, bool)>) -> Outcome {
         let mut outcome = loop {
-            if self.work.stop.is_set() && self.stage == Stage::Before {
+            if self.context.stop.is_set() && self.stage == Stage::Before {
                 break Outcome::skipped("cancelled before it began");
             }
             let before = self.stage;
             let attempt = self.attempt(run);
-            if self.stage == Stage::Asked && matches!(attempt, Err(Trouble::No(..))) {
+            if self.stage == Stage::Asked && matches!(attempt, Err(ClientError::Refused(..))) {
                 // It was answered: there is no more doubt than there was.
                 self.stage = before;
             }
             match attempt {
                 Ok(outcome) => break outcome,
                 // Of a job that may be there, these say "not now", not "never".
-                Err(Trouble::No(refusal, error)) if self.may_be_there(before, refusal) => {
-                    if let Err(trouble) =
-                        self.patience.after(self.work, self.teller, Trouble::Lost(error))
+                Err(ClientError::Refused(refusal, error)) if self.may_be_there(before, refusal) => {
+                    if let Err(error) =
+                        self.retry.after(self.context, self.reporter, ClientError::Lost(error))
                     {
-                        break self.give_up(before, run.is_some(), trouble);
+                        break self.give_up(before, run.is_some(), error);
                     }
                 }
-                Err(trouble) => match self.patience.after(self.work, self.teller, trouble) {
+                Err(error) => match self.retry.after(self.context, self.reporter, error) {
                     Ok(()) => {}
-                    Err(trouble) => break self.give_up(before, run.is_some(), trouble),
+                    Err(error) => break self.give_up(before, run.is_some(), error),
                 },
             }
         };
@@ -124,100 +133,101 @@ impl<'a> Course<'a> {
             && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
     }
 
-    fn attempt(&mut self, run: Option<(&Plan, bool)>) -> Result<Outcome, Trouble> {
-        let work = self.work;
-        let target = &work.targets[self.teller.target];
-        let mut session = Session::open(&work.caller, target, self.patience.wait(work))?;
-        self.patience.met();
-        self.teller.peer.set(session.peer());
-        session.set_deadline(self.patience.deadline(work));
+    fn attempt(&mut self, run: Option<(&Plan, bool)>) -> Result<Outcome, ClientError> {
+        let context = self.context;
+        let target = &context.targets[self.reporter.target];
+        let mut client = Client::open(&context.client_config, target, self.retry.wait(context))?;
+        self.retry.met();
+        self.reporter.peer.set(client.peer());
+        client.set_deadline(self.retry.deadline(context));
         if let Some((plan, detach)) = run
             && self.stage != Stage::Accepted
         {
             if let Some(package) = &plan.package {
-                package.put(&mut session, &work.counters, &work.stop)?;
-                self.patience.progress();
+                package.put(&mut client, &context.counters, &context.stop)?;
+                self.retry.progress();
             }
-            let request = plan.request(target.name.as_str(), self.job).map_err(Trouble::Here)?;
-            let reply = self.ask_to_run(&mut session, &request)?;
+            let request =
+                plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
+            let reply = self.ask_to_run(&mut client, &request)?;
             self.accepted();
             if detach {
-                session.close();
+                client.close();
                 let audit = reply.text("audit").map(str::to_string);
                 return Ok(Outcome { audit, ..Outcome::done() });
             }
         }
-        let outcome = self.follow(&mut session)?;
-        session.close();
+        let outcome = self.follow(&mut client)?;
+        client.close();
         Ok(outcome)
     }
 
     fn ask_to_run(
         &mut self,
-        session: &mut Session<'_>,
+        client: &mut Client<'_>,
         request: &Request,
-    ) -> Result<Message, Trouble> {
+    ) -> Result<Message, ClientError> {
         let mut message = Message::new("run").with("job", self.job);
-        message.push("by", self.work.caller.by.as_bytes());
+        message.push("by", self.context.client_config.by.as_bytes());
         let message = message
             .with("spec", request.spec.len())
             .with("script", request.script)
             .with("body", request.body.len());
         // From the first byte on it may arrive, whatever becomes of us.
         self.stage = Stage::Asked;
-        session.ask(&message, &request.body)
+        client.ask(&message, &request.body)
     }
 
     fn accepted(&mut self) {
         if self.stage != Stage::Accepted {
             self.stage = Stage::Accepted;
-            self.teller.tell(News::Accepted(self.teller.target, self.job.clone()));
+            self.reporter.tell(TargetEvent::Accepted(self.reporter.target, self.job.clone()));
         }
-        self.patience.progress();
+        self.retry.progress();
     }
 
     /// The main thread cancels the jobs that it knows of; one that was accepted
     /// in the same moment sees to it itself.
     fn cancel_if_asked(&mut self) {
-        if self.work.stop.is_set() && !self.cancelled {
+        if self.context.stop.is_set() && !self.cancelled {
             self.cancelled = true;
-            if let Err(trouble) = cancel(self.work, self.teller.target, self.job) {
-                let error = trouble.into_error();
-                self.teller.note(format!("can't cancel: {}", error.message));
+            if let Err(error) = cancel(self.context, self.reporter.target, self.job) {
+                let error = error.into_error();
+                self.reporter.note(format!("can't cancel: {}", error.message));
             }
         }
     }
 
-    fn follow(&mut self, session: &mut Session<'_>) -> Result<Outcome, Trouble> {
+    fn follow(&mut self, client: &mut Client<'_>) -> Result<Outcome, ClientError> {
         let request = Message::new("follow").with("job", self.job).with("offset", self.offset);
-        session.ask(&request, b"")?;
+        client.ask(&request, b"")?;
         self.accepted();
         self.cancel_if_asked();
         loop {
-            let message = session.next()?;
+            let message = client.next()?;
             match message.word() {
-                "out" => self.take(session, Stream::Out, &message)?,
-                "err" => self.take(session, Stream::Err, &message)?,
+                "out" => self.take(client, Stream::Out, &message)?,
+                "err" => self.take(client, Stream::Err, &message)?,
                 "state" => self.tell_state(&message),
-                "outputs" => self.outputs = session.body(&message)?,
-                "no" => return Err(session.refused(&message)),
-                "end" => return self.ended(session, &message),
-                _ => session.skip(&message)?,
+                "outputs" => self.outputs = client.body(&message)?,
+                "no" => return Err(client.refused(&message)),
+                "end" => return self.ended(client, &message),
+                _ => client.skip(&message)?,
             }
-            self.patience.progress();
+            self.retry.progress();
         }
     }
 
     fn take(
         &mut self,
-        session: &mut Session<'_>,
+        client: &mut Client<'_>,
         stream: Stream,
         message: &Message,
-    ) -> Result<(), Trouble> {
-        let length = message.body().map_err(|failure| session.wrong(failure))?;
-        let (teller, offset) = (self.teller, &mut self.offset);
-        session.pieces(length, |bytes| {
-            teller.output(stream, bytes);
+    ) -> Result<(), ClientError> {
+        let length = message.body().map_err(|failure| client.wrong(failure))?;
+        let (reporter, offset) = (self.reporter, &mut self.offset);
+        client.pieces(length, |bytes| {
+            reporter.output(stream, bytes);
             // Counted piece by piece: what came before a cut is not asked for again.
             *offset += bytes.len() as u64;
             Ok(())
@@ -229,26 +239,26 @@ impl<'a> Course<'a> {
         let holder = message.text("holder").unwrap_or("");
         match state {
             "held" => self
-                .teller
+                .reporter
                 .note(format!("waits for approval there: octo-exec approve {}", self.job)),
-            "waiting" if holder.is_empty() => self.teller.note("waits for a lock"),
-            "waiting" => self.teller.note(format!("waits for a lock, held by {holder}")),
-            other => self.teller.detail(format!("job {} is {other}", self.job)),
+            "waiting" if holder.is_empty() => self.reporter.note("waits for a lock"),
+            "waiting" => self.reporter.note(format!("waits for a lock, held by {holder}")),
+            other => self.reporter.detail(format!("job {} is {other}", self.job)),
         }
     }
 
-    fn ended(&mut self, session: &Session<'_>, message: &Message) -> Result<Outcome, Trouble> {
-        let code = message.number("code").map_err(|failure| session.wrong(failure))?;
+    fn ended(&mut self, client: &Client<'_>, message: &Message) -> Result<Outcome, ClientError> {
+        let code = message.number("code").map_err(|failure| client.wrong(failure))?;
         let word = message.text("kind").unwrap_or("");
         let Some(end) = EndKind::from_words(word, code.unwrap_or(0)) else {
-            return Err(session.wrong(Failure::Malformed(format!("an end of kind {word}"))));
+            return Err(client.wrong(Failure::Malformed(format!("an end of kind {word}"))));
         };
         let mut outcome = Outcome::ended(end, message.text("reason"));
         let said = [&outcome.message].into_iter().filter(|m| !m.is_empty()).cloned();
         outcome.message = said.chain(besides(message)).collect::<Vec<_>>().join("; ");
         if outcome.succeeded() && !outcome.message.is_empty() {
             // Not as it should be, though the script knows nothing of it.
-            self.teller.note(&outcome.message);
+            self.reporter.note(&outcome.message);
         }
         outcome.outputs = std::mem::take(&mut self.outputs);
         outcome.audit = message.text("audit").map(str::to_string);
@@ -257,35 +267,35 @@ impl<'a> Course<'a> {
 
     /// `before` is the stage in which the last try began: its own refusal is an
     /// answer, one after an unanswered request is not.
-    fn give_up(&self, before: Stage, runs: bool, trouble: Trouble) -> Outcome {
-        let answered = matches!(trouble, Trouble::No(..) | Trouble::Stranger(_));
-        let unheard = matches!(trouble, Trouble::Unreachable(_) | Trouble::Lost(_));
+    fn give_up(&self, before: Stage, runs: bool, error: ClientError) -> Outcome {
+        let answered = matches!(error, ClientError::Refused(..) | ClientError::Untrusted(_));
+        let unheard = matches!(error, ClientError::Unreachable(_) | ClientError::Lost(_));
         let known = match self.stage {
             Stage::Accepted => Stage::Accepted,
             _ if answered => before,
             Stage::Before if self.in_doubt && unheard => Stage::Asked,
             stage => stage,
         };
-        let limit = self.patience.deadline(self.work).is_some_and(|d| Instant::now() >= d);
+        let limit = self.retry.deadline(self.context).is_some_and(|d| Instant::now() >= d);
         // One who only follows has nothing at stake but the answer.
         let asked = if runs { Stage::Asked } else { Stage::Accepted };
         if known < asked {
-            if self.work.stop.is_set() {
+            if self.context.stop.is_set() {
                 return Outcome::skipped("cancelled before it began");
             }
-            return failed(self.work, trouble);
+            return failed(self.context, error);
         }
-        let error = trouble.into_error();
-        let reason = if limit { over_limit(self.work) } else { error.message };
+        let error = error.into_error();
+        let reason = if limit { over_limit(self.context) } else { error.message };
         let said = if known == Stage::Accepted {
             format!("accepted, its end unknown: {reason}")
         } else {
             format!("perhaps accepted, its end unknown: {reason}")
         };
         let error = Error { exit: Exit::UnknownEnd, message: said, hints: Vec::new() };
-        let target = &self.work.targets[self.teller.target].name;
+        let target = &self.context.targets[self.reporter.target].name;
         let error = error.hint(format!("octo-push -t {target} follow {}", self.job));
-        Outcome::error(Kind::Unknown, Origin::Octopus, error)
+        Outcome::error(OutcomeKind::Unknown, OutcomeOrigin::Octopus, error)
     }
 }
 

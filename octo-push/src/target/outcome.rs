@@ -1,6 +1,6 @@
 //! How it went with one target, and what that makes of the whole.
 
-use crate::output::json::Object;
+use crate::output::json::JsonObject;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::record::Record;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Who said how it ended: a script may exit with any of our numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum OutcomeOrigin {
     /// The script itself.
     Script,
     /// The tentacle: it refused, or it ended the job.
@@ -20,28 +20,28 @@ pub(crate) enum Origin {
     Octopus,
 }
 
-impl Origin {
+impl OutcomeOrigin {
     /// As `--end` and `--json` have it.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Origin::Script => "script",
-            Origin::Tentacle => "tentacle",
-            Origin::Octopus => "octopus",
+            OutcomeOrigin::Script => "script",
+            OutcomeOrigin::Tentacle => "tentacle",
+            OutcomeOrigin::Octopus => "octopus",
         }
     }
 }
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum OutcomeKind {
     /// What was asked for is done; no job was waited for.
     Done,
     /// The job's end: exit, signal, timeout, …
     End(EndKind),
     /// The tentacle said no.
-    No(Refusal),
+    Refused(Refusal),
     /// The pusher is unknown there, or the tentacle is not who it should be.
-    Stranger,
+    Untrusted,
     /// Something failed before a job was accepted: nothing ran.
     Failed,
     /// Accepted, or perhaps so; how it ended is not known.
@@ -54,9 +54,9 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     /// How it ended.
-    pub(crate) kind: Kind,
+    pub(crate) kind: OutcomeKind,
     /// Who says so.
-    pub(crate) origin: Origin,
+    pub(crate) origin: OutcomeOrigin,
     /// The exit status this target alone would give.
     pub(crate) status: u8,
     /// What to say about it; empty where nothing need be said.
@@ -79,8 +79,8 @@ impl Outcome {
     /// All that was asked for is done.
     pub(crate) fn done() -> Outcome {
         Outcome {
-            kind: Kind::Done,
-            origin: Origin::Tentacle,
+            kind: OutcomeKind::Done,
+            origin: OutcomeOrigin::Tentacle,
             status: 0,
             message: String::new(),
             hints: Vec::new(),
@@ -95,8 +95,8 @@ impl Outcome {
     /// Not begun, and why.
     pub(crate) fn skipped(why: &str) -> Outcome {
         Outcome {
-            kind: Kind::Skipped,
-            origin: Origin::Octopus,
+            kind: OutcomeKind::Skipped,
+            origin: OutcomeOrigin::Octopus,
             status: Exit::Cancelled.code(),
             message: why.to_string(),
             ..Outcome::done()
@@ -108,8 +108,8 @@ impl Outcome {
         // What was not answered yet may still arrive.
         let message = if accepted { "left while it runs" } else { "left before an answer came" };
         Outcome {
-            kind: Kind::Unknown,
-            origin: Origin::Octopus,
+            kind: OutcomeKind::Unknown,
+            origin: OutcomeOrigin::Octopus,
             status: Exit::UnknownEnd.code(),
             message: message.into(),
             job: Some(job.clone()),
@@ -118,7 +118,7 @@ impl Outcome {
     }
 
     /// An error of this kind and origin.
-    pub(crate) fn error(kind: Kind, origin: Origin, error: Error) -> Outcome {
+    pub(crate) fn error(kind: OutcomeKind, origin: OutcomeOrigin, error: Error) -> Outcome {
         Outcome {
             kind,
             origin,
@@ -132,8 +132,8 @@ impl Outcome {
     /// A job's end, as the tentacle tells it.
     pub(crate) fn ended(end: EndKind, reason: Option<&str>) -> Outcome {
         let origin = match end {
-            EndKind::Exit(_) | EndKind::Signal(_) => Origin::Script,
-            _ => Origin::Tentacle,
+            EndKind::Exit(_) | EndKind::Signal(_) => OutcomeOrigin::Script,
+            _ => OutcomeOrigin::Tentacle,
         };
         let said = match end {
             EndKind::Exit(0) => String::new(),
@@ -150,7 +150,7 @@ impl Outcome {
             Some(reason) => format!("{said}: {reason}"),
             None => said,
         };
-        let kind = Kind::End(end);
+        let kind = OutcomeKind::End(end);
         Outcome { kind, origin, status: end.exit_status(), message, ..Outcome::done() }
     }
 
@@ -162,19 +162,19 @@ impl Outcome {
     /// The words for `kind` and `code`, as `--end` and `--json` have them.
     pub(crate) fn kind_and_code(&self) -> (&'static str, u64) {
         match &self.kind {
-            Kind::Done => ("done", 0),
-            Kind::End(end) => (end.word(), end.code().into()),
-            Kind::No(_) => ("no", self.status.into()),
-            Kind::Stranger => ("stranger", self.status.into()),
-            Kind::Failed => ("failed", self.status.into()),
-            Kind::Unknown => ("unknown", self.status.into()),
-            Kind::Skipped => ("skipped", self.status.into()),
+            OutcomeKind::Done => ("done", 0),
+            OutcomeKind::End(end) => (end.word(), end.code().into()),
+            OutcomeKind::Refused(_) => ("no", self.status.into()),
+            OutcomeKind::Untrusted => ("stranger", self.status.into()),
+            OutcomeKind::Failed => ("failed", self.status.into()),
+            OutcomeKind::Unknown => ("unknown", self.status.into()),
+            OutcomeKind::Skipped => ("skipped", self.status.into()),
         }
     }
 
     fn refusal(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::No(refusal) => Some(refusal.word()),
+            OutcomeKind::Refused(refusal) => Some(refusal.word()),
             _ => None,
         }
     }
@@ -204,9 +204,9 @@ impl Outcome {
     }
 
     /// The object that `--json` prints.
-    pub(crate) fn object(&self, target: &str) -> Object {
+    pub(crate) fn object(&self, target: &str) -> JsonObject {
         let (kind, code) = self.kind_and_code();
-        let mut outputs = Object::new();
+        let mut outputs = JsonObject::new();
         for line in self.outputs.split(|b| *b == b'\n') {
             if let Some(equals) = line.iter().position(|b| *b == b'=')
                 && let Ok(name) = std::str::from_utf8(&line[..equals])
@@ -214,7 +214,7 @@ impl Outcome {
                 outputs = outputs.bytes(name, &line[equals + 1..]);
             }
         }
-        Object::of("end")
+        JsonObject::of("end")
             .text("target", target)
             .maybe("job", self.job.as_ref().map(JobId::as_str))
             .text("kind", kind)
@@ -261,13 +261,13 @@ mod tests {
     #[test]
     fn ends_have_their_exit_status() {
         for (end, status, origin, said) in [
-            (EndKind::Exit(0), 0, Origin::Script, ""),
-            (EndKind::Exit(255), 255, Origin::Script, "exit 255"),
-            (EndKind::Signal(15), 143, Origin::Script, "died of signal 15 (SIGTERM)"),
-            (EndKind::Signal(64), 192, Origin::Script, "died of signal 64"),
-            (EndKind::Timeout, 124, Origin::Tentacle, "ended by its time limit"),
-            (EndKind::Denied(75), 75, Origin::Tentacle, "denied"),
-            (EndKind::Lost, 71, Origin::Tentacle, "lost: its end is not on record"),
+            (EndKind::Exit(0), 0, OutcomeOrigin::Script, ""),
+            (EndKind::Exit(255), 255, OutcomeOrigin::Script, "exit 255"),
+            (EndKind::Signal(15), 143, OutcomeOrigin::Script, "died of signal 15 (SIGTERM)"),
+            (EndKind::Signal(64), 192, OutcomeOrigin::Script, "died of signal 64"),
+            (EndKind::Timeout, 124, OutcomeOrigin::Tentacle, "ended by its time limit"),
+            (EndKind::Denied(75), 75, OutcomeOrigin::Tentacle, "denied"),
+            (EndKind::Lost, 71, OutcomeOrigin::Tentacle, "lost: its end is not on record"),
         ] {
             let outcome = Outcome::ended(end, None);
             assert_eq!((outcome.status, outcome.origin), (status, origin), "{end:?}");

@@ -6,9 +6,9 @@
 
 use crate::cli::options::Common;
 use crate::fleet::signals::Signal;
-use crate::output::{Counters, Stream};
-use crate::target::connection::client::{Caller, Session, Trouble};
-use crate::target::outcome::{Kind, Origin, Outcome};
+use crate::output::{Stream, UploadCounters};
+use crate::target::connection::client::{Client, ClientConfig, ClientError};
+use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
 use crate::target::stop::Stop;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 /// What all workers share.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Context {
     /// Who calls.
-    pub(crate) caller: Caller,
+    pub(crate) client_config: ClientConfig,
     /// What was said.
     pub(crate) common: Common,
     /// The selected targets.
@@ -32,12 +32,12 @@ pub(crate) struct Work {
     /// Set when the person has had enough.
     pub(crate) stop: Stop,
     /// What the uploads count.
-    pub(crate) counters: Counters,
+    pub(crate) counters: UploadCounters,
 }
 
 /// What the main thread is told.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum TargetEvent {
     /// A worker has begun with this target.
     Begun(usize),
     /// Its job was accepted.
@@ -56,40 +56,40 @@ pub(crate) enum News {
 
 /// A worker's line to the main thread, about one target.
 #[derive(Debug)]
-pub(crate) struct Teller {
+pub(crate) struct Reporter {
     /// Which one, as numbered in the selection.
     pub(crate) target: usize,
     /// To whom.
-    pub(crate) sender: SyncSender<News>,
+    pub(crate) sender: SyncSender<TargetEvent>,
     /// The thumbprint of the tentacle, once it was seen.
     pub(crate) peer: Cell<Option<Thumbprint>>,
 }
 
-impl Teller {
+impl Reporter {
     /// Tells; where nobody listens any more, the process is about to end.
-    pub(crate) fn tell(&self, news: News) {
+    pub(crate) fn tell(&self, news: TargetEvent) {
         let _ = self.sender.send(news);
     }
 
     /// Tells what the job said.
     pub(crate) fn output(&self, stream: Stream, bytes: &[u8]) {
-        self.tell(News::Output(self.target, stream, bytes.to_vec()));
+        self.tell(TargetEvent::Output(self.target, stream, bytes.to_vec()));
     }
 
     /// Tells a note.
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(News::Note(self.target, text.into()));
+        self.tell(TargetEvent::Note(self.target, text.into()));
     }
 
     /// Tells a detail.
     pub(crate) fn detail(&self, text: impl Into<String>) {
-        self.tell(News::Detail(self.target, text.into()));
+        self.tell(TargetEvent::Detail(self.target, text.into()));
     }
 }
 
 /// How much longer a target is tried.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Retry {
     began: Instant,
     /// When contact was lost, or the first try began.
     since: Instant,
@@ -98,11 +98,11 @@ pub(crate) struct Patience {
     refusals: u32,
 }
 
-impl Patience {
+impl Retry {
     /// At the first try.
-    pub(crate) fn new() -> Patience {
+    pub(crate) fn new() -> Retry {
         let now = Instant::now();
-        Patience { began: now, since: now, met: false, failures: 0, refusals: 0 }
+        Retry { began: now, since: now, met: false, failures: 0, refusals: 0 }
     }
 
     /// There was contact: from now on it can only be lost.
@@ -116,74 +116,74 @@ impl Patience {
     }
 
     /// When `--limit` is over.
-    pub(crate) fn deadline(&self, work: &Work) -> Option<Instant> {
-        work.common.limit.map(|limit| self.began + limit)
+    pub(crate) fn deadline(&self, context: &Context) -> Option<Instant> {
+        context.common.limit.map(|limit| self.began + limit)
     }
 
     /// How long this try may take to connect.
-    pub(crate) fn wait(&self, work: &Work) -> Duration {
-        let wait = work.common.wait;
-        match self.deadline(work) {
+    pub(crate) fn wait(&self, context: &Context) -> Duration {
+        let wait = context.common.wait;
+        match self.deadline(context) {
             Some(deadline) => wait.min(deadline.saturating_duration_since(Instant::now())),
             None => wait,
         }
     }
 
-    /// After this trouble: wait, then try again, or give up with its error.
+    /// After this error: wait, then try again, or give up with its error.
     ///
     /// # Errors
-    /// The trouble, if it is not to be tried again.
+    /// The error, if it is not to be tried again.
     pub(crate) fn after(
         &mut self,
-        work: &Work,
-        teller: &Teller,
-        trouble: Trouble,
-    ) -> Result<(), Trouble> {
+        context: &Context,
+        reporter: &Reporter,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
         let now = Instant::now();
         if self.failures == 0 {
             self.since = now;
         }
-        if self.deadline(work).is_some_and(|deadline| now >= deadline) {
-            return Err(trouble);
+        if self.deadline(context).is_some_and(|deadline| now >= deadline) {
+            return Err(error);
         }
-        let bound = match (&trouble, self.met) {
-            (Trouble::Unreachable(_) | Trouble::Lost(_), true) => work.common.outage,
-            (Trouble::Unreachable(_), false) => {
-                if self.refusals == work.common.retries {
-                    return Err(trouble);
+        let bound = match (&error, self.met) {
+            (ClientError::Unreachable(_) | ClientError::Lost(_), true) => context.common.outage,
+            (ClientError::Unreachable(_), false) => {
+                if self.refusals == context.common.retries {
+                    return Err(error);
                 }
                 self.refusals += 1;
                 // So many tries were asked for, not so much time.
                 Duration::MAX
             }
-            (Trouble::Lost(_), false) => {
+            (ClientError::Lost(_), false) => {
                 if self.since == now {
                     self.since = self.began;
                 }
-                work.common.wait
+                context.common.wait
             }
             // Too much at once, or the same request on another connection.
-            (Trouble::No(Refusal::Busy, _), _) => work.common.wait,
-            _ => return Err(trouble),
+            (ClientError::Refused(Refusal::Busy, _), _) => context.common.wait,
+            _ => return Err(error),
         };
-        let pause = pause(self.failures, matches!(trouble, Trouble::Lost(_)));
+        let pause = pause(self.failures, matches!(error, ClientError::Lost(_)));
         if now.duration_since(self.since).saturating_add(pause) >= bound {
-            return Err(trouble);
+            return Err(error);
         }
         self.failures += 1;
-        let error = trouble.into_error();
+        let error = error.into_error();
         let text = format!("{}; trying again", error.message);
         // Of a fleet there would be hundreds of such lines.
-        if self.failures == 3 && work.targets.len() == 1 {
-            teller.note(text);
+        if self.failures == 3 && context.targets.len() == 1 {
+            reporter.note(text);
         } else {
-            teller.detail(text);
+            reporter.detail(text);
         }
         // Ctrl-C wakes who sleeps, once: what is still tried then is tried calmly.
-        if work.stop.is_set() {
+        if context.stop.is_set() {
             std::thread::sleep(pause);
         } else {
-            work.stop.sleep(pause);
+            context.stop.sleep(pause);
         }
         Ok(())
     }
@@ -199,53 +199,60 @@ fn pause(failures: u32, broken: bool) -> Duration {
     }
 }
 
-/// Does something on a session that does no harm when it is done twice; tries
-/// again as [`Patience`] has it.
+/// Does something on a connection that does no harm when it is done twice; tries
+/// again as [`Retry`] has it.
 ///
 /// # Errors
-/// The last trouble.
+/// The last error.
 pub(crate) fn ask<'a, T>(
-    work: &'a Work,
-    teller: &Teller,
-    mut request: impl FnMut(&mut Session<'a>) -> Result<T, Trouble>,
-) -> Result<T, Trouble> {
-    let target = &work.targets[teller.target];
-    let mut patience = Patience::new();
+    context: &'a Context,
+    reporter: &Reporter,
+    mut request: impl FnMut(&mut Client<'a>) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let target = &context.targets[reporter.target];
+    let mut retry = Retry::new();
     loop {
-        if work.stop.is_set() {
-            return Err(Trouble::Here(Error::new(Exit::Cancelled, &target.address, "cancelled")));
+        if context.stop.is_set() {
+            return Err(ClientError::Local(Error::new(
+                Exit::Cancelled,
+                &target.address,
+                "cancelled",
+            )));
         }
-        let deadline = patience.deadline(work);
-        let result =
-            Session::open(&work.caller, target, patience.wait(work)).and_then(|mut session| {
-                patience.met();
-                teller.peer.set(session.peer());
-                session.set_deadline(deadline);
-                let answer = request(&mut session)?;
-                session.close();
+        let deadline = retry.deadline(context);
+        let result = Client::open(&context.client_config, target, retry.wait(context)).and_then(
+            |mut client| {
+                retry.met();
+                reporter.peer.set(client.peer());
+                client.set_deadline(deadline);
+                let answer = request(&mut client)?;
+                client.close();
                 Ok(answer)
-            });
+            },
+        );
         match result {
             Ok(answer) => return Ok(answer),
-            Err(trouble) => patience.after(work, teller, trouble)?,
+            Err(error) => retry.after(context, reporter, error)?,
         }
     }
 }
 
-/// The outcome of a trouble before any job was accepted.
-pub(crate) fn failed(work: &Work, trouble: Trouble) -> Outcome {
-    let (kind, origin) = match &trouble {
-        Trouble::No(refusal, _) => (Kind::No(*refusal), Origin::Tentacle),
-        Trouble::Stranger(_) => (Kind::Stranger, Origin::Tentacle),
-        _ => (Kind::Failed, Origin::Octopus),
+/// The outcome of an error before any job was accepted.
+pub(crate) fn failed(context: &Context, error: ClientError) -> Outcome {
+    let (kind, origin) = match &error {
+        ClientError::Refused(refusal, _) => {
+            (OutcomeKind::Refused(*refusal), OutcomeOrigin::Tentacle)
+        }
+        ClientError::Untrusted(_) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),
+        _ => (OutcomeKind::Failed, OutcomeOrigin::Octopus),
     };
-    if work.stop.is_set() {
+    if context.stop.is_set() {
         return Outcome::skipped("cancelled before it was done");
     }
-    Outcome::error(kind, origin, trouble.into_error())
+    Outcome::error(kind, origin, error.into_error())
 }
 
 /// The words for a limit that is over.
-pub(crate) fn over_limit(work: &Work) -> String {
-    format!("not over within --limit {}", human_duration(work.common.limit.unwrap_or_default()))
+pub(crate) fn over_limit(context: &Context) -> String {
+    format!("not over within --limit {}", human_duration(context.common.limit.unwrap_or_default()))
 }

@@ -5,12 +5,12 @@ use crate::cli::options::Common;
 use crate::fleet::main_loop::{Fleet, Task};
 use crate::fleet::rollout::hash;
 use crate::output::summary;
-use crate::output::{JsonEnds, Live, Screen, Stream, View, recorder};
-use crate::records::digests::Memory;
-use crate::records::results::Ledger;
+use crate::output::{JsonEndsView, LiveView, Screen, Stream, View, recorder};
+use crate::records::digests::DigestCache;
+use crate::records::results::JournalWriter;
 use crate::target::outcome::{Outcome, overall};
 use crate::target::package::upload::{Package, Put};
-use crate::target::retry::{self, Teller, Work, failed};
+use crate::target::retry::{self, Context, Reporter, failed};
 use crate::verbs::audit;
 use crate::verbs::get;
 use crate::verbs::lists;
@@ -29,40 +29,42 @@ const STACK: usize = 64 * 1024;
 ///
 /// # Errors
 /// What is wrong before anything is sent; later troubles are in the exit status.
-pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
+pub(crate) fn act(mut screen: Screen, context: Context, verb: Verb) -> Result<u8> {
     let mut what = String::new();
-    let mut memory = Memory::load(&work.common.places);
+    let mut digests = DigestCache::load(&context.common.places);
     let mut sent: Vec<Arc<Package>> = Vec::new();
     // Questions change nothing: they leave no line.
     let mut action: Option<&'static str> = None;
     let task: Arc<Task> = match verb {
         Verb::Put(files) => {
             for file in &files {
-                let package = Package::open(file, &memory)?;
+                let package = Package::open(file, &digests)?;
                 // Of many uploads the hashing would get but a small share of the processor.
-                let alone = work.targets.len() == 1;
-                if work.common.dry_run || !alone || !package.is_large() {
-                    hash(&package, &mut memory, &mut screen)?;
+                let alone = context.targets.len() == 1;
+                if context.common.dry_run || !alone || !package.is_large() {
+                    hash(&package, &mut digests, &mut screen)?;
                 }
                 sent.push(Arc::new(package));
             }
             action = Some("put");
-            if work.common.dry_run {
+            if context.common.dry_run {
                 what = described(&sent)?;
             }
             let packages = sent.clone();
-            Arc::new(move |work: &Work, teller: &Teller| put(work, teller, &packages))
+            Arc::new(move |context: &Context, reporter: &Reporter| {
+                put(context, reporter, &packages)
+            })
         }
         Verb::Cancel(job) => {
             what = format!("cancel {job}");
             action = Some("cancel");
-            Arc::new(move |work: &Work, teller: &Teller| cancel(work, teller, &job))
+            Arc::new(move |context: &Context, reporter: &Reporter| cancel(context, reporter, &job))
         }
         Verb::Get(wanted) => {
-            let wanted = get::Wanted::check(wanted, work.targets.len())?;
+            let wanted = get::Wanted::check(wanted, context.targets.len())?;
             what = "get".into();
             action = Some("get");
-            Arc::new(move |work: &Work, teller: &Teller| wanted.get(work, teller))
+            Arc::new(move |context: &Context, reporter: &Reporter| wanted.get(context, reporter))
         }
         Verb::Status => Arc::new(lists::status),
         Verb::Jobs => Arc::new(lists::jobs),
@@ -70,50 +72,52 @@ pub(crate) fn act(mut screen: Screen, work: Work, verb: Verb) -> Result<u8> {
         // Run, follow, targets and journal have gone their own ways.
         _ => {
             action = Some("audit");
-            let names: Vec<&str> = work.targets.iter().map(|t| t.name.as_str()).collect();
-            let heads = audit::heads(&work.common.places, &names)?;
-            Arc::new(move |work: &Work, teller: &Teller| {
-                let name = work.targets[teller.target].name.as_str();
-                audit::prove(work, teller, heads.get(name).map_or(&[], Vec::as_slice))
+            let names: Vec<&str> = context.targets.iter().map(|t| t.name.as_str()).collect();
+            let heads = audit::heads(&context.common.places, &names)?;
+            Arc::new(move |context: &Context, reporter: &Reporter| {
+                let name = context.targets[reporter.target].name.as_str();
+                audit::prove(context, reporter, heads.get(name).map_or(&[], Vec::as_slice))
             })
         }
     };
-    let common = work.common.clone();
+    let common = context.common.clone();
     if common.dry_run {
-        return describe(&work, &what);
+        return describe(&context, &what);
     }
-    let all: Vec<usize> = (0..work.targets.len()).collect();
-    let ledger = action
-        .map(|verb| Ledger::open(&common.places, verb, None, &work.caller.by, sent.clone()))
+    let all: Vec<usize> = (0..context.targets.len()).collect();
+    let journal = action
+        .map(|verb| {
+            JournalWriter::open(&common.places, verb, None, &context.client_config.by, sent.clone())
+        })
         .transpose()?;
-    let views = views(&common, &work)?;
-    let mut fleet = Fleet::new(work, screen, views, ledger)?;
+    let views = views(&common, &context)?;
+    let mut fleet = Fleet::new(context, screen, views, journal)?;
     fleet.transfers = !sent.is_empty();
-    hash_meanwhile(&sent, &fleet.work);
+    hash_meanwhile(&sent, &fleet.context);
     fleet.go(&all, &task, &mut |_, _| true)?;
     for package in sent.iter() {
-        package.remember(&mut memory);
+        package.remember(&mut digests);
     }
     conclude(&mut fleet, &common)
 }
 
 /// Lists are objects already where `--json` was said; an end follows them.
-fn views(common: &Common, work: &Work) -> Result<Vec<Box<dyn View>>> {
-    let names: Vec<String> = work.targets.iter().map(|t| t.name.to_string()).collect();
-    let mut views: Vec<Box<dyn View>> = vec![Box::new(Live::default())];
+fn views(common: &Common, context: &Context) -> Result<Vec<Box<dyn View>>> {
+    let names: Vec<String> = context.targets.iter().map(|t| t.name.to_string()).collect();
+    let mut views: Vec<Box<dyn View>> = vec![Box::new(LiveView::default())];
     if common.json {
         let write = |screen: &mut Screen, line: &str| screen.print(Stream::Out, line.as_bytes());
-        views.push(Box::new(JsonEnds { names: names.clone(), write }));
+        views.push(Box::new(JsonEndsView { names: names.clone(), write }));
     }
     if let Some(path) = &common.record {
-        views.push(Box::new(JsonEnds { names, write: recorder(path)? }));
+        views.push(Box::new(JsonEndsView { names, write: recorder(path)? }));
     }
     Ok(views)
 }
 
-fn describe(work: &Work, what: &str) -> Result<u8> {
+fn describe(context: &Context, what: &str) -> Result<u8> {
     let mut text = String::new();
-    for target in &work.targets {
+    for target in &context.targets {
         let what = if what.is_empty() { "ask" } else { what };
         text.push_str(&format!("{} ({}): {what}\n", target.name, target.address));
     }
@@ -126,8 +130,8 @@ fn conclude(fleet: &mut Fleet, common: &Common) -> Result<u8> {
         fleet.leave(target, Outcome::skipped("left before it was over"));
     }
     fleet.finish();
-    let work = Arc::clone(&fleet.work);
-    summary::tell(&mut fleet.screen, common, &work.targets, &fleet.outcomes);
+    let context = Arc::clone(&fleet.context);
+    summary::tell(&mut fleet.screen, common, &context.targets, &fleet.outcomes);
     let status = overall(fleet.outcomes.values());
     fleet.screen.finish()?;
     Ok(status)
@@ -142,25 +146,25 @@ fn described(packages: &[Arc<Package>]) -> Result<String> {
 }
 
 /// Hashes, one after the other, what is sent already.
-fn hash_meanwhile(packages: &[Arc<Package>], work: &Arc<Work>) {
+fn hash_meanwhile(packages: &[Arc<Package>], context: &Arc<Context>) {
     if packages.iter().all(|package| package.unhashed().is_none()) {
         return;
     }
-    let (hashed, of) = (packages.to_vec(), Arc::clone(work));
+    let (hashed, of) = (packages.to_vec(), Arc::clone(context));
     let hasher = move || hashed.iter().for_each(|package| package.hash(&of.stop));
     let thread = std::thread::Builder::new().name("hasher".into()).stack_size(STACK);
     if thread.spawn(hasher).is_err() {
-        packages.iter().for_each(|package| package.hash(&work.stop));
+        packages.iter().for_each(|package| package.hash(&context.stop));
     }
 }
 
-fn put(work: &Work, teller: &Teller, packages: &[Arc<Package>]) -> Outcome {
+fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Outcome {
     let mut said = Vec::new();
-    let done = retry::ask(work, teller, |session| {
+    let done = retry::ask(context, reporter, |client| {
         said.clear();
         for package in packages {
             let name = printable(package.name.as_bytes());
-            said.push(match package.put(session, &work.counters, &work.stop)? {
+            said.push(match package.put(client, &context.counters, &context.stop)? {
                 Put::There => format!("{name} was there"),
                 Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
             });
@@ -169,18 +173,18 @@ fn put(work: &Work, teller: &Teller, packages: &[Arc<Package>]) -> Outcome {
     });
     match done {
         Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
-        Err(trouble) => {
+        Err(error) => {
             // The journal names what was not put: it is waited for here, not there.
             packages.iter().for_each(|package| drop(package.digest()));
-            failed(work, trouble)
+            failed(context, error)
         }
     }
 }
 
 /// Several jobs of one run may have other ids than the run: those of retries.
-fn cancel(work: &Work, teller: &Teller, job: &JobId) -> Outcome {
+fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
     let request = Message::new("cancel").with("job", job);
-    match retry::ask(work, teller, |session| session.ask(&request, b"")) {
+    match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
         Ok(reply) => {
             let state = reply.text("state").unwrap_or("");
             let message = match state {
@@ -189,6 +193,6 @@ fn cancel(work: &Work, teller: &Teller, job: &JobId) -> Outcome {
             };
             Outcome { job: Some(job.clone()), message, ..lists::with_audit(&reply) }
         }
-        Err(trouble) => Outcome { job: Some(job.clone()), ..failed(work, trouble) },
+        Err(error) => Outcome { job: Some(job.clone()), ..failed(context, error) },
     }
 }

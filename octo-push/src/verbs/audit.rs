@@ -3,10 +3,10 @@
 //! Every reply carries the head of the tentacle's chain, and the journal keeps
 //! it. A chain that was rewritten since can't hold the head that we have.
 
-use crate::records::journal::{Given, Journal};
-use crate::target::connection::client::Trouble;
-use crate::target::outcome::{Kind, Origin, Outcome};
-use crate::target::retry::{self, Teller, Work, failed};
+use crate::records::journal::{Journal, RecordedHead};
+use crate::target::connection::client::ClientError;
+use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
+use crate::target::retry::{self, Context, Reporter, failed};
 use crate::verbs::lists::with_audit;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
@@ -22,34 +22,37 @@ const HEADS: usize = 32;
 ///
 /// # Errors
 /// Exit 74, where the journal can't be read.
-pub(crate) fn heads(places: &Places, targets: &[&str]) -> Result<HashMap<String, Vec<Given>>> {
+pub(crate) fn heads(
+    places: &Places,
+    targets: &[&str],
+) -> Result<HashMap<String, Vec<RecordedHead>>> {
     Journal::at(places).heads(targets, HEADS)
 }
 
-/// Asks the teller's target to prove these heads, the newest first.
-pub(crate) fn prove(work: &Work, teller: &Teller, given: &[Given]) -> Outcome {
+/// Asks the reporter's target to prove these heads, the newest first.
+pub(crate) fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outcome {
     if given.is_empty() {
-        teller.note("no audit head is on record yet: nothing to prove");
+        reporter.note("no audit head is on record yet: nothing to prove");
         return Outcome::done();
     }
     let mut proved = 0;
-    let answer = retry::ask(work, teller, |session| {
+    let answer = retry::ask(context, reporter, |client| {
         proved = 0;
         let mut last = None;
         for head in given {
             let request =
                 Message::new("audit").with("seq", head.head.seq).with("head", head.head.hash);
-            match session.ask(&request, b"") {
+            match client.ask(&request, b"") {
                 Ok(reply) => {
                     proved += 1;
                     last.get_or_insert(reply);
                 }
                 // Its older lines were rotated away: what is newer is proved.
-                Err(Trouble::No(Refusal::Missing, _)) if proved > 0 => break,
-                Err(Trouble::No(Refusal::Mismatch, error)) => {
-                    return Err(Trouble::No(Refusal::Mismatch, rewritten(head, error)));
+                Err(ClientError::Refused(Refusal::Missing, _)) if proved > 0 => break,
+                Err(ClientError::Refused(Refusal::Mismatch, error)) => {
+                    return Err(ClientError::Refused(Refusal::Mismatch, rewritten(head, error)));
                 }
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
         }
         Ok(last)
@@ -59,14 +62,14 @@ pub(crate) fn prove(work: &Work, teller: &Teller, given: &[Given]) -> Outcome {
             message: format!("{proved} of {} heads hold", given.len()),
             ..reply.as_ref().map_or_else(Outcome::done, with_audit)
         },
-        Err(Trouble::No(refusal, error)) => {
-            Outcome::error(Kind::No(refusal), Origin::Tentacle, error)
+        Err(ClientError::Refused(refusal, error)) => {
+            Outcome::error(OutcomeKind::Refused(refusal), OutcomeOrigin::Tentacle, error)
         }
-        Err(trouble) => failed(work, trouble),
+        Err(error) => failed(context, error),
     }
 }
 
-fn rewritten(given: &Given, error: Error) -> Error {
+fn rewritten(given: &RecordedHead, error: Error) -> Error {
     let object = format!("audit head {} of {}", given.head.seq, utc(given.time));
     Error::new(Exit::Data, object, "no longer stands: its audit log was changed since")
         .hint(format!("the tentacle said: {}", error.message))

@@ -4,9 +4,9 @@
 //! the tentacle sends decides no path.
 
 use crate::cli::command_line::Get;
-use crate::target::connection::client::{Session, Trouble};
+use crate::target::connection::client::{Client, ClientError};
 use crate::target::outcome::Outcome;
-use crate::target::retry::{self, Teller, Work, failed};
+use crate::target::retry::{self, Context, Reporter, failed};
 use crate::verbs::lists;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
@@ -51,29 +51,29 @@ impl Wanted {
         Ok(Wanted { job: get.job, artifacts: get.artifacts, directory })
     }
 
-    /// Gets them from the teller's target.
-    pub(crate) fn get(&self, work: &Work, teller: &Teller) -> Outcome {
+    /// Gets them from the reporter's target.
+    pub(crate) fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
         if self.artifacts.is_empty() {
             let request = Message::new("get").with("job", &self.job);
-            return lists::listed(work, teller, &request, "artifact", |name, line| {
+            return lists::listed(context, reporter, &request, "artifact", |name, line| {
                 let size = line.text("size").unwrap_or("?");
                 let artifact = printable(line.value("name").unwrap_or(b"?"));
                 format!("{name}: {artifact} {}\n", printable(size.as_bytes()))
             });
         }
-        let directory = self.directory_for(&work.targets[teller.target]);
+        let directory = self.directory_for(&context.targets[reporter.target]);
         let mut said = Vec::new();
-        let got = retry::ask(work, teller, |session| {
+        let got = retry::ask(context, reporter, |client| {
             said.clear();
             for artifact in &self.artifacts {
-                let size = self.fetch(session, &directory, artifact)?;
+                let size = self.fetch(client, &directory, artifact)?;
                 said.push(format!("{}, {}", printable(artifact.as_bytes()), human_size(size)));
             }
             Ok(())
         });
         match got {
             Ok(()) => Outcome { message: format!("got {}", said.join("; ")), ..Outcome::done() },
-            Err(trouble) => failed(work, trouble),
+            Err(error) => failed(context, error),
         }
     }
 
@@ -83,25 +83,26 @@ impl Wanted {
 
     fn fetch(
         &self,
-        session: &mut Session<'_>,
+        client: &mut Client<'_>,
         directory: &Path,
         artifact: &str,
-    ) -> std::result::Result<u64, Trouble> {
+    ) -> std::result::Result<u64, ClientError> {
         let mut request = Message::new("get").with("job", &self.job);
         request.push("artifact", artifact.as_bytes());
-        let reply = session.ask(&request, b"")?;
-        let size = reply.body().map_err(|failure| session.wrong(failure))?;
-        create_directory(directory, 0o755).map_err(Trouble::Here)?;
+        let reply = client.ask(&request, b"")?;
+        let size = reply.body().map_err(|failure| client.wrong(failure))?;
+        create_directory(directory, 0o755).map_err(ClientError::Local)?;
         let path = directory.join(artifact);
-        let here = |error: &std::io::Error| Trouble::Here(Error::doing("create", &path, error));
+        let here =
+            |error: &std::io::Error| ClientError::Local(Error::doing("create", &path, error));
         let mut file = tempfile::Builder::new()
             .prefix(TEMPORARY_PREFIX)
             .tempfile_in(directory)
             .map_err(|error| here(&error))?;
-        session.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
+        client.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
         file.as_file().sync_all().map_err(|error| here(&error))?;
         file.persist(&path).map_err(|error| here(&error.error))?;
-        sync_directory(directory).map_err(Trouble::Here)?;
+        sync_directory(directory).map_err(ClientError::Local)?;
         Ok(size)
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::cli::options::Common;
 use crate::output::Stream;
-use crate::output::json::Object;
+use crate::output::json::JsonObject;
 use crate::target::outcome::Outcome;
-use crate::target::retry::{self, Teller, Work, failed};
+use crate::target::retry::{self, Context, Reporter, failed};
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -30,7 +30,7 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
     let mut text = String::new();
     for target in shown {
         if common.json {
-            let object = Object::of("target")
+            let object = JsonObject::of("target")
                 .text("target", target.name.as_str())
                 .text("address", &target.address.to_string())
                 .text("trust", &target.trust.to_string())
@@ -49,15 +49,15 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
 }
 
 /// `status`
-pub(crate) fn status(work: &Work, teller: &Teller) -> Outcome {
+pub(crate) fn status(context: &Context, reporter: &Reporter) -> Outcome {
     let request = Message::new("status");
-    let reply = match retry::ask(work, teller, |session| session.ask(&request, b"")) {
+    let reply = match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
         Ok(reply) => reply,
-        Err(trouble) => return failed(work, trouble),
+        Err(error) => return failed(context, error),
     };
-    let name = work.targets[teller.target].name.as_str();
-    if work.common.json {
-        tell_object(work, teller, "status", &reply);
+    let name = context.targets[reporter.target].name.as_str();
+    if context.common.json {
+        tell_object(context, reporter, "status", &reply);
     } else {
         let text = |key: &str| printable(reply.value(key).unwrap_or(b"?"));
         let free = reply.text("free").and_then(whole).map_or_else(|| "?".into(), human_size);
@@ -72,7 +72,7 @@ pub(crate) fn status(work: &Work, teller: &Teller) -> Outcome {
             line.push_str(&format!(", its clock is {} s {way}", ahead.abs()));
         }
         line.push('\n');
-        teller.output(Stream::Out, line.as_bytes());
+        reporter.output(Stream::Out, line.as_bytes());
     }
     with_audit(&reply)
 }
@@ -84,8 +84,8 @@ fn clock(reply: &Message) -> Option<i64> {
 }
 
 /// `jobs`
-pub(crate) fn jobs(work: &Work, teller: &Teller) -> Outcome {
-    listed(work, teller, &Message::new("jobs"), "job", |name, line| {
+pub(crate) fn jobs(context: &Context, reporter: &Reporter) -> Outcome {
+    listed(context, reporter, &Message::new("jobs"), "job", |name, line| {
         let text = |key: &str| printable(line.value(key).unwrap_or(b"-"));
         let code = line.text("code").map(|code| format!(" {}", printable(code.as_bytes())));
         let what = ["script", "named", "command"].iter().find_map(|key| line.value(key));
@@ -102,36 +102,36 @@ pub(crate) fn jobs(work: &Work, teller: &Teller) -> Outcome {
 }
 
 /// `scripts`
-pub(crate) fn scripts(work: &Work, teller: &Teller) -> Outcome {
-    listed(work, teller, &Message::new("scripts"), "script", |name, line| {
+pub(crate) fn scripts(context: &Context, reporter: &Reporter) -> Outcome {
+    listed(context, reporter, &Message::new("scripts"), "script", |name, line| {
         format!("{name}: {}\n", printable(line.value("name").unwrap_or(b"-")))
     })
 }
 
 /// Asks for a list and tells its lines, each by `show`.
 pub(crate) fn listed(
-    work: &Work,
-    teller: &Teller,
+    context: &Context,
+    reporter: &Reporter,
     request: &Message,
     kind: &str,
     show: impl Fn(&str, &Message) -> String,
 ) -> Outcome {
-    let answer = retry::ask(work, teller, |session| {
-        let reply = session.ask(request, b"")?;
-        let body = session.body(&reply)?;
-        let lines = parse(&body).map_err(|failure| session.wrong(failure))?;
+    let answer = retry::ask(context, reporter, |client| {
+        let reply = client.ask(request, b"")?;
+        let body = client.body(&reply)?;
+        let lines = parse(&body).map_err(|failure| client.wrong(failure))?;
         Ok((reply, lines))
     });
     let (reply, lines) = match answer {
         Ok(answer) => answer,
-        Err(trouble) => return failed(work, trouble),
+        Err(error) => return failed(context, error),
     };
-    let name = work.targets[teller.target].name.as_str();
+    let name = context.targets[reporter.target].name.as_str();
     for line in &lines {
-        if work.common.json {
-            tell_object(work, teller, kind, line);
+        if context.common.json {
+            tell_object(context, reporter, kind, line);
         } else {
-            teller.output(Stream::Out, show(name, line).as_bytes());
+            reporter.output(Stream::Out, show(name, line).as_bytes());
         }
     }
     with_audit(&reply)
@@ -145,13 +145,13 @@ fn parse(body: &[u8]) -> std::result::Result<Vec<Message>, Failure> {
     body.split(|b| *b == b'\n').map(Message::parse).collect()
 }
 
-fn tell_object(work: &Work, teller: &Teller, kind: &str, message: &Message) {
-    let name = work.targets[teller.target].name.as_str();
-    let mut object = Object::of(kind).text("target", name);
+fn tell_object(context: &Context, reporter: &Reporter, kind: &str, message: &Message) {
+    let name = context.targets[reporter.target].name.as_str();
+    let mut object = JsonObject::of(kind).text("target", name);
     for key in message.keys().filter(|key| *key != "body") {
         object = object.bytes(key, message.value(key).unwrap_or(b""));
     }
-    teller.output(Stream::Out, object.line().as_bytes());
+    reporter.output(Stream::Out, object.line().as_bytes());
 }
 
 /// Done, with the audit head that the reply carries.

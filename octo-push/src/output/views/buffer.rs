@@ -12,7 +12,7 @@ const IN_MEMORY: usize = 64 * 1024;
 
 /// The output of one target, both streams in their order.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct OutputBuffer {
     /// Pieces: one byte for the stream, four for the length, the bytes.
     memory: Vec<u8>,
     file: Option<File>,
@@ -21,7 +21,7 @@ pub(crate) struct Held {
     last: Option<usize>,
 }
 
-impl Held {
+impl OutputBuffer {
     /// Goes on with these bytes.
     pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
         self.hashers[index(stream)].update(bytes);
@@ -92,58 +92,58 @@ impl Held {
 /// One file for what is held until the end of all: a fleet has more targets than
 /// a process has descriptors, and than memory should have outputs.
 #[derive(Default)]
-pub(crate) struct Spool {
+pub(crate) struct OutputStore {
     file: Option<File>,
     end: u64,
 }
 
 /// One target's output, put away.
-pub(crate) enum Laid {
-    /// So many bytes of the spool, from there on.
+pub(crate) enum StoredOutput {
+    /// So many bytes of the store, from there on.
     There(u64, u64),
-    /// The spool could not take it.
-    Here(Box<Held>),
+    /// The store could not take it.
+    Here(Box<OutputBuffer>),
 }
 
-impl Spool {
+impl OutputStore {
     /// Puts away what was held of a target that has ended.
-    pub(crate) fn lay(&mut self, mut held: Held) -> Laid {
+    pub(crate) fn lay(&mut self, mut held: OutputBuffer) -> StoredOutput {
         match self.copy(&mut held) {
             Ok(length) => {
                 let start = self.end;
                 self.end += length;
-                Laid::There(start, length)
+                StoredOutput::There(start, length)
             }
-            Err(_) => Laid::Here(Box::new(held)),
+            Err(_) => StoredOutput::Here(Box::new(held)),
         }
     }
 
-    fn copy(&mut self, held: &mut Held) -> std::io::Result<u64> {
-        let spool = match &mut self.file {
+    fn copy(&mut self, held: &mut OutputBuffer) -> std::io::Result<u64> {
+        let store = match &mut self.file {
             Some(file) => file,
             none => none.insert(tempfile::tempfile()?),
         };
-        spool.seek(SeekFrom::Start(self.end))?;
+        store.seek(SeekFrom::Start(self.end))?;
         let mut length = held.memory.len() as u64;
         if let Some(file) = &mut held.file {
             file.seek(SeekFrom::Start(0))?;
-            length += std::io::copy(file, spool)?;
+            length += std::io::copy(file, store)?;
         }
-        spool.write_all(&held.memory)?;
+        store.write_all(&held.memory)?;
         Ok(length)
     }
 
     /// Gives back what was put away, in order.
-    pub(crate) fn replay(&mut self, laid: Laid, mut each: impl FnMut(Stream, &[u8])) {
-        match (laid, &mut self.file) {
-            (Laid::Here(held), _) => held.replay(each),
-            (Laid::There(start, length), Some(file)) => {
+    pub(crate) fn replay(&mut self, stored: StoredOutput, mut each: impl FnMut(Stream, &[u8])) {
+        match (stored, &mut self.file) {
+            (StoredOutput::Here(held), _) => held.replay(each),
+            (StoredOutput::There(start, length), Some(file)) => {
                 if file.seek(SeekFrom::Start(start)).is_ok() {
                     let mut reader = std::io::BufReader::with_capacity(IN_MEMORY, file);
                     pieces(&mut (&mut reader).take(length), &mut each);
                 }
             }
-            (Laid::There(..), None) => {}
+            (StoredOutput::There(..), None) => {}
         }
     }
 }
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_was_held_comes_back_in_order() {
-        let mut held = Held::default();
+        let mut held = OutputBuffer::default();
         let mut expected: Vec<(Stream, Vec<u8>)> = Vec::new();
         for round in 0..2000usize {
             let stream = if round % 7 == 0 { Stream::Err } else { Stream::Out };
@@ -184,29 +184,29 @@ mod tests {
         held.push(Stream::Out, &vec![1; 3 * IN_MEMORY]);
         expected.last_mut().expect("some").1.extend(vec![1; 3 * IN_MEMORY]);
         let mut found: Vec<(Stream, Vec<u8>)> = Vec::new();
-        // By way of a spool with something else on either side.
-        let mut spool = Spool::default();
-        let lay = |spool: &mut Spool, bytes: &[u8]| {
-            let mut held = Held::default();
+        // By way of a store with something else on either side.
+        let mut store = OutputStore::default();
+        let lay = |store: &mut OutputStore, bytes: &[u8]| {
+            let mut held = OutputBuffer::default();
             held.push(Stream::Out, bytes);
-            spool.lay(held)
+            store.lay(held)
         };
-        let before = lay(&mut spool, b"before");
-        let laid = spool.lay(held);
-        let after = lay(&mut spool, b"after");
-        spool.replay(laid, |stream, bytes| match found.last_mut() {
+        let before = lay(&mut store, b"before");
+        let stored = store.lay(held);
+        let after = lay(&mut store, b"after");
+        store.replay(stored, |stream, bytes| match found.last_mut() {
             Some((last, all)) if *last == stream => all.extend_from_slice(bytes),
             _ => found.push((stream, bytes.to_vec())),
         });
         assert!(found == expected);
-        spool.replay(after, |_, bytes| assert_eq!(bytes, b"after"));
-        spool.replay(before, |_, bytes| assert_eq!(bytes, b"before"));
+        store.replay(after, |_, bytes| assert_eq!(bytes, b"after"));
+        store.replay(before, |_, bytes| assert_eq!(bytes, b"before"));
     }
 
     #[test]
     fn equal_outputs_are_equal() {
-        let mut one = Held::default();
-        let mut other = Held::default();
+        let mut one = OutputBuffer::default();
+        let mut other = OutputBuffer::default();
         one.push(Stream::Out, b"ab");
         one.push(Stream::Err, b"x");
         other.push(Stream::Out, b"a");

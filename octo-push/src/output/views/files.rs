@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// Standard output goes to files, the rest to another view.
-pub(crate) struct ToFiles<V: View> {
+pub(crate) struct FileView<V: View> {
     paths: Vec<PathBuf>,
     /// Open only while its target is worked on: a fleet has more targets than
     /// a process has descriptors.
@@ -16,17 +16,17 @@ pub(crate) struct ToFiles<V: View> {
     inner: V,
 }
 
-impl<V: View> ToFiles<V> {
+impl<V: View> FileView<V> {
     /// To these files, one a target, which are emptied now.
     ///
     /// # Errors
     /// Exit 73 for the first that can't be made.
-    pub(crate) fn new(paths: Vec<PathBuf>, inner: V) -> Result<ToFiles<V>> {
+    pub(crate) fn new(paths: Vec<PathBuf>, inner: V) -> Result<FileView<V>> {
         for path in &paths {
             File::create(path).map_err(|error| Error::doing("create", path, &error))?;
         }
         let files = paths.iter().map(|_| None).collect();
-        Ok(ToFiles { paths, files, inner })
+        Ok(FileView { paths, files, inner })
     }
 
     fn write(&mut self, target: usize, bytes: &[u8]) -> Result<()> {
@@ -40,7 +40,7 @@ impl<V: View> ToFiles<V> {
     }
 }
 
-impl<V: View> View for ToFiles<V> {
+impl<V: View> View for FileView<V> {
     fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
         self.inner.started(screen, target, job);
     }

@@ -1,7 +1,7 @@
 //! Output at the end: gathered, the targets that agree together (`-g`), or of
 //! the targets that failed alone (`-q`).
 
-use super::buffer::{Held, Laid, Spool};
+use super::buffer::{OutputBuffer, OutputStore, StoredOutput};
 use crate::output::node_set::fold;
 use crate::output::{Screen, Stream, View};
 use crate::target::outcome::Outcome;
@@ -9,14 +9,14 @@ use octo_core::base::digest::Digest;
 use std::collections::HashMap;
 
 /// Holds output back until its target, or all of them, are done.
-pub(crate) struct Gathered<V: View> {
+pub(crate) struct GatheredView<V: View> {
     names: Vec<String>,
-    held: Vec<Option<Held>>,
+    held: Vec<Option<OutputBuffer>>,
     /// The targets that ended, with what they are grouped by.
     ended: Vec<(usize, Key)>,
     /// One output for all that agree.
-    kept: HashMap<Key, Laid>,
-    spool: Spool,
+    kept: HashMap<Key, StoredOutput>,
+    store: OutputStore,
     mode: Mode,
     /// What replays one target's output.
     inner: V,
@@ -33,25 +33,25 @@ enum Mode {
 
 type Key = ([Digest; 2], u8, String);
 
-impl<V: View> Gathered<V> {
+impl<V: View> GatheredView<V> {
     /// Targets with the same output and end are shown together.
-    pub(crate) fn agreeing(names: Vec<String>, inner: V) -> Gathered<V> {
-        Gathered::new(names, Mode::Agreement, inner)
+    pub(crate) fn agreeing(names: Vec<String>, inner: V) -> GatheredView<V> {
+        GatheredView::new(names, Mode::Agreement, inner)
     }
 
     /// Only targets that failed are shown.
-    pub(crate) fn failing(names: Vec<String>, inner: V) -> Gathered<V> {
-        Gathered::new(names, Mode::Failure, inner)
+    pub(crate) fn failing(names: Vec<String>, inner: V) -> GatheredView<V> {
+        GatheredView::new(names, Mode::Failure, inner)
     }
 
-    fn new(names: Vec<String>, mode: Mode, inner: V) -> Gathered<V> {
+    fn new(names: Vec<String>, mode: Mode, inner: V) -> GatheredView<V> {
         let held = names.iter().map(|_| None).collect();
-        let (kept, spool) = (HashMap::new(), Spool::default());
-        Gathered { names, held, ended: Vec::new(), kept, spool, mode, inner }
+        let (kept, store) = (HashMap::new(), OutputStore::default());
+        GatheredView { names, held, ended: Vec::new(), kept, store, mode, inner }
     }
 }
 
-impl<V: View> View for Gathered<V> {
+impl<V: View> View for GatheredView<V> {
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         self.held[target].get_or_insert_default().push(stream, bytes);
         // A person at a terminal sees it come, and gathered too.
@@ -78,7 +78,7 @@ impl<V: View> View for Gathered<V> {
                 let held = self.held[target].take().unwrap_or_default();
                 let key = (held.digest(), outcome.status, said(outcome));
                 if !self.kept.contains_key(&key) {
-                    self.kept.insert(key.clone(), self.spool.lay(held));
+                    self.kept.insert(key.clone(), self.store.lay(held));
                 }
                 self.ended.push((target, key));
             }
@@ -102,10 +102,10 @@ impl<V: View> View for Gathered<V> {
             let names = fold(targets.iter().map(|t| self.names[*t].as_str()));
             let head = format!("--- {names} ({}): {}\n", targets.len(), key.2);
             screen.print(Stream::Out, head.as_bytes());
-            let Some(laid) = self.kept.remove(&key) else { continue };
+            let Some(stored) = self.kept.remove(&key) else { continue };
             let mut ends_with_newline = true;
             let terminal = screen.out_is_terminal;
-            self.spool.replay(laid, |_, bytes| {
+            self.store.replay(stored, |_, bytes| {
                 ends_with_newline = bytes.last() == Some(&b'\n');
                 if terminal {
                     screen.print(Stream::Out, crate::output::escape::visible(bytes).as_bytes());

@@ -9,11 +9,11 @@ use crate::target::outcome::Outcome;
 /// One target: its bytes pass as they are; on a terminal, control sequences
 /// are made visible.
 #[derive(Debug, Default)]
-pub(crate) struct Live {
+pub(crate) struct LiveView {
     escapers: [Escaper; 2],
 }
 
-impl View for Live {
+impl View for LiveView {
     fn output(&mut self, screen: &mut Screen, _target: usize, stream: Stream, bytes: &[u8]) {
         if screen.is_terminal(stream) {
             let text = self.escapers[index(stream)].feed(bytes);
@@ -33,20 +33,20 @@ impl View for Live {
 
 /// Several targets: `web1: line`, whole lines only.
 #[derive(Debug)]
-pub(crate) struct Prefixed {
+pub(crate) struct PrefixedView {
     names: Vec<String>,
     lines: Vec<[Lines; 2]>,
 }
 
-impl Prefixed {
+impl PrefixedView {
     /// For targets of these names.
-    pub(crate) fn new(names: Vec<String>) -> Prefixed {
+    pub(crate) fn new(names: Vec<String>) -> PrefixedView {
         let lines = names.iter().map(|_| Default::default()).collect();
-        Prefixed { names, lines }
+        PrefixedView { names, lines }
     }
 }
 
-impl View for Prefixed {
+impl View for PrefixedView {
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         let mut text = Vec::with_capacity(bytes.len() + 64);
         let prefix = Prefix::of(screen, stream, target, &self.names[target]);

@@ -6,6 +6,6 @@ mod gathered;
 mod lines;
 mod live;
 
-pub(crate) use files::ToFiles;
-pub(crate) use gathered::Gathered;
-pub(crate) use live::{Live, Prefixed};
+pub(crate) use files::FileView;
+pub(crate) use gathered::GatheredView;
+pub(crate) use live::{LiveView, PrefixedView};

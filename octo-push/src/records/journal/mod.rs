@@ -69,7 +69,7 @@ pub(crate) enum Run {
 
 /// A head that a tentacle gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Given {
+pub(crate) struct RecordedHead {
     /// The head.
     pub(crate) head: Head,
     /// When.
@@ -232,8 +232,8 @@ impl Journal {
         &self,
         targets: &[&str],
         limit: usize,
-    ) -> Result<HashMap<String, Vec<Given>>> {
-        let mut given: HashMap<String, Vec<Given>> = HashMap::new();
+    ) -> Result<HashMap<String, Vec<RecordedHead>>> {
+        let mut given: HashMap<String, Vec<RecordedHead>> = HashMap::new();
         let mut open: HashSet<&str> = targets.iter().copied().collect();
         let Some((file, size)) = self.open()? else { return Ok(given) };
         let mut lines = Backwards::new(&file, size);
@@ -248,7 +248,7 @@ impl Journal {
             let of_target = given.entry(entry.target.clone()).or_default();
             if of_target.last().is_none_or(|last| last.head != head || proved) {
                 let (time, tentacle) = (entry.time, entry.tentacle);
-                of_target.push(Given { head, time, tentacle, proved });
+                of_target.push(RecordedHead { head, time, tentacle, proved });
             }
             if proved || of_target.len() >= limit {
                 open.remove(entry.target.as_str());

@@ -140,7 +140,7 @@ fn heads_are_found_back_to_the_last_proof() {
     let failed = Entry { verb: "audit".into(), ..entry(0, 5, "web1", 77) };
     journal.append(&failed).unwrap();
     let heads = journal.heads(&["web1", "web2", "web3"], 100).unwrap();
-    let numbers = |limited: &HashMap<String, Vec<Given>>| {
+    let numbers = |limited: &HashMap<String, Vec<RecordedHead>>| {
         limited["web1"].iter().map(|given| given.head.seq).collect::<Vec<_>>()
     };
     assert_eq!(numbers(&heads), [6, 5, 4, 3]);

@@ -18,7 +18,7 @@ const LARGEST_LIST: u64 = 64 << 20;
 
 /// Who we are, and how we connect: the same for all targets.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
+pub(crate) struct ClientConfig {
     /// Our key and certificate.
     pub(crate) identity: Identity,
     /// What our name is for the admin of a tentacle that doesn't know us.
@@ -31,68 +31,69 @@ pub(crate) struct Caller {
     pub(crate) transport: Option<Vec<String>>,
 }
 
-/// Why it did not work.
+/// Why a request failed.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum ClientError {
     /// No connection: nothing answers there. Trying again is up to the person.
     Unreachable(Error),
     /// The connection broke or fell silent. Trying again may help.
     Lost(Error),
     /// We are unknown there, or the tentacle is not who it should be.
-    Stranger(Error),
+    Untrusted(Error),
     /// The tentacle said no.
-    No(Refusal, Error),
+    Refused(Refusal, Error),
     /// What speaks there is no tentacle, or not as it should.
     Protocol(Error),
     /// Something here can't be read or written.
-    Here(Error),
+    Local(Error),
 }
 
-impl Trouble {
+impl ClientError {
     /// The error in it.
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Trouble::Unreachable(error)
-            | Trouble::Lost(error)
-            | Trouble::Stranger(error)
-            | Trouble::No(_, error)
-            | Trouble::Protocol(error)
-            | Trouble::Here(error) => error,
+            ClientError::Unreachable(error)
+            | ClientError::Lost(error)
+            | ClientError::Untrusted(error)
+            | ClientError::Refused(_, error)
+            | ClientError::Protocol(error)
+            | ClientError::Local(error) => error,
         }
     }
 }
 
 /// A connection on which requests can be made.
-pub(crate) struct Session<'a> {
-    caller: &'a Caller,
+pub(crate) struct Client<'a> {
+    client_config: &'a ClientConfig,
     target: &'a Target,
     connection: Connection<TlsStream>,
-    /// Ends with the session.
+    /// Ends with the connection.
     _transport: Option<Transport>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Client<'a> {
     /// Connects and shakes hands within `wait`.
     pub(crate) fn open(
-        caller: &'a Caller,
+        client_config: &'a ClientConfig,
         target: &'a Target,
         wait: Duration,
-    ) -> Result<Session<'a>, Trouble> {
+    ) -> Result<Client<'a>, ClientError> {
         let until = Instant::now() + wait;
-        let link = dial(target, caller.transport.as_deref(), wait).map_err(Trouble::Unreachable)?;
+        let link = dial(target, client_config.transport.as_deref(), wait)
+            .map_err(ClientError::Unreachable)?;
         let (channel, transport) = match link {
             Link::Tcp(stream) => (Channel::tcp(stream), None),
             Link::Program(stream, child) => (Channel::new(stream.into(), None), Some(child)),
         };
         let mut channel = channel.map_err(|error| {
             let reason = octo_core::base::error::describe(&error);
-            Trouble::Here(Error::new(Exit::Io, &target.address, reason))
+            ClientError::Local(Error::new(Exit::Io, &target.address, reason))
         })?;
         channel.set_deadline(Some(until));
         let (trust, host) = (&target.trust, target.address.host());
-        let stream = TlsStream::connect(&caller.identity, channel, trust, host);
+        let stream = TlsStream::connect(&client_config.identity, channel, trust, host);
         let mut stream = stream.map_err(|failure| match failure {
-            Failure::TimedOut => Trouble::Lost(
+            Failure::TimedOut => ClientError::Lost(
                 Error::new(
                     Exit::Unavailable,
                     &target.address,
@@ -100,11 +101,16 @@ impl<'a> Session<'a> {
                 )
                 .hint("something listens there, but doesn't answer: is it octo-listen?"),
             ),
-            other => explain(caller, target, other),
+            other => explain(client_config, target, other),
         })?;
         stream.set_deadline(None);
         stream.set_idle(Some(LOST_AFTER));
-        Ok(Session { caller, target, connection: Connection::new(stream), _transport: transport })
+        Ok(Client {
+            client_config,
+            target,
+            connection: Connection::new(stream),
+            _transport: transport,
+        })
     }
 
     /// The thumbprint that the tentacle showed.
@@ -112,13 +118,13 @@ impl<'a> Session<'a> {
         self.connection.stream().peer()
     }
 
-    /// Nothing on this session goes on after this moment.
+    /// Nothing on this connection goes on after this moment.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.connection.stream_mut().set_deadline(deadline);
     }
 
     /// Makes a request and waits for its reply, which is `ok`.
-    pub(crate) fn ask(&mut self, request: &Message, body: &[u8]) -> Result<Message, Trouble> {
+    pub(crate) fn ask(&mut self, request: &Message, body: &[u8]) -> Result<Message, ClientError> {
         self.send(request, body).map_err(|failure| self.after_write(failure))?;
         self.reply()
     }
@@ -128,7 +134,7 @@ impl<'a> Session<'a> {
         self.connection.send(request, body)
     }
 
-    /// Sends a request whose body follows by [`Session::send_bytes`].
+    /// Sends a request whose body follows by [`Client::send_bytes`].
     pub(crate) fn send_line(&mut self, request: &Message) -> Result<(), Failure> {
         self.connection.send_line(request)
     }
@@ -140,11 +146,13 @@ impl<'a> Session<'a> {
 
     /// What a failed write means: the tentacle may have said why before it
     /// closed, and that tells more than the broken pipe.
-    pub(crate) fn after_write(&mut self, failure: Failure) -> Trouble {
+    pub(crate) fn after_write(&mut self, failure: Failure) -> ClientError {
         if matches!(failure, Failure::Truncated) {
             self.connection.stream_mut().set_idle(Some(Duration::from_secs(1)));
             match self.reply() {
-                Err(trouble @ (Trouble::No(..) | Trouble::Stranger(_))) => return trouble,
+                Err(error @ (ClientError::Refused(..) | ClientError::Untrusted(_))) => {
+                    return error;
+                }
                 _ => self.connection.stream_mut().set_idle(Some(LOST_AFTER)),
             }
         }
@@ -155,7 +163,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// What it said, or that it left.
-    pub(crate) fn hear(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn hear(&mut self) -> Result<(), ClientError> {
         match self.connection.heard() {
             Ok(Heard::Nothing) => Ok(()),
             Ok(Heard::Farewell) => Err(self.explain(Failure::Truncated)),
@@ -167,8 +175,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits for the reply: `ok`, or the trouble that it tells.
-    pub(crate) fn reply(&mut self) -> Result<Message, Trouble> {
+    /// Waits for the reply: `ok`, or the error that it says.
+    pub(crate) fn reply(&mut self) -> Result<Message, ClientError> {
         loop {
             let message = self.next()?;
             match message.word() {
@@ -184,7 +192,7 @@ impl<'a> Session<'a> {
     }
 
     /// The next message of a reply or a stream.
-    pub(crate) fn next(&mut self) -> Result<Message, Trouble> {
+    pub(crate) fn next(&mut self) -> Result<Message, ClientError> {
         match self.connection.read_message() {
             Ok(Some(message)) => Ok(message),
             // A farewell before the final reply is as good as a cut.
@@ -194,13 +202,13 @@ impl<'a> Session<'a> {
     }
 
     /// Passes over the body of a message that we don't know.
-    pub(crate) fn skip(&mut self, message: &Message) -> Result<(), Trouble> {
+    pub(crate) fn skip(&mut self, message: &Message) -> Result<(), ClientError> {
         let skipped = message.body().and_then(|length| self.connection.skip_body(length));
         skipped.map_err(|failure| self.explain(failure))
     }
 
     /// The whole body of a reply.
-    pub(crate) fn body(&mut self, message: &Message) -> Result<Vec<u8>, Trouble> {
+    pub(crate) fn body(&mut self, message: &Message) -> Result<Vec<u8>, ClientError> {
         let body =
             message.body().and_then(|length| self.connection.read_body(length, LARGEST_LIST));
         body.map_err(|failure| self.explain(failure))
@@ -211,13 +219,13 @@ impl<'a> Session<'a> {
         &mut self,
         length: u64,
         mut each: impl FnMut(&[u8]) -> octo_core::Result<()>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ClientError> {
         let mut piece = vec![0; length.min(64 * 1024) as usize];
         let mut body = self.connection.body(length);
         loop {
             match body.read(&mut piece) {
                 Ok(0) => return Ok(()),
-                Ok(count) => each(&piece[..count]).map_err(Trouble::Here)?,
+                Ok(count) => each(&piece[..count]).map_err(ClientError::Local)?,
                 Err(failure) => return Err(self.explain(failure)),
             }
         }
@@ -229,60 +237,64 @@ impl<'a> Session<'a> {
     }
 
     /// What a `no` says.
-    pub(crate) fn refused(&self, message: &Message) -> Trouble {
-        refused(self.caller, self.target, message)
+    pub(crate) fn refused(&self, message: &Message) -> ClientError {
+        refused(self.client_config, self.target, message)
     }
 
     /// What came makes no sense.
-    pub(crate) fn wrong(&self, failure: Failure) -> Trouble {
+    pub(crate) fn wrong(&self, failure: Failure) -> ClientError {
         self.explain(failure)
     }
 
-    fn explain(&self, failure: Failure) -> Trouble {
-        explain(self.caller, self.target, failure)
+    fn explain(&self, failure: Failure) -> ClientError {
+        explain(self.client_config, self.target, failure)
     }
 }
 
 /// A `no` in words.
-fn refused(caller: &Caller, target: &Target, message: &Message) -> Trouble {
+fn refused(client_config: &ClientConfig, target: &Target, message: &Message) -> ClientError {
     let word = message.text("code").unwrap_or("");
     let reason = message.text("reason").unwrap_or("");
     let Some(refusal) = Refusal::from_word(word) else {
         let said = octo_core::base::encoding::printable(word.as_bytes());
         let reason = format!("refused for an unknown code {said}: {reason}");
-        return Trouble::Protocol(Error::new(Exit::Protocol, &target.address, reason));
+        return ClientError::Protocol(Error::new(Exit::Protocol, &target.address, reason));
     };
     let reason = if reason.is_empty() { "no reason given" } else { reason };
     let error = Error::new(refusal.exit(), refusal, reason);
-    Trouble::No(refusal, first_contact::hint_on_refusal(caller, refusal, error))
+    ClientError::Refused(refusal, first_contact::hint_on_refusal(client_config, refusal, error))
 }
 
 /// A failure of the connection in words, and in its class.
-fn explain(caller: &Caller, target: &Target, failure: Failure) -> Trouble {
+fn explain(client_config: &ClientConfig, target: &Target, failure: Failure) -> ClientError {
     let address = &target.address;
     match failure {
-        Failure::Refused => Trouble::Stranger(first_contact::we_are_unknown(caller, target)),
-        Failure::Unexpected { expected, seen } => {
-            Trouble::Stranger(first_contact::it_is_another(caller, target, &expected, seen))
+        Failure::Refused => {
+            ClientError::Untrusted(first_contact::we_are_unknown(client_config, target))
         }
-        Failure::Untrusted(reason) => Trouble::Stranger(Error::new(
+        Failure::Unexpected { expected, seen } => ClientError::Untrusted(
+            first_contact::it_is_another(client_config, target, &expected, seen),
+        ),
+        Failure::Untrusted(reason) => ClientError::Untrusted(Error::new(
             Exit::Refused,
             address,
             format!("its certificate is not accepted: {reason}"),
         )),
         Failure::Unusable(reason) => {
-            Trouble::Here(Error::new(Exit::Configuration, address, reason))
+            ClientError::Local(Error::new(Exit::Configuration, address, reason))
         }
-        Failure::OtherProtocol(what) => Trouble::Protocol(
+        Failure::OtherProtocol(what) => ClientError::Protocol(
             Error::new(Exit::Protocol, address, what)
                 .hint("is this the port of octo-listen? its default is 10933"),
         ),
-        Failure::Malformed(_) => Trouble::Protocol(Error::new(Exit::Protocol, address, failure)),
+        Failure::Malformed(_) => {
+            ClientError::Protocol(Error::new(Exit::Protocol, address, failure))
+        }
         Failure::TimedOut => {
-            Trouble::Lost(Error::new(Exit::Unavailable, address, "the connection fell silent"))
+            ClientError::Lost(Error::new(Exit::Unavailable, address, "the connection fell silent"))
         }
         Failure::Truncated | Failure::Damaged | Failure::Io(_) => {
-            Trouble::Lost(Error::new(Exit::Unavailable, address, failure))
+            ClientError::Lost(Error::new(Exit::Unavailable, address, failure))
         }
     }
 }

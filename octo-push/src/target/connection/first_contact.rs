@@ -1,7 +1,7 @@
 //! Two admins who have not met: each is shown the exact line to add.
 
 use crate::cli::argv;
-use crate::target::connection::client::Caller;
+use crate::target::connection::client::ClientConfig;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::PusherName;
 use octo_core::base::refusal::Refusal;
@@ -9,19 +9,19 @@ use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::Target;
 
 /// The tentacle doesn't know us.
-pub(crate) fn we_are_unknown(caller: &Caller, target: &Target) -> Error {
-    let thumbprint = caller.identity.thumbprint();
+pub(crate) fn we_are_unknown(client_config: &ClientConfig, target: &Target) -> Error {
+    let thumbprint = client_config.identity.thumbprint();
     Error::new(Exit::Refused, &target.address, "this tentacle doesn't trust this identity")
-        .hint(format!("this identity is {thumbprint}, of {}", caller.config.display()))
+        .hint(format!("this identity is {thumbprint}, of {}", client_config.config.display()))
         .hint(format!(
             "its admin can let it in: octo-keys trust -o user=NAME {thumbprint} {}",
-            caller.name
+            client_config.name
         ))
 }
 
 /// The tentacle is not the one of the targets file.
 pub(crate) fn it_is_another(
-    caller: &Caller,
+    client_config: &ClientConfig,
     target: &Target,
     expected: &[Thumbprint],
     seen: Thumbprint,
@@ -32,7 +32,7 @@ pub(crate) fn it_is_another(
         line.push(' ');
         line.push_str(tag.as_str());
     }
-    let path = caller.config.join("targets");
+    let path = client_config.config.join("targets");
     Error::new(
         Exit::Refused,
         &target.address,
@@ -57,10 +57,14 @@ fn shown_address(target: &Target) -> String {
 }
 
 /// Some refusals have a known remedy.
-pub(crate) fn hint_on_refusal(caller: &Caller, refusal: Refusal, error: Error) -> Error {
+pub(crate) fn hint_on_refusal(
+    client_config: &ClientConfig,
+    refusal: Refusal,
+    error: Error,
+) -> Error {
     match refusal {
         Refusal::Denied => {
-            let thumbprint = caller.identity.thumbprint();
+            let thumbprint = client_config.identity.thumbprint();
             error.hint(format!(
                 "this identity is {thumbprint}; its line in the tentacle's trust file decides"
             ))

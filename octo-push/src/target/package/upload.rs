@@ -6,9 +6,9 @@
 //! the file already, about as much was sent in vain as the hashing left time for.
 //! The tentacle verifies the whole.
 
-use crate::output::Counters;
-use crate::records::digests::{Memory, Stamp};
-use crate::target::connection::client::{Session, Trouble};
+use crate::output::UploadCounters;
+use crate::records::digests::{DigestCache, Stamp};
+use crate::target::connection::client::{Client, ClientError};
 use crate::target::package::source::{PIECE, Source};
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
@@ -63,9 +63,9 @@ impl Package {
     ///
     /// # Errors
     /// Exit 65 for what is missing or no file; 74 where it can't be read.
-    pub(crate) fn open(path: &str, memory: &Memory) -> Result<Package> {
+    pub(crate) fn open(path: &str, digests: &DigestCache) -> Result<Package> {
         let source = Source::open(path)?;
-        let remembered = memory.digest(&Stamp::of(&source.metadata));
+        let remembered = digests.digest(&Stamp::of(&source.metadata));
         Ok(Package::of(source.name.clone(), remembered, Some(source)))
     }
 
@@ -107,37 +107,37 @@ impl Package {
     }
 
     /// Remembers what was hashed, and forgets what proved wrong.
-    pub(crate) fn remember(&self, memory: &mut Memory) {
+    pub(crate) fn remember(&self, digests: &mut DigestCache) {
         let (Some(Ok(digest)), Some(source)) = (self.digest.get(), &self.source) else { return };
         if self.corrected.get().is_some() {
-            memory.forget(digest);
+            digests.forget(digest);
         } else if !self.remembered {
-            memory.keep(&source.metadata, source.opened, *digest, &self.name);
+            digests.keep(&source.metadata, source.opened, *digest, &self.name);
         }
     }
 
     /// Puts it; a remembered digest that proves wrong is made anew, once.
     ///
     /// # Errors
-    /// The trouble with the tentacle or the file.
+    /// The error with the tentacle or the file.
     pub(crate) fn put(
         &self,
-        session: &mut Session<'_>,
-        counters: &Counters,
+        client: &mut Client<'_>,
+        counters: &UploadCounters,
         stop: &Stop,
-    ) -> std::result::Result<Put, Trouble> {
+    ) -> std::result::Result<Put, ClientError> {
         let Some(source) = &self.source else { return Ok(Put::There) };
-        let mut upload = Upload::begin(counters, source.size());
-        self.send_ahead(source, session, &mut upload, stop)?;
-        let digest = self.digest().map_err(Trouble::Here)?;
-        match self.put_once(source, digest, session, &mut upload, stop) {
-            Err(Trouble::No(Refusal::Mismatch, error)) => {
-                let fresh = source.hash(stop).map_err(Trouble::Here)?;
+        let mut upload = UploadProgress::begin(counters, source.size());
+        self.send_ahead(source, client, &mut upload, stop)?;
+        let digest = self.digest().map_err(ClientError::Local)?;
+        match self.put_once(source, digest, client, &mut upload, stop) {
+            Err(ClientError::Refused(Refusal::Mismatch, error)) => {
+                let fresh = source.hash(stop).map_err(ClientError::Local)?;
                 if fresh != digest && self.remembered {
                     let fresh = *self.corrected.get_or_init(|| fresh);
-                    return self.put_once(source, fresh, session, &mut upload, stop);
+                    return self.put_once(source, fresh, client, &mut upload, stop);
                 }
-                Err(Trouble::No(
+                Err(ClientError::Refused(
                     Refusal::Mismatch,
                     Error::new(Exit::Data, &source.shown, "changed while it was sent")
                         .hint(format!("the tentacle said: {}", error.message)),
@@ -151,10 +151,10 @@ impl Package {
     fn send_ahead(
         &self,
         source: &Source,
-        session: &mut Session<'_>,
-        upload: &mut Upload<'_>,
+        client: &mut Client<'_>,
+        upload: &mut UploadProgress<'_>,
         stop: &Stop,
-    ) -> std::result::Result<(), Trouble> {
+    ) -> std::result::Result<(), ClientError> {
         let mut length = FIRST;
         while self.is_large()
             && upload.at < source.size()
@@ -164,16 +164,16 @@ impl Package {
             let mut request = Message::new("put").with("size", source.size());
             request.push("name", self.name.as_bytes());
             let request = request.with("offset", upload.at).with("body", end - upload.at);
-            let sent = session
+            let sent = client
                 .send_line(&request)
-                .map_err(|failure| session.after_write(failure))
-                .and_then(|()| source.send(session, end, upload, stop))
-                .and_then(|()| session.reply());
+                .map_err(|failure| client.after_write(failure))
+                .and_then(|()| source.send(client, end, upload, stop))
+                .and_then(|()| client.reply());
             match sent {
-                Err(Trouble::No(Refusal::Unsupported | Refusal::Malformed, error)) => {
+                Err(ClientError::Refused(Refusal::Unsupported | Refusal::Malformed, error)) => {
                     self.whole_only.store(true, Ordering::Relaxed);
                     // It closes after that: connect again, and send it plainly.
-                    return Err(Trouble::Lost(error));
+                    return Err(ClientError::Lost(error));
                 }
                 other => other?,
             };
@@ -186,26 +186,26 @@ impl Package {
         &self,
         source: &Source,
         digest: Digest,
-        session: &mut Session<'_>,
-        upload: &mut Upload<'_>,
+        client: &mut Client<'_>,
+        upload: &mut UploadProgress<'_>,
         stop: &Stop,
-    ) -> std::result::Result<Put, Trouble> {
+    ) -> std::result::Result<Put, ClientError> {
         let size = source.size();
         let mut request = Message::new("put").with("sha256", digest).with("size", size);
         request.push("name", self.name.as_bytes());
-        let reply = session.ask(&request, b"")?;
-        let offset = reply.number("offset").map_err(|failure| session.wrong(failure))?;
+        let reply = client.ask(&request, b"")?;
+        let offset = reply.number("offset").map_err(|failure| client.wrong(failure))?;
         let Some(offset) = offset else {
             upload.go_on_at(size);
             return Ok(Put::There);
         };
         if offset > size {
             let reason = format!("offset {offset} of {size}");
-            return Err(session.wrong(Failure::Malformed(reason)));
+            return Err(client.wrong(Failure::Malformed(reason)));
         }
         upload.go_on_at(offset);
-        source.send(session, size, upload, stop)?;
-        session.reply()?;
+        source.send(client, size, upload, stop)?;
+        client.reply()?;
         Ok(Put::Sent(upload.sent))
     }
 }
@@ -214,19 +214,19 @@ impl Source {
     /// Sends it from where the upload is up to `end`.
     fn send(
         &self,
-        session: &mut Session<'_>,
+        client: &mut Client<'_>,
         end: u64,
-        upload: &mut Upload<'_>,
+        upload: &mut UploadProgress<'_>,
         stop: &Stop,
-    ) -> std::result::Result<(), Trouble> {
+    ) -> std::result::Result<(), ClientError> {
         let mut piece = vec![0; PIECE];
         while upload.at < end {
-            self.check(stop).map_err(Trouble::Here)?;
+            self.check(stop).map_err(ClientError::Local)?;
             // A refusal in mid-body: the disk is full, the trust is gone.
-            session.hear()?;
+            client.hear()?;
             let wanted = usize::try_from(end - upload.at).unwrap_or(usize::MAX).min(PIECE);
-            let count = self.read(&mut piece[..wanted], upload.at).map_err(Trouble::Here)?;
-            session.send_bytes(&piece[..count]).map_err(|failure| session.after_write(failure))?;
+            let count = self.read(&mut piece[..wanted], upload.at).map_err(ClientError::Local)?;
+            client.send_bytes(&piece[..count]).map_err(|failure| client.after_write(failure))?;
             upload.send(count as u64);
         }
         Ok(())
@@ -235,8 +235,8 @@ impl Source {
 
 /// One upload's share of the counters; one that broke off takes it back, since
 /// it will begin again.
-struct Upload<'a> {
-    counters: &'a Counters,
+struct UploadProgress<'a> {
+    counters: &'a UploadCounters,
     size: u64,
     /// How much the tentacle has, as far as we know.
     at: u64,
@@ -244,11 +244,11 @@ struct Upload<'a> {
     sent: u64,
 }
 
-impl<'a> Upload<'a> {
-    fn begin(counters: &'a Counters, size: u64) -> Upload<'a> {
+impl<'a> UploadProgress<'a> {
+    fn begin(counters: &'a UploadCounters, size: u64) -> UploadProgress<'a> {
         counters.total.fetch_add(size, Ordering::Relaxed);
         counters.uploads.fetch_add(1, Ordering::Relaxed);
-        Upload { counters, size, at: 0, sent: 0 }
+        UploadProgress { counters, size, at: 0, sent: 0 }
     }
 
     /// The tentacle says how much it has.
@@ -269,7 +269,7 @@ impl<'a> Upload<'a> {
     }
 }
 
-impl Drop for Upload<'_> {
+impl Drop for UploadProgress<'_> {
     fn drop(&mut self) {
         self.counters.uploads.fetch_sub(1, Ordering::Relaxed);
         if self.at != self.size {
