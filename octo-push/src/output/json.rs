@@ -1,4 +1,5 @@
-//! Objects of one line, as RFC 8259 has them, for `--json` and `--record`.
+//! Objects of one line, as RFC 8259 has them and octo-json(5) describes, for
+//! `--json` and `--record`.
 
 use std::fmt::Write;
 
@@ -24,12 +25,19 @@ impl JsonObject {
         self
     }
 
-    /// A member that is text, where there is one.
-    pub(crate) fn maybe(self, key: &str, value: Option<&str>) -> JsonObject {
+    /// A member that is text, or null.
+    pub(crate) fn text_or_null(self, key: &str, value: Option<&str>) -> JsonObject {
         match value {
             Some(value) => self.text(key, value),
-            None => self,
+            None => self.null(key),
         }
+    }
+
+    /// A member that is null: not known, or not said.
+    pub(crate) fn null(mut self, key: &str) -> JsonObject {
+        self.key(key);
+        self.0.push_str("null");
+        self
     }
 
     /// A member that is a number.
@@ -46,7 +54,17 @@ impl JsonObject {
         self
     }
 
-    /// Bytes: as `key` where they are UTF-8, else in hex as `key-hex`.
+    /// A member that is a decimal number, such as `0.25`; null where the text is none.
+    pub(crate) fn decimal(mut self, key: &str, value: &str) -> JsonObject {
+        if !is_decimal(value) {
+            return self.null(key);
+        }
+        self.key(key);
+        self.0.push_str(value);
+        self
+    }
+
+    /// Bytes: text where they are UTF-8, else `{"hex":"ff00"}`.
     pub(crate) fn bytes(self, key: &str, value: &[u8]) -> JsonObject {
         match std::str::from_utf8(value) {
             Ok(text) => self.text(key, text),
@@ -55,7 +73,7 @@ impl JsonObject {
                 for byte in value {
                     let _ = write!(hex, "{byte:02x}");
                 }
-                self.text(&format!("{key}-hex"), &hex)
+                self.object(key, JsonObject::new().text("hex", &hex))
             }
         }
     }
@@ -105,6 +123,13 @@ impl JsonObject {
     }
 }
 
+/// Digits, and behind a point more of them; no leading zero, as JSON has it.
+fn is_decimal(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'))
+}
+
 fn push_string(text: &mut String, value: &str) {
     text.push('"');
     for letter in value.chars() {
@@ -142,9 +167,20 @@ mod tests {
             .bytes("c", b"\xff\x00")
             .object("o", JsonObject::new().text("k", "v"))
             .list("l", ["x", "y"])
-            .maybe("none", None)
+            .text_or_null("none", None)
+            .decimal("d", "0.25")
             .line();
-        let expected = r#"{"type":"end","a":"x\"\\\n\u001b\u009b\udb40\udc01é","n":3,"s":1.500,"b":"ok","c-hex":"ff00","o":{"k":"v"},"l":["x","y"]}"#;
+        let expected = r#"{"type":"end","a":"x\"\\\n\u001b\u009b\udb40\udc01é","n":3,"s":1.500,"b":"ok","c":{"hex":"ff00"},"o":{"k":"v"},"l":["x","y"],"none":null,"d":0.25}"#;
         assert_eq!(line, format!("{expected}\n"));
+    }
+    #[test]
+    fn only_numbers_of_json_are_decimals() {
+        assert!(["0", "10.50", "123"].into_iter().all(is_decimal));
+        for text in
+            ["", ".", "1.", ".5", "01", "00.1", "-1", "+1", "1e9", "1.2.3", "NaN", "1\"", "١"]
+        {
+            let object = JsonObject::new().decimal("d", text);
+            assert_eq!(object.braced(), r#"{"d":null}"#, "{text}");
+        }
     }
 }

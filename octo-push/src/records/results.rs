@@ -224,10 +224,13 @@ fn object(entry: &Entry) -> String {
         .number("status", entry.status.into())
         .text("run", entry.run.as_str())
         .text("by", &entry.who)
-        .maybe("job", entry.job.as_ref().map(JobId::as_str))
-        .maybe("package", entry.package.map(|digest| digest.to_string()).as_deref())
-        .maybe("tentacle", entry.tentacle.map(|thumbprint| thumbprint.to_string()).as_deref())
-        .maybe("audit", entry.audit.map(|head| head.to_string()).as_deref())
+        .text_or_null("job", entry.job.as_ref().map(JobId::as_str))
+        .text_or_null("package", entry.package.map(|digest| digest.to_string()).as_deref())
+        .text_or_null(
+            "tentacle",
+            entry.tentacle.map(|thumbprint| thumbprint.to_string()).as_deref(),
+        )
+        .text_or_null("audit", entry.audit.map(|head| head.to_string()).as_deref())
         .line()
 }
 

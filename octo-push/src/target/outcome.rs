@@ -216,15 +216,15 @@ impl Outcome {
         }
         JsonObject::of("end")
             .text("target", target)
-            .maybe("job", self.job.as_ref().map(JobId::as_str))
+            .text_or_null("job", self.job.as_ref().map(JobId::as_str))
             .text("kind", kind)
             .number("code", code)
             .text("origin", self.origin.word())
             .number("status", self.status.into())
-            .maybe("refusal", self.refusal())
-            .maybe("message", Some(self.message.as_str()).filter(|m| !m.is_empty()))
+            .text_or_null("refusal", self.refusal())
+            .text_or_null("message", Some(self.message.as_str()).filter(|m| !m.is_empty()))
             .object("outputs", outputs)
-            .maybe("audit", self.audit.as_deref())
+            .text_or_null("audit", self.audit.as_deref())
             .seconds("seconds", self.elapsed)
     }
 }
