@@ -3,8 +3,9 @@
 //!
 //! A file holds one `NAME=VALUE` a line; blank lines and lines that begin with
 //! `#` are passed over; a value is everything behind the first `=`, as it is:
-//! no quotes, no escapes. A file with a NUL in it holds NUL-ended entries
-//! instead, as `env -0` prints them, so that values may hold newlines.
+//! no quotes, no escapes. A line may end in CR LF. A file with a NUL in it holds
+//! NUL-ended entries instead, as `env -0` prints them, so that values may hold
+//! newlines.
 
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
@@ -42,6 +43,7 @@ pub fn file(place: &str, bytes: &[u8]) -> Result<Vec<Variable>> {
         if blank || (!entries && line.starts_with(b"#")) {
             continue;
         }
+        let line = if entries { line } else { line.strip_suffix(b"\r").unwrap_or(line) };
         let place = format!("{place}:{}", index + 1);
         let (name, value) = split(line).map_err(|reason| Error::new(Exit::Data, &place, reason))?;
         let name = check(name).map_err(|e| Error::new(e.exit, &place, e.message))?;
@@ -128,14 +130,17 @@ mod tests {
 
     #[test]
     fn lines_and_entries() {
-        let lines = file("f", b"# x\n\nA=1\nB= \"two\" = 2 \nC=\n\n").expect("lines");
+        let lines = file("f", b"# x\r\n\r\nA=1\nB= \"two\" = 2 \nC=\r\n\n").expect("lines");
         assert_eq!(shown(&lines), ["A=1", "B= \"two\" = 2 ", "C="]);
         let entries = file("f", b"A=1\n2\0# B=\0").map_err(|e| e.message);
         assert_eq!(
             entries.expect_err("a name"),
             "f:2: '# B' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"
         );
-        assert_eq!(shown(&file("f", b"A=1\n2\0B=() {\0").expect("entries")), ["A=1\\n2", "B=() {"]);
+        assert_eq!(
+            shown(&file("f", b"A=1\n2\0B=() {\r\0").expect("entries")),
+            ["A=1\\n2", "B=() {\\r"]
+        );
         assert_eq!(shown(&file("f", b"").expect("none")), [""; 0]);
     }
 
