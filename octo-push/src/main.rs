@@ -26,6 +26,9 @@ fn main() -> ExitCode {
 }
 
 fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
+    if let Some(answered) = verbs::plumb::asked(tool, arguments) {
+        return answered;
+    }
     let Some((common, verb)) = cli::command_line::read(tool, arguments)? else { return Ok(0) };
     if let Verb::Journal(targets) = &verb {
         if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {

@@ -4,3 +4,4 @@ pub(crate) mod acts;
 pub(crate) mod audit;
 pub(crate) mod get;
 pub(crate) mod lists;
+pub(crate) mod plumb;

@@ -1,0 +1,67 @@
+//! Short questions: where things are, which host a target has, what was meant.
+
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::nearest;
+use octo_core::base::paths::Places;
+use octo_core::targets::{Target, Targets};
+use std::os::unix::ffi::OsStrExt;
+
+/// `places`: CONFIG and STATE.
+pub(super) fn places(said: &Said, places: &Places) -> Result<u8> {
+    none(said)?;
+    let mut text = Vec::new();
+    for place in [&places.config, &places.state] {
+        let bytes = place.as_os_str().as_bytes();
+        // It is read line by line.
+        if bytes.contains(&b'\n') {
+            let shown = place.display();
+            return Err(Error::new(Exit::Configuration, shown, "has a newline in its name"));
+        }
+        text.extend_from_slice(bytes);
+        text.push(b'\n');
+    }
+    octo_core::base::cli::print_bytes(&text)?;
+    Ok(0)
+}
+
+/// `hosts`: what `%a` of a health check stands for.
+pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
+    let targets = Targets::load(&places.targets())?;
+    let mut text = String::new();
+    for name in said.arguments() {
+        text.push_str(target(&targets, name)?.address.host());
+        text.push('\n');
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+/// The target of this name.
+///
+/// # Errors
+/// Exit 65 where there is none.
+pub(super) fn target<'a>(targets: &'a Targets, name: &str) -> Result<&'a Target> {
+    targets.named(name).ok_or_else(|| {
+        Error::new(Exit::Data, name, "no target has this name").hint("octo-push targets lists them")
+    })
+}
+
+/// `nearest`: what a misspelt word may have been.
+pub(super) fn nearest(said: &Said, _: &Places) -> Result<u8> {
+    let Some((word, known)) = said.arguments().split_first() else {
+        return Err(said.tool().misuse("nearest takes a word and those that are known"));
+    };
+    if let Some(meant) = nearest::nearest(word, known.iter().map(String::as_str)) {
+        print(&format!("{meant}\n"))?;
+    }
+    Ok(0)
+}
+
+fn none(said: &Said) -> Result<()> {
+    match said.arguments().first() {
+        Some(word) => Err(said.tool().misuse(format!("places takes no argument, not {word}"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,165 @@
+//! `octo-push plumb`: questions of our own scripts, so that bash reads no file
+//! and escapes no value by rules of its own. octo-push(1), PLUMBING.
+
+mod ask;
+mod package;
+mod status;
+mod values;
+mod variables;
+
+use octo_core::base::cli::help::Help;
+use octo_core::base::cli::options::{OptionGroup, Order, Said, value};
+use octo_core::base::cli::verbs::{self, VerbRow};
+use octo_core::base::cli::{Tool, places};
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+
+/// What answers a word.
+type Answer = fn(&Said, &Places) -> Result<u8>;
+
+const WORDS: &[VerbRow<Answer>] = &[
+    VerbRow {
+        word: "places",
+        arguments: "",
+        help: "CONFIG and STATE, a line each",
+        options: &[],
+        order: Order::Anywhere,
+        run: ask::places,
+    },
+    VerbRow {
+        word: "hosts",
+        arguments: "TARGET...",
+        help: "the host of each, without port and brackets",
+        options: &[],
+        order: Order::Anywhere,
+        run: ask::hosts,
+    },
+    VerbRow {
+        word: "nearest",
+        arguments: "WORD KNOWN...",
+        help: "the known word that may have been meant, or nothing",
+        options: &[],
+        order: Order::BeforeArguments,
+        run: ask::nearest,
+    },
+    VerbRow {
+        word: "values",
+        arguments: "-- [LABEL KIND VALUE]...",
+        help: "each value in its one form, a line each; exit 64 if it is not of its kind",
+        options: &[],
+        order: Order::BeforeArguments,
+        run: values::values,
+    },
+    VerbRow {
+        word: "package",
+        arguments: "FILE",
+        help: "application and version by the file's name, its sha256 if asked for",
+        options: &[&package::OPTIONS],
+        order: Order::Anywhere,
+        run: package::package,
+    },
+    VerbRow {
+        word: "variables",
+        arguments: "TARGET...",
+        help: "what octo-vars shows",
+        options: &[&variables::OPTIONS],
+        order: Order::Anywhere,
+        run: variables::variables,
+    },
+    VerbRow {
+        word: "status",
+        arguments: "TARGET...",
+        help: "what octo-status and octo-health show",
+        options: &[&status::OPTIONS],
+        order: Order::Anywhere,
+        run: status::status,
+    },
+];
+
+const OPTIONS: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[value("", "as", "TOOL", "the name in front of messages, not octo-push")],
+};
+
+/// The answer, if this command line is `[--config DIR] [--state DIR] plumb …`.
+pub(crate) fn asked(tool: &Tool, arguments: &[String]) -> Option<Result<u8>> {
+    let word = place_of_word(arguments)?;
+    Some(answer(tool, &arguments[..word], &arguments[word + 1..]))
+}
+
+/// Where `plumb` stands, if nothing but places stands before it.
+fn place_of_word(arguments: &[String]) -> Option<usize> {
+    let mut index = 0;
+    loop {
+        match arguments.get(index)?.as_str() {
+            "plumb" => return Some(index),
+            "--config" | "--state" => index += 2,
+            word if word.starts_with("--config=") || word.starts_with("--state=") => index += 1,
+            _ => return None,
+        }
+    }
+}
+
+fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
+    let tool = Tool { name: tool.name, help };
+    let Some(first) = tool.parse(&[], before, Order::Anywhere)? else { return Ok(0) };
+    let Some(second) = tool.parse(&[&OPTIONS], behind, Order::BeforeArguments)? else {
+        return Ok(0);
+    };
+    let name = match second.opt_str("as") {
+        // A tool's name is for ever; this process answers one question.
+        Some(name) => Box::leak(name.into_boxed_str()),
+        None => tool.name,
+    };
+    let tool = Tool { name, help };
+    let answered = word(&tool, second.free.as_slice()).and_then(|row| {
+        let rest = &second.free[1..];
+        let Some(third) = tool.parse(row.options, rest, row.order)? else { return Ok(0) };
+        let said = Said::new(&tool, vec![first, second.clone(), third]);
+        (row.run)(&said, &places(&said)?)
+    });
+    // With the name that was asked for: the caller would say ours.
+    Ok(answered.unwrap_or_else(|error| {
+        tool.report(&error);
+        error.exit.code()
+    }))
+}
+
+fn word(tool: &Tool, free: &[String]) -> Result<&'static VerbRow<Answer>> {
+    let Some(word) = free.first() else {
+        return Err(tool.misuse(format!("plumb takes a word: {}", verbs::words(WORDS))));
+    };
+    verbs::find(tool, WORDS, word)
+}
+
+fn help() -> String {
+    let help = Help {
+        usage: &["octo-push [--config DIR] [--state DIR] plumb [--as TOOL] WORD [ARGUMENT]..."],
+        about: "Answers questions of scripts, a line a value. octo-push(1) says more.",
+        verbs: verbs::listed(WORDS),
+        options: vec![&OPTIONS],
+        notes: "",
+        examples: &["octo-push plumb values -- --wait TIME 5m", "octo-push plumb places"],
+    };
+    help.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_places_stand_before_the_word() {
+        for (line, place) in [
+            ("plumb nearest x", Some(0)),
+            ("--config /c --state=/s plumb nearest x", Some(3)),
+            ("run plumb", None),
+            ("-t plumb status", None),
+            ("--config plumb", None),
+            ("--config plumb status", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(String::from).collect();
+            assert_eq!(place_of_word(&words), place, "{line}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! For programs: an object a line, octo-json(5).
+
+use super::marks::{Mark, Row, State};
+use crate::output::json::JsonObject;
+use octo_core::base::digest::Digest;
+
+/// The objects.
+pub(super) fn lines(rows: &[Row]) -> String {
+    rows.iter().map(line).collect()
+}
+
+fn line(row: &Row) -> String {
+    let release = row.release();
+    let state = match row.state {
+        State::Answered(_) => "answered",
+        State::Empty => "empty",
+        State::Unknown(_) => "unknown",
+    };
+    let text = |object: JsonObject, key: &str, value: Option<&String>| {
+        object.text_or_null(key, value.map(String::as_str))
+    };
+    let sha256 = release.and_then(|r| r.sha256).as_ref().map(Digest::to_string);
+    let mut object = JsonObject::of("release").text("target", &row.target).text("state", state);
+    object = text(object, "message", row.message().as_ref());
+    object = object.text_or_null("mark", row.mark.map(Mark::word));
+    object = text(object, "application", release.map(|r| &r.application));
+    object = text(object, "version", release.and_then(|r| r.version.as_ref()));
+    object = text(object, "sha256", sha256.as_ref());
+    object = text(object, "since", release.and_then(|r| r.since.as_ref()));
+    object = text(object, "by", release.and_then(|r| r.by.as_ref()));
+    object = text(object, "result", release.and_then(|r| r.result.as_ref()));
+    object = text(object, "release", release.and_then(|r| r.release.as_ref()));
+    object = text(object, "last_version", release.and_then(|r| r.last_version.as_ref()));
+    object = text(object, "last_result", release.and_then(|r| r.last_result.as_ref()));
+    object.line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::marks::{marked, tests::states};
+    use super::*;
+
+    #[test]
+    fn every_object_has_every_key() {
+        let rows = marked(states(&["away no \"answer", "web1 shop 1.1 a 1 failed", "web2"]));
+        let sha256 = "a".repeat(64);
+        let expected = format!(
+            "{}\n{}\n{}\n",
+            r#"{"type":"release","target":"away","state":"unknown","message":"no \"answer","mark":"unknown","application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}"#,
+            r#"{"type":"release","target":"web2","state":"empty","message":null,"mark":null,"application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}"#,
+            r#"{"type":"release","target":"web1","state":"answered","message":null,"mark":"failed","application":"shop","version":"1.1","sha256":"SHA256","since":"2026-01-31T23:59:01Z","by":"ada","result":"succeeded","release":"1.1","last_version":"1.2","last_result":"failed"}"#
+        );
+        assert_eq!(lines(&rows), expected.replace("SHA256", &sha256));
+    }
+}

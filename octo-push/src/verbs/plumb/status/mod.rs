@@ -1,0 +1,140 @@
+//! What runs where, from what `octo-release status` said on each target: marked,
+//! and shown to people, programs and monitoring. octo-status(1), octo-health(1).
+//!
+//! A tentacle is believed nothing but values of the right form: what it says
+//! becomes labels, cells and members of ours.
+
+mod html;
+mod json;
+mod marks;
+mod metrics;
+mod nagios;
+mod release;
+mod table;
+
+use marks::{Mark, Row, State};
+use octo_core::base::cli::options::{OptionGroup, Said, value};
+use octo_core::base::cli::{print, utc_now};
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::{Places, read_bounded};
+use octo_core::base::publish;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// The options of `status`.
+pub(super) const OPTIONS: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[
+        value("", "outputs", "DIR", "what octo-release status said, in DIR/TARGET"),
+        value("", "form", "FORM", "table, json, html or nagios"),
+        value("", "prometheus", "FILE", "metrics into this file too"),
+        value("", "warning", "N", "so many marked targets are a warning"),
+        value("", "critical", "N", "so many that failed or don't answer are critical"),
+    ],
+};
+
+/// More than this no target has to say; 10,000 applications are 2 MB.
+const LARGEST: u64 = 16 << 20;
+
+/// `status`: a line of `octo-exec end` for each target is on standard input.
+pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
+    let tool = said.tool();
+    let Some(outputs) = said.one("outputs")? else {
+        return Err(tool.misuse("status needs --outputs DIR"));
+    };
+    let limit = |name| Ok(said.number(name, 0..=u64::MAX)?.unwrap_or(1));
+    let limits = nagios::Limits { warning: limit("warning")?, critical: limit("critical")? };
+    let form = said.one("form")?.unwrap_or_else(|| "table".into());
+    let show: fn(&[Row]) -> String = match form.as_str() {
+        "table" => table::text,
+        "json" => json::lines,
+        "html" => |rows| html::page(rows, &utc_now()),
+        "nagios" => |_| String::new(),
+        _ => return Err(tool.misuse(format!("--form {form}: table, json, html or nagios"))),
+    };
+    let ends = read_bounded(&mut io::stdin().lock(), Path::new("standard input"), LARGEST * 16)?;
+    let rows = marks::marked(read(Path::new(&outputs), said.arguments(), &ends)?);
+    if let Some(path) = said.one("prometheus")? {
+        let text = metrics::text(&rows, jiff::Timestamp::now().as_second());
+        publish::replace(Path::new(&path), text.as_bytes(), 0o644).map_err(|error| {
+            Error::new(Exit::CannotCreate, &path, format!("can't be written ({error})"))
+        })?;
+    }
+    if form == "nagios" {
+        let (text, code) = nagios::verdict(&rows, &limits);
+        print(&text)?;
+        return Ok(code);
+    }
+    print(&show(&rows))?;
+    Ok(u8::from(rows.iter().any(|row| row.mark.is_some())))
+}
+
+/// The states of these targets, in the order of their applications.
+fn read(outputs: &Path, targets: &[String], ends: &[u8]) -> Result<Vec<(String, State)>> {
+    let ends = String::from_utf8_lossy(ends);
+    let ends: Vec<&str> = ends.lines().collect();
+    if ends.len() != targets.len() {
+        let reason = format!("{} ends of {} targets", ends.len(), targets.len());
+        return Err(Error::new(Exit::Data, "standard input", reason));
+    }
+    let mut states = Vec::new();
+    for (name, end) in targets.iter().zip(ends) {
+        for state in states_of(&outputs.join(name), end)? {
+            states.push((name.clone(), state));
+        }
+    }
+    Ok(states)
+}
+
+/// What one target said: a state for each application, or one of the whole.
+fn states_of(output: &Path, end: &str) -> Result<Vec<State>> {
+    let fields: Vec<&str> = end.splitn(5, '\t').collect();
+    let [kind, code, _status, _job, message] = fields[..] else {
+        return Err(Error::new(Exit::Data, "standard input", "not a line of octo-exec end"));
+    };
+    if (kind, code) != ("exit", "0") {
+        let message = if message == "-" { format!("{kind} {code}") } else { message.to_string() };
+        return Ok(vec![State::Unknown(message)]);
+    }
+    let mut file = match File::open(output) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![State::Empty]),
+        other => other.map_err(|error| Error::io(output, &error))?,
+    };
+    Ok(match read_bounded(&mut file, output, LARGEST) {
+        Ok(bytes) => release::states(&bytes),
+        Err(error) if error.exit == Exit::Data => vec![State::unreadable()],
+        Err(error) => return Err(error),
+    })
+}
+
+/// How many targets, and how many of them have a mark.
+struct Counts {
+    targets: usize,
+    failed: usize,
+    unknown: usize,
+    drift: usize,
+}
+
+impl Counts {
+    fn of(rows: &[Row]) -> Counts {
+        let count = |wanted: &dyn Fn(&Row) -> bool| {
+            let mut names: Vec<&str> =
+                rows.iter().filter(|row| wanted(row)).map(|row| row.target.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            names.len()
+        };
+        Counts {
+            targets: count(&|_| true),
+            failed: count(&|row| row.mark == Some(Mark::Failed)),
+            unknown: count(&|row| row.mark == Some(Mark::Unknown)),
+            drift: count(&|row| row.mark == Some(Mark::Drift)),
+        }
+    }
+}
+
+/// `1 target`, `3 targets`
+fn targets(count: usize) -> String {
+    format!("{count} target{}", if count == 1 { "" } else { "s" })
+}

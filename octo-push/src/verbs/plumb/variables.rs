@@ -1,0 +1,173 @@
+//! Which variables a target gets, and from which file: the narrowest of common,
+//! env/ENVIRONMENT, tag/TAG and target/TARGET wins, a `.secret` over the file
+//! beside it. octo-vars(1).
+
+use super::ask::target;
+use super::values;
+use octo_core::base::cli::options::{OptionGroup, Said, value};
+use octo_core::base::cli::print_bytes;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::names::VariableName;
+use octo_core::base::paths::Places;
+use octo_core::targets::{Target, Targets};
+use octo_core::tentacle::spec::variables;
+use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The options of `variables`.
+pub(super) const OPTIONS: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[
+        value("", "environment", "ENVIRONMENT", "this environment too"),
+        value("", "vars", "DIR", "not CONFIG/vars"),
+        value("", "form", "FORM", "shown, env or secrets"),
+        value("", "into", "DIR", "both, as DIR/TARGET.env and DIR/TARGET.secrets"),
+    ],
+};
+
+/// A variable of a target.
+struct Variable {
+    value: Vec<u8>,
+    source: PathBuf,
+    secret: bool,
+}
+
+/// The variables of a target, by name.
+type Variables = BTreeMap<VariableName, Variable>;
+
+/// `variables`
+pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
+    let tool = said.tool();
+    let environment = said.one("environment")?;
+    if let Some(name) = &environment {
+        let checked = values::tag(name);
+        checked.map_err(|reason| tool.misuse(format!("--environment {name}: {reason}")))?;
+    }
+    let directory = said.one("vars")?.map_or_else(|| places.config.join("vars"), PathBuf::from);
+    let into = said.one("into")?;
+    let form = said.one("form")?.unwrap_or_else(|| "shown".into());
+    let show: fn(&Variables) -> Vec<u8> = match form.as_str() {
+        "shown" => shown,
+        "env" => |variables| file(variables, false),
+        "secrets" => |variables| file(variables, true),
+        _ => return Err(tool.misuse(format!("--form {form}: shown, env or secrets"))),
+    };
+    let targets = Targets::load(&places.targets())?;
+    for name in said.arguments() {
+        let gathered = gather(&directory, environment.as_deref(), target(&targets, name)?)?;
+        match &into {
+            None => print_bytes(&show(&gathered))?,
+            Some(into) => {
+                for (ending, secret) in [("env", false), ("secrets", true)] {
+                    let path = Path::new(into).join(format!("{name}.{ending}"));
+                    keep(&path, &file(&gathered, secret))?;
+                }
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// Reads the scopes, a wider one first.
+fn gather(directory: &Path, environment: Option<&str>, target: &Target) -> Result<Variables> {
+    let mut scopes = vec!["common".to_string()];
+    scopes.extend(environment.map(|name| format!("env/{name}")));
+    scopes.extend(target.tags.iter().map(|tag| format!("tag/{tag}")));
+    scopes.push(format!("target/{}", target.name));
+    let mut gathered = Variables::new();
+    for scope in scopes {
+        for secret in [false, true] {
+            let source = directory.join(scope.clone() + if secret { ".secret" } else { "" });
+            if !source.try_exists().map_err(|error| Error::io(&source, &error))? {
+                continue;
+            }
+            for (name, value) in variables::read(&source.to_string_lossy(), secret)? {
+                gathered.insert(name, Variable { value, source: source.clone(), secret });
+            }
+        }
+    }
+    Ok(gathered)
+}
+
+/// For people: each on one line, the file behind a tab, secrets hidden.
+fn shown(variables: &Variables) -> Vec<u8> {
+    let line = |(name, variable): (&VariableName, &Variable)| {
+        let value = match variable.secret {
+            true => "(hidden)".to_string(),
+            false => printable(&variable.value),
+        };
+        format!("{name}={value}\t{}\n", variable.source.display())
+    };
+    variables.iter().map(line).collect::<String>().into_bytes()
+}
+
+/// As a file of `run -E` or `-S`, from which the same values are read: a line
+/// each, or ended by NUL where a line would not hold one of them.
+fn file(variables: &Variables, secret: bool) -> Vec<u8> {
+    let wanted = || variables.iter().filter(|(_, variable)| variable.secret == secret);
+    let in_lines =
+        |value: &[u8]| !value.contains(&b'\n') && value.last().is_none_or(|last| *last != b'\r');
+    let end = if wanted().all(|(_, v)| in_lines(&v.value)) { b'\n' } else { 0 };
+    let mut bytes = Vec::new();
+    for (name, variable) in wanted() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.push(b'=');
+        bytes.extend_from_slice(&variable.value);
+        bytes.push(end);
+    }
+    bytes
+}
+
+/// Writes a file for its owner alone.
+fn keep(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> io::Result<()> {
+        let mut options = File::options();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(bytes)
+    };
+    write().map_err(|error| {
+        let reason = format!("can't be written: {}", describe(&error));
+        Error::new(Exit::CannotCreate, path.display(), reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(values: &[(&str, &[u8])]) -> Variables {
+        let variable =
+            |value: &[u8]| Variable { value: value.to_vec(), source: "f".into(), secret: false };
+        let name = |name: &str| VariableName::parse(name).expect("a name");
+        values.iter().map(|(n, value)| (name(n), variable(value))).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let cases: [&[(&str, &[u8])]; 6] = [
+            &[],
+            &[("A", b"")],
+            &[("A", b" \"q\" $(id) # = \\n"), ("B", b"\xff\t")],
+            &[("A", b"one\ntwo\n"), ("B", b"")],
+            &[("A", b"\n")],
+            &[("A", b"ends in CR\r"), ("B", b"x")],
+        ];
+        for values in cases {
+            let read = variables::file("f", &file(&given(values), false)).expect("sound");
+            let read: Vec<(&str, &[u8])> =
+                read.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            assert_eq!(read, values);
+            assert_eq!(file(&given(values), true), b"");
+        }
+    }
+
+    #[test]
+    fn a_value_is_shown_on_one_line() {
+        assert_eq!(shown(&given(&[("A", b"x\ny\t\x1b[2J")])), b"A=x\\ny\\t\\x1b[2J\tf\n");
+    }
+}
