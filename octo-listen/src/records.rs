@@ -3,7 +3,7 @@
 //! `accepted` and `refused` are connections; an event of a verb's name is a
 //! request that was granted, `denied` one that was not; `stored` is a package.
 
-use crate::admission::refused::{Kind, Note};
+use crate::admission::refused::{Attempt, Note};
 use crate::host::{Host, No, Peer};
 use octo_core::tentacle::audit::Head;
 use octo_core::trust::{Line, Verb};
@@ -101,22 +101,22 @@ impl Host {
 
     /// Records a refusal before trust, and says in the log how to end it.
     pub(crate) fn record_refusal(&self, note: &Note) {
-        let (address, count, kinds) = match note {
-            Note::First(address, kind) => (address, 1, std::slice::from_ref(kind)),
-            Note::Another(address, kind) => return self.say_refused(&shown(*address), kind),
-            Note::More(address, count, kinds) => (address, *count, &kinds[..]),
+        let (address, count, attempts) = match note {
+            Note::First(address, attempt) => (address, 1, std::slice::from_ref(attempt)),
+            Note::Another(address, attempt) => return self.say_refused(&shown(*address), attempt),
+            Note::More(address, count, attempts) => (address, *count, &attempts[..]),
         };
         let from = shown(*address);
         match note {
             Note::More(..) => self.log.event(format_args!("{from}: refused {count} times more")),
-            _ => kinds.iter().for_each(|kind| self.say_refused(&from, kind)),
+            _ => attempts.iter().for_each(|attempt| self.say_refused(&from, attempt)),
         }
         let count = count.to_string();
         let mut fields = vec![("address", from.as_str()), ("count", &count)];
         let list =
             |texts: Vec<String>, between| Some(texts.join(between)).filter(|list| !list.is_empty());
-        let who = kinds.iter().filter_map(|k| Some(k.thumbprint?.to_string())).collect();
-        let why = kinds.iter().map(|k| k.reason.clone()).filter(|r| !r.is_empty()).collect();
+        let who = attempts.iter().filter_map(|a| Some(a.thumbprint?.to_string())).collect();
+        let why = attempts.iter().map(|a| a.reason.clone()).filter(|r| !r.is_empty()).collect();
         let (who, why) = (list(who, ","), list(why, "; "));
         fields.extend(who.as_deref().map(|who| ("thumbprint", who)));
         fields.extend(why.as_deref().map(|why| ("reason", why)));
@@ -125,10 +125,10 @@ impl Host {
         }
     }
 
-    fn say_refused(&self, from: &str, kind: &Kind) {
-        match kind.thumbprint {
+    fn say_refused(&self, from: &str, attempt: &Attempt) {
+        match attempt.thumbprint {
             // No reason means that no line names it.
-            Some(thumbprint) if kind.reason.is_empty() => {
+            Some(thumbprint) if attempt.reason.is_empty() => {
                 let config = self.places.config.display();
                 let option = match config.to_string().as_str() {
                     "/etc/octo" => String::new(),
@@ -140,9 +140,9 @@ impl Host {
                 ));
             }
             Some(thumbprint) => {
-                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", kind.reason));
+                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", attempt.reason));
             }
-            None => self.log.event(format_args!("{from}: refused: {}", kind.reason)),
+            None => self.log.event(format_args!("{from}: refused: {}", attempt.reason)),
         }
     }
 }

@@ -20,7 +20,7 @@ const MANY: u32 = 16;
 
 /// What to do about an error of accept(2).
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum AfterError {
     /// It was this one connection's error.
     GoOn,
     /// Descriptors or memory are used up.
@@ -49,9 +49,9 @@ pub(crate) fn accept(
             Err(error) => error,
         };
         in_a_row += 1;
-        match answer(&error) {
-            Answer::GoOn if in_a_row < MANY => {}
-            Answer::GoOn | Answer::Rest => {
+        match after(&error) {
+            AfterError::GoOn if in_a_row < MANY => {}
+            AfterError::GoOn | AfterError::Rest => {
                 if said.is_none_or(|then| then.elapsed() >= REPEAT) {
                     said = Some(Instant::now());
                     log.event(format_args!("accept: {}, resting", describe(&error)));
@@ -59,22 +59,22 @@ pub(crate) fn accept(
                 std::thread::sleep(rest);
                 rest = (rest * 2).min(LONGEST_REST);
             }
-            Answer::Stop => return Error::new(Exit::Io, "accept", describe(&error)),
+            AfterError::Stop => return Error::new(Exit::Io, "accept", describe(&error)),
         }
     }
 }
 
-fn answer(error: &io::Error) -> Answer {
+fn after(error: &io::Error) -> AfterError {
     match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => {
-            Answer::Rest
+            AfterError::Rest
         }
         Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT) => {
-            Answer::Stop
+            AfterError::Stop
         }
         // Linux hands out errors that wait on the new connection: accept(2)
         // says to go on with the next.
-        _ => Answer::GoOn,
+        _ => AfterError::GoOn,
     }
 }
 
@@ -85,13 +85,13 @@ mod tests {
     #[test]
     fn errors_are_sorted() {
         for (error, expected) in [
-            (Errno::CONNABORTED, Answer::GoOn),
-            (Errno::PERM, Answer::GoOn),
-            (Errno::MFILE, Answer::Rest),
-            (Errno::AGAIN, Answer::Rest),
-            (Errno::BADF, Answer::Stop),
+            (Errno::CONNABORTED, AfterError::GoOn),
+            (Errno::PERM, AfterError::GoOn),
+            (Errno::MFILE, AfterError::Rest),
+            (Errno::AGAIN, AfterError::Rest),
+            (Errno::BADF, AfterError::Stop),
         ] {
-            assert_eq!(answer(&error.into()), expected, "{error}");
+            assert_eq!(after(&error.into()), expected, "{error}");
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::admission::accept::accept;
 use crate::admission::pushers::Pushers;
-use crate::admission::refused::Gathered;
-use crate::admission::strangers::{Strangers, Taken};
+use crate::admission::refused::RefusedPeers;
+use crate::admission::strangers::{StrangerPlace, Strangers};
 use crate::conversation;
 use crate::host::{Host, Peer};
 use octo_core::trust::{Question, Trust, Verb};
@@ -29,7 +29,7 @@ pub(crate) struct Listening {
     host: Arc<Host>,
     identity: Mutex<Identity>,
     strangers: Arc<Strangers>,
-    refused: Arc<Gathered>,
+    refused: Arc<RefusedPeers>,
     pushers: Pushers,
 }
 
@@ -40,7 +40,7 @@ impl Listening {
     pub(crate) fn new(host: Arc<Host>, identity: Identity) -> Arc<Listening> {
         let writer = Arc::clone(&host);
         Arc::new(Listening {
-            refused: Arc::new(Gathered::new(move |note| writer.record_refusal(note))),
+            refused: Arc::new(RefusedPeers::new(move |note| writer.record_refusal(note))),
             host,
             identity: Mutex::new(identity),
             strangers: Arc::default(),
@@ -84,13 +84,13 @@ impl Listening {
 
     /// Gives a new connection a place and a thread.
     fn greet(self: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let taken = self.strangers.admit(peer.ip(), &stream)?;
+        let place = self.strangers.admit(peer.ip(), &stream)?;
         let listening = Arc::clone(self);
         let thread = std::thread::Builder::new().name("connection".into()).stack_size(STACK);
         thread.spawn(move || match Channel::tcp(stream) {
-            Ok(channel) => listening.serve(channel, Some(peer.ip()), Some(taken)),
+            Ok(channel) => listening.serve(channel, Some(peer.ip()), Some(place)),
             // It hung up before it was looked at.
-            Err(_) => drop(taken),
+            Err(_) => drop(place),
         })?;
         Ok(())
     }
@@ -100,14 +100,14 @@ impl Listening {
         &self,
         mut channel: Channel,
         address: Option<IpAddr>,
-        taken: Option<Taken>,
+        place: Option<StrangerPlace>,
     ) {
         channel.set_deadline(Some(Instant::now() + HANDSHAKE));
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = Verdict::default();
         let permit = self.permit(address, Arc::clone(&verdict));
         let shaken = octo_wire::TlsStream::serve(&identity, channel, permit);
-        drop(taken);
+        drop(place);
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (shaken, verdict) {
             (Ok(session), Some((thumbprint, Ok(())))) => {

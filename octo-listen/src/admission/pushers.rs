@@ -27,7 +27,7 @@ pub(crate) struct Pushers {
 
 /// A pusher's place, given back however its thread ends: by a panic, too.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct PusherPlace<'a> {
     pushers: &'a Pushers,
     of: Thumbprint,
 }
@@ -44,7 +44,7 @@ impl Pushers {
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub(crate) fn take(&self, thumbprint: Thumbprint) -> Result<Place<'_>, String> {
+    pub(crate) fn take(&self, thumbprint: Thumbprint) -> Result<PusherPlace<'_>, String> {
         let mut taken = self.taken();
         let free = self.places.saturating_sub(taken.values().sum());
         let own = taken.get(&thumbprint).copied().unwrap_or(0);
@@ -55,7 +55,7 @@ impl Pushers {
             return Err(format!("you are connected {own} times, others need room too"));
         }
         taken.insert(thumbprint, own + 1);
-        Ok(Place { pushers: self, of: thumbprint })
+        Ok(PusherPlace { pushers: self, of: thumbprint })
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Thumbprint, u64>> {
@@ -63,7 +63,7 @@ impl Pushers {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for PusherPlace<'_> {
     fn drop(&mut self) {
         let mut taken = self.pushers.taken();
         if let Some(count) = taken.get_mut(&self.of) {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     /// Takes as many as there are.
-    fn greedy(pushers: &Pushers, number: u8) -> Vec<Place<'_>> {
+    fn greedy(pushers: &Pushers, number: u8) -> Vec<PusherPlace<'_>> {
         std::iter::from_fn(|| pushers.take(someone(number)).ok()).collect()
     }
 

@@ -16,13 +16,13 @@ const GATHERED: Duration = Duration::from_secs(60);
 const ADDRESSES: usize = 256;
 
 /// How many different refusals of an address are told apart.
-const KINDS: usize = 4;
+const ATTEMPTS: usize = 4;
 
 const STACK: usize = 64 * 1024;
 
 /// Who was refused, where that was said, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub(crate) struct Attempt {
     /// Who.
     pub(crate) thumbprint: Option<Thumbprint>,
     /// Why; empty where no line of the trust file names it.
@@ -33,17 +33,17 @@ pub(crate) struct Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Note {
     /// The first of an address: for the log and the audit log.
-    First(Option<IpAddr>, Kind),
-    /// Another of a kind that is new: for the log alone, whose reader may wait
+    First(Option<IpAddr>, Attempt),
+    /// Another one, of a kind that is new: for the log alone, whose reader may wait
     /// for the pusher that he is about to trust.
-    Another(Option<IpAddr>, Kind),
+    Another(Option<IpAddr>, Attempt),
     /// So many more from this address, since the last line about it.
-    More(Option<IpAddr>, u64, Vec<Kind>),
+    More(Option<IpAddr>, u64, Vec<Attempt>),
 }
 
 /// What was refused of late, by address; no address for those that have no line
 /// of their own, and with --stdio.
-pub(crate) struct Gathered {
+pub(crate) struct RefusedPeers {
     parties: Mutex<HashMap<Option<IpAddr>, Party>>,
     write: Box<dyn Fn(&Note) + Send + Sync>,
 }
@@ -52,23 +52,23 @@ struct Party {
     /// Of the last line about it.
     written: Instant,
     more: u64,
-    kinds: Vec<Kind>,
+    attempts: Vec<Attempt>,
 }
 
-impl Gathered {
+impl RefusedPeers {
     /// Gathers for this writer.
-    pub(crate) fn new(write: impl Fn(&Note) + Send + Sync + 'static) -> Gathered {
-        Gathered { parties: Mutex::default(), write: Box::new(write) }
+    pub(crate) fn new(write: impl Fn(&Note) + Send + Sync + 'static) -> RefusedPeers {
+        RefusedPeers { parties: Mutex::default(), write: Box::new(write) }
     }
 
     /// Notes a refusal: writes it, or counts it.
     pub(crate) fn note(
-        self: &Arc<Gathered>,
+        self: &Arc<RefusedPeers>,
         address: Option<IpAddr>,
         thumbprint: Option<Thumbprint>,
         reason: &str,
     ) {
-        let kind = Kind { thumbprint, reason: reason.to_string() };
+        let attempt = Attempt { thumbprint, reason: reason.to_string() };
         let mut parties = self.parties();
         let was_empty = parties.is_empty();
         let mut from = address.map(network);
@@ -77,16 +77,16 @@ impl Gathered {
         }
         let note = match parties.get_mut(&from) {
             None => {
-                let kinds = vec![kind.clone()];
-                parties.insert(from, Party { written: Instant::now(), more: 0, kinds });
-                Some(Note::First(address, kind))
+                let attempts = vec![attempt.clone()];
+                parties.insert(from, Party { written: Instant::now(), more: 0, attempts });
+                Some(Note::First(address, attempt))
             }
             Some(party) => {
                 party.more += 1;
-                let is_new = !party.kinds.contains(&kind) && party.kinds.len() < KINDS;
+                let is_new = !party.attempts.contains(&attempt) && party.attempts.len() < ATTEMPTS;
                 is_new.then(|| {
-                    party.kinds.push(kind.clone());
-                    Note::Another(address, kind)
+                    party.attempts.push(attempt.clone());
+                    Note::Another(address, attempt)
                 })
             }
         };
@@ -101,7 +101,7 @@ impl Gathered {
 
     /// A thread that lives while there is something to count: an idle listener
     /// has none.
-    fn write_later(self: &Arc<Gathered>) {
+    fn write_later(self: &Arc<RefusedPeers>) {
         let gathered = Arc::clone(self);
         let thread = std::thread::Builder::new().name("refusals".into()).stack_size(STACK);
         let started = thread.spawn(move || {
@@ -132,7 +132,7 @@ impl Gathered {
             let more = std::mem::take(&mut party.more);
             if more > 0 {
                 party.written = Instant::now();
-                notes.push(Note::More(*address, more, std::mem::take(&mut party.kinds)));
+                notes.push(Note::More(*address, more, std::mem::take(&mut party.attempts)));
             }
             more > 0
         });
@@ -154,7 +154,7 @@ mod tests {
     fn a_flood_writes_few_lines_and_all_are_counted() {
         let notes = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&notes);
-        let gathered = Arc::new(Gathered::new(move |note| {
+        let gathered = Arc::new(RefusedPeers::new(move |note| {
             written.lock().expect("lock").push(note.clone());
         }));
         let take = || std::mem::take(&mut *notes.lock().expect("lock"));
@@ -166,7 +166,7 @@ mod tests {
         let is_first = |note: &Note| matches!(note, Note::First(..));
         let flood = take();
         assert_eq!(flood.iter().filter(|n| is_first(n)).count(), 2);
-        assert_eq!(flood.len(), 2 + KINDS - 1, "{flood:?}");
+        assert_eq!(flood.len(), 2 + ATTEMPTS - 1, "{flood:?}");
 
         for n in 3..1000 {
             gathered.note(address(n), None, "silent");
@@ -187,7 +187,7 @@ mod tests {
         gathered.note(address(1), None, "silent");
         assert_eq!(
             take(),
-            [Note::Another(address(1), Kind { thumbprint: None, reason: "silent".into() })]
+            [Note::Another(address(1), Attempt { thumbprint: None, reason: "silent".into() })]
         );
         gathered.flush(Duration::ZERO);
         assert_eq!(take().len(), 1);

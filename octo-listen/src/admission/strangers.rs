@@ -16,12 +16,12 @@ pub(crate) const PER_ADDRESS: usize = 10;
 /// Who is connected and unknown, the longest first.
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
-    places: Mutex<Vec<Place>>,
+    places: Mutex<Vec<Connected>>,
     next: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Connected {
     number: u64,
     from: IpAddr,
     socket: TcpStream,
@@ -29,7 +29,7 @@ struct Place {
 
 /// A stranger's place, given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct StrangerPlace {
     strangers: Arc<Strangers>,
     number: u64,
 }
@@ -43,7 +43,7 @@ impl Strangers {
         self: &Arc<Strangers>,
         address: IpAddr,
         socket: &TcpStream,
-    ) -> std::io::Result<Taken> {
+    ) -> std::io::Result<StrangerPlace> {
         let socket = socket.try_clone()?;
         let from = network(address);
         let mut places = self.places();
@@ -53,23 +53,23 @@ impl Strangers {
             let _ = place.socket.shutdown(Shutdown::Both);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        places.push(Place { number, from, socket });
-        Ok(Taken { strangers: Arc::clone(self), number })
+        places.push(Connected { number, from, socket });
+        Ok(StrangerPlace { strangers: Arc::clone(self), number })
     }
 
-    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+    fn places(&self) -> MutexGuard<'_, Vec<Connected>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Taken {
+impl Drop for StrangerPlace {
     fn drop(&mut self) {
         self.strangers.places().retain(|place| place.number != self.number);
     }
 }
 
 /// Whose place a newcomer from this network gets, if all are taken.
-fn loser(places: &[Place], from: IpAddr) -> Option<usize> {
+fn loser(places: &[Connected], from: IpAddr) -> Option<usize> {
     let of = |network: IpAddr| places.iter().filter(|p| p.from == network).count();
     let crowd = if of(from) >= PER_ADDRESS {
         from
