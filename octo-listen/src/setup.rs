@@ -8,6 +8,8 @@ use crate::host::Host;
 use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::signals;
+use crate::options::OPTIONS;
+use octo_core::base::cli::options::Order;
 use octo_core::base::cli::{self, Tool};
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::tentacle::store::{ABANDONED, Store};
@@ -25,31 +27,24 @@ use std::sync::Arc;
 /// # Errors
 /// What keeps it from listening, or ends that.
 pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let mut options = tool.options();
-    options.optmulti("l", "", "", "ADDRESS[:PORT]");
-    options.optflag("", "stdio", "");
-    options.optopt("", "exec", "", "FILE");
-    options.optflag("", "check-audit", "");
-    options.optmulti("", "head", "", "SEQ:HASH");
-    options.optflag("v", "", "");
-    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
-    let at = sockets::addresses(&matches.opt_strs("l"))?;
-    let over_stdio = matches.opt_present("stdio");
+    let Some(said) = tool.said(&[&OPTIONS], arguments, Order::Anywhere)? else { return Ok(0) };
+    let at = sockets::addresses(&said.many("l"))?;
+    let over_stdio = said.flag("stdio");
     if over_stdio && !at.is_empty() {
         return Err(tool.misuse("--stdio listens nowhere: -l doesn't go with it"));
     }
-    let places = cli::places_of(&matches)?;
-    if matches.opt_present("check-audit") {
-        return check_audit(tool, &places, &matches.free, &matches.opt_strs("head"));
+    let places = cli::places(&said)?;
+    if said.flag("check-audit") {
+        return check_audit(tool, &places, said.arguments(), &said.many("head"));
     }
-    if matches.opt_present("head") {
+    if said.flag("head") {
         return Err(tool.misuse("--head goes with --check-audit"));
     }
-    if let Some(argument) = matches.free.first() {
+    if let Some(argument) = said.arguments().first() {
         return Err(tool.misuse(format!("'{argument}' is one argument too many")));
     }
-    let log = Log::new(tool, matches.opt_present("v"), over_stdio && stdio::owns_stderr());
-    let launcher = Launcher::find(&places, matches.opt_str("exec"), log);
+    let log = Log::new(tool, said.flag("v"), over_stdio && stdio::owns_stderr());
+    let launcher = Launcher::find(&places, said.one("exec")?, log);
     let identity = Identity::load(&places.identity())?;
     check_trust(&places, &log)?;
     let host = Arc::new(open(&places, launcher, log)?);

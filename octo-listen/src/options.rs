@@ -1,0 +1,47 @@
+//! The options of octo-listen, and its help.
+
+use octo_core::base::cli::help::Help;
+use octo_core::base::cli::options::{OptionGroup, flag, value, values};
+
+/// All that octo-listen can be told, besides what every tool can.
+pub(crate) const OPTIONS: OptionGroup = OptionGroup {
+    title: "options",
+    rows: &[
+        values("l", "", "ADDRESS[:PORT]", "listen there (default: everywhere, port 10933)"),
+        flag("", "stdio", "serve the connection that standard input and output are"),
+        value("", "exec", "FILE", "this octo-exec, not the one beside octo-listen or on PATH"),
+        flag("", "check-audit", "verify the audit log's chain, rotated files first"),
+        values("", "head", "SEQ:HASH", "with it: is this head in the chain?"),
+        flag("v", "", "log connections and what succeeds, too"),
+    ],
+};
+
+/// The whole of `--help`.
+pub(crate) fn help() -> String {
+    Help {
+        usage: &[
+            "octo-listen [-v] [-l ADDRESS[:PORT]]... [--exec FILE]",
+            "octo-listen [-v] --stdio",
+            "octo-listen --check-audit [--head SEQ:HASH]... [FILE...]",
+        ],
+        about: ABOUT,
+        verbs: Vec::new(),
+        options: vec![&OPTIONS],
+        notes: NOTES,
+        examples: &[
+            "octo-keys new && octo-keys trust THUMBPRINT NAME && octo-listen",
+            "octo-listen -l 10.0.0.11 -l '[2001:db8::11]:443'",
+        ],
+    }
+    .text()
+}
+
+const ABOUT: &str = "\
+Listens for the pushers whom CONFIG/trusted names, keeps the packages they put,
+and has the jobs they run started by octo-exec.";
+
+const NOTES: &str = "\
+Prints `listening ADDRESS:PORT' for each socket once it is ready; port 0 picks
+one. --stdio is for inetd, systemd's Accept=yes, or ssh. HUP reads the identity
+again; the trust file is read for each request anyway. Jobs outlive the listener:
+it may be killed and restarted at any moment.";
