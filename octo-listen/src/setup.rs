@@ -7,10 +7,11 @@ use crate::check::check_audit;
 use crate::host::Host;
 use crate::launcher::Launcher;
 use crate::log::Log;
-use crate::signals;
 use crate::options::OPTIONS;
+use crate::signals;
 use octo_core::base::cli::options::Order;
 use octo_core::base::cli::{self, Tool};
+use octo_core::base::error::describe;
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::tentacle::store::{ABANDONED, Store};
 use octo_core::trust::Trust;
@@ -18,6 +19,7 @@ use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
 use rustix::process::geteuid;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,13 +30,15 @@ use std::sync::Arc;
 /// What keeps it from listening, or ends that.
 pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let Some(said) = tool.said(&[&OPTIONS], arguments, Order::Anywhere)? else { return Ok(0) };
-    let at = sockets::addresses(&said.many("l"))?;
-    let over_stdio = said.flag("stdio");
+    let (at, over_stdio) = (said.many("l"), said.flag("stdio"));
     if over_stdio && !at.is_empty() {
         return Err(tool.misuse("--stdio listens nowhere: -l doesn't go with it"));
     }
-    let places = cli::places(&said)?;
     if said.flag("check-audit") {
+        if over_stdio || !at.is_empty() {
+            return Err(tool.misuse("--check-audit serves nobody: -l and --stdio don't go with it"));
+        }
+        let places = cli::places(&said)?;
         return check_audit(tool, &places, said.arguments(), &said.many("head"));
     }
     if said.flag("head") {
@@ -43,6 +47,8 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     if let Some(argument) = said.arguments().first() {
         return Err(tool.misuse(format!("'{argument}' is one argument too many")));
     }
+    let at = sockets::addresses(&at)?;
+    let places = cli::places(&said)?;
     let log = Log::new(tool, said.flag("v"), over_stdio && stdio::owns_stderr());
     let launcher = Launcher::find(&places, said.one("exec")?, log);
     let identity = Identity::load(&places.identity())?;
@@ -57,16 +63,21 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let sockets = sockets::listen(&at)?;
     signals::reload_on_hangup(&listening, &host)?;
     warn(&host);
-    let mut ready = String::new();
-    for socket in &sockets {
-        let address = socket.local_addr().map_err(|e| {
-            Error::new(Exit::CannotCreate, "socket", octo_core::base::error::describe(&e))
-        })?;
-        ready.push_str(&format!("listening {address}\n"));
-    }
-    cli::print(&ready)?;
+    say_ready(&sockets)?;
     tidy(&host);
     Err(listening.accept(sockets))
+}
+
+/// Tells whoever started us where we listen.
+fn say_ready(sockets: &[TcpListener]) -> Result<()> {
+    let mut ready = String::new();
+    for socket in sockets {
+        let address = socket.local_addr();
+        let address =
+            address.map_err(|e| Error::new(Exit::CannotCreate, "socket", describe(&e)))?;
+        ready.push_str(&format!("listening {address}\n"));
+    }
+    cli::print(&ready)
 }
 
 /// A file that is there must be sound before anything is listened for: later,

@@ -6,8 +6,9 @@ use crate::admission::refused::RefusedPeers;
 use crate::admission::strangers::{StrangerPlace, Strangers};
 use crate::conversation;
 use crate::host::{Host, Peer};
+use octo_core::base::error::describe;
 use octo_core::trust::{Question, Trust, Verb};
-use octo_core::{Error, Thumbprint};
+use octo_core::{Error, Exit, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -69,17 +70,12 @@ impl Listening {
                 let _ = failed.send(accept(&socket, &log, serve));
             });
             if let Err(error) = started {
-                return Error::new(
-                    octo_core::Exit::Io,
-                    "thread",
-                    octo_core::base::error::describe(&error),
-                );
+                return Error::new(Exit::Io, "thread", describe(&error));
             }
         }
         drop(failed);
-        failure.recv().unwrap_or_else(|_| {
-            Error::new(octo_core::Exit::Io, "accept", "no thread listens any more")
-        })
+        let none = || Error::new(Exit::Io, "accept", "no thread listens any more");
+        failure.recv().unwrap_or_else(|_| none())
     }
 
     /// Gives a new connection a place and a thread.
