@@ -4,6 +4,7 @@
 //! session, decides again by itself, and outlives the listener.
 
 use crate::log::Log;
+use octo_core::base::argv;
 use octo_core::base::paths::{Places, open_trusted, read_bounded};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::{Error, Exit, Result};
@@ -174,7 +175,7 @@ fn configured(path: &Path) -> Result<Option<Vec<String>>> {
         if line.starts_with('#') || line.trim_ascii().is_empty() {
             continue;
         }
-        let words = words(line).map_err(|reason| wrong(index + 1, reason))?;
+        let words = argv::split(line).map_err(|reason| wrong(index + 1, &reason))?;
         if argv.replace(words).is_some() {
             return Err(wrong(index + 1, "one line is the command, this is a second"));
         }
@@ -186,27 +187,6 @@ fn configured(path: &Path) -> Result<Option<Vec<String>>> {
         }
         argv => Ok(argv),
     }
-}
-
-/// Words between blanks; double quotes enclose a whole word, no escapes.
-fn words(line: &str) -> std::result::Result<Vec<String>, &'static str> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
-    while !rest.is_empty() {
-        let (word, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').ok_or("a quote is not closed")?,
-            None => rest.split_at(rest.find([' ', '\t']).unwrap_or(rest.len())),
-        };
-        if !after.is_empty() && !after.starts_with([' ', '\t']) {
-            return Err("a quote must end its word");
-        }
-        if word.contains('"') {
-            return Err("a quote must begin its word");
-        }
-        words.push(word.to_string());
-        rest = after.trim_ascii_start();
-    }
-    Ok(words)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -227,7 +207,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mode");
             configured(&path)
         };
-        let argv = with("# how\n/usr/bin/sudo -u \"a b\" \"\" octo-exec job\n").expect("argv");
+        let argv = with("# how\n/usr/bin/sudo -u \"a b\" '' octo-exec job\n").expect("argv");
         assert_eq!(argv.expect("some"), ["/usr/bin/sudo", "-u", "a b", "", "octo-exec", "job"]);
         for (bad, said) in [
             ("", "no command"),
@@ -236,8 +216,7 @@ mod tests {
             ("sudo x\n", "absolute"),
             ("/a\n\n/b\n", ":3: one line"),
             ("/a \"b\n", "not closed"),
-            ("/a b\"c\"\n", "begin"),
-            ("/a \"b\"c\n", "end"),
+            ("\"/a 'b\n", "not closed"),
         ] {
             let error = with(bad).expect_err(bad);
             assert_eq!(error.exit, Exit::Configuration);

@@ -11,4 +11,4 @@ mod text;
 
 pub use files::{appended, paths, publish, watch};
 pub use process::{no_core, operator, signals};
-pub use text::{digest, encoding, key, names, nearest, record, thumbprint, units};
+pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};

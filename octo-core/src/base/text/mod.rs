@@ -1,5 +1,6 @@
 //! Text and the values in it, each with one spelling that is accepted.
 
+pub mod argv;
 pub mod digest;
 pub mod encoding;
 pub mod key;
