@@ -1,7 +1,15 @@
 //! What octo-protocol(7) shows is what this crate reads and writes.
 
 use octo_core::Refusal;
-use octo_wire::Message;
+use octo_core::base::key::Key;
+use octo_core::trust::Verb;
+use octo_wire::reply::streamed;
+use octo_wire::words::FINAL;
+use octo_wire::{Message, Reply, Request, StreamWord};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Words, and the keys of each.
+type Words = BTreeMap<String, BTreeSet<String>>;
 
 fn page() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../man/octo-protocol.7");
@@ -12,11 +20,17 @@ fn page() -> String {
 fn its_examples_are_messages() {
     let page = page();
     let mut body = None;
+    let mut asked = Verb::Connect;
     let mut examples = 0;
     for line in page.lines() {
         if let Some(text) = line.strip_prefix("> ").or(line.strip_prefix("< ")) {
             let message = Message::parse(text.as_bytes()).expect(text);
             assert_eq!(message.encode().expect(text), format!("{text}\n").as_bytes());
+            match Request::read(message.clone()) {
+                Ok(request) if line.starts_with('>') => asked = request.verb,
+                _ if line.starts_with('>') => assert_eq!(text, "stauts"),
+                _ => assert!(is_said(asked, &message), "{text}"),
+            }
             body = Some(message.body().expect(text)).filter(|length| *length > 0);
             examples += 1;
         } else if let Some(text) = line.strip_prefix("= ")
@@ -26,6 +40,77 @@ fn its_examples_are_messages() {
         }
     }
     assert!(examples >= 12, "{examples}");
+}
+
+/// A reply to this verb or a word of a stream, each key of which is known.
+fn is_said(verb: Verb, message: &Message) -> bool {
+    let fields = match (Reply::read(verb, message.clone()), streamed(message.clone())) {
+        (Ok(Reply::Ok(fields) | Reply::No(fields)), _) | (_, Ok((Some(_), fields))) => fields,
+        _ => return false,
+    };
+    fields.message() == message
+}
+
+#[test]
+fn its_requests_are_those_of_the_table() {
+    let verbs = Verb::all().filter(|verb| *verb != Verb::Connect);
+    let known = verbs.map(|verb| (verb.word().to_string(), words_of(verb.row().request)));
+    assert_eq!(said(&section(".Sh REQUESTS", ".Ss STREAM"), ".It"), known.collect());
+}
+
+#[test]
+fn its_replies_and_lists_are_those_of_the_table() {
+    for verb in Verb::all().filter(|verb| *verb != Verb::Connect) {
+        let row = verb.row();
+        let mut known = Words::from([("ok".to_string(), words_of(row.reply))]);
+        known.extend(row.item.map(|item| (item.word.to_string(), words_of(item.keys))));
+        let requests = section(".Sh REQUESTS", ".Ss STREAM");
+        let own = requests
+            .split("\n.It ")
+            .filter(|item| item.split_whitespace().nth(1).is_some_and(|word| word == verb.word()));
+        assert_eq!(said(&own.collect::<Vec<_>>().join("\n"), ".D1"), known, "{verb}");
+    }
+}
+
+#[test]
+fn its_stream_is_that_of_the_table() {
+    let mut page = said(&section(".Ss STREAM", ".Ss Refusals"), ".It");
+    page.extend(said(&section(".Ss Refusals", ".Sh SPEC"), ".D1"));
+    let known = StreamWord::all().map(|word| word.row());
+    assert_eq!(page, known.map(|row| (row.word.to_string(), words_of(row.keys))).collect());
+    let all = section(".Sh REQUESTS", ".Bl");
+    let every = keys(all.lines().find(|line| line.contains("Ns =")).expect("a key"));
+    assert_eq!(every, words_of(FINAL));
+}
+
+/// What stands between these headings, lines that go on made one.
+fn section(from: &str, to: &str) -> String {
+    let page = page().replace("\\\n", "");
+    let behind = page.split(&format!("\n{from}\n")).nth(1).expect(from);
+    behind.split(&format!("\n{to}")).next().expect(to).to_string()
+}
+
+/// The words that lines of this macro begin with, each with its keys.
+fn said(text: &str, kind: &str) -> Words {
+    let mut words = Words::new();
+    for line in text.lines() {
+        if let Some(line) = line.strip_prefix(kind).and_then(|line| line.strip_prefix(" Cm ")) {
+            let word = line.split(' ').next().expect("a word").to_string();
+            words.entry(word).or_default().extend(keys(line));
+        }
+    }
+    words
+}
+
+/// `Cm KEY Ns =` in a line.
+fn keys(line: &str) -> BTreeSet<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_key = |four: &&[&str]| four[0].ends_with("Cm") && four[2..] == ["Ns", "="];
+    words.windows(4).filter(is_key).map(|four| four[1].to_string()).collect()
+}
+
+fn words_of(keys: &[Key]) -> BTreeSet<String> {
+    keys.iter().map(|key| key.word.to_string()).collect()
 }
 
 #[test]
