@@ -116,29 +116,34 @@ mod tests {
     use octo_core::Thumbprint;
     use octo_core::base::cli::Tool;
     use octo_core::base::paths::Places;
+    use octo_core::base::publish::replace;
     use octo_core::tentacle::store::Store;
     use std::io::{self, Read, Write};
 
-    /// A peer that asks this and leaves; remembers how patient we were with each
-    /// of its reads.
-    struct Watched {
-        asks: &'static [u8],
+    /// A pusher that asks this and leaves; keeps what it was told, and how patient we
+    /// were with each of its reads.
+    #[derive(Default)]
+    struct Pusher {
+        asks: Vec<u8>,
+        told: Vec<u8>,
         deadline: Option<Instant>,
         patience: Vec<Option<Duration>>,
     }
 
-    impl Read for Watched {
+    impl Read for Pusher {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             self.patience.push(self.deadline.map(left));
-            let asks = std::mem::take(&mut self.asks);
-            buffer[..asks.len()].copy_from_slice(asks);
-            Ok(asks.len())
+            let count = self.asks.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.asks[..count]);
+            self.asks.drain(..count);
+            Ok(count)
         }
     }
 
-    impl Write for Watched {
+    impl Write for Pusher {
         fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.told.extend_from_slice(buffer);
             Ok(buffer.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -146,41 +151,80 @@ mod tests {
         }
     }
 
-    impl Duplex for Watched {
+    impl Duplex for Pusher {
         fn set_deadline(&mut self, deadline: Option<Instant>) {
             self.deadline = deadline;
         }
     }
 
-    /// How long each read of a session might have taken at most.
-    fn patience(asks: &'static [u8]) -> Vec<Option<Duration>> {
-        let top = tempfile::tempdir().expect("tempdir");
-        let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+    /// A host whose trust file has this of one pusher, and that pusher.
+    fn host(top: &std::path::Path, options: &str) -> (Host, Peer) {
+        let places = Places { config: top.join("c"), state: top.join("s") };
         let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
+        let peer = Peer::new(Thumbprint::of_certificate(b"x"), None);
+        std::fs::create_dir_all(&places.config).expect("mkdir");
+        let line = format!("{} ci {options}\n", peer.thumbprint);
+        replace(&places.trusted(), line.as_bytes(), 0o644).expect("write");
         let store = Store::open(&places).expect("store");
         let launcher = Launcher::find(&places, None, log);
-        let host = Host::new(places, store, launcher, log);
-        let peer = Peer::new(Thumbprint::of_certificate(b"x"), None);
-        let watched = Watched { asks, deadline: None, patience: Vec::new() };
-        let mut connection = Connection::new(watched);
-        serve(&host, &peer, &mut connection).expect("it left");
-        connection.stream().patience.clone()
+        (Host::new(places, store, launcher, log), peer)
+    }
+
+    fn serve_bytes(host: &Host, peer: &Peer, asks: &[u8]) -> (Pusher, Result<(), Failure>) {
+        let mut connection = Connection::new(Pusher { asks: asks.to_vec(), ..Pusher::default() });
+        let served = serve(host, peer, &mut connection);
+        (std::mem::take(connection.stream_mut()), served)
     }
 
     /// Who is trusted and says nothing holds no thread for ever, before the first
     /// request or after one, and neither does who goes on after a no.
     #[test]
     fn a_request_has_a_minute_to_come_and_what_follows_a_no_ten_seconds() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let (host, peer) = host(top.path(), "");
         for (asks, bounds) in [
             (&b"what\n"[..], [REQUEST, REQUEST]),
             (b"what body=9\n", [REQUEST, DRAIN]),
             (b"What\n", [REQUEST, DRAIN]),
         ] {
-            let patience = patience(asks);
-            assert_eq!(patience.len(), 2);
-            for (left, bound) in patience.into_iter().zip(bounds) {
+            let (pusher, served) = serve_bytes(&host, &peer, asks);
+            served.expect("it left");
+            assert_eq!(pusher.patience.len(), 2);
+            for (left, bound) in pusher.patience.into_iter().zip(bounds) {
                 assert!(left.is_some_and(|left| left <= bound), "{left:?} of {bound:?}");
             }
         }
+    }
+
+    /// Whatever a pusher sends, it is told in the protocol's words, or it is hung up on.
+    #[test]
+    fn any_bytes_are_answered_in_the_protocols_words() {
+        const ALPHABET: &[u8] = b"ab-0= %2F1f~/.:\n\x00\xe9Z";
+        let top = tempfile::tempdir().expect("tempdir");
+        let (host, peer) = host(top.path(), "allow=status,put");
+        let asks = b"status\nput size=9 name=x offset=0 body=4\nabcd\njobs\nstatus\nput sha256=\n";
+        let mut state = 5_u64;
+        let mut next = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % bound
+        };
+        let (mut granted, mut refused) = (0, 0);
+        for _ in 0..100 {
+            let mut asks = asks.to_vec();
+            for _ in 0..next(4) {
+                let at = next(asks.len());
+                asks[at] = ALPHABET[next(ALPHABET.len())];
+            }
+            let (pusher, _) = serve_bytes(&host, &peer, &asks);
+            for line in pusher.told.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let message = Message::parse(line).expect("a message");
+                match message.word() {
+                    "ok" => granted += 1,
+                    "no" => refused += 1,
+                    _ => panic!("{message:?}"),
+                }
+            }
+        }
+        assert!(granted > 100 && refused > 100, "{granted}, {refused}");
     }
 }
