@@ -226,12 +226,12 @@ impl Verb {
     }
 
     /// What is said about it.
-    pub fn row(self) -> &'static Row {
+    pub const fn row(self) -> &'static Row {
         &ROWS[self as usize]
     }
 
     /// Its word on the wire and the command line.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         self.row().word
     }
 }
