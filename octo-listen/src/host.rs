@@ -4,7 +4,7 @@ use crate::launcher::Launcher;
 use crate::log::Log;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
-use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::store::Store;
 use octo_core::trust::{Line, Question, Refused, RunQuestion, Starter, Trust, Verb};
 use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
@@ -104,19 +104,31 @@ impl Host {
     ) -> std::result::Result<JobDirectory, No> {
         let job = JobDirectory::of(&self.places, id);
         if job.exists() {
-            let sees = match job.owner() {
-                Ok(Some(owner)) => line.sees_jobs_of(&owner),
-                Ok(None) => line.sees_all_jobs(),
-                Err(error) => {
-                    self.log.error(&error);
-                    line.sees_all_jobs()
-                }
-            };
-            if sees {
+            let owner = job.owner().unwrap_or_else(|error| {
+                self.log.error(&error);
+                None
+            });
+            if sees(line, owner.as_ref()) {
                 return Ok(job);
             }
         }
         Err(No::new(Refusal::Missing, format!("no job {id} of {} here", line.name)))
+    }
+
+    /// Has a job started. Where that fails, its followers try again, and so does the
+    /// next listener.
+    pub(crate) fn start(&self, job: &JobDirectory) {
+        if let Err(error) = self.launcher.start(job) {
+            self.log.error(&error);
+        }
+    }
+
+    /// Has a job started for which nobody works: one that should have been started,
+    /// or has to be ended.
+    pub(crate) fn push_on(&self, job: &JobDirectory, state: &State) {
+        if matches!(state, State::Queued | State::Held | State::Lost) {
+            self.start(job);
+        }
     }
 
     /// The pusher's jobs that are not over, on the disk and on their way there.
@@ -133,6 +145,12 @@ impl Host {
         *submitting.entry(pusher.clone()).or_default() += 1;
         Ok(Submission { host: self, pusher: pusher.clone(), jobs })
     }
+}
+
+/// May this line know of the jobs of this owner? Those of nobody, started on the
+/// machine itself, are for who sees all.
+pub(crate) fn sees(line: &Line, owner: Option<&PusherName>) -> bool {
+    owner.map_or_else(|| line.sees_all_jobs(), |owner| line.sees_jobs_of(owner))
 }
 
 /// A job on its way to the disk.

@@ -1,9 +1,9 @@
 //! `cancel`: a job is to end; its followers hear whether and how it did.
 
-use crate::host::{Asked, Host, No};
+use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::JobId;
-use octo_core::tentacle::job::{JobDirectory, State};
+use octo_core::tentacle::job::State;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Fields};
 
@@ -21,17 +21,11 @@ pub(crate) fn cancel<S: Duplex>(
     let state = job.state().map_err(failed)?;
     if !matches!(state, State::Over(_)) {
         job.cancel(&format!("{} ({peer})", line.name)).map_err(failed)?;
-        end_if_nobody_does(host, &job);
+        // One that waits for its start has nobody who would see the cancellation.
+        if let Ok(state) = job.state() {
+            host.push_on(&job, &state);
+        }
         host.log.event(format_args!("{peer}: {}: cancel {id}: asked", line.name));
     }
     Ok(Answer::ok(Verb::Cancel, head).with("state", state.word()))
-}
-
-/// A job that waits for its start has nobody who would see the cancellation.
-fn end_if_nobody_does(host: &Host, job: &JobDirectory) {
-    if matches!(job.state(), Ok(State::Queued | State::Held | State::Lost))
-        && let Err(error) = host.launcher.start(job)
-    {
-        host.log.error(&error);
-    }
 }

@@ -102,7 +102,7 @@ impl<S: Duplex> Following<'_, '_, S> {
 
     fn gather_state(&mut self, state: &State) -> Result<(), Failure> {
         if *state == State::Lost {
-            self.push_on(state);
+            self.session.host.push_on(&self.job, state);
         }
         let holder = if let State::Waiting(holder) = state { holder.as_ref() } else { None };
         let line = Fields::of(StreamWord::State).with("is", state.word()).maybe("holder", holder);
@@ -138,7 +138,7 @@ impl<S: Duplex> Following<'_, '_, S> {
             match self.job.state() {
                 Ok(State::Held) if self.looked.elapsed() < LOOK_AT_HELD => {}
                 Ok(state) => {
-                    self.push_on(&state);
+                    self.session.host.push_on(&self.job, &state);
                     self.looked = Instant::now();
                 }
                 Err(_) => {}
@@ -186,16 +186,6 @@ impl<S: Duplex> Following<'_, '_, S> {
                 let reason = format!("no longer: {}", no.reason);
                 Err(Ended::Hopeless(No { reason, ..no }))
             }
-        }
-    }
-
-    /// What should have been started, or is to be ended, is given another push.
-    fn push_on(&self, state: &State) {
-        let host = self.session.host;
-        if matches!(state, State::Queued | State::Held | State::Lost)
-            && let Err(error) = host.launcher.start(&self.job)
-        {
-            host.log.error(&error);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `jobs`: a line a job, the oldest first.
 
-use crate::host::{Asked, No};
+use crate::host::{Asked, No, sees};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::Script;
@@ -28,11 +28,7 @@ pub(crate) fn jobs<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, En
 /// while it is looked at.
 fn entry(line: &Line, job: &JobDirectory) -> Option<Fields> {
     let owner = job.owner().ok()?;
-    let sees = match &owner {
-        Some(owner) => line.sees_jobs_of(owner),
-        None => line.sees_all_jobs(),
-    };
-    if !sees {
+    if !sees(line, owner.as_ref()) {
         return None;
     }
     let request = job.request().ok()?;

@@ -46,18 +46,15 @@ pub(crate) fn run<S: Duplex>(
     }
     let body = receive(session, request)?;
 
-    if let Some(reply) = attach(host, peer, &id, &body)? {
-        return Ok(reply);
+    if let Some(answer) = attach(host, peer, &id, &body)? {
+        return Ok(answer);
     }
     let (line, job, head) = publish(host, peer, &id, by, &body)?;
     let what = describe(&body.spec);
     host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", line.name));
     // It is published, durably: the pusher need not wait for a fork.
     let told = session.say(&Answer::ok(Verb::Run, head).with("job", &id).fields);
-    if let Err(error) = host.launcher.start(&job) {
-        // Its followers and the next listener try again.
-        host.log.error(&error);
-    }
+    host.start(&job);
     told?;
     Err(Ended::Told)
 }
@@ -143,10 +140,8 @@ fn attach(host: &Host, peer: &Peer, id: &JobId, body: &JobBody) -> Result<Option
     // Who published it may have been killed before its name was durable.
     octo_core::base::publish::sync_directory(&host.places.jobs())
         .map_err(|e| No::failed(host, &e))?;
-    if matches!(job.state(), Ok(State::Queued | State::Lost))
-        && let Err(error) = host.launcher.start(&job)
-    {
-        host.log.error(&error);
+    if matches!(job.state(), Ok(State::Queued | State::Lost)) {
+        host.start(&job);
     }
     let head = host.record_or_log(peer, &line, "attach", &[("job", id.as_str())]);
     Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))

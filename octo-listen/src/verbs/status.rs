@@ -1,6 +1,6 @@
 //! `status`: who this is, what it can, and how the machine is.
 
-use crate::host::{Asked, Host, No};
+use crate::host::{Asked, Host, No, sees};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::trust::{Line, Verb};
@@ -41,8 +41,7 @@ fn running(host: &Host, line: &Line) -> octo_core::Result<usize> {
         if job.file("end").exists() {
             continue;
         }
-        let seen = line.sees_all_jobs()
-            || job.owner().is_ok_and(|o| o.is_some_and(|owner| line.sees_jobs_of(&owner)));
+        let seen = job.owner().is_ok_and(|owner| sees(line, owner.as_ref()));
         if seen && matches!(job.state(), Ok(State::Running)) {
             count += 1;
         }
