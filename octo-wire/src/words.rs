@@ -8,64 +8,51 @@ use octo_core::base::key::{Form, Key, Word};
 /// What each final reply may carry besides: the head of the audit log.
 pub const FINAL: &[Key] = &[Key::new("audit", Form::Text)];
 
-/// A word that a tentacle says in a stream, or before a late reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamWord {
-    /// The job is in another state.
-    State,
-    /// A piece of standard output.
-    Out,
-    /// A piece of standard error.
-    Err,
-    /// The values that the job hands back.
-    Outputs,
-    /// Nothing happened; the tentacle lives.
-    Tick,
-    /// A refusal, also in the place of a reply.
-    No,
-    /// The job is over.
-    End,
-}
-
 const BODY: Key = Key::new("body", Form::Number);
 
-/// In the order of the variants: the discriminant is the row.
-static ROWS: [(StreamWord, Word); 7] = [
-    (
-        StreamWord::State,
-        Word { word: "state", keys: &[Key::new("is", Form::Text), Key::new("holder", Form::Text)] },
-    ),
-    (StreamWord::Out, Word { word: "out", keys: &[BODY] }),
-    (StreamWord::Err, Word { word: "err", keys: &[BODY] }),
-    (StreamWord::Outputs, Word { word: "outputs", keys: &[BODY] }),
-    (StreamWord::Tick, Word { word: "tick", keys: &[] }),
-    (
-        StreamWord::No,
-        Word {
-            word: "no",
-            keys: &[
-                Key::new("code", Form::Text),
-                Key::new("reason", Form::Text),
-                Key::new("opens", Form::Time),
-            ],
-        },
-    ),
-    (
-        StreamWord::End,
-        Word {
-            word: "end",
-            keys: &[
-                Key::new("kind", Form::Text),
-                Key::new("code", Form::Number),
-                Key::new("at", Form::Time),
-                Key::new("log", Form::Number),
-                Key::new("reason", Form::Text),
-                Key::new("truncated", Form::Flag),
-                Key::new("strays", Form::Lines),
-            ],
-        },
-    ),
-];
+/// The words of a stream and their rows, both of one list: no word lacks a row.
+macro_rules! stream_words {
+    ($($(#[$doc:meta])* $variant:ident $word:literal [$($key:expr),*])*) => {
+        /// A word that a tentacle says in a stream, or before a late reply.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum StreamWord {
+            $($(#[$doc])* $variant,)*
+        }
+
+        /// In the order of the variants: the discriminant is the row.
+        static ROWS: [(StreamWord, Word); [$(StreamWord::$variant),*].len()] =
+            [$((StreamWord::$variant, Word { word: $word, keys: &[$($key),*] })),*];
+    };
+}
+
+stream_words! {
+    /// The job is in another state.
+    State "state" [Key::new("is", Form::Text), Key::new("holder", Form::Text)]
+    /// A piece of standard output.
+    Out "out" [BODY]
+    /// A piece of standard error.
+    Err "err" [BODY]
+    /// The values that the job hands back.
+    Outputs "outputs" [BODY]
+    /// Nothing happened; the tentacle lives.
+    Tick "tick" []
+    /// A refusal, also in the place of a reply.
+    No "no" [
+        Key::new("code", Form::Text),
+        Key::new("reason", Form::Text),
+        Key::new("opens", Form::Time)
+    ]
+    /// The job is over.
+    End "end" [
+        Key::new("kind", Form::Text),
+        Key::new("code", Form::Number),
+        Key::new("at", Form::Time),
+        Key::new("log", Form::Number),
+        Key::new("reason", Form::Text),
+        Key::new("truncated", Form::Flag),
+        Key::new("strays", Form::Lines)
+    ]
+}
 
 impl StreamWord {
     /// All of them.

@@ -5,31 +5,6 @@
 use crate::base::key::{Form, Key, Word};
 use std::fmt;
 
-/// A thing that a pusher asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// To connect at all: does any line hold? Never a request of its own.
-    Connect,
-    /// How the machine is.
-    Status,
-    /// To store a package.
-    Put,
-    /// To run a script.
-    Run,
-    /// To read a job's output and end.
-    Follow,
-    /// To end a job.
-    Cancel,
-    /// The list of jobs.
-    Jobs,
-    /// A job's artifacts.
-    Get,
-    /// The list of installed scripts.
-    Scripts,
-    /// To have a head of the audit log proved.
-    Audit,
-}
-
 /// Which word of allow= brings a verb; `any` brings all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllowWord {
@@ -73,10 +48,23 @@ const SHA256: Key = Key::new("sha256", Form::Digest);
 const SIZE: Key = Key::new("size", Form::Number);
 const STATE: Key = Key::new("state", Form::Text);
 
-/// In the order of the variants: the discriminant is the row.
-static ROWS: [Row; 10] = [
-    Row {
-        verb: Verb::Connect,
+/// The verbs and their rows, both of one list: no verb lacks a row.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident { $($row:tt)* })*) => {
+        /// A thing that a pusher asks for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Verb {
+            $($(#[$doc])* $verb,)*
+        }
+
+        /// In the order of the variants: the discriminant is the row.
+        static ROWS: [Row; [$(Verb::$verb),*].len()] = [$(Row { verb: Verb::$verb, $($row)* }),*];
+    };
+}
+
+verbs! {
+    /// To connect at all: does any line hold? Never a request of its own.
+    Connect {
         word: "connect",
         allow: AllowWord::Nothing,
         does: "connect",
@@ -84,9 +72,9 @@ static ROWS: [Row; 10] = [
         reply: &[],
         item: None,
         features: &[],
-    },
-    Row {
-        verb: Verb::Status,
+    }
+    /// How the machine is.
+    Status {
         word: "status",
         allow: AllowWord::Status,
         does: "ask for the status",
@@ -102,9 +90,9 @@ static ROWS: [Row; 10] = [
         ],
         item: None,
         features: &[],
-    },
-    Row {
-        verb: Verb::Put,
+    }
+    /// To store a package.
+    Put {
         word: "put",
         allow: AllowWord::Put,
         does: "put packages",
@@ -112,9 +100,9 @@ static ROWS: [Row; 10] = [
         reply: &[OFFSET],
         item: None,
         features: &["put", "ahead"],
-    },
-    Row {
-        verb: Verb::Run,
+    }
+    /// To run a script.
+    Run {
         word: "run",
         allow: AllowWord::Run,
         does: "run scripts",
@@ -128,9 +116,9 @@ static ROWS: [Row; 10] = [
         reply: &[JOB, Key::new("attached", Form::Flag)],
         item: None,
         features: &["run"],
-    },
-    Row {
-        verb: Verb::Follow,
+    }
+    /// To read a job's output and end.
+    Follow {
         word: "follow",
         allow: AllowWord::Run,
         does: "follow jobs",
@@ -138,9 +126,9 @@ static ROWS: [Row; 10] = [
         reply: &[],
         item: None,
         features: &["follow"],
-    },
-    Row {
-        verb: Verb::Cancel,
+    }
+    /// To end a job.
+    Cancel {
         word: "cancel",
         allow: AllowWord::Run,
         does: "cancel jobs",
@@ -148,9 +136,9 @@ static ROWS: [Row; 10] = [
         reply: &[STATE],
         item: None,
         features: &["cancel"],
-    },
-    Row {
-        verb: Verb::Jobs,
+    }
+    /// The list of jobs.
+    Jobs {
         word: "jobs",
         allow: AllowWord::Run,
         does: "list jobs",
@@ -174,9 +162,9 @@ static ROWS: [Row; 10] = [
             ],
         }),
         features: &["jobs"],
-    },
-    Row {
-        verb: Verb::Get,
+    }
+    /// A job's artifacts.
+    Get {
         word: "get",
         allow: AllowWord::Run,
         does: "get artifacts",
@@ -185,9 +173,9 @@ static ROWS: [Row; 10] = [
         reply: &[BODY],
         item: Some(Word { word: "artifact", keys: &[NAME, SIZE] }),
         features: &["get"],
-    },
-    Row {
-        verb: Verb::Scripts,
+    }
+    /// The list of installed scripts.
+    Scripts {
         word: "scripts",
         allow: AllowWord::Run,
         does: "list scripts",
@@ -195,9 +183,9 @@ static ROWS: [Row; 10] = [
         reply: &[BODY],
         item: Some(Word { word: "script", keys: &[NAME] }),
         features: &["scripts"],
-    },
-    Row {
-        verb: Verb::Audit,
+    }
+    /// To have a head of the audit log proved.
+    Audit {
         word: "audit",
         // Each reply carries a head of the audit log: who got one may have it proved.
         allow: AllowWord::Nothing,
@@ -206,8 +194,8 @@ static ROWS: [Row; 10] = [
         reply: &[],
         item: None,
         features: &["audit"],
-    },
-];
+    }
+}
 
 impl Verb {
     /// All of them.
