@@ -10,5 +10,5 @@ pub mod refusal;
 mod text;
 
 pub use files::{appended, paths, publish, watch};
-pub use process::{no_core, operator, signals};
+pub use process::{no_core, operator, signals, users};
 pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};

@@ -3,3 +3,4 @@
 pub mod no_core;
 pub mod operator;
 pub mod signals;
+pub mod users;

@@ -1,5 +1,6 @@
 //! Who acts on this machine: named for records, never used to decide.
 
+use super::users::local_of_uid;
 use rustix::process::getuid;
 
 /// The local user behind this process: the login's, which sudo and su keep, else
@@ -21,14 +22,7 @@ pub fn at_host() -> String {
     format!("{}@{}", name(), rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// The name of a uid in /etc/passwd. A user of a directory service is shown by
-/// its number: no record is worth a query over the network.
-pub fn name_of(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let uid = uid.to_string();
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(&uid)).then(|| name.to_string())
-    })
+/// A user of a directory service is shown by its number.
+fn name_of(uid: u32) -> Option<String> {
+    local_of_uid(uid).map(|user| user.name)
 }

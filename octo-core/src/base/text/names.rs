@@ -122,6 +122,11 @@ impl PusherName {
     pub fn parse(text: &str) -> Option<PusherName> {
         is_name(text, b"._@-").then(|| PusherName(text.to_string()))
     }
+
+    /// Under what this machine's own operator puts packages.
+    pub fn local_operator() -> PusherName {
+        PusherName("operator@localhost".into())
+    }
 }
 
 impl LockName {

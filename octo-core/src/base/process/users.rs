@@ -1,0 +1,115 @@
+//! Users of this machine: those of /etc/passwd, and those that getent(1) knows
+//! besides, of directory services.
+
+use std::process::{Command, Stdio};
+
+/// Where the base utilities are; the caller's PATH is not where we look.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A user, as passwd(5) has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
+    /// The number of the first group.
+    pub gid: u32,
+    /// The home directory.
+    pub home: String,
+    /// The shell; /bin/sh where none is named.
+    pub shell: String,
+}
+
+/// Asked for a user: by the name or by the number.
+#[derive(Debug, Clone, Copy)]
+enum Key<'a> {
+    Name(&'a str),
+    Uid(u32),
+}
+
+/// The user of this name; `None` where nobody knows it.
+pub fn named(name: &str) -> Option<User> {
+    local(Key::Name(name)).or_else(|| elsewhere(Key::Name(name)))
+}
+
+/// The user of this number; `None` where nobody knows it.
+pub fn of_uid(uid: u32) -> Option<User> {
+    local_of_uid(uid).or_else(|| elsewhere(Key::Uid(uid)))
+}
+
+/// As [`of_uid`], from /etc/passwd alone: what is shown in a record is not worth
+/// a query over the network.
+pub fn local_of_uid(uid: u32) -> Option<User> {
+    local(Key::Uid(uid))
+}
+
+fn local(key: Key<'_>) -> Option<User> {
+    in_passwd(&std::fs::read("/etc/passwd").ok()?, key)
+}
+
+fn elsewhere(key: Key<'_>) -> Option<User> {
+    let asked = match key {
+        Key::Uid(uid) => uid.to_string(),
+        // To getent, digits are a number and a dash begins an option.
+        Key::Name(name) if name.starts_with('-') || name.parse::<u32>().is_ok() => return None,
+        Key::Name(name) => name.to_string(),
+    };
+    let output = Command::new("getent")
+        .args(["passwd", &asked])
+        .env_clear()
+        .env("PATH", PATH)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    in_passwd(&output.stdout, key)
+}
+
+/// The first line of this user in what passwd(5) describes.
+fn in_passwd(bytes: &[u8], key: Key<'_>) -> Option<User> {
+    let is_meant = |user: &User| match key {
+        Key::Name(name) => user.name == name,
+        Key::Uid(uid) => user.uid == uid,
+    };
+    String::from_utf8_lossy(bytes).lines().filter_map(user).find(is_meant)
+}
+
+fn user(line: &str) -> Option<User> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, _, home, shell] = fields[..] else { return None };
+    Some(User {
+        name: name.to_string(),
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok()?,
+        home: home.to_string(),
+        shell: if shell.is_empty() { "/bin/sh" } else { shell }.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name_or_by_number_and_never_by_the_other() {
+        let passwd = b"root:x:0:0:root:/root:/bin/bash\n\
+            # no user\n\
+            +::::::\n\
+            1000:x:7:7::/srv/odd:\n\
+            app:x:1000:100:An\xff app:/srv/app:/bin/false\n\
+            app:x:1001:100::/other:/bin/sh\n\
+            cut:x:12\n";
+        let found = |key| in_passwd(passwd, key).map(|user| (user.name, user.uid, user.shell));
+        let is = |name: &str, uid, shell: &str| Some((name.to_string(), uid, shell.to_string()));
+        assert_eq!(found(Key::Name("root")), is("root", 0, "/bin/bash"));
+        assert_eq!(found(Key::Name("app")), is("app", 1000, "/bin/false"));
+        assert_eq!(found(Key::Uid(1000)), is("app", 1000, "/bin/false"));
+        assert_eq!(found(Key::Name("1000")), is("1000", 7, "/bin/sh"));
+        assert_eq!(found(Key::Name("cut")), None);
+        assert_eq!(found(Key::Name("+")), None);
+        assert_eq!(found(Key::Uid(12)), None);
+        assert_eq!(named("--help"), None);
+        assert_eq!(local_of_uid(0).map(|user| user.name), Some("root".into()));
+    }
+}
