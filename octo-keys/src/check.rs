@@ -4,16 +4,16 @@
 
 use crate::Call;
 use crate::identity;
-use crate::trust::starter;
+use crate::trust::started_by;
 use octo_core::base::error::{Exit, Result};
 use octo_core::base::paths::{check_trusted, open_trusted, read_bounded};
 use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
+use octo_core::base::users;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::trust::{self, Trust};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
     let arguments = call.arguments(&["verbose"], 0, 1)?;
@@ -116,11 +116,12 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
         Ok(trust) => trust,
         Err(problems) => return Ok(show(call, "", &problems)),
     };
-    let mut warnings = trust.warnings(&starter(call), &jiff::Zoned::now());
-    let mut users: HashMap<&str, bool> = HashMap::new();
+    let mut warnings = trust.warnings(&started_by(call), &jiff::Zoned::now());
+    // A user= that doesn't exist makes every run fail.
+    let mut there = HashMap::new();
     for line in &trust.lines {
-        let Some(user) = line.user.as_deref() else { continue };
-        if !*users.entry(user).or_insert_with(|| is_there(user)) {
+        let Some(user) = line.options.user.as_deref() else { continue };
+        if !*there.entry(user).or_insert_with(|| users::named(user).is_some()) {
             let reason = format!("there is no user {user} on this machine");
             warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
         }
@@ -137,19 +138,6 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
     names.sort_unstable();
     names.dedup();
     Ok(Some(format!("{} lines, {} pushers", trust.lines.len(), names.len())))
-}
-
-/// A user= that doesn't exist makes every run fail; id(1) asks all directories.
-fn is_there(user: &str) -> bool {
-    let asked = Command::new("id")
-        .args(["-u", "--", user])
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    asked.map_or(true, |status| status.success())
 }
 
 /// As [`check_trust`].

@@ -1,15 +1,14 @@
 //! octo-keys explain: permitted or not, by the very function that decides.
 
 use crate::Call;
-use crate::trust::{starter, thumbprint};
+use crate::trust::{started_by, thumbprint};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
-use octo_core::base::units::{human_duration, human_size};
-use octo_core::trust::{Line, Question, Refused, RunQuestion, Trust, Verb};
+use octo_core::trust::{AllowWord, Denial, Line, OptionRow, Question, RunQuestion, Trust, Verb};
 use std::net::IpAddr;
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
@@ -34,23 +33,24 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     let mut question = Question::new(thumbprint, address, &at, verb);
     if verb == Verb::Run {
         // Whatever it is that runs: a script that it may send or name.
-        let by_name = trust.line_of(&question).is_some_and(|line| line.scripts.is_some());
-        let starter = starter(call);
+        let by_name = trust.line_of(&question).is_some_and(|line| line.options.scripts.is_some());
+        let started_by = started_by(call);
         let named = by_name.then_some("SCRIPT");
-        question.run = Some(RunQuestion { named, locks: &[], starting: true, starter });
+        question.run = Some(RunQuestion { named, locks: &[], starting: true, started_by });
     }
     let mut answer = Answer(String::new());
-    let status = match trust.decide(&question) {
-        Ok(line) => {
-            answer.add("yes", "");
-            answer.add("line", line_text(line));
-            limits(&mut answer, line, verb);
+    let line = trust.line_of(&question);
+    let decided = trust.decide(&question);
+    answer.add(if decided.is_ok() { "yes" } else { "no" }, "");
+    answer.add("line", line.map_or("none".into(), |l| format!("{} {}", l.number, l.text)));
+    let status = match (decided, line) {
+        (Ok(_), line) => {
+            line.into_iter().for_each(|line| bounds(&mut answer, line, verb));
             0
         }
-        Err(refused) => {
-            answer.add("no", "");
-            refusal(&mut answer, &trust, &question, &refused);
-            refused.refusal.exit().code()
+        (Err(denial), _) => {
+            no(&mut answer, &trust, &question, &denial);
+            denial.refusal.exit().code()
         }
     };
     for over in trust.passed_over(&question) {
@@ -71,76 +71,33 @@ impl Answer {
     }
 }
 
-fn line_text(line: &Line) -> String {
-    format!("{} {}", line.number, line.text)
-}
-
-fn refusal(answer: &mut Answer, trust: &Trust, question: &Question, refused: &Refused) {
-    match trust.line_of(question) {
-        Some(line) => answer.add("line", line_text(line)),
-        None => answer.add("line", "none"),
-    }
-    if let Some(option) = refused.option {
+fn no(answer: &mut Answer, trust: &Trust, question: &Question, denial: &Denial) {
+    if let Some(option) = denial.option {
         answer.add("option", option);
     }
-    answer.add("code", refused.refusal.word());
+    answer.add("code", denial.refusal.word());
     let known = trust.of(question.thumbprint).next().is_some();
-    match known || refused.line.is_some() {
-        true => answer.add("reason", &refused.reason),
-        false => answer.add("reason", "no line of this thumbprint"),
-    }
-    if let Some(opens) = &refused.opens {
+    answer.add("reason", if known { &denial.reason } else { "no line of this thumbprint" });
+    if let Some(opens) = &denial.opens {
         answer.add("opens", opens.strftime("%FT%H:%M:%S%:z").to_string());
     }
 }
 
 /// What a yes is bounded by.
-fn limits(answer: &mut Answer, line: &Line, verb: Verb) {
-    match verb {
-        Verb::Connect | Verb::Audit => {}
-        _ => answer.add("option", "allow"),
+fn bounds(answer: &mut Answer, line: &Line, verb: Verb) {
+    if verb.row().allow != AllowWord::Nothing {
+        answer.add("option", "allow");
     }
     answer.add("name", line.name.as_str());
-    match verb {
-        Verb::Put => {
-            answer.add("max-size", human_size(line.max_size));
-            answer.add("max-store", human_size(line.max_store));
+    if matches!(verb, Verb::Follow | Verb::Cancel | Verb::Jobs | Verb::Get) {
+        answer.add("jobs", if line.options.allow.any { "all" } else { "own" });
+    }
+    for row in OptionRow::all().filter(|row| row.bounds.contains(&verb)) {
+        let values = row.values(&line.options);
+        if values.is_empty() {
+            answer.add(row.key, row.otherwise);
         }
-        Verb::Run => run_limits(answer, line),
-        Verb::Follow | Verb::Cancel | Verb::Jobs | Verb::Get => {
-            answer.add("jobs", if line.sees_all_jobs() { "all" } else { "own" });
-        }
-        _ => {}
-    }
-}
-
-fn run_limits(answer: &mut Answer, line: &Line) {
-    answer.add("user", line.user.as_deref().unwrap_or("the listener's own"));
-    answer.add("sudo", if line.sudo { "may gain privileges" } else { "no new privileges" });
-    match &line.scripts {
-        Some(directory) => {
-            answer.add("scripts", format!("only those of {}, by name", directory.display()));
-        }
-        None => answer.add("scripts", "any that it sends"),
-    }
-    if line.windows.is_some() {
-        answer.add("window", "open");
-    }
-    if line.hold {
-        answer.add("hold", "waits for octo-exec approve");
-    }
-    for (name, value) in &line.set {
-        answer.add("set", format!("{name}={value}"));
-    }
-    if let Some(locks) = &line.locks {
-        let names: Vec<&str> = locks.iter().map(|lock| lock.as_str()).collect();
-        answer.add("locks", names.join(","));
-    }
-    answer.add("max-jobs", line.max_jobs.to_string());
-    answer.add("max-log", human_size(line.max_log));
-    answer.add("max-wait", human_duration(line.max_wait));
-    if let Some(limit) = line.timeout {
-        answer.add("timeout", human_duration(limit));
+        values.iter().for_each(|value| answer.add(row.key, value));
     }
 }
 

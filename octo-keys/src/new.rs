@@ -12,7 +12,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::{PusherName, random_bytes};
 use octo_core::base::paths::create_directory;
 use octo_core::base::publish;
-use octo_core::trust::Starter;
+use octo_core::trust::StartedBy;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SerialNumber, date_time_ymd,
@@ -123,8 +123,8 @@ fn generate(algorithm: &'static rcgen::SignatureAlgorithm) -> std::result::Resul
 fn default_name() -> Result<PusherName> {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy().into_owned();
-    let name = match Starter::this_process() {
-        Starter::User { name, root: false } => format!("{name}@{host}"),
+    let name = match StartedBy::this_process() {
+        StartedBy::User { name, root: false } => format!("{name}@{host}"),
         _ => host,
     };
     PusherName::parse(&name).ok_or_else(|| {

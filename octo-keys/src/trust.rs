@@ -6,7 +6,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::PusherName;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::trust::edit::{Whose, add_line, remove_lines};
-use octo_core::trust::{Starter, Trust};
+use octo_core::trust::{StartedBy, Trust};
 use std::io::IsTerminal;
 
 pub(crate) fn trust(call: &Call) -> Result<u8> {
@@ -28,7 +28,8 @@ pub(crate) fn trust(call: &Call) -> Result<u8> {
     // The new line alone: what is odd with others is for check to say.
     let trust = Trust::load(&path)?;
     let now = jiff::Zoned::now();
-    for warning in trust.warnings(&starter(call), &now).iter().filter(|w| w.line == added.number) {
+    for warning in trust.warnings(&started_by(call), &now).iter().filter(|w| w.line == added.number)
+    {
         call.tool.say(format!("warning: {}", warning.reason));
     }
     Ok(0)
@@ -67,6 +68,6 @@ pub(crate) fn thumbprint(tool: &Tool, text: &str) -> Result<Thumbprint> {
 }
 
 /// Who starts jobs on this machine, as far as it can be told from here.
-pub(crate) fn starter(call: &Call) -> Starter {
-    if call.places.start().exists() { Starter::Elsewhere } else { Starter::this_process() }
+pub(crate) fn started_by(call: &Call) -> StartedBy {
+    if call.places.start().exists() { StartedBy::Elsewhere } else { StartedBy::this_process() }
 }

@@ -6,7 +6,7 @@ use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::store::Store;
-use octo_core::trust::{Line, Question, Refused, RunQuestion, Starter, Trust, Verb};
+use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(crate) struct Host {
     pub(crate) launcher: Launcher,
     pub(crate) log: Log,
     /// Who starts jobs where CONFIG/start doesn't say otherwise.
-    own_user: Starter,
+    own_user: StartedBy,
     /// Jobs that are judged and not published yet, by pusher.
     submitting: Mutex<HashMap<PusherName, u64>>,
 }
@@ -61,27 +61,26 @@ pub(crate) struct No {
 impl Host {
     pub(crate) fn new(places: Places, store: Store, launcher: Launcher, log: Log) -> Host {
         let audit = Audit::at(&places);
-        let own_user = Starter::this_process();
+        let own_user = StartedBy::this_process();
         let submitting = Mutex::default();
         Host { places, store, audit, launcher, log, own_user, submitting }
     }
 
     /// Who starts jobs, for the trust file's user=.
-    pub(crate) fn starts_as(&self) -> Starter {
+    pub(crate) fn starts_as(&self) -> StartedBy {
         match self.launcher.is_elsewhere() {
-            true => Starter::Elsewhere,
+            true => StartedBy::Elsewhere,
             false => self.own_user.clone(),
         }
     }
 
-    /// May this peer, by the trust file as it now is? The line that decided is
-    /// returned with a yes.
+    /// May this peer, by the trust file as it now is, and with what?
     pub(crate) fn judge(
         &self,
         peer: &Peer,
         verb: Verb,
         asked: Asked<'_>,
-    ) -> std::result::Result<Line, No> {
+    ) -> std::result::Result<Grant, No> {
         let trust = Trust::load(&self.places.trusted()).map_err(|error| {
             self.log.error(&error);
             No::new(Refusal::Policy, "the tentacle's trust file is unsound: ask its admin")
@@ -92,14 +91,14 @@ impl Host {
         question.stored = asked.stored;
         question.jobs = asked.jobs;
         question.run = asked.run;
-        Ok(trust.decide(&question)?.clone())
+        Ok(trust.decide(&question)?)
     }
 
     /// The job of this id, if the line may see it. What it may not see is as if
     /// it were not there.
     pub(crate) fn visible(
         &self,
-        line: &Line,
+        line: &Grant,
         id: &octo_core::JobId,
     ) -> std::result::Result<JobDirectory, No> {
         let job = JobDirectory::of(&self.places, id);
@@ -149,7 +148,7 @@ impl Host {
 
 /// May this line know of the jobs of this owner? Those of nobody, started on the
 /// machine itself, are for who sees all.
-pub(crate) fn sees(line: &Line, owner: Option<&PusherName>) -> bool {
+pub(crate) fn sees(line: &Grant, owner: Option<&PusherName>) -> bool {
     owner.map_or_else(|| line.sees_all_jobs(), |owner| line.sees_jobs_of(owner))
 }
 
@@ -188,13 +187,13 @@ impl No {
     }
 }
 
-impl From<Refused> for No {
-    fn from(refused: Refused) -> No {
+impl From<Denial> for No {
+    fn from(denial: Denial) -> No {
         No {
-            refusal: refused.refusal,
-            reason: shortened(refused.reason),
-            line: refused.line,
-            opens: refused.opens.map(|at| octo_core::base::cli::utc(at.timestamp())),
+            refusal: denial.refusal,
+            reason: shortened(denial.reason),
+            line: denial.line,
+            opens: denial.opens.map(|at| octo_core::base::cli::utc(at.timestamp())),
             head: None,
         }
     }

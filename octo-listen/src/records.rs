@@ -6,7 +6,7 @@
 use crate::admission::refused::{Attempt, Note};
 use crate::host::{Host, No, Peer};
 use octo_core::tentacle::audit::Head;
-use octo_core::trust::{Line, Verb};
+use octo_core::trust::{Grant, Verb};
 use octo_core::{Refusal, Result};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -19,12 +19,12 @@ impl Host {
     fn record_request(
         &self,
         peer: &Peer,
-        line: &Line,
+        line: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> Result<Head> {
-        let number = line.number.to_string();
-        let mut all = vec![("name", line.name.as_str()), ("line", number.as_str())];
+        let place = line.place();
+        let mut all = vec![("name", line.name.as_str()), ("line", place.as_str())];
         all.extend_from_slice(fields);
         self.record(peer, event, &all)
     }
@@ -59,7 +59,7 @@ impl Host {
     pub(crate) fn must_record(
         &self,
         peer: &Peer,
-        line: &Line,
+        line: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> std::result::Result<Option<Head>, No> {
@@ -76,7 +76,7 @@ impl Host {
     pub(crate) fn record_or_log(
         &self,
         peer: &Peer,
-        line: &Line,
+        line: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> Option<Head> {

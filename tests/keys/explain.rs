@@ -92,24 +92,23 @@ fn what_a_yes_is_bounded_by() {
     for line in [
         "name ci",
         "user app",
-        "sudo may gain privileges",
-        "scripts only those of /etc/octo/scripts, by name",
-        "hold waits for octo-exec approve",
+        "sudo yes",
+        "scripts /etc/octo/scripts",
+        "window at any time",
+        "hold yes",
         "set A=1",
         "set B=two words",
         "locks db,web",
         "max-jobs 64",
-        "max-log 1.0 GiB",
+        "max-size 1M",
+        "max-log 1G",
         "max-wait 90s",
         "timeout 1h",
     ] {
         assert!(run.text.lines().any(|l| l == line), "{line}\n{}", run.text);
     }
     let put = ask(&sandbox, "UTC", "2026-06-01 12:00", "10.0.0.1", "put");
-    assert_eq!(
-        (put.value("max-size"), put.value("max-store")),
-        (Some("1.0 MiB"), Some("20.0 GiB"))
-    );
+    assert_eq!((put.value("max-size"), put.value("max-store")), (Some("1M"), Some("20G")));
     let follow = ask(&sandbox, "UTC", "2026-06-01 12:00", "10.0.0.1", "follow");
     assert_eq!(follow.value("jobs"), Some("own"));
 }

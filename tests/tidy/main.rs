@@ -1,6 +1,7 @@
 //! Tidiness that would rot unseen: help, pages, completion and code name the same
 //! options; versions agree; dependencies are the ones that ARCHITECTURE.md justifies.
 
+use octo_core::trust::OptionRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,6 +102,22 @@ fn pages_have_their_sections_and_refer_to_pages_that_exist() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_page_of_the_trust_file_has_each_option_and_no_other() {
+    let page = read(&root().join("man/octo-trust.5"));
+    let mut heads: Vec<&str> = Vec::new();
+    // Lists within an item are of words that an option takes.
+    let mut depth = 0;
+    for line in page.lines() {
+        depth += usize::from(line.starts_with(".Bl "));
+        depth -= usize::from(line.starts_with(".El"));
+        let item = line.strip_prefix(".It Cm ").filter(|_| depth == 1);
+        heads.extend(item.and_then(|item| item.split(' ').next()));
+    }
+    let keys: Vec<&str> = OptionRow::all().map(|row| row.key).collect();
+    assert_eq!(heads, keys, "octo-trust(5) (left), trust/options.rs (right)");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! The one function that decides what a pusher may do.
 
-use super::{Line, Trust, Verb};
+use super::{Grant, Line, Trust, Verb};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, is_file_name};
 use crate::base::refusal::Refusal;
 use crate::base::thumbprint::Thumbprint;
 use crate::base::units::human_size;
+use crate::base::users;
 use jiff::Zoned;
 use rustix::process::geteuid;
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
 
 /// Who asks for what, from where, when.
 #[derive(Debug, Clone)]
@@ -42,12 +42,12 @@ pub struct RunQuestion<'a> {
     /// Would it start now? Only then the window counts.
     pub starting: bool,
     /// Who would start it.
-    pub starter: Starter,
+    pub started_by: StartedBy,
 }
 
 /// Who starts jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Starter {
+pub enum StartedBy {
     /// CONFIG/start says how: what it starts decides about user= itself.
     Elsewhere,
     /// A process of this user.
@@ -59,30 +59,16 @@ pub enum Starter {
     },
 }
 
-impl Starter {
+impl StartedBy {
     /// The user of this process.
-    pub fn this_process() -> Starter {
+    pub fn this_process() -> StartedBy {
         let uid = geteuid();
         if uid.is_root() {
-            // Root becomes whom it likes: its name decides nothing, and each job
-            // would wait for id(1).
-            return Starter::User { name: "root".into(), root: true };
+            // Root becomes whom it likes: its name decides nothing.
+            return StartedBy::User { name: "root".into(), root: true };
         }
-        // Users may live in a directory service: id(1) asks them all.
-        let said = Command::new("id")
-            .arg("-un")
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output();
-        let name = match said {
-            Ok(output) if output.status.success() => {
-                String::from_utf8_lossy(&output.stdout).trim().to_string()
-            }
-            _ => uid.as_raw().to_string(),
-        };
-        Starter::User { name, root: uid.is_root() }
+        let name = users::of_uid(uid.as_raw()).map(|user| user.name);
+        StartedBy::User { name: name.unwrap_or_else(|| uid.as_raw().to_string()), root: false }
     }
 }
 
@@ -100,8 +86,8 @@ impl<'a> Question<'a> {
 
 /// A no.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// For the wire.
+pub struct Denial {
+    /// Its code on the wire.
     pub refusal: Refusal,
     /// For the pusher, in words: no more than it may know.
     pub reason: String,
@@ -125,13 +111,13 @@ pub struct PassedOver<'a> {
 }
 
 impl Trust {
-    /// May it? The first line of the thumbprint whose conditions hold decides
-    /// alone; it is returned with a yes.
+    /// May it, and with what? The first line of the thumbprint whose conditions
+    /// hold decides alone.
     ///
     /// # Errors
     /// Why not.
-    pub fn decide(&self, question: &Question) -> Result<&Line, Refused> {
-        let line = self.line_of(question).ok_or_else(|| Refused {
+    pub fn decide(&self, question: &Question) -> Result<Grant, Denial> {
+        let line = self.line_of(question).ok_or_else(|| Denial {
             refusal: Refusal::Denied,
             reason: "this thumbprint is not trusted here, or not from there, or no longer".into(),
             line: None,
@@ -139,8 +125,8 @@ impl Trust {
             opens: None,
         })?;
         match line.refuses(question) {
-            Some(refused) => Err(refused),
-            None => Ok(line),
+            Some(denial) => Err(denial),
+            None => Ok(Grant::of(line)),
         }
     }
 
@@ -168,10 +154,10 @@ impl Trust {
 impl Line {
     /// What lasts comes first, so that a pusher who is told to try later has a
     /// chance to be let in then.
-    fn refuses(&self, question: &Question) -> Option<Refused> {
+    fn refuses(&self, question: &Question) -> Option<Denial> {
         let (name, verb) = (&self.name, question.verb);
-        if !self.allows(verb) {
-            return self.refused(
+        if !self.options.allow.covers(verb) {
+            return self.denied(
                 Refusal::Denied,
                 "allow",
                 format!("{name} may not {}", verb.row().does),
@@ -187,18 +173,18 @@ impl Line {
         }
     }
 
-    fn refuses_run(&self, question: &Question) -> Option<Refused> {
+    fn refuses_run(&self, question: &Question) -> Option<Denial> {
         let run = question.run.as_ref()?;
         let name = &self.name;
-        let denied = |option, reason| self.refused(Refusal::Denied, option, reason);
-        match (&run.starter, &self.user) {
-            (Starter::User { root: true, .. }, None) => {
+        let denied = |option, reason| self.denied(Refusal::Denied, option, reason);
+        match (&run.started_by, &self.options.user) {
+            (StartedBy::User { root: true, .. }, None) => {
                 let reason = format!(
                     "no user is named for the jobs of {name}: its line in the trust file needs user="
                 );
                 return denied("user", reason);
             }
-            (Starter::User { name: own, root: false }, Some(user)) if own != user => {
+            (StartedBy::User { name: own, root: false }, Some(user)) if own != user => {
                 let reason = format!(
                     "jobs of {name} are to run as another user, and the tentacle is not root"
                 );
@@ -206,7 +192,7 @@ impl Line {
             }
             _ => {}
         }
-        match (&self.scripts, run.named) {
+        match (&self.options.scripts, run.named) {
             (Some(_), None) => {
                 let reason = format!("{name} may run installed scripts only (run --name)");
                 return denied("scripts", reason);
@@ -220,43 +206,45 @@ impl Line {
             }
             _ => {}
         }
-        let permitted = |lock: &LockName| self.locks.as_ref().is_none_or(|all| all.contains(lock));
+        let permitted =
+            |lock: &LockName| self.options.locks.as_ref().is_none_or(|all| all.contains(lock));
         if let Some(lock) = run.locks.iter().find(|lock| !permitted(lock)) {
             return denied("locks", format!("{name} may not take the lock {lock}"));
         }
         None
     }
 
-    fn refuses_size(&self, question: &Question) -> Option<Refused> {
+    fn refuses_size(&self, question: &Question) -> Option<Denial> {
         let size = question.size.unwrap_or(0);
-        if size > self.max_size {
+        if size > self.options.max_size {
             let reason = format!(
                 "{size} bytes are more than {} may send at once ({})",
                 self.name,
-                human_size(self.max_size)
+                human_size(self.options.max_size)
             );
-            return self.refused(Refusal::Limit, "max-size", reason);
+            return self.denied(Refusal::Limit, "max-size", reason);
         }
         let stored = question.stored?;
-        if stored.saturating_add(size) > self.max_store {
+        if stored.saturating_add(size) > self.options.max_store {
             let reason = format!(
                 "{} keeps {stored} bytes here, {size} more are over its limit ({})",
                 self.name,
-                human_size(self.max_store)
+                human_size(self.options.max_store)
             );
-            return self.refused(Refusal::Limit, "max-store", reason);
+            return self.denied(Refusal::Limit, "max-store", reason);
         }
         None
     }
 
     /// What may be otherwise later.
-    fn refuses_now(&self, question: &Question) -> Option<Refused> {
-        if question.jobs.is_some_and(|jobs| jobs >= self.max_jobs) {
-            let reason = format!("{} has {} jobs under way already", self.name, self.max_jobs);
-            return self.refused(Refusal::Busy, "max-jobs", reason);
+    fn refuses_now(&self, question: &Question) -> Option<Denial> {
+        if question.jobs.is_some_and(|jobs| jobs >= self.options.max_jobs) {
+            let reason =
+                format!("{} has {} jobs under way already", self.name, self.options.max_jobs);
+            return self.denied(Refusal::Busy, "max-jobs", reason);
         }
         let starting = question.run.as_ref().is_none_or(|run| run.starting);
-        let windows = self.windows.as_ref().filter(|_| starting)?;
+        let windows = self.options.window.as_ref().filter(|_| starting)?;
         if windows.is_open(question.at) {
             return None;
         }
@@ -265,19 +253,13 @@ impl Line {
             Some(opens) => format!("the next one opens at {}", opens.strftime("%a %F %H:%M %:z")),
             None => "none opens in the next two weeks".into(),
         };
-        let refused =
-            self.refused(Refusal::Window, "window", format!("outside of the window; {when}"));
-        refused.map(|refused| Refused { opens, ..refused })
+        let denial =
+            self.denied(Refusal::Window, "window", format!("outside of the window; {when}"));
+        denial.map(|denial| Denial { opens, ..denial })
     }
 
-    fn refused(&self, refusal: Refusal, option: &'static str, reason: String) -> Option<Refused> {
-        Some(Refused {
-            refusal,
-            reason,
-            line: Some(self.number),
-            option: Some(option),
-            opens: None,
-        })
+    fn denied(&self, refusal: Refusal, option: &'static str, reason: String) -> Option<Denial> {
+        Some(Denial { refusal, reason, line: Some(self.number), option: Some(option), opens: None })
     }
 }
 

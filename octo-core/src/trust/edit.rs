@@ -106,12 +106,19 @@ pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
     let edit = Edit::begin(path)?;
     let mut kept = Vec::with_capacity(edit.bytes.len());
     let mut lines = Vec::new();
-    for (index, line) in edit.bytes.split_inclusive(|b| *b == b'\n').enumerate() {
-        if is_of(line, whose) {
-            lines.push((index + 1, String::from_utf8_lossy(line.trim_ascii()).into_owned()));
+    let mut number = 1;
+    for piece in pieces(&edit.bytes) {
+        let owner = parse::owner(piece);
+        let is_theirs = match whose {
+            Whose::Thumbprint(_) => owner.thumbprint.map(Whose::Thumbprint),
+            Whose::Name(_) => owner.name.map(Whose::Name),
+        };
+        if is_theirs.as_ref() == Some(whose) {
+            lines.push((number, String::from_utf8_lossy(piece.trim_ascii()).into_owned()));
         } else {
-            kept.extend_from_slice(line);
+            kept.extend_from_slice(piece);
         }
+        number += usize::from(piece.ends_with(b"\n"));
     }
     if lines.is_empty() {
         let whose = match whose {
@@ -125,25 +132,20 @@ pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
     Ok(Removed { lines, problems })
 }
 
-/// Is it a line of this pusher? A line with a wrong option still is.
-fn is_of(line: &[u8], whose: &Whose) -> bool {
-    let text = String::from_utf8_lossy(line);
-    if text.starts_with('#') {
-        return false;
-    }
-    let (thumbprint, name) = match parse::line(1, line.strip_suffix(b"\n").unwrap_or(line)) {
-        Ok(Some(line)) => (Some(line.thumbprint), Some(line.name)),
-        Ok(None) => return false,
-        Err(_) => {
-            let mut words = text.split_ascii_whitespace();
-            let thumbprint = words.next().and_then(|word| Thumbprint::parse(word).ok());
-            (thumbprint, words.next().and_then(PusherName::parse))
-        }
-    };
-    match whose {
-        Whose::Thumbprint(whose) => thumbprint.as_ref() == Some(whose),
-        Whose::Name(whose) => name.as_ref() == Some(whose),
-    }
+/// The lines of a file, their ends included. A CR alone is none, but whoever
+/// mends the file will make one of it.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let ends = |at: usize| match rest[at] {
+            b'\r' => rest.get(at + 1) != Some(&b'\n'),
+            byte => byte == b'\n',
+        };
+        let end = (0..rest.len()).find(|at| ends(*at)).map_or(rest.len(), |at| at + 1);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// An edit under way; the lock is held until it is dropped.

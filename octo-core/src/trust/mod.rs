@@ -8,20 +8,26 @@
 
 mod decide;
 pub mod edit;
+mod grant;
 mod line;
 mod network;
+mod options;
 mod parse;
 pub mod scripts;
 mod shadow;
+mod values;
 mod verb;
 mod warn;
 mod window;
 
-pub use decide::{PassedOver, Question, Refused, RunQuestion, Starter};
-pub use line::{Allow, Line};
+pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
+pub use grant::{Cited, Grant};
+pub use line::Line;
 pub use network::Network;
+pub use options::{OptionRow, Options};
 pub use shadow::Unreachable;
-pub use verb::Verb;
+pub use values::Allow;
+pub use verb::{AllowWord, Verb, VerbRow};
 pub use window::{Range, Windows};
 
 use crate::base::error::{Error, Exit, Result};
@@ -54,7 +60,7 @@ impl Trust {
     /// The time, for a question to this file. The zone of the machine is read
     /// only if a window asks for it: it takes milliseconds to find.
     pub fn now(&self) -> jiff::Zoned {
-        if self.lines.iter().any(|line| line.windows.is_some()) {
+        if self.lines.iter().any(|line| line.options.window.is_some()) {
             jiff::Zoned::now()
         } else {
             jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address and the number of its bits that count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
@@ -53,18 +53,32 @@ impl Network {
         address.is_ipv4() == self.v4() && (self.first()..=self.last()).contains(&number(address))
     }
 
-    /// Is it a network of IPv4?
-    pub(super) fn v4(&self) -> bool {
+    /// The network twice its size that it is one half of; none is around the whole.
+    pub(super) fn around(&self) -> Option<Network> {
+        let prefix = self.prefix.checked_sub(1)?;
+        let wider = Network { prefix, ..*self };
+        Some(Network { address: from_number(wider.first(), self.v4()), prefix })
+    }
+
+    /// The two networks that it is made of; a single address is made of none.
+    pub(super) fn halves(&self) -> Option<[Network; 2]> {
+        let bits: u8 = if self.v4() { 32 } else { 128 };
+        let prefix = self.prefix.checked_add(1).filter(|prefix| *prefix <= bits)?;
+        let lower = Network { prefix, ..*self };
+        // The lower half ends before the upper one begins: no overflow.
+        let upper = Network { address: from_number(lower.last() + 1, self.v4()), prefix };
+        Some([lower, upper])
+    }
+
+    fn v4(&self) -> bool {
         self.address.is_ipv4()
     }
 
-    /// Its first address, as a number.
-    pub(super) fn first(&self) -> u128 {
+    fn first(&self) -> u128 {
         number(self.address) & !self.hosts()
     }
 
-    /// Its last address, as a number.
-    pub(super) fn last(&self) -> u128 {
+    fn last(&self) -> u128 {
         self.first() | self.hosts()
     }
 

@@ -1,8 +1,8 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
-use super::{LARGEST, Line, Trust};
-use crate::base::encoding::printable;
-use crate::base::names::{PusherName, has_hidden};
+use super::{LARGEST, Line, Options, Trust};
+use crate::base::encoding::{is_invisible, printable};
+use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
 use std::path::Path;
@@ -48,46 +48,103 @@ pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> 
     if text.starts_with('#') {
         return Ok(None);
     }
-    let mut words = words(text)?.into_iter();
-    let Some(mut first) = words.next() else { return Ok(None) };
-    if first.starts_with('#') {
-        return Err("a comment starts at the start of its line".into());
-    }
-    // As openssl prints it: "sha256 Fingerprint=9F:86:…".
-    let pasted;
-    if first.eq_ignore_ascii_case("sha256") {
-        pasted = format!("{first} {}", words.next().unwrap_or_default());
-        first = &pasted;
-    }
-    let thumbprint = Thumbprint::parse(first)?;
-    if let Some(hidden) =
-        text.chars().find(|c| *c != '\t' && has_hidden(c.encode_utf8(&mut [0; 4])))
-    {
+    let words = words(text)?;
+    let Some(head) = Head::of(&words) else { return Ok(None) };
+    let thumbprint = head.thumbprint?;
+    if let Some(hidden) = text.chars().find(|c| *c != '\t' && is_hidden(*c)) {
         return Err(format!(
             "a character that can't be seen (U+{:04X}) is in the line",
             hidden as u32
         ));
     }
-    let name = words.next().ok_or("a name is missing behind the thumbprint")?;
-    let name = parse_name(name)?;
-    let mut line = Line::new(number, text.trim_ascii(), thumbprint, name);
-    let mut seen: Vec<&str> = Vec::new();
-    for word in words {
-        let (key, value) = match word.split_once('=') {
-            Some((key, value)) => (key, Some(value)),
-            None => (word, None),
+    let name = head.name?;
+    let options = Options::read(head.rest.iter().copied())?;
+    Ok(Some(Line { number, text: text.trim_ascii().to_string(), thumbprint, name, options }))
+}
+
+/// The columns of a line that say whose it is.
+struct Head<'a> {
+    thumbprint: Result<Thumbprint, String>,
+    name: Result<PusherName, String>,
+    rest: &'a [&'a str],
+}
+
+impl<'a> Head<'a> {
+    /// The columns of these words; `None` without words.
+    fn of(words: &'a [&'a str]) -> Option<Head<'a>> {
+        let (first, rest) = words.split_first()?;
+        // As openssl prints it: "sha256 Fingerprint=9F:86:…".
+        let (thumbprint, rest) = match rest.split_first() {
+            Some((second, rest)) if is_label(first) => (format!("{first} {second}"), rest),
+            _ => (first.to_string(), rest),
         };
-        line.set_option(key, value)?;
-        if key != "set" && seen.contains(&key) {
-            return Err(format!("{key} stands there twice"));
-        }
-        seen.push(key);
+        let (name, rest) = match rest.split_first() {
+            Some((name, rest)) => (parse_name(name), rest),
+            None => (Err("a name is missing behind the thumbprint".into()), rest),
+        };
+        let thumbprint = match thumbprint.starts_with('#') {
+            true => Err("a comment starts at the start of its line".into()),
+            false => Thumbprint::parse(&thumbprint),
+        };
+        Some(Head { thumbprint, name, rest })
     }
-    Ok(Some(line))
+}
+
+fn is_label(word: &str) -> bool {
+    ["sha256", "sha-256"].iter().any(|label| word.eq_ignore_ascii_case(label))
+}
+
+/// Whose line it is, as far as it can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) thumbprint: Option<Thumbprint>,
+    pub(super) name: Option<PusherName>,
+}
+
+/// Whose line it is, sound or not: what it will say once somebody has mended it.
+pub(super) fn owner(bytes: &[u8]) -> Owner {
+    let text = String::from_utf8_lossy(bytes);
+    let mended: String = text.chars().filter_map(mended).collect();
+    let words: Vec<&str> = mended.split(' ').filter(|word| !word.is_empty()).collect();
+    let nobody = Owner { thumbprint: None, name: None };
+    if words.first().is_none_or(|first| first.starts_with('#')) {
+        return nobody;
+    }
+    let Some(head) = Head::of(&words) else { return nobody };
+    let (thumbprint, name) = (head.thumbprint.ok(), head.name.ok());
+    if thumbprint.is_some() {
+        return Owner { thumbprint, name };
+    }
+    // Colons in wrong places, a blank behind the label, the columns exchanged.
+    let column = words.iter().take(3).position(|word| digits(word).is_some());
+    let Some(column) = column else { return Owner { thumbprint, name } };
+    let named = |word: Option<&&str>| word.and_then(|word| parse_name(word).ok());
+    let before = words[..column].iter().rfind(|word| !is_label(word));
+    let name = named(words.get(column + 1)).or_else(|| named(before));
+    Owner { thumbprint: digits(words[column]), name }
+}
+
+/// Blanks are blanks; what can't be seen, can't be read or quotes goes.
+fn mended(letter: char) -> Option<char> {
+    match letter {
+        _ if letter.is_whitespace() || letter == char::REPLACEMENT_CHARACTER => Some(' '),
+        _ if letter == '"' || is_hidden(letter) => None,
+        _ => Some(letter),
+    }
+}
+
+/// The thumbprint of the last 64 hex digits of a word, whatever is between them.
+fn digits(word: &str) -> Option<Thumbprint> {
+    let digits: String = word.chars().filter(char::is_ascii_hexdigit).collect();
+    Thumbprint::parse(digits.get(digits.len().checked_sub(64)?..)?).ok()
+}
+
+fn is_hidden(letter: char) -> bool {
+    letter.is_control() || is_invisible(letter)
 }
 
 /// A pusher's name, as it stands in the second column.
-pub(super) fn parse_name(text: &str) -> Result<PusherName, String> {
+fn parse_name(text: &str) -> Result<PusherName, String> {
     let shown = printable(text.as_bytes());
     let name = PusherName::parse(text)
         .ok_or_else(|| format!("'{shown}' is not a pusher's name ({})", PusherName::FORM))?;
@@ -145,32 +202,33 @@ mod tests {
         let trust = Trust::parse(Path::new("t"), text.as_bytes()).expect("sound");
         let [line, plain] = &trust.lines[..] else { panic!("two lines") };
         assert_eq!((line.number, line.name.as_str()), (3, "ci"));
-        assert_eq!(line.from.as_ref().map(Vec::len), Some(2));
-        assert_eq!(line.from.as_ref().map(|f| f[0]), Network::parse("10.0.0.0/8").ok());
-        assert_eq!(line.expires.map(|d| d.to_string()), Some("2027-06-30".into()));
-        assert!(line.allow.put && line.allow.run && !line.allow.status && !line.allow.any);
-        assert_eq!(line.user.as_deref(), Some("app"));
-        assert!(line.sudo && line.hold && line.windows.is_some());
-        assert_eq!(line.scripts, Some(PathBuf::from("/srv/my scripts")));
-        let set: Vec<_> = line.set.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let (full, bare) = (&line.options, &plain.options);
+        assert_eq!(full.from.as_ref().map(Vec::len), Some(2));
+        assert_eq!(full.from.as_ref().map(|f| f[0]), Network::parse("10.0.0.0/8").ok());
+        assert_eq!(full.expires.map(|d| d.to_string()), Some("2027-06-30".into()));
+        assert!(full.allow.put && full.allow.run && !full.allow.status && !full.allow.any);
+        assert_eq!(full.user.as_deref(), Some("app"));
+        assert!(full.sudo && full.hold && full.window.is_some());
+        assert_eq!(full.scripts, Some(PathBuf::from("/srv/my scripts")));
+        let set: Vec<_> = full.set.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(set, [("A", "1"), ("B", "two words"), ("C", "a=b c"), ("D", "")]);
-        assert_eq!(line.locks.as_ref().map(Vec::len), Some(2));
+        assert_eq!(full.locks.as_ref().map(Vec::len), Some(2));
         assert_eq!(
-            (line.max_wait, line.timeout.map(|t| t.as_secs())),
+            (full.max_wait, full.timeout.map(|t| t.as_secs())),
             (Duration::from_secs(60), Some(7200))
         );
         assert_eq!(
-            (line.max_size, line.max_store, line.max_jobs, line.max_log),
+            (full.max_size, full.max_store, full.max_jobs, full.max_log),
             (1024, 2048, 3, 4096)
         );
         assert_eq!(
             (plain.number, plain.name.as_str(), plain.text.ends_with("plain")),
             (4, "plain", true)
         );
-        assert_eq!((plain.max_size, plain.max_store), (4 << 30, 20 << 30));
-        assert_eq!((plain.max_jobs, plain.max_log, plain.timeout), (64, 1 << 30, None));
-        assert_eq!(plain.max_wait, Duration::from_secs(300));
-        assert!(plain.allow.status && plain.allow.put && plain.allow.run && !plain.allow.any);
+        assert_eq!((bare.max_size, bare.max_store), (4 << 30, 20 << 30));
+        assert_eq!((bare.max_jobs, bare.max_log, bare.timeout), (64, 1 << 30, None));
+        assert_eq!(bare.max_wait, Duration::from_secs(300));
+        assert!(bare.allow.status && bare.allow.put && bare.allow.run && !bare.allow.any);
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! What a sound trust file says that its sysadmin may not have meant.
 
-use super::{Line, Starter, Trust, Verb, scripts};
+use super::{Line, OptionRow, Options, StartedBy, Trust, Verb, scripts};
 use crate::base::problem::Problem;
 use jiff::Zoned;
+use std::collections::HashMap;
+use std::path::Path;
 
 impl Trust {
     /// Lines that don't do what they seem to, where jobs are started so.
-    pub fn warnings(&self, starter: &Starter, at: &Zoned) -> Vec<Problem> {
-        let unreachable = self.unreachable();
+    pub fn warnings(&self, started_by: &StartedBy, at: &Zoned) -> Vec<Problem> {
+        let mut unreachable = self.unreachable().into_iter().peekable();
+        let mut directories = HashMap::new();
         let mut warnings = Vec::new();
         for line in &self.lines {
-            let reasons = match unreachable.iter().find(|u| u.line.number == line.number) {
+            let reasons = match unreachable.next_if(|u| u.line.number == line.number) {
                 Some(shadowed) => vec![shadow_reason(&shadowed.by)],
-                None => reasons(line, starter, at),
+                None => reasons(line, started_by, at, &mut directories),
             };
             warnings.extend(
                 reasons.into_iter().map(|reason| {
@@ -33,53 +36,58 @@ pub(super) fn shadow_reason(by: &[&Line]) -> String {
     }
 }
 
-fn reasons(line: &Line, starter: &Starter, at: &Zoned) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Some(day) = line.expires
+/// What is wrong with each directory of scripts that was looked at.
+type Directories<'a> = HashMap<&'a Path, Vec<String>>;
+
+fn reasons<'a>(
+    line: &'a Line,
+    started_by: &StartedBy,
+    at: &Zoned,
+    directories: &mut Directories<'a>,
+) -> Vec<String> {
+    let options = &line.options;
+    if let Some(day) = options.expires
         && at.with_time_zone(jiff::tz::TimeZone::UTC).date() > day
     {
         // What an expired line says doesn't matter any more.
         return vec![format!("expired at the end of {day} (UTC)")];
     }
-    if !line.allows(Verb::Run) {
-        let given = [
-            ("user", line.user.is_some()),
-            ("sudo", line.sudo),
-            ("scripts", line.scripts.is_some()),
-            ("window", line.windows.is_some()),
-            ("hold", line.hold),
-            ("set", !line.set.is_empty()),
-            ("locks", line.locks.is_some()),
-            ("timeout", line.timeout.is_some()),
-        ];
-        let idle: Vec<&str> = given.iter().filter(|(_, on)| *on).map(|(key, _)| *key).collect();
-        if !idle.is_empty() {
-            reasons.push(format!("without run in allow= nothing comes of {}", idle.join(", ")));
+    if !options.allow.covers(Verb::Run) {
+        let usual = Options::default();
+        let idle = OptionRow::all()
+            .filter(|row| row.is_for_runs() && row.values(options) != row.values(&usual));
+        let idle: Vec<&str> = idle.map(|row| row.key).collect();
+        if idle.is_empty() {
+            return Vec::new();
         }
-        return reasons;
+        return vec![format!("without run in allow= nothing comes of {}", idle.join(", "))];
     }
-    reasons.extend(user_reason(line, starter));
-    if let Some(directory) = &line.scripts {
-        match scripts::installed(directory) {
-            Err(error) => reasons.push(format!("scripts: {error}")),
-            Ok(all) => {
-                let unsound = all.into_iter().filter_map(|script| script.unsound);
-                reasons.extend(unsound.map(|error| format!("scripts: {error}")));
-            }
-        }
+    let mut reasons = Vec::from_iter(user_reason(options.user.as_deref(), started_by));
+    if let Some(directory) = &options.scripts {
+        reasons.extend_from_slice(
+            directories.entry(directory).or_insert_with(|| script_reasons(directory)),
+        );
     }
     reasons
 }
 
-fn user_reason(line: &Line, starter: &Starter) -> Option<String> {
-    match (starter, &line.user) {
-        (Starter::User { root: true, .. }, None) => {
+fn script_reasons(directory: &Path) -> Vec<String> {
+    let wrong = match scripts::installed(directory) {
+        Err(error) => vec![error],
+        Ok(all) => all.into_iter().filter_map(|script| script.unsound).collect(),
+    };
+    wrong.iter().map(|error| format!("scripts: {error}")).collect()
+}
+
+fn user_reason(user: Option<&str>, started_by: &StartedBy) -> Option<String> {
+    match (started_by, user) {
+        (StartedBy::User { root: true, .. }, None) => {
             Some("a listener that is root refuses runs without user=".into())
         }
-        (Starter::User { root: false, name }, Some(user)) if name != user => {
+        (StartedBy::User { root: false, name }, Some(user)) if name != user => {
             Some(format!("runs are refused: {name} is not root and can't become {user}"))
         }
-        (Starter::User { root: false, name }, _) => {
+        (StartedBy::User { root: false, name }, _) => {
             Some(format!("jobs run as {name} itself, and can rewrite the record and this file"))
         }
         _ => None,

@@ -15,10 +15,15 @@ use crate::base::encoding::printable;
 use jiff::civil::{Time, Weekday, time};
 use jiff::tz::AmbiguousOffset;
 use jiff::{Span, Zoned};
+use std::fmt;
 
 /// The ranges of one window=.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Windows(Vec<Range>);
+pub struct Windows {
+    ranges: Vec<Range>,
+    /// As it stands in the file.
+    text: String,
+}
 
 /// A time of the day, on some days of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +92,14 @@ impl Windows {
         if pending != 0 {
             return Err("the last days have no time (00:00-24:00 is the whole day)".into());
         }
-        Ok(Windows(ranges))
+        Ok(Windows { ranges, text: text.to_string() })
     }
 
     /// Is one of the ranges open at this time?
     pub fn is_open(&self, at: &Zoned) -> bool {
         let (today, now) = (day_bit(at.date().weekday()), at.time());
         let yesterday = day_bit(at.date().weekday().previous());
-        self.0.iter().any(|range| range.is_open(today, yesterday, now))
+        self.ranges.iter().any(|range| range.is_open(today, yesterday, now))
     }
 
     /// The first time from this one on at which a range is open.
@@ -112,7 +117,11 @@ impl Windows {
             .map(|moment| moment.to_zoned(zone.clone()));
         let starts = (0..=HORIZON).flat_map(|ahead| {
             let date = at.date().checked_add(Span::new().days(ahead)).ok();
-            self.0.iter().filter_map(move |range| Some(date?.to_datetime(range.start)))
+            let that_day = move |range: &&Range| {
+                date.is_some_and(|date| range.days & day_bit(date.weekday()) != 0)
+            };
+            let ranges = self.ranges.iter().filter(that_day);
+            ranges.filter_map(move |range| Some(date?.to_datetime(range.start)))
         });
         let starts = starts.flat_map(|civil| {
             let ambiguous = zone.to_ambiguous_zoned(civil);
@@ -126,7 +135,15 @@ impl Windows {
             };
             resolved.into_iter().flatten()
         });
-        moves.chain(starts).filter(|moment| moment > at && self.is_open(moment)).min()
+        // A range is open where it starts: of the moves alone this has to be asked.
+        let moves = moves.filter(|moment| self.is_open(moment));
+        moves.chain(starts).filter(|moment| moment > at).min()
+    }
+}
+
+impl fmt::Display for Windows {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
     }
 }
 

@@ -1,44 +1,41 @@
 //! hold=: a job that waits for a local operator, and what exactly he approves.
 
-use crate::admission::admit::{Plan, is_expired};
-use crate::admission::adopt::{is_ours, share_with_publisher};
-use crate::job::prepare::script_digest;
+use super::admit::is_expired;
+use super::adopt::{is_ours, share_with_publisher};
+use super::stop::Stop;
+use octo_core::base::cli::utc_now;
 use octo_core::base::error::Result;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
+use octo_core::trust::Cited;
 use octo_core::{Digest, JobId};
 use std::time::Duration;
 
 /// A held job that nobody approved expires after this long.
 pub(crate) const EXPIRES_AFTER: Duration = Duration::from_secs(7 * 86400);
 
-/// Where a held job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Approval {
-    /// It is approved as it is now, or needs no approval.
-    Given,
-    /// It waits, and `held` says for what.
-    Waiting,
-    /// It waited too long.
-    Expired,
-}
-
 /// What an approval binds: the job, the spec, the script, the package and the
 /// line, so that nothing can be swapped between the approval and the start, nor
 /// an approval be used for another job.
-pub(crate) fn subject(job: &JobId, spec: &Spec, spec_digest: &Digest, plan: &Plan) -> Record {
+pub(crate) fn subject(
+    job: &JobId,
+    spec: &Spec,
+    spec_digest: &Digest,
+    script: Option<Digest>,
+    line: Option<&Cited>,
+) -> Record {
     let mut record = Record::new();
     record.text("job", job);
     record.text("spec", spec_digest);
-    if let Some(digest) = script_digest(spec, plan) {
+    if let Some(digest) = script {
         record.text("script", digest);
     }
     if let Some((digest, _)) = &spec.package {
         record.text("package", digest);
     }
-    if let Some((_, text)) = &plan.line {
-        record.text("line", text);
+    if let Some(line) = line {
+        record.text("line", &line.text);
     }
     record
 }
@@ -64,26 +61,24 @@ pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
 pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
     let held = job.record("held")?.filter(|_| is_ours(job, "held"));
     match held.as_ref().and_then(|r| r.first("since")) {
-        Some(since) => is_expired(since, EXPIRES_AFTER),
+        Some(since) => Ok(is_expired(since, EXPIRES_AFTER)),
         None => Ok(false),
     }
 }
 
-/// Looks whether the job may go on, and writes `held` if it may not.
+/// Looks whether a job that is to be approved may go on, and writes `held` if it
+/// may not.
 ///
 /// # Errors
-/// Where the records can't be read or written.
-pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<Approval> {
-    if !plan.hold {
-        return Ok(Approval::Given);
-    }
+/// Where it waits or waited too long, or the records can't be read or written.
+pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Stop> {
     let wanted = digest(subject).to_string();
     // An approval is worth its author: one that the listener's user could have
     // written approves nothing.
     if is_ours(job, "approved")
         && job.record("approved")?.is_some_and(|r| r.first("digest") == Some(&wanted))
     {
-        return Ok(Approval::Given);
+        return Ok(());
     }
     if job.open("approved")?.is_some() {
         // It was for something else: a line that changed, a script that was swapped.
@@ -91,9 +86,9 @@ pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<
     }
     let held = job.record("held")?.filter(|_| is_ours(job, "held"));
     let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
-    let since = since.unwrap_or_else(octo_core::base::cli::utc_now);
-    if is_expired(&since, EXPIRES_AFTER)? {
-        return Ok(Approval::Expired);
+    let since = since.unwrap_or_else(utc_now);
+    if is_expired(&since, EXPIRES_AFTER) {
+        return Err(Stop::expired("nobody approved it in time"));
     }
     if held.is_none_or(|r| r.first("digest") != Some(&wanted)) {
         let mut record = Record::new();
@@ -106,5 +101,5 @@ pub(crate) fn look(job: &JobDirectory, plan: &Plan, subject: &Record) -> Result<
         job.publish_record("held", &record)?;
         share_with_publisher(job, "held")?;
     }
-    Ok(Approval::Waiting)
+    Err(Stop::Held)
 }

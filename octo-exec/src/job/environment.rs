@@ -1,51 +1,57 @@
 //! The environment of a job: cleared, then what is listed here and nothing else.
 
-use crate::admission::admit::Plan;
-use crate::job::user::User;
+use super::directories::{ARTIFACTS, VALUES};
+use octo_core::VariableName;
 use octo_core::base::paths::Places;
+use octo_core::base::users::{PATH, User};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The path of every job, and of the base utilities we call.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What the variables of a job come from.
+pub(crate) struct Sources<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) job: &'a JobDirectory,
+    pub(crate) spec: &'a Spec,
+    pub(crate) secrets: &'a [(VariableName, Vec<u8>)],
+    pub(crate) user: &'a User,
+    /// The pusher's name, or `local:` and who started it.
+    pub(crate) pusher: &'a str,
+    /// The sysadmin's variables.
+    pub(crate) set: &'a [(VariableName, String)],
+    /// Does it run an installed script?
+    pub(crate) is_installed: bool,
+}
 
 /// All variables of a job, in the order in which later ones win: the pusher's,
 /// the sysadmin's set=, ours.
-pub(crate) fn variables(
-    places: &Places,
-    job: &JobDirectory,
-    plan: &Plan,
-    spec: &Spec,
-    secrets: &[(octo_core::VariableName, Vec<u8>)],
-    user: &User,
-) -> Vec<(OsString, OsString)> {
+pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     let mut all: Vec<(OsString, OsString)> = Vec::new();
     let text = |value: &str| OsString::from(value);
     all.push((text("LANG"), text("C.UTF-8")));
-    for (name, value) in spec.environment.iter().chain(secrets) {
+    for (name, value) in from.spec.environment.iter().chain(from.secrets) {
         all.push((text(name.as_str()), OsStr::from_bytes(value).to_os_string()));
     }
-    for (name, value) in &plan.set {
+    for (name, value) in from.set {
         all.push((text(name.as_str()), text(value)));
     }
     let mut ours = |name: &str, value: OsString| all.push((text(name), value));
     ours("PATH", text(PATH));
-    ours("HOME", text(&user.home));
-    ours("USER", text(&user.name));
-    ours("LOGNAME", text(&user.name));
-    ours("SHELL", text(&user.shell));
-    ours("OCTO_JOB", text(job.id().as_str()));
-    ours("OCTO_PUSHER", text(&plan.pusher));
-    ours("OCTO_CONFIG", places.config.clone().into_os_string());
-    ours("OCTO_OUTPUT", job.file(crate::job::prepare::VALUES).into_os_string());
-    ours("OCTO_ARTIFACTS", job.file("artifacts").into_os_string());
-    if plan.named.is_some() {
+    ours("HOME", text(&from.user.home));
+    ours("USER", text(&from.user.name));
+    ours("LOGNAME", text(&from.user.name));
+    ours("SHELL", text(&from.user.shell));
+    ours("OCTO_JOB", text(from.job.id().as_str()));
+    ours("OCTO_PUSHER", text(from.pusher));
+    ours("OCTO_CONFIG", from.places.config.clone().into_os_string());
+    ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
+    ours("OCTO_ARTIFACTS", from.job.file(ARTIFACTS).into_os_string());
+    if from.is_installed {
         ours("OCTO_NAMED", text("1"));
     }
-    if let Some((digest, name)) = &spec.package {
-        ours("OCTO_PACKAGE", job.file("package").into_os_string());
+    if let Some((digest, name)) = &from.spec.package {
+        ours("OCTO_PACKAGE", from.job.file("package").into_os_string());
         ours("OCTO_PACKAGE_NAME", OsString::from_vec(name.clone().into_bytes()));
         ours("OCTO_PACKAGE_SHA256", text(&digest.to_string()));
     }

@@ -1,13 +1,21 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
-pub(crate) mod environment;
-pub(crate) mod interpreter;
-pub(crate) mod locks;
-pub(crate) mod mask;
-pub(crate) mod prepare;
+pub(crate) mod attempt;
+mod directories;
+mod ending;
+mod environment;
+mod interpreter;
+mod locks;
+mod mask;
+mod package;
+mod privileges;
+mod script;
+pub(crate) mod secrets;
 pub(crate) mod settle;
 pub(crate) mod signals;
-pub(crate) mod supervise;
-pub(crate) mod tree;
-pub(crate) mod user;
-pub(crate) mod values;
+mod supervise;
+mod tree;
+mod turn;
+mod user;
+mod values;
+mod watch;

@@ -1,9 +1,9 @@
 //! Writing down how a job ended. One whose octo-exec died: first nobody of it is
 //! left, then its end is written. Never started again.
 
+use super::secrets;
+use super::tree::{self, Process};
 use crate::admission::adopt;
-use crate::job::prepare;
-use crate::job::tree::{self, Process};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
@@ -39,8 +39,9 @@ pub(crate) fn over(
     mut end: End,
     room: Option<Reserved>,
 ) -> Result<()> {
-    let trouble = audit(tool, places, job, end.kind, end.reason.as_deref());
-    end.reason = joined(end.reason, trouble);
+    if let Some(trouble) = audit(tool, places, job, end.kind, end.reason.as_deref()) {
+        end.add_reason(trouble);
+    }
     clear(job);
     let record = end.record();
     match room {
@@ -87,19 +88,12 @@ pub(crate) fn lost(
     };
     let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
-    settle_lost(job, held, &joined(Some(reason), trouble).unwrap_or_default(), strays)?;
+    let reasons: Vec<String> = std::iter::once(reason).chain(trouble).collect();
+    settle_lost(job, held, &reasons.join("; "), strays)?;
     adopt::share_with_publisher(job, "end")?;
     // What its octo-exec was writing.
     publish::sweep(job.path());
     Ok(())
-}
-
-/// Two reasons, as far as there are any.
-pub(crate) fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
-    match (first, second) {
-        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
-        (first, second) => first.or(second),
-    }
 }
 
 /// The job did end: to keep that from its pusher, because it can't be audited,
@@ -121,7 +115,7 @@ fn audit(
 
 /// What a job that is over needs no more.
 fn clear(job: &JobDirectory) {
-    let _ = prepare::unlink_secrets(job);
+    let _ = secrets::unlink(job);
     let _ = std::fs::remove_file(job.file("waiting"));
     // The package is the store's; a link to it here would keep its space.
     let _ = std::fs::remove_file(job.file("package"));

@@ -1,13 +1,14 @@
 //! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
 
+use super::directories::VALUES;
+use super::mask::Masker;
+use super::secrets::Secrets;
 use crate::admission::adopt::share_with_publisher;
-use crate::job::mask::Masker;
-use crate::job::prepare::{Secrets, VALUES};
-use crate::job::settle::joined;
-use crate::job::user::User;
 use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::read_bounded;
+use octo_core::base::publish;
+use octo_core::base::users::User;
 use octo_core::tentacle::job::JobDirectory;
 use std::os::unix::fs::MetadataExt;
 
@@ -18,12 +19,21 @@ const NAMED: usize = 20;
 
 /// Publishes the values as the job's `outputs`; says what was wrong with them:
 /// that changes nothing about how the script ended.
-pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Option<String> {
-    match read(job, user) {
-        Ok(Ok(bytes)) => publish(job, &bytes, secrets),
-        Ok(Err(wrong)) => Some(wrong),
-        Err(error) => Some(format!("its values: {}", error.message)),
+pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Vec<String> {
+    let bytes = match read(job, user) {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(wrong)) => return vec![wrong],
+        Err(error) => return vec![format!("its values: {}", error.message)],
+    };
+    let masker = Masker::new(secrets.iter().map(|(_, value)| value.as_slice()));
+    let (kept, wrong) = sound(&bytes, masker);
+    let mut reasons: Vec<String> = wrong.into_iter().collect();
+    if !kept.is_empty() {
+        let published = publish::replace(&job.file("outputs"), &kept, 0o640)
+            .and_then(|()| share_with_publisher(job, "outputs"));
+        reasons.extend(published.err().map(|e| format!("its values are lost: {}", e.message)));
     }
+    reasons
 }
 
 /// The bytes of the file, if it is still what we gave to the job.
@@ -41,8 +51,8 @@ fn read(job: &JobDirectory, user: &User) -> Result<std::result::Result<Vec<u8>, 
     read_bounded(&mut file, &job.file(VALUES), MAXIMUM).map(Ok)
 }
 
-fn publish(job: &JobDirectory, bytes: &[u8], secrets: &Secrets) -> Option<String> {
-    let mut masker = Masker::new(secrets.iter().map(|(_, value)| value.as_slice()));
+/// The lines of the form, masked; and which lines have another.
+fn sound(bytes: &[u8], mut masker: Masker) -> (Vec<u8>, Option<String>) {
     let mut bytes = [masker.pass(bytes), masker.finish()].concat();
     if bytes.last().is_some_and(|b| *b != b'\n') {
         bytes.push(b'\n');
@@ -61,10 +71,20 @@ fn publish(job: &JobDirectory, bytes: &[u8], secrets: &Secrets) -> Option<String
     wrong.truncate(NAMED);
     let wrong = (!wrong.is_empty())
         .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", ")));
-    if kept.is_empty() {
-        return wrong;
+    (kept, wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_form_are_kept_and_others_named() {
+        let given = b"A=1\n\n 2\nB=secret!\nC\n=x\n\xff=y\nD= a=b\nE=";
+        let (kept, wrong) = sound(given, Masker::new([&b"secret!"[..]].into_iter()));
+        assert_eq!(kept, b"A=1\nB=********\nD= a=b\nE=\n");
+        assert_eq!(wrong.as_deref(), Some("its values: not NAME=VALUE in line 3, 5, 6, 7"));
+        let (kept, wrong) = sound(&b"x\n".repeat(500_000), Masker::default());
+        assert_eq!((kept.len(), wrong.map(|w| w.len() < 200)), (0, Some(true)));
     }
-    let published = octo_core::base::publish::replace(&job.file("outputs"), &kept, 0o640)
-        .and_then(|()| share_with_publisher(job, "outputs"));
-    joined(wrong, published.err().map(|e| format!("its values are lost: {}", e.message)))
 }

@@ -190,10 +190,9 @@ pub(super) fn deny(tool: &Tool, places: &Places, arguments: &[String]) -> Result
     } else {
         format!("denied by {by}: {reason}")
     };
-    let mut end = End::now(EndKind::Denied(Exit::Refused.code()), 0);
-    end.reason = Some(said);
+    let end = End::unstarted(EndKind::Denied(Exit::Refused.code()), said);
     Audit::at(places).append("deny", &[("job", id.as_str()), ("by", &by), ("reason", &reason)])?;
-    let _ = crate::job::prepare::unlink_secrets(&job);
+    let _ = crate::job::secrets::unlink(&job);
     job.publish_record("end", &end.record())?;
     adopt::share_with_publisher(&job, "end")?;
     Ok(0)

@@ -1,6 +1,6 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
-use crate::job::prepare;
+use crate::job::secrets as kept_secrets;
 use crate::start;
 use getopts::Matches;
 use octo_core::base::cli::{Tool, print, print_bytes};
@@ -215,9 +215,8 @@ fn withdraw(job: &JobDirectory, error: Error) -> Error {
         if job.end()?.is_some() || job.open("started")?.is_some() {
             return Ok(false);
         }
-        let mut end = End::now(EndKind::Denied(Exit::Temporary.code()), 0);
-        end.reason = Some(error.message.clone());
-        prepare::unlink_secrets(job)?;
+        let end = End::unstarted(EndKind::Denied(Exit::Temporary.code()), &error.message);
+        kept_secrets::unlink(job)?;
         job.publish_record("end", &end.record())?;
         Ok(true)
     };

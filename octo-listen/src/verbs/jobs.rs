@@ -4,7 +4,7 @@ use crate::host::{Asked, No, sees};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::Script;
-use octo_core::trust::{Line, Verb};
+use octo_core::trust::{Grant, Verb};
 use octo_wire::{Duplex, Fields};
 
 /// The jobs that a list names at most: the newest.
@@ -26,7 +26,7 @@ pub(crate) fn jobs<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, En
 
 /// A line of the list; `None` for what the line may not see, and for what goes
 /// while it is looked at.
-fn entry(line: &Line, job: &JobDirectory) -> Option<Fields> {
+fn entry(line: &Grant, job: &JobDirectory) -> Option<Fields> {
     let owner = job.owner().ok()?;
     if !sees(line, owner.as_ref()) {
         return None;

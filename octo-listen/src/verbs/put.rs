@@ -9,7 +9,7 @@ use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
 use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
-use octo_core::trust::{Line, Verb};
+use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
 use std::io;
@@ -110,14 +110,14 @@ fn whole<S: Duplex>(
     Ok(Answer::ok(Verb::Put, head))
 }
 
-fn limits(line: &Line) -> Limits {
+fn limits(line: &Grant) -> Limits {
     Limits { max_store: line.max_store, any: line.sees_all_jobs() }
 }
 
 /// Begins or takes up the upload; `None` if the package is there.
 fn begin<'a>(
     host: &'a Host,
-    line: &Line,
+    line: &Grant,
     digest: &Digest,
     size: u64,
     ahead: &mut Option<Ahead<'a>>,

@@ -12,7 +12,7 @@ use octo_core::tentacle::job::{
 };
 use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
 use octo_core::tentacle::store::Who;
-use octo_core::trust::{Line, RunQuestion, Verb};
+use octo_core::trust::{Grant, RunQuestion, Verb};
 use octo_core::{Digest, JobId, LockName, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
 
@@ -41,7 +41,7 @@ pub(crate) fn run<S: Duplex>(
     // Whoever may run nothing at all need not send it. What else the line says
     // comes later: a job that is there is attached to at any time.
     let line = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
-    if !line.allows(Verb::Run) {
+    if !line.allow.covers(Verb::Run) {
         host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
     }
     let body = receive(session, request)?;
@@ -153,7 +153,7 @@ fn publish(
     id: &JobId,
     by: &str,
     body: &JobBody,
-) -> Result<(Line, JobDirectory, Option<Head>), Ended> {
+) -> Result<(Grant, JobDirectory, Option<Head>), Ended> {
     let failed = |error: octo_core::Error| No::failed(host, &error);
     // A job that nothing can start is better refused than queued.
     host.launcher.argv().map_err(failed)?;
@@ -165,8 +165,8 @@ fn publish(
     };
     let locks: Vec<LockName> = body.spec.locks.iter().map(|lock| lock.name.clone()).collect();
     let ask = |starting: bool, jobs: Option<u64>| {
-        let starter = host.starts_as();
-        let run = Some(RunQuestion { named, locks: &locks, starting, starter });
+        let started_by = host.starts_as();
+        let run = Some(RunQuestion { named, locks: &locks, starting, started_by });
         let size = Some(body.bytes.len() as u64);
         host.judge(peer, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
     };

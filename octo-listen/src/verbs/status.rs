@@ -3,7 +3,7 @@
 use crate::host::{Asked, Host, No, sees};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::trust::{Line, Verb};
+use octo_core::trust::{Grant, Verb};
 use octo_wire::Duplex;
 use rustix::fs::statvfs;
 
@@ -35,7 +35,7 @@ fn features() -> String {
 }
 
 /// The running jobs that this line may know of.
-fn running(host: &Host, line: &Line) -> octo_core::Result<usize> {
+fn running(host: &Host, line: &Grant) -> octo_core::Result<usize> {
     let mut count = 0;
     for job in JobDirectory::all(&host.places)? {
         if job.file("end").exists() {

@@ -99,6 +99,20 @@ impl End {
         End { kind, at, reason: None, log, truncated: false, strays: Vec::new() }
     }
 
+    /// The end, now, of a job of which nothing ran.
+    pub fn unstarted(kind: EndKind, reason: impl Into<String>) -> End {
+        End { reason: Some(reason.into()), ..End::now(kind, 0) }
+    }
+
+    /// Says one thing more about it.
+    pub fn add_reason(&mut self, more: impl Into<String>) {
+        let more = more.into();
+        self.reason = Some(match self.reason.take() {
+            Some(reason) => format!("{reason}; {more}"),
+            None => more,
+        });
+    }
+
     /// The record that is written down.
     pub fn record(&self) -> Record {
         let mut record = Record::new();
@@ -118,7 +132,8 @@ impl End {
         record
     }
 
-    pub(super) fn of(record: &Record) -> Option<End> {
+    /// The end that a record says.
+    pub fn of(record: &Record) -> Option<End> {
         let texts = |values: &[Vec<u8>]| String::from_utf8_lossy(&values.concat()).into_owned();
         Some(End {
             kind: EndKind::from_words(record.first("kind")?, record.number("code")?)?,

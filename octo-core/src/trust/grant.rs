@@ -1,0 +1,129 @@
+//! A yes, and all that it contains.
+
+use super::{Allow, Line, OptionRow, Options};
+use crate::base::names::{PusherName, VariableName};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All that a yes contains. Whoever acts on it takes it apart without `..`: an
+/// option that limits nothing doesn't compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Under what the pusher's jobs and objects are kept.
+    pub name: PusherName,
+    /// The line that says yes; `None` for a job by hand.
+    pub line: Option<Cited>,
+    /// The verbs; with `any`, other pushers' jobs and objects too.
+    pub allow: Allow,
+    /// Whom jobs run as; `None` is the user who starts them.
+    pub user: Option<String>,
+    /// Jobs may gain privileges.
+    pub sudo: bool,
+    /// The directory whose scripts alone may run.
+    pub scripts: Option<PathBuf>,
+    /// A run waits for a local operator's approval.
+    pub hold: bool,
+    /// Variables of jobs that the pusher can't override.
+    pub set: Vec<(VariableName, String)>,
+    /// The longest wait for a lock; `None` is as long as asked for.
+    pub max_wait: Option<Duration>,
+    /// The largest object to send or to get, in bytes.
+    pub max_size: u64,
+    /// How much may be kept in the store, in bytes.
+    pub max_store: u64,
+    /// The largest output of a job that is kept, in bytes.
+    pub max_log: u64,
+    /// The longest time limit of a job; `None` is as long as asked for.
+    pub timeout: Option<Duration>,
+    /// What is said about runs, for records: an option and its value each.
+    pub about_runs: Vec<(&'static str, String)>,
+}
+
+/// A line of the trust file, for records and messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// As it stands in the file.
+    pub text: String,
+}
+
+impl Grant {
+    /// What a line brings to whom it lets.
+    pub(super) fn of(line: &Line) -> Grant {
+        let about_runs = OptionRow::all().filter(|row| row.is_for_runs()).flat_map(|row| {
+            row.values(&line.options).into_iter().map(move |value| (row.key, value))
+        });
+        let about_runs = about_runs.collect();
+        let Options {
+            // Judged by `decide`: they say whether there is a yes at all.
+            from: _,
+            expires: _,
+            window: _,
+            locks: _,
+            max_jobs: _,
+            allow,
+            user,
+            sudo,
+            scripts,
+            hold,
+            set,
+            max_wait,
+            max_size,
+            max_store,
+            max_log,
+            timeout,
+        } = line.options.clone();
+        Grant {
+            name: line.name.clone(),
+            line: Some(Cited { number: line.number, text: line.text.clone() }),
+            allow,
+            user,
+            sudo,
+            scripts,
+            hold,
+            set,
+            max_wait: Some(max_wait),
+            max_size,
+            max_store,
+            max_log,
+            timeout,
+            about_runs,
+        }
+    }
+
+    /// A job by hand is its user's own: it gets what he has. Only its log is bounded.
+    pub fn by_hand() -> Grant {
+        Grant {
+            name: PusherName::local_operator(),
+            line: None,
+            allow: Allow { any: true, ..Allow::default() },
+            user: None,
+            sudo: true,
+            scripts: None,
+            hold: false,
+            set: Vec::new(),
+            max_wait: None,
+            max_size: u64::MAX,
+            max_store: u64::MAX,
+            max_log: Options::default().max_log,
+            timeout: None,
+            about_runs: vec![("sudo", "yes".into())],
+        }
+    }
+
+    /// The line, for records: its number, or `local` for a job by hand.
+    pub fn place(&self) -> String {
+        self.line.as_ref().map_or("local".to_string(), |line| line.number.to_string())
+    }
+
+    /// Does it cover other pushers' jobs too?
+    pub fn sees_all_jobs(&self) -> bool {
+        self.allow.any
+    }
+
+    /// Does it cover a job of the pusher of this name?
+    pub fn sees_jobs_of(&self, owner: &PusherName) -> bool {
+        self.allow.any || self.name == *owner
+    }
+}

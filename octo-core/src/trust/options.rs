@@ -1,0 +1,363 @@
+//! What a line of the trust file can say: one row an option. Parsing, the refusal
+//! of unknown words, `octo-keys explain`, the warnings of `octo-keys check`, the
+//! record of what a job was granted and the tidy test follow from it.
+
+use super::values::{self, Allow};
+use super::{Network, Verb, Windows};
+use crate::base::encoding::printable;
+use crate::base::names::{LockName, VariableName};
+use crate::base::nearest::nearest;
+use crate::base::units::human_duration;
+use jiff::civil::Date;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The options of a line, with what holds where it doesn't say them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The networks that the pusher may come from; `None` is anywhere.
+    pub from: Option<Vec<Network>>,
+    /// The last day, in UTC, on which the line holds.
+    pub expires: Option<Date>,
+    /// The verbs.
+    pub allow: Allow,
+    /// Whom jobs run as.
+    pub user: Option<String>,
+    /// Jobs may gain privileges.
+    pub sudo: bool,
+    /// The directory whose scripts the pusher may name; it may send none.
+    pub scripts: Option<PathBuf>,
+    /// When a run may start.
+    pub window: Option<Windows>,
+    /// A run waits for a local operator's approval.
+    pub hold: bool,
+    /// Variables of jobs that the pusher can't override.
+    pub set: Vec<(VariableName, String)>,
+    /// The named locks that jobs may take; `None` is any.
+    pub locks: Option<Vec<LockName>>,
+    /// The longest wait for a lock.
+    pub max_wait: Duration,
+    /// The largest object that the pusher may send or get, in bytes.
+    pub max_size: u64,
+    /// How much it may keep in the store, in bytes.
+    pub max_store: u64,
+    /// How many of its jobs may be under way at once.
+    pub max_jobs: u64,
+    /// The largest output of a job that is kept, in bytes.
+    pub max_log: u64,
+    /// The longest time limit of a job; `None` is no limit.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            from: None,
+            expires: None,
+            allow: Allow::default(),
+            user: None,
+            sudo: false,
+            scripts: None,
+            window: None,
+            hold: false,
+            set: Vec::new(),
+            locks: None,
+            max_wait: Duration::from_secs(300),
+            max_size: 4 << 30,
+            max_store: 20 << 30,
+            max_jobs: 64,
+            max_log: 1 << 30,
+            timeout: None,
+        }
+    }
+}
+
+/// All that is said about an option in one place.
+#[derive(Debug)]
+pub struct OptionRow {
+    /// The word, or what stands before the `=`.
+    pub key: &'static str,
+    form: Form,
+    /// Its values as the file spells them; none where nothing is said.
+    show: fn(&Options) -> Vec<String>,
+    /// What holds where nothing is said, in words; empty where `show` says it.
+    pub otherwise: &'static str,
+    /// The verbs that it bounds. Conditions of the whole line bound none.
+    pub bounds: &'static [Verb],
+}
+
+/// How an option is written, and what takes it.
+#[derive(Debug)]
+enum Form {
+    /// The word alone.
+    Word(fn(&mut Options)),
+    /// `key=VALUE`; the error says what a value is.
+    Value(fn(&mut Options, &str) -> Result<(), String>),
+    /// `key=NAME=VALUE`, once a name.
+    Variable(fn(&mut Options, VariableName, String)),
+}
+
+/// In the order of [`Options`].
+static ROWS: [OptionRow; 16] = [
+    OptionRow {
+        key: "from",
+        form: Form::Value(|options, value| {
+            options.from = Some(values::each(value, Network::parse)?);
+            Ok(())
+        }),
+        show: |options| values::list(options.from.as_deref()),
+        otherwise: "anywhere",
+        bounds: &[],
+    },
+    OptionRow {
+        key: "expires",
+        form: Form::Value(|options, value| {
+            options.expires = Some(values::date(value)?);
+            Ok(())
+        }),
+        show: |options| values::one(options.expires),
+        otherwise: "never",
+        bounds: &[],
+    },
+    OptionRow {
+        key: "allow",
+        form: Form::Value(|options, value| {
+            options.allow = values::allow(value)?;
+            Ok(())
+        }),
+        show: |options| vec![options.allow.to_string()],
+        otherwise: "",
+        bounds: &[],
+    },
+    OptionRow {
+        key: "user",
+        form: Form::Value(|options, value| {
+            options.user = Some(values::user(value)?);
+            Ok(())
+        }),
+        show: |options| values::one(options.user.as_ref()),
+        otherwise: "whoever starts it",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "sudo",
+        form: Form::Word(|options| options.sudo = true),
+        show: |options| values::yes_or_no(options.sudo),
+        otherwise: "",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "scripts",
+        form: Form::Value(|options, value| {
+            options.scripts = Some(values::directory(value)?);
+            Ok(())
+        }),
+        show: |options| values::one(options.scripts.as_ref().map(|path| path.display())),
+        otherwise: "any that it sends",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "window",
+        form: Form::Value(|options, value| {
+            options.window = Some(Windows::parse(value)?);
+            Ok(())
+        }),
+        show: |options| values::one(options.window.as_ref()),
+        otherwise: "at any time",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "hold",
+        form: Form::Word(|options| options.hold = true),
+        show: |options| values::yes_or_no(options.hold),
+        otherwise: "",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "set",
+        form: Form::Variable(|options, name, value| options.set.push((name, value))),
+        show: |options| options.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        otherwise: "nothing",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "locks",
+        form: Form::Value(|options, value| {
+            options.locks = Some(values::locks(value)?);
+            Ok(())
+        }),
+        show: |options| values::list(options.locks.as_deref()),
+        otherwise: "any",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "max-wait",
+        form: Form::Value(|options, value| {
+            options.max_wait = values::duration(value)?;
+            Ok(())
+        }),
+        show: |options| vec![human_duration(options.max_wait)],
+        otherwise: "",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "max-size",
+        form: Form::Value(|options, value| {
+            options.max_size = values::size(value)?;
+            Ok(())
+        }),
+        show: |options| vec![values::size_text(options.max_size)],
+        otherwise: "",
+        bounds: &[Verb::Put, Verb::Run, Verb::Get],
+    },
+    OptionRow {
+        key: "max-store",
+        form: Form::Value(|options, value| {
+            options.max_store = values::size(value)?;
+            Ok(())
+        }),
+        show: |options| vec![values::size_text(options.max_store)],
+        otherwise: "",
+        bounds: &[Verb::Put],
+    },
+    OptionRow {
+        key: "max-jobs",
+        form: Form::Value(|options, value| {
+            options.max_jobs = values::count(value)?;
+            Ok(())
+        }),
+        show: |options| vec![options.max_jobs.to_string()],
+        otherwise: "",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "max-log",
+        form: Form::Value(|options, value| {
+            options.max_log = values::size(value)?;
+            Ok(())
+        }),
+        show: |options| vec![values::size_text(options.max_log)],
+        otherwise: "",
+        bounds: &[Verb::Run],
+    },
+    OptionRow {
+        key: "timeout",
+        form: Form::Value(|options, value| {
+            options.timeout = Some(values::time_limit(value)?);
+            Ok(())
+        }),
+        show: |options| values::one(options.timeout.map(human_duration)),
+        otherwise: "no limit",
+        bounds: &[Verb::Run],
+    },
+];
+
+impl OptionRow {
+    /// All of them, in the order in which they are told.
+    pub fn all() -> impl Iterator<Item = &'static OptionRow> {
+        ROWS.iter()
+    }
+
+    /// Its values as the file spells them; none where these options don't say it.
+    pub fn values(&self, options: &Options) -> Vec<String> {
+        (self.show)(options)
+    }
+
+    /// Does nothing come of it where no run is permitted?
+    pub fn is_for_runs(&self) -> bool {
+        self.bounds == [Verb::Run]
+    }
+}
+
+impl Options {
+    /// The options of these words, as they stand in the file, quotes included.
+    ///
+    /// # Errors
+    /// What is wrong with the first wrong one.
+    pub(super) fn read<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Options, String> {
+        let mut options = Options::default();
+        let mut said = HashSet::new();
+        for word in words {
+            let given = options.take(word)?;
+            if let Some(twice) = said.replace(given) {
+                return Err(format!("{twice} stands there twice"));
+            }
+        }
+        Ok(options)
+    }
+
+    /// Takes one word, and says what may not be said again.
+    fn take(&mut self, word: &str) -> Result<String, String> {
+        let (key, raw) = match word.split_once('=') {
+            Some((key, raw)) => (key, Some(raw)),
+            None => (word, None),
+        };
+        let row = ROWS.iter().find(|row| row.key == key).ok_or_else(|| unknown(key))?;
+        match (&row.form, raw) {
+            (Form::Word(take), None) => take(self),
+            (Form::Word(_), Some(_)) => return Err(format!("{key} takes no value")),
+            (_, None) => return Err(format!("{key} needs a value: {key}=…")),
+            (Form::Value(take), Some(raw)) => {
+                let value = values::unquoted(raw)?;
+                take(self, value).map_err(|wrong| values::wrong(key, value, &wrong))?;
+            }
+            (Form::Variable(take), Some(raw)) => {
+                let (name, value) = values::variable(key, raw)?;
+                let said = format!("{key}={name}");
+                take(self, name, value);
+                return Ok(said);
+            }
+        }
+        Ok(key.to_string())
+    }
+}
+
+fn unknown(key: &str) -> String {
+    if key.starts_with('#') {
+        return "a comment is a line of its own".into();
+    }
+    let keys: Vec<&str> = ROWS.iter().map(|row| row.key).collect();
+    let near = nearest(key, keys.iter().copied());
+    let near = near.map(|near| format!(": {near} is one")).unwrap_or_default();
+    format!("unknown option '{}'{near} ({})", printable(key.as_bytes()), keys.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run user=app sudo \
+        scripts=/srv/scripts window=22:00-05:00 hold set=A=1 set=B= locks=db,web max-wait=1m \
+        max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h";
+
+    /// What is shown is what the file would say, so that a record can be read.
+    #[test]
+    fn what_is_shown_reads_back() {
+        let options = Options::read(EVERYTHING.split_whitespace()).expect("sound");
+        let mut words = Vec::new();
+        for row in &ROWS {
+            let given = row.values(&options);
+            assert_ne!(given, row.values(&Options::default()), "{} isn't tried", row.key);
+            words.extend(given.iter().map(|value| match &row.form {
+                Form::Word(_) => row.key.to_string(),
+                _ => format!("{}={value}", row.key),
+            }));
+        }
+        assert_eq!(words.join(" "), EVERYTHING.split_whitespace().collect::<Vec<_>>().join(" "));
+        // An option without a value by default says in words what holds.
+        for row in &ROWS {
+            let silent = row.values(&Options::default()).is_empty();
+            assert_eq!(silent, !row.otherwise.is_empty(), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_with_the_nearest() {
+        let unknown = |word| Options::read([word]).expect_err(word);
+        assert!(
+            unknown("tiemout=1h").starts_with("unknown option 'tiemout': timeout is one (from ")
+        );
+        assert!(unknown("oops").starts_with("unknown option 'oops' (from expires "));
+    }
+}

@@ -1,0 +1,194 @@
+//! The values of a line's options: how each is read and shown. Errors say what a
+//! value is, or what is wrong with an item of a list.
+
+use super::verb::{AllowWord, Verb};
+use crate::base::encoding::printable;
+use crate::base::names::{LockName, VariableName};
+use crate::base::units;
+use jiff::civil::Date;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::Hash;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// So much of a wrong value is shown, in characters.
+const SHOWN: usize = 60;
+
+/// The words of allow=.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allow {
+    /// To ask how the machine is.
+    pub status: bool,
+    /// To store packages.
+    pub put: bool,
+    /// To run scripts, and what belongs to its own jobs.
+    pub run: bool,
+    /// Everything, and other pushers' jobs too.
+    pub any: bool,
+}
+
+impl Default for Allow {
+    fn default() -> Allow {
+        Allow { status: true, put: true, run: true, any: false }
+    }
+}
+
+impl Allow {
+    /// Do these words bring this verb?
+    pub fn covers(self, verb: Verb) -> bool {
+        let brought = match verb.row().allow {
+            AllowWord::Nothing => true,
+            AllowWord::Status => self.status,
+            AllowWord::Put => self.put,
+            AllowWord::Run => self.run,
+        };
+        brought || self.any
+    }
+
+    fn words(self) -> [(&'static str, bool); 4] {
+        [("status", self.status), ("put", self.put), ("run", self.run), ("any", self.any)]
+    }
+}
+
+impl fmt::Display for Allow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = self.words().iter().filter(|w| w.1).map(|w| w.0).collect();
+        out.write_str(&words.join(","))
+    }
+}
+
+/// `key=VALUE: what is wrong`.
+pub(super) fn wrong(key: &str, value: &str, wrong: &str) -> String {
+    let cut = value.char_indices().nth(SHOWN).map(|(end, _)| end);
+    let shown = printable(&value.as_bytes()[..cut.unwrap_or(value.len())]);
+    format!("{key}={shown}{}: {wrong}", if cut.is_some() { "…" } else { "" })
+}
+
+/// Double quotes enclose a whole value; inside there are no escapes.
+pub(super) fn unquoted(raw: &str) -> Result<&str, String> {
+    let inner = match raw.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').ok_or("the closing quote doesn't end the value")?,
+        None => raw,
+    };
+    if inner.contains('"') {
+        return Err("a double quote can only enclose a whole value".into());
+    }
+    Ok(inner)
+}
+
+/// `NAME=VALUE`, `"NAME=VALUE"` or `NAME="VALUE"`.
+pub(super) fn variable(key: &str, raw: &str) -> Result<(VariableName, String), String> {
+    let quoted = raw.starts_with('"');
+    let whole = if quoted { unquoted(raw)? } else { raw };
+    let (name, value) =
+        whole.split_once('=').ok_or_else(|| format!("{key} needs a variable: {key}=NAME=VALUE"))?;
+    let value = if quoted { value } else { unquoted(value)? };
+    let name = VariableName::parse(name)
+        .ok_or_else(|| wrong(key, name, "not a variable name ([A-Za-z_][A-Za-z0-9_]*)"))?;
+    Ok((name, value.to_string()))
+}
+
+/// The parts of a list, each once.
+pub(super) fn each<T: Clone + Eq + Hash>(
+    value: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    for part in value.split(',') {
+        let item = parse(part)?;
+        if !seen.insert(item.clone()) {
+            return Err(format!("{} stands there twice", printable(part.as_bytes())));
+        }
+        all.push(item);
+    }
+    Ok(all)
+}
+
+pub(super) fn allow(value: &str) -> Result<Allow, String> {
+    let known = Allow::default().words().map(|(word, _)| word);
+    let words = each(value, |word| {
+        known.into_iter().find(|known| *known == word).ok_or_else(|| {
+            format!("'{}' is none of {}", printable(word.as_bytes()), known.join(", "))
+        })
+    })?;
+    let has = |word| words.contains(&word);
+    Ok(Allow { status: has("status"), put: has("put"), run: has("run"), any: has("any") })
+}
+
+/// A date in the one form YYYY-MM-DD.
+pub(super) fn date(text: &str) -> Result<Date, String> {
+    let bytes = text.as_bytes();
+    let right = bytes.len() == 10
+        && bytes.iter().enumerate().all(|(i, b)| match i {
+            4 | 7 => *b == b'-',
+            _ => b.is_ascii_digit(),
+        });
+    right.then(|| text.parse().ok()).flatten().ok_or_else(|| "a date is 2027-06-30".into())
+}
+
+/// Names as useradd(8) makes them, and those of directories (`first.last`).
+pub(super) fn user(text: &str) -> Result<String, String> {
+    let bytes = text.as_bytes();
+    let right = text.len() <= 64
+        && bytes.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(b));
+    right.then(|| text.to_string()).ok_or_else(|| "not a user's name".into())
+}
+
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    let absolute = text.starts_with('/').then(|| PathBuf::from(text));
+    absolute.ok_or_else(|| "a directory begins with /".into())
+}
+
+/// Names of locks; the empty list is none at all.
+pub(super) fn locks(text: &str) -> Result<Vec<LockName>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    each(text, |name| {
+        LockName::parse(name)
+            .ok_or_else(|| format!("'{}' is not a lock's name", printable(name.as_bytes())))
+    })
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).ok_or_else(|| "a duration is 30s, 5m, 1h".into())
+}
+
+/// A duration that a job can take.
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no job ends in no time; leave it out for no limit".into()),
+        limit => Ok(limit),
+    }
+}
+
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    units::size(text).ok_or_else(|| "a size is 64K, 10M, 2G".into())
+}
+
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    units::whole(text).ok_or_else(|| "a number".into())
+}
+
+/// A size in the largest unit that says it exactly.
+pub(super) fn size_text(bytes: u64) -> String {
+    let exact = |shift: u32| bytes > 0 && bytes.is_multiple_of(1 << shift);
+    let unit = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')].into_iter().find(|u| exact(u.0));
+    unit.map_or(bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}
+
+/// A list as the file has it.
+pub(super) fn list<T: ToString>(items: Option<&[T]>) -> Vec<String> {
+    one(items.map(|items| items.iter().map(T::to_string).collect::<Vec<_>>().join(",")))
+}
+
+pub(super) fn one<T: ToString>(value: Option<T>) -> Vec<String> {
+    value.iter().map(T::to_string).collect()
+}
+
+pub(super) fn yes_or_no(value: bool) -> Vec<String> {
+    vec![if value { "yes" } else { "no" }.into()]
+}

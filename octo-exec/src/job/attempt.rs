@@ -1,0 +1,314 @@
+//! One attempt to run a job: decide, wait for approval and locks, prepare, record,
+//! run. Whatever the trust file grants takes effect in [`Attempt::run`].
+
+use super::environment::{self, Sources};
+use super::mask::Masker;
+use super::script::{self, Command};
+use super::secrets::{self, Secrets};
+use super::supervise::{self, Launch, say};
+use super::turn::Turn;
+use super::watch::JobWatch;
+use super::{directories, package, privileges, settle, tree, user, values};
+use crate::admission::admit::{admit, is_expired};
+use crate::admission::adopt::{self, Origin, share_with_publisher};
+use crate::admission::approval;
+use crate::admission::stop::Stop;
+use octo_core::base::cli::{Tool, utc_now};
+use octo_core::base::error::{Exit, Result};
+use octo_core::base::no_core;
+use octo_core::base::paths::Places;
+use octo_core::base::publish::Reserved;
+use octo_core::base::record::Record;
+use octo_core::base::users::User;
+use octo_core::tentacle::audit::Audit;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
+use octo_core::tentacle::spec::Spec;
+use octo_core::tentacle::store::Who;
+use octo_core::trust::{Cited, Grant};
+use octo_core::{Digest, PusherName};
+use rustix::process::getpid;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A job that nobody started for this long never runs.
+const EXPIRES_AFTER: Duration = Duration::from_secs(3600);
+/// TERM, then so long, then KILL.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// No pusher's grace is longer.
+const LONGEST_GRACE: Duration = Duration::from_secs(3600);
+
+/// A job whose lock we hold, and what it is.
+pub(crate) struct Attempt<'a> {
+    tool: &'a Tool,
+    places: &'a Places,
+    job: &'a JobDirectory,
+    origin: Origin,
+    request: Request,
+    spec: Spec,
+    spec_digest: Digest,
+    watch: JobWatch,
+}
+
+/// What a job runs with, in its place and checked.
+struct Prepared {
+    work: PathBuf,
+    command: Command,
+    secrets: Secrets,
+}
+
+impl<'a> Attempt<'a> {
+    /// Makes the job ours, and reads what it is.
+    ///
+    /// # Errors
+    /// Where it can't be taken over, or its records can't be read.
+    pub(crate) fn new(
+        tool: &'a Tool,
+        places: &'a Places,
+        job: &'a JobDirectory,
+        held: &JobLock,
+    ) -> Result<Attempt<'a>> {
+        let origin = adopt::adopt(job, held)?;
+        let request = job.request()?;
+        let (spec, spec_digest) = job.spec()?;
+        let watch = JobWatch::new(job)?;
+        Ok(Attempt { tool, places, job, origin, request, spec, spec_digest, watch })
+    }
+
+    /// Runs the job to its end, which is not written yet; `room` is for that, from
+    /// the moment the job starts.
+    ///
+    /// # Errors
+    /// Where it doesn't start.
+    pub(crate) fn run(&self, room: &mut Option<Reserved>) -> std::result::Result<End, Stop> {
+        if let Some(who) = self.watch.cancelled() {
+            return Err(Stop::cancelled(who));
+        }
+        // A window says when a job may start, not when it may wait for approval.
+        let grant = self.decide(false)?;
+        // Whole, without `..`: an option that has no effect here doesn't compile.
+        let Grant {
+            name,
+            line,
+            allow,
+            user,
+            sudo,
+            scripts,
+            hold,
+            set,
+            max_wait,
+            max_log,
+            timeout,
+            about_runs,
+            // What may be sent and kept, the listener bounds.
+            max_size: _,
+            max_store: _,
+        } = &grant;
+        let (line, scripts) = (line.as_ref(), scripts.as_deref());
+        let pusher = self.pusher(name, line);
+        let subject = self.subject(line, scripts);
+        if *hold {
+            approval::require(self.job, &subject)?;
+        }
+        self.refuse_if_late(*hold)?;
+        self.decide_again(&grant)?;
+        let locks = self.turn(&pusher, *max_wait).take(&self.spec.locks)?;
+        if locks.waited {
+            self.decide_again(&grant)?;
+        }
+        // An installed script may be another one now than what was approved.
+        if *hold && self.subject(line, scripts) != subject {
+            let reason = "its script changed after it was approved";
+            return Err(Stop::denied(Exit::Refused, reason));
+        }
+        let user = user::of_job(user.as_deref())?;
+        let owner = if allow.any { Who::Any } else { Who::Pusher(name) };
+        let prepared = self.prepare(&user, owner, scripts)?;
+        *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
+        self.publish("grant", &granted(name, line, about_runs))?;
+        self.audit_start(&pusher, &grant.place(), &user, scripts)?;
+        let mut log = self.start(*max_log)?;
+        let variables = environment::variables(&Sources {
+            places: self.places,
+            job: self.job,
+            spec: &self.spec,
+            secrets: &prepared.secrets,
+            user: &user,
+            pusher: &pusher,
+            set,
+            is_installed: scripts.is_some(),
+        });
+        let limit = shorter(self.spec.timeout, *timeout);
+        self.launch(prepared, &user, *sudo, variables, limit, &mut log)
+    }
+
+    fn decide(&self, starting: bool) -> std::result::Result<Grant, Stop> {
+        admit(self.places, self.origin, &self.request, &self.spec, starting)
+    }
+
+    /// It may start now, with just what it was granted.
+    fn decide_again(&self, grant: &Grant) -> std::result::Result<(), Stop> {
+        if self.decide(true)? == *grant {
+            return Ok(());
+        }
+        let reason = "its line in the trust file changed while it waited";
+        Err(Stop::denied(Exit::Refused, reason))
+    }
+
+    /// How others see whose job it is.
+    fn pusher(&self, name: &PusherName, line: Option<&Cited>) -> String {
+        match line {
+            Some(_) => name.to_string(),
+            None => format!("local:{}", self.request.by),
+        }
+    }
+
+    fn subject(&self, line: Option<&Cited>, scripts: Option<&Path>) -> Record {
+        let script = script::digest(&self.spec, scripts);
+        approval::subject(self.job.id(), &self.spec, &self.spec_digest, script, line)
+    }
+
+    /// An approved job is queued from its approval on.
+    fn refuse_if_late(&self, hold: bool) -> std::result::Result<(), Stop> {
+        let approved = if hold { approval::given_at(self.job)? } else { None };
+        let queued = approved.as_deref().unwrap_or(&self.request.received);
+        match is_expired(queued, EXPIRES_AFTER) {
+            true => Err(Stop::expired("nobody started it in time")),
+            false => Ok(()),
+        }
+    }
+
+    fn turn<'b>(&'b self, pusher: &'b str, longest: Option<Duration>) -> Turn<'b> {
+        let (tool, places, job, watch) = (self.tool, self.places, self.job, &self.watch);
+        Turn { tool, places, job, watch, pusher, longest }
+    }
+
+    fn prepare(
+        &self,
+        user: &User,
+        owner: Who<'_>,
+        scripts: Option<&Path>,
+    ) -> std::result::Result<Prepared, Stop> {
+        let work = directories::make(self.job, user)?;
+        if let Some((digest, _)) = &self.spec.package {
+            package::prepare(self.places, self.job, digest, owner)?;
+        }
+        let command = script::prepare(self.job, &self.spec, scripts, user)?;
+        if self.spec.secrets_digest.is_some() {
+            no_core::of_us_and_our_children();
+        }
+        let secrets = secrets::read(self.job, &self.spec)?;
+        Ok(Prepared { work, command, secrets })
+    }
+
+    fn publish(&self, name: &str, record: &Record) -> Result<()> {
+        self.job.publish_record(name, record)?;
+        share_with_publisher(self.job, name)
+    }
+
+    /// What can't be recorded doesn't start.
+    fn audit_start(
+        &self,
+        pusher: &str,
+        place: &str,
+        user: &User,
+        scripts: Option<&Path>,
+    ) -> Result<()> {
+        let spec = self.spec_digest.to_string();
+        let script = script::digest(&self.spec, scripts).map(|digest| digest.to_string());
+        let package = self.spec.package.as_ref().map(|(digest, _)| digest.to_string());
+        let mut fields = vec![
+            ("job", self.job.id().as_str()),
+            ("pusher", pusher),
+            ("line", place),
+            ("user", &user.name),
+            ("spec", &spec),
+        ];
+        fields.extend(script.as_deref().map(|digest| ("script", digest)));
+        fields.extend(package.as_deref().map(|digest| ("package", digest)));
+        Audit::at(self.places).append("job-start", &fields).map(|_| ())
+    }
+
+    /// From here on the job counts as run: whoever finds it without us and
+    /// without an end calls it lost.
+    fn start(&self, max_log: u64) -> Result<LogWriter> {
+        let me = getpid().as_raw_pid();
+        let mut record = Record::new();
+        record.text("boot", settle::boot());
+        record.text("session", me);
+        record.text("ticks", tree::process(me).map_or(0, |p| p.started));
+        record.text("at", utc_now());
+        self.job.publish_record("started", &record)?;
+        secrets::unlink(self.job)?;
+        let log = LogWriter::create(self.job, max_log)?;
+        for name in ["started", "log", "index"] {
+            share_with_publisher(self.job, name)?;
+        }
+        Ok(log)
+    }
+
+    fn launch(
+        &self,
+        prepared: Prepared,
+        user: &User,
+        sudo: bool,
+        variables: Vec<(OsString, OsString)>,
+        timeout: Option<Duration>,
+        log: &mut LogWriter,
+    ) -> std::result::Result<End, Stop> {
+        let script = match prepared.command {
+            Command::Words(words) => words,
+            Command::CantRun(cant) => {
+                say(log, &format!("{}: {}", self.spec.summary(), cant.reason));
+                return Ok(supervise::ended(EndKind::Exit(cant.code), log));
+            }
+        };
+        let mut words = privileges::lowered(user, sudo)?;
+        words.extend(script);
+        words.extend(self.spec.arguments.iter().map(|a| OsStr::from_bytes(a).to_os_string()));
+        let launch = Launch {
+            words,
+            variables,
+            shut_by: user::shut_out(user, self.job.path()),
+            directory: prepared.work,
+            timeout,
+            grace: self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE),
+            no_new_privileges: !sudo,
+        };
+        let values = || prepared.secrets.iter().map(|(_, value)| value.as_slice());
+        let maskers = [Masker::new(values()), Masker::new(values())];
+        let mut end = supervise::run(&launch, &self.watch, log, maskers)?;
+        for trouble in values::take(self.job, user, &prepared.secrets) {
+            end.add_reason(trouble);
+        }
+        Ok(end)
+    }
+}
+
+/// The shorter of two limits, as far as there are any.
+fn shorter(asked: Option<Duration>, granted: Option<Duration>) -> Option<Duration> {
+    match (asked, granted) {
+        (Some(asked), Some(granted)) => Some(asked.min(granted)),
+        (asked, granted) => asked.or(granted),
+    }
+}
+
+/// The `grant` of the record.
+fn granted(
+    name: &PusherName,
+    line: Option<&Cited>,
+    about_runs: &[(&'static str, String)],
+) -> Record {
+    let mut record = Record::new();
+    if let Some(line) = line {
+        record.text("line", line.number);
+        record.text("text", &line.text);
+        record.text("name", name);
+    }
+    for (key, value) in about_runs {
+        record.text(key, value);
+    }
+    record.text("at", utc_now());
+    record
+}
