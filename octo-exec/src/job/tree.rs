@@ -28,11 +28,15 @@ fn processes() -> Vec<Process> {
 
 /// One process, if it is there.
 pub(crate) fn process(pid: i32) -> Option<Process> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
+    parse(pid, &std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// What /proc/PID/stat says; `None` if it is not of its form.
+fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
+    let stat = String::from_utf8_lossy(stat);
     // The name is in parentheses and may hold anything, parentheses too.
     let (open, close) = (stat.find('(')?, stat.rfind(')')?);
-    let fields: Vec<&str> = stat.get(close + 2..)?.split(' ').collect();
+    let fields: Vec<&str> = stat.get(close + 2..)?.split_ascii_whitespace().collect();
     Some(Process {
         pid,
         name: stat.get(open + 1..close)?.to_string(),
@@ -45,28 +49,24 @@ pub(crate) fn process(pid: i32) -> Option<Process> {
 
 /// The living processes of the job that this process runs, less itself.
 pub(crate) fn ours() -> Vec<Process> {
-    let me = getpid().as_raw_pid();
-    let all = processes();
-    let parents: HashMap<i32, i32> = all.iter().map(|p| (p.pid, p.parent)).collect();
-    let descends = |pid: i32| {
-        let mut seen = HashSet::new();
-        let mut at = pid;
-        // /proc is no snapshot: a reused pid could close a circle.
-        while let Some(parent) = parents.get(&at) {
-            if *parent == me {
-                return true;
-            }
-            if !seen.insert(at) {
-                return false;
-            }
-            at = *parent;
-        }
-        false
-    };
-    all.iter()
-        .filter(|p| p.pid != me && !p.zombie && (p.session == me || descends(p.pid)))
-        .cloned()
-        .collect()
+    of_job(processes(), getpid().as_raw_pid())
+}
+
+/// Those in the session of this process, and those that descend from it.
+fn of_job(mut all: Vec<Process>, me: i32) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in &all {
+        children.entry(process.parent).or_default().push(process.pid);
+    }
+    let mut family = HashSet::new();
+    let mut waiting = vec![me];
+    while let Some(pid) = waiting.pop() {
+        // Each once: /proc is no snapshot, and a reused pid could close a circle.
+        waiting.extend(children.remove(&pid).unwrap_or_default());
+        family.insert(pid);
+    }
+    all.retain(|p| p.pid != me && !p.zombie && (p.session == me || family.contains(&p.pid)));
+    all
 }
 
 /// What is left of a job whose octo-exec died on this boot: its session, and
@@ -114,4 +114,41 @@ pub(crate) fn signal(processes: &[Process], signal: Signal) {
 /// How a process is named in records: `PID NAME`.
 pub(crate) fn names(processes: &[Process]) -> Vec<String> {
     processes.iter().take(50).map(|p| format!("{} {}", p.pid, p.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(pid: i32, parent: i32, session: i32) -> Process {
+        let rest = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 4711 1 2";
+        let stat = format!("{pid} (a) b) S {parent} {pid} {session} {rest}\n");
+        parse(pid, stat.as_bytes()).expect("of the form")
+    }
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let process = stat(7, 1, 5);
+        assert_eq!((process.name.as_str(), process.parent, process.session), ("a) b", 1, 5));
+        assert_eq!((process.started, process.zombie), (4711, false));
+        for cut in
+            [&b""[..], b"7", b"7 (x", b"7 (x)", b"7 (x) ", b"7 )x( S 1 1 1", b"7 (x) Z 1 a 5"]
+        {
+            assert!(parse(7, cut).is_none(), "{cut:?}");
+        }
+    }
+
+    /// A chain as long as there are pids costs no square of its length.
+    #[test]
+    fn a_job_is_its_session_and_its_descendants() {
+        let mut all: Vec<Process> = (2..200_000).map(|pid| stat(pid, pid - 1, pid)).collect();
+        all.push(stat(300_000, 1_000_000, 100));
+        all.push(stat(1, 199_999, 1));
+        let ours = of_job(all, 100);
+        // Descendants of 100, round the circle back to 99, and one of its session.
+        assert_eq!(ours.len(), 199_999);
+        assert!(!ours.iter().any(|process| process.pid == 100));
+        let apart = of_job(vec![stat(5, 4, 4), stat(6, 5, 9), stat(7, 1, 1)], 4);
+        assert_eq!(apart.iter().map(|p| p.pid).collect::<Vec<_>>(), [5, 6]);
+    }
 }
