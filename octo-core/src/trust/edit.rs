@@ -4,6 +4,7 @@
 //! replaces the old one, under a lock, so that two edits don't lose one
 //! another's line; owner and mode stay as they are.
 
+use super::head::Owner;
 use super::warn::shadow_reason;
 use super::{LARGEST, Trust, parse};
 use crate::base::error::{Error, Exit, Result};
@@ -108,12 +109,12 @@ pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
     let mut lines = Vec::new();
     let mut number = 1;
     for piece in pieces(&edit.bytes) {
-        let owner = parse::owner(piece);
+        let owner = Owner::of(piece);
         let is_theirs = match whose {
-            Whose::Thumbprint(_) => owner.thumbprint.map(Whose::Thumbprint),
-            Whose::Name(_) => owner.name.map(Whose::Name),
+            Whose::Thumbprint(thumbprint) => owner.thumbprint.as_ref() == Some(thumbprint),
+            Whose::Name(name) => owner.names.contains(name),
         };
-        if is_theirs.as_ref() == Some(whose) {
+        if is_theirs {
             lines.push((number, String::from_utf8_lossy(piece.trim_ascii()).into_owned()));
         } else {
             kept.extend_from_slice(piece);
@@ -290,6 +291,29 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
         let removed = remove_lines(&path, &Whose::Thumbprint(print("a"))).expect("removed");
         assert_eq!((removed.lines.len(), removed.problems.len()), (2, 1));
+    }
+
+    #[test]
+    fn faulty_lines_go_by_key_and_by_name() {
+        let hex = print("a").to_string();
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = top.path().join("trusted");
+        let other = print("b");
+        // A damaged digit hides the key, not the name; the CR of old line ends is one.
+        let text = format!(
+            "\u{feff}{hex} ci\r\n{other} bob\n{}0 ci\n{hex} é\r{other} eve\r{hex} ci oops\n",
+            &hex[..62]
+        );
+        std::fs::write(&path, &text).expect("write");
+        let removed = remove_lines(&path, &Whose::Thumbprint(print("a"))).expect("removed");
+        assert_eq!(removed.lines.iter().map(|l| l.0).collect::<Vec<_>>(), [1, 4, 4]);
+        assert_eq!(remove_lines(&path, &Whose::Name(name("ci"))).expect("removed").lines.len(), 1);
+        let left = std::fs::read_to_string(&path).expect("read");
+        assert_eq!(left, format!("{other} bob\n{other} eve\r"));
+        assert_eq!(
+            remove_lines(&path, &Whose::Name(name("ci"))).expect_err("none").exit,
+            Exit::Data
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod decide;
 pub mod edit;
 mod grant;
+mod head;
 mod line;
 mod network;
 mod options;

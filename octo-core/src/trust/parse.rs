@@ -1,10 +1,8 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
+use super::head::{Head, is_hidden};
 use super::{LARGEST, Line, Options, Trust};
-use crate::base::encoding::{is_invisible, printable};
-use crate::base::names::PusherName;
 use crate::base::problem::Problem;
-use crate::base::thumbprint::Thumbprint;
 use std::path::Path;
 
 /// The longest line, in bytes.
@@ -62,99 +60,6 @@ pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> 
     Ok(Some(Line { number, text: text.trim_ascii().to_string(), thumbprint, name, options }))
 }
 
-/// The columns of a line that say whose it is.
-struct Head<'a> {
-    thumbprint: Result<Thumbprint, String>,
-    name: Result<PusherName, String>,
-    rest: &'a [&'a str],
-}
-
-impl<'a> Head<'a> {
-    /// The columns of these words; `None` without words.
-    fn of(words: &'a [&'a str]) -> Option<Head<'a>> {
-        let (first, rest) = words.split_first()?;
-        // As openssl prints it: "sha256 Fingerprint=9F:86:…".
-        let (thumbprint, rest) = match rest.split_first() {
-            Some((second, rest)) if is_label(first) => (format!("{first} {second}"), rest),
-            _ => (first.to_string(), rest),
-        };
-        let (name, rest) = match rest.split_first() {
-            Some((name, rest)) => (parse_name(name), rest),
-            None => (Err("a name is missing behind the thumbprint".into()), rest),
-        };
-        let thumbprint = match thumbprint.starts_with('#') {
-            true => Err("a comment starts at the start of its line".into()),
-            false => Thumbprint::parse(&thumbprint),
-        };
-        Some(Head { thumbprint, name, rest })
-    }
-}
-
-fn is_label(word: &str) -> bool {
-    ["sha256", "sha-256"].iter().any(|label| word.eq_ignore_ascii_case(label))
-}
-
-/// Whose line it is, as far as it can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) thumbprint: Option<Thumbprint>,
-    pub(super) name: Option<PusherName>,
-}
-
-/// Whose line it is, sound or not: what it will say once somebody has mended it.
-pub(super) fn owner(bytes: &[u8]) -> Owner {
-    let text = String::from_utf8_lossy(bytes);
-    let mended: String = text.chars().filter_map(mended).collect();
-    let words: Vec<&str> = mended.split(' ').filter(|word| !word.is_empty()).collect();
-    let nobody = Owner { thumbprint: None, name: None };
-    if words.first().is_none_or(|first| first.starts_with('#')) {
-        return nobody;
-    }
-    let Some(head) = Head::of(&words) else { return nobody };
-    let (thumbprint, name) = (head.thumbprint.ok(), head.name.ok());
-    if thumbprint.is_some() {
-        return Owner { thumbprint, name };
-    }
-    // Colons in wrong places, a blank behind the label, the columns exchanged.
-    let column = words.iter().take(3).position(|word| digits(word).is_some());
-    let Some(column) = column else { return Owner { thumbprint, name } };
-    let named = |word: Option<&&str>| word.and_then(|word| parse_name(word).ok());
-    let before = words[..column].iter().rfind(|word| !is_label(word));
-    let name = named(words.get(column + 1)).or_else(|| named(before));
-    Owner { thumbprint: digits(words[column]), name }
-}
-
-/// Blanks are blanks; what can't be seen, can't be read or quotes goes.
-fn mended(letter: char) -> Option<char> {
-    match letter {
-        _ if letter.is_whitespace() || letter == char::REPLACEMENT_CHARACTER => Some(' '),
-        _ if letter == '"' || is_hidden(letter) => None,
-        _ => Some(letter),
-    }
-}
-
-/// The thumbprint of the last 64 hex digits of a word, whatever is between them.
-fn digits(word: &str) -> Option<Thumbprint> {
-    let digits: String = word.chars().filter(char::is_ascii_hexdigit).collect();
-    Thumbprint::parse(digits.get(digits.len().checked_sub(64)?..)?).ok()
-}
-
-fn is_hidden(letter: char) -> bool {
-    letter.is_control() || is_invisible(letter)
-}
-
-/// A pusher's name, as it stands in the second column.
-fn parse_name(text: &str) -> Result<PusherName, String> {
-    let shown = printable(text.as_bytes());
-    let name = PusherName::parse(text)
-        .ok_or_else(|| format!("'{shown}' is not a pusher's name ({})", PusherName::FORM))?;
-    // Else `distrust` could not tell what is meant.
-    if Thumbprint::parse(text).is_ok() {
-        return Err(format!("'{shown}' is a thumbprint, where the pusher's name belongs"));
-    }
-    Ok(name)
-}
-
 /// Words between blanks; inside double quotes a blank belongs to the word.
 fn words(text: &str) -> Result<Vec<&str>, String> {
     let mut words = Vec::new();
@@ -181,6 +86,7 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::thumbprint::Thumbprint;
     use crate::trust::Network;
     use std::path::PathBuf;
     use std::time::Duration;
