@@ -12,7 +12,6 @@ use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::users;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::trust::{self, Trust};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
@@ -118,13 +117,12 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
     };
     let mut warnings = trust.warnings(&started_by(call), &jiff::Zoned::now());
     // A user= that doesn't exist makes every run fail.
-    let mut there = HashMap::new();
-    for line in &trust.lines {
-        let Some(user) = line.options.user.as_deref() else { continue };
-        if !*there.entry(user).or_insert_with(|| users::named(user).is_some()) {
-            let reason = format!("there is no user {user} on this machine");
-            warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
-        }
+    let users =
+        || trust.lines.iter().filter_map(|line| Some((line, line.options.user.as_deref()?)));
+    let unknown = users::unknown(users().map(|(_, user)| user));
+    for (line, user) in users().filter(|(_, user)| unknown.contains(user)) {
+        let reason = format!("there is no user {user} on this machine");
+        warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
     }
     if bytes.last().is_some_and(|last| *last != b'\n') {
         let number = bytes.split(|b| *b == b'\n').count();

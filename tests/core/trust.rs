@@ -489,6 +489,77 @@ fn no_bytes_make_parsing_panic() {
     }
 }
 
+/// As much as a file may hold, in its dearest forms; what is quadratic takes minutes.
+#[test]
+fn a_file_of_its_largest_size_costs_little() {
+    let file = |line: &dyn Fn(usize) -> String| {
+        let mut text = String::new();
+        for number in 0.. {
+            let line = line(number);
+            if text.len() + line.len() >= 1 << 20 {
+                return trust(&text);
+            }
+            text.push_str(&line);
+        }
+        unreachable!()
+    };
+    let key = print("ci");
+    let runs = user("root");
+    let at: Zoned = NOON.parse().unwrap();
+    // Networks of their own: none shadows another.
+    let apart =
+        |n: usize| format!("{key} ci from=10.{}.{}.{} user=root\n", n >> 16, n >> 8 & 255, n & 255);
+    let apart = file(&apart);
+    assert!(apart.lines.len() > 9_000 && apart.unreachable().is_empty());
+    assert_eq!(apart.warnings(&runs, &at), []);
+    // Small networks for ever, and wide ones that last longer and longer.
+    let day = |n: usize| format!("{}-{:02}-{:02}", 2100 + n / 336, n / 28 % 12 + 1, n % 28 + 1);
+    let wide = file(&|n| match n % 2 {
+        0 => format!("{key} ci from=10.0.{}.{}\n", n >> 8 & 255, n & 255),
+        _ => format!("{key} ci from=10.0.0.0/8 expires={}\n", day(n / 2)),
+    });
+    assert!(wide.lines.len() > 9_000 && wide.unreachable().is_empty());
+    // Two halves, and line by line what they cover together.
+    let halves = file(&|n| match n {
+        0 => format!("{key} ci from=10.0.0.0/9 user=root\n"),
+        1 => format!("{key} ci from=10.128.0.0/9 user=root\n"),
+        _ => format!("{key} ci from=10.0.0.0/8 user=nobody{n} scripts=/etc\n"),
+    });
+    let shadowed = halves.unreachable();
+    assert_eq!(shadowed.len(), halves.lines.len() - 2);
+    assert!(shadowed.iter().all(|u| u.by.len() == 2 && u.by[1].number == 2));
+    assert_eq!(halves.warnings(&runs, &at).len(), shadowed.len());
+    // One line that names an address each of what many others ask for.
+    let addresses: Vec<String> =
+        (0..4096).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
+    let many = file(&|n| match n {
+        0 => format!("{key} ci from={}\n", addresses.join(",")),
+        _ => format!("{key} ci from=10.0.0.0/20\n"),
+    });
+    let shadowed = many.unreachable();
+    assert_eq!(shadowed.len(), many.lines.len() - 1);
+    assert!(shadowed.iter().all(|u| u.by.len() == 1));
+    // Long lines: of variables, of locks, of networks, of times.
+    let list = |key: &str, item: &dyn Fn(usize) -> String| {
+        let items: Vec<String> = (0..5_000).map(item).collect();
+        format!("{key}{}", items.join(","))
+    };
+    for options in [
+        (0..5_000).map(|n| format!("set=A{n:x}= ")).collect(),
+        list("locks=", &|n| format!("l{n:x}")),
+        list("from=", &|n| format!("::{n:x}")),
+        list("window=", &|n| format!("{:02}:{:02}-00:01", n / 60 % 23 + 1, n % 60)),
+    ] {
+        let long = file(&|_| format!("{key} ci {options}\n"));
+        assert!(long.lines.len() > 15, "{} lines", long.lines.len());
+        let at: Zoned = "2026-06-01T00:30:00[UTC]".parse().unwrap();
+        let asked = Asked { at: "2026-06-01T00:30:00[UTC]", ..Asked::new("run") };
+        assert_eq!(at.hour(), 0);
+        let denied = asked.of(&long, "ci").err();
+        assert_eq!(denied.is_some(), !options.starts_with("set") && !options.starts_with("locks"));
+    }
+}
+
 const PEERS: [&str; 3] = ["a", "b", "c"];
 const TIMES: [&str; 4] = [
     "2026-06-01T12:00:00[UTC]",

@@ -1,10 +1,14 @@
 //! Users of this machine: those of /etc/passwd, and those that getent(1) knows
 //! besides, of directory services.
 
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 
 /// Where the base utilities are; the caller's PATH is not where we look.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// So many are asked for at once.
+const ASKED: usize = 1000;
 
 /// A user, as passwd(5) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,26 +48,58 @@ pub fn local_of_uid(uid: u32) -> Option<User> {
     local(Key::Uid(uid))
 }
 
+/// Those of these names that nobody knows; one look for all of them.
+pub fn unknown<'a>(names: impl IntoIterator<Item = &'a str>) -> HashSet<&'a str> {
+    let mut unknown: HashSet<&str> = names.into_iter().collect();
+    remove_found(&mut unknown, &passwd());
+    let asked: Vec<String> =
+        unknown.iter().filter(|name| is_askable(name)).map(ToString::to_string).collect();
+    for some in asked.chunks(ASKED) {
+        remove_found(&mut unknown, &getent(some));
+    }
+    unknown
+}
+
+fn remove_found(names: &mut HashSet<&str>, bytes: &[u8]) {
+    for user in String::from_utf8_lossy(bytes).lines().filter_map(user) {
+        names.remove(user.name.as_str());
+    }
+}
+
 fn local(key: Key<'_>) -> Option<User> {
-    in_passwd(&std::fs::read("/etc/passwd").ok()?, key)
+    in_passwd(&passwd(), key)
 }
 
 fn elsewhere(key: Key<'_>) -> Option<User> {
     let asked = match key {
         Key::Uid(uid) => uid.to_string(),
-        // To getent, digits are a number and a dash begins an option.
-        Key::Name(name) if name.starts_with('-') || name.parse::<u32>().is_ok() => return None,
+        Key::Name(name) if !is_askable(name) => return None,
         Key::Name(name) => name.to_string(),
     };
+    in_passwd(&getent(&[asked]), key)
+}
+
+/// To getent, digits are a number and a dash begins an option.
+fn is_askable(name: &str) -> bool {
+    !name.starts_with('-') && name.parse::<u32>().is_err()
+}
+
+/// Nothing where the file can't be read.
+fn passwd() -> Vec<u8> {
+    std::fs::read("/etc/passwd").unwrap_or_default()
+}
+
+/// The users that getent(1) finds; nothing where it isn't installed.
+fn getent(keys: &[String]) -> Vec<u8> {
     let output = Command::new("getent")
-        .args(["passwd", &asked])
+        .arg("passwd")
+        .args(keys)
         .env_clear()
         .env("PATH", PATH)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    in_passwd(&output.stdout, key)
+        .output();
+    output.map(|output| output.stdout).unwrap_or_default()
 }
 
 /// The first line of this user in what passwd(5) describes.
@@ -110,6 +146,7 @@ mod tests {
         assert_eq!(found(Key::Name("+")), None);
         assert_eq!(found(Key::Uid(12)), None);
         assert_eq!(named("--help"), None);
+        assert_eq!(unknown(["root", "--help", "no-such-user"]).len(), 2);
         assert_eq!(local_of_uid(0).map(|user| user.name), Some("root".into()));
     }
 }

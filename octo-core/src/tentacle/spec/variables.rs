@@ -11,7 +11,7 @@ use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::VariableName;
 use crate::base::paths::read_bounded;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -38,21 +38,18 @@ pub fn assignment(text: &[u8]) -> Result<Variable> {
 pub fn file(place: &str, bytes: &[u8]) -> Result<Vec<Variable>> {
     let entries = bytes.contains(&0);
     let mut variables: Vec<Variable> = Vec::new();
+    let mut seen = HashSet::new();
     for (index, line) in bytes.split(|b| *b == if entries { 0 } else { b'\n' }).enumerate() {
         let blank = if entries { line.is_empty() } else { line.trim_ascii().is_empty() };
         if blank || (!entries && line.starts_with(b"#")) {
             continue;
         }
         let line = if entries { line } else { line.strip_suffix(b"\r").unwrap_or(line) };
-        let place = format!("{place}:{}", index + 1);
-        let (name, value) = split(line).map_err(|reason| Error::new(Exit::Data, &place, reason))?;
-        let name = check(name).map_err(|e| Error::new(e.exit, &place, e.message))?;
-        if variables.iter().any(|(n, _)| *n == name) {
-            return Err(Error::new(
-                Exit::Data,
-                place,
-                format!("variable {name} stands there twice"),
-            ));
+        let wrong = |exit, reason| Error::new(exit, format!("{place}:{}", index + 1), reason);
+        let (name, value) = split(line).map_err(|reason| wrong(Exit::Data, reason))?;
+        let name = check(name).map_err(|error| wrong(error.exit, error.message))?;
+        if !seen.insert(name.clone()) {
+            return Err(wrong(Exit::Data, format!("variable {name} stands there twice")));
         }
         variables.push((name, value.to_vec()));
     }
@@ -142,6 +139,18 @@ mod tests {
             ["A=1\\n2", "B=() {\\r"]
         );
         assert_eq!(shown(&file("f", b"").expect("none")), [""; 0]);
+    }
+
+    /// As many as a file may hold; what is quadratic takes minutes.
+    #[test]
+    fn many_short_variables_cost_little() {
+        let text: String = (0..140_000).map(|n| format!("A{n:x}=\n")).collect();
+        let variables = file("f", text.as_bytes()).expect("variables");
+        assert_eq!(variables.len(), 140_000);
+        assert_eq!(merge(&variables, &variables).len(), 140_000);
+        let twice = text + "A5=\n";
+        let error = file("f", twice.as_bytes()).expect_err("twice");
+        assert_eq!(error.message, "f:140001: variable A5 stands there twice");
     }
 
     #[test]
