@@ -108,10 +108,7 @@ impl<'a> Attempt<'a> {
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
         let pusher = self.pusher(name, line);
         let subject = self.subject(line, scripts);
-        if *hold {
-            approval::require(self.job, &subject)?;
-        }
-        self.refuse_if_late(*hold)?;
+        self.wait_for_approval(*hold, &subject)?;
         self.decide_again(&grant)?;
         let locks = self.turn(&pusher, *max_wait).take(&self.spec.locks)?;
         if locks.waited {
@@ -170,8 +167,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// An approved job is queued from its approval on.
-    fn refuse_if_late(&self, hold: bool) -> std::result::Result<(), Stop> {
-        let approved = if hold { approval::given_at(self.job)? } else { None };
+    fn wait_for_approval(&self, hold: bool, subject: &Record) -> std::result::Result<(), Stop> {
+        let mut approved = None;
+        if hold {
+            approval::require(self.job, subject)?;
+            approved = approval::given_at(self.job)?;
+        }
         let queued = approved.as_deref().unwrap_or(&self.request.received);
         match is_expired(queued, EXPIRES_AFTER) {
             true => Err(Stop::expired("nobody started it in time")),

@@ -9,6 +9,9 @@ use crate::base::units::whole;
 use std::collections::HashSet;
 use std::time::Duration;
 
+/// A thousand years: more would overflow clocks.
+const MAXIMUM_SECONDS: u64 = 31_557_600_000;
+
 /// A spec in the making.
 pub(super) struct Reading {
     spec: Spec,
@@ -31,108 +34,94 @@ impl Reading {
     }
 
     pub(super) fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
-        let text = |index: usize| -> Result<&str, SpecError> {
-            let value: &Vec<u8> =
-                values.get(index).ok_or_else(|| malformed("a field is missing"))?;
-            std::str::from_utf8(value).map_err(|_| malformed("not UTF-8"))
-        };
-        let count = |wanted: usize| {
-            if values.len() == wanted {
-                Ok(())
-            } else {
-                Err(malformed(format!("{key} takes {wanted} fields")))
-            }
-        };
-        let digest = |index| Digest::parse(text(index)?).ok_or_else(|| malformed("not a sha256"));
-        let seconds = |index| {
-            whole(text(index)?)
-                .filter(|s| *s <= 31_557_600_000)
-                .map(Duration::from_secs)
-                .ok_or_else(|| malformed("not a number of seconds"))
-        };
-        let file_name = |index| {
-            let name = text(index)?;
-            if is_file_name(name.as_bytes()) {
-                Ok(name.to_string())
-            } else {
-                Err(malformed("not a file name"))
-            }
-        };
+        let fields = Fields { key, values };
         match key {
-            "script" | "name" | "command" if self.script.is_some() => {
-                return Err(malformed("a second thing to run"));
-            }
-            "script" => {
-                count(2)?;
-                self.script = Some(Script::Sent { digest: digest(0)?, name: file_name(1)? });
-            }
-            "name" => {
-                count(1)?;
-                self.script = Some(Script::Named(file_name(0)?));
-            }
-            "command" => {
-                count(1)?;
-                let command = text(0)?;
-                if command.contains('\0') {
-                    return Err(malformed("the command holds a NUL"));
-                }
-                self.script = Some(Script::Command(command.to_string()));
-            }
+            "script" | "name" | "command" => self.script(&fields),
             "package" => {
-                count(2)?;
-                once(&mut self.spec.package, (digest(0)?, file_name(1)?))?;
+                fields.count(2)?;
+                once(&mut self.spec.package, (fields.digest(0)?, fields.file_name(1)?))
             }
-            "arg" => {
-                count(1)?;
-                let what = || format!("argument {}", self.spec.arguments.len() + 1);
-                self.total = added(self.total, &values[0], values[0].len(), what)?;
-                self.spec.arguments.extend(values);
-            }
-            "env" => {
-                count(2)?;
-                let name = self.variable(text(0)?)?;
-                let length = name.as_str().len() + 1 + values[1].len();
-                let what = || format!("variable {name}");
-                self.total = added(self.total, &values[1], length, what)?;
-                self.spec.environment.extend(values.into_iter().nth(1).map(|value| (name, value)));
-            }
+            "arg" => self.argument(fields),
+            "env" => self.assignment(fields),
             "secret" => {
-                count(1)?;
-                let name = self.variable(text(0)?)?;
+                fields.count(1)?;
+                let name = self.variable(fields.text(0)?)?;
                 // Its value comes apart; its name takes room as well.
                 self.total = added(self.total, b"", name.as_str().len() + 1, String::new)?;
                 self.spec.secrets.push(name);
+                Ok(())
             }
             "secrets" => {
-                count(1)?;
-                once(&mut self.spec.secrets_digest, digest(0)?)?;
+                fields.count(1)?;
+                once(&mut self.spec.secrets_digest, fields.digest(0)?)
             }
             "timeout" => {
-                count(1)?;
-                once(&mut self.spec.timeout, seconds(0)?)?;
+                fields.count(1)?;
+                once(&mut self.spec.timeout, fields.seconds(0)?)
             }
             "grace" => {
-                count(1)?;
-                once(&mut self.spec.grace, seconds(0)?)?;
+                fields.count(1)?;
+                once(&mut self.spec.grace, fields.seconds(0)?)
             }
-            "lock" => {
-                count(3)?;
-                let name = LockName::parse(text(0)?).ok_or_else(|| malformed("not a lock name"))?;
-                if self.spec.locks.iter().any(|l| l.name == name) {
-                    return Err(malformed(format!("lock {name} twice")));
-                }
-                if self.spec.locks.len() == MAXIMUM_LOCKS {
-                    return Err(limit(format!("more than {MAXIMUM_LOCKS} locks")));
-                }
-                let shared = match text(1)? {
-                    "shared" => true,
-                    "exclusive" => false,
-                    _ => return Err(malformed("a lock is shared or exclusive")),
-                };
-                self.spec.locks.push(LockRequest { name, shared, wait: seconds(2)? });
-            }
-            _ => return Err(malformed(format!("unknown key {key}"))),
+            "lock" => self.lock(&fields),
+            _ => Err(malformed(format!("unknown key {key}"))),
         }
+    }
+
+    fn script(&mut self, fields: &Fields<'_>) -> Result<(), SpecError> {
+        if self.script.is_some() {
+            return Err(malformed("a second thing to run"));
+        }
+        fields.count(if fields.key == "script" { 2 } else { 1 })?;
+        self.script = Some(match fields.key {
+            "script" => Script::Sent { digest: fields.digest(0)?, name: fields.file_name(1)? },
+            "name" => Script::Named(fields.file_name(0)?),
+            _ => {
+                let command = fields.text(0)?;
+                if command.contains('\0') {
+                    return Err(malformed("the command holds a NUL"));
+                }
+                Script::Command(command.to_string())
+            }
+        });
+        Ok(())
+    }
+
+    fn argument(&mut self, fields: Fields<'_>) -> Result<(), SpecError> {
+        fields.count(1)?;
+        let value = &fields.values[0];
+        let what = || format!("argument {}", self.spec.arguments.len() + 1);
+        self.total = added(self.total, value, value.len(), what)?;
+        self.spec.arguments.extend(fields.values);
+        Ok(())
+    }
+
+    fn assignment(&mut self, fields: Fields<'_>) -> Result<(), SpecError> {
+        fields.count(2)?;
+        let name = self.variable(fields.text(0)?)?;
+        let value = &fields.values[1];
+        let length = name.as_str().len() + 1 + value.len();
+        self.total = added(self.total, value, length, || format!("variable {name}"))?;
+        self.spec.environment.extend(fields.values.into_iter().nth(1).map(|value| (name, value)));
+        Ok(())
+    }
+
+    fn lock(&mut self, fields: &Fields<'_>) -> Result<(), SpecError> {
+        fields.count(3)?;
+        let name = LockName::parse(fields.text(0)?).ok_or_else(|| malformed("not a lock name"))?;
+        // At most 64 of them.
+        if self.spec.locks.iter().any(|lock| lock.name == name) {
+            return Err(malformed(format!("lock {name} twice")));
+        }
+        if self.spec.locks.len() == MAXIMUM_LOCKS {
+            return Err(limit(format!("more than {MAXIMUM_LOCKS} locks")));
+        }
+        let shared = match fields.text(1)? {
+            "shared" => true,
+            "exclusive" => false,
+            _ => return Err(malformed("a lock is shared or exclusive")),
+        };
+        self.spec.locks.push(LockRequest { name, shared, wait: fields.seconds(2)? });
         Ok(())
     }
 
@@ -152,6 +141,43 @@ impl Reading {
             return Err(malformed("secrets are named without their digest, or the reverse"));
         }
         Ok(Spec { script, ..self.spec })
+    }
+}
+
+/// The fields of one line.
+struct Fields<'a> {
+    key: &'a str,
+    values: Vec<Vec<u8>>,
+}
+
+impl Fields<'_> {
+    fn count(&self, wanted: usize) -> Result<(), SpecError> {
+        if self.values.len() == wanted {
+            return Ok(());
+        }
+        Err(malformed(format!("{} takes {wanted} fields", self.key)))
+    }
+
+    fn text(&self, index: usize) -> Result<&str, SpecError> {
+        let value = self.values.get(index).ok_or_else(|| malformed("a field is missing"))?;
+        std::str::from_utf8(value).map_err(|_| malformed("not UTF-8"))
+    }
+
+    fn digest(&self, index: usize) -> Result<Digest, SpecError> {
+        Digest::parse(self.text(index)?).ok_or_else(|| malformed("not a sha256"))
+    }
+
+    fn seconds(&self, index: usize) -> Result<Duration, SpecError> {
+        whole(self.text(index)?)
+            .filter(|seconds| *seconds <= MAXIMUM_SECONDS)
+            .map(Duration::from_secs)
+            .ok_or_else(|| malformed("not a number of seconds"))
+    }
+
+    fn file_name(&self, index: usize) -> Result<String, SpecError> {
+        let name = self.text(index)?;
+        let right = is_file_name(name.as_bytes());
+        right.then(|| name.to_string()).ok_or_else(|| malformed("not a file name"))
     }
 }
 
