@@ -1,7 +1,7 @@
 //! Following a job: one code path for the listener and for octo-exec run, live
 //! and after the end, from any offset, by any number of followers.
 
-use super::{End, JobDirectory, LogReader, State, Stream};
+use super::{End, JobDirectory, LogReader, State};
 use crate::base::error::{Error, Result};
 use crate::base::watch::Watch;
 use rustix::fs::inotify;
@@ -126,16 +126,5 @@ impl Follower {
         let session = self.job.record("started").ok().flatten().and_then(|r| r.number("session"));
         let process = session.and_then(|s| i32::try_from(s).ok()).and_then(Pid::from_raw);
         self.death = process.and_then(|p| pidfd_open(p, PidfdFlags::empty()).ok());
-    }
-}
-
-impl Stream {
-    /// The stream of this word.
-    pub fn from_word(word: &str) -> Option<Stream> {
-        match word {
-            "out" => Some(Stream::Out),
-            "err" => Some(Stream::Err),
-            _ => None,
-        }
     }
 }

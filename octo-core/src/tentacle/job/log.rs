@@ -32,6 +32,11 @@ impl Stream {
             Stream::Err => "err",
         }
     }
+
+    /// The stream of this word.
+    pub fn from_word(word: &str) -> Option<Stream> {
+        [Stream::Out, Stream::Err].into_iter().find(|stream| stream.word() == word)
+    }
 }
 
 /// The largest piece that a reader hands out, in bytes.
@@ -244,11 +249,7 @@ fn parse_line(line: &[u8]) -> Option<(Stream, u64, u64)> {
     let mut fields = text.split(' ');
     let offset = whole(fields.next()?)?;
     let length = whole(fields.next()?)?;
-    let stream = match fields.next()? {
-        "out" => Stream::Out,
-        "err" => Stream::Err,
-        _ => return None,
-    };
+    let stream = Stream::from_word(fields.next()?)?;
     whole(fields.next()?)?;
     fields.next().is_none().then_some((stream, offset, length))
 }

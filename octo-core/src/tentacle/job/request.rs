@@ -1,0 +1,65 @@
+//! Who asked for a job, as its publisher wrote it down.
+
+use crate::base::names::PusherName;
+use crate::base::record::Record;
+use crate::base::thumbprint::Thumbprint;
+use std::net::IpAddr;
+
+/// What the publisher of a job wrote down about who asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who asked; absent for a job that was started on this machine by hand.
+    pub pusher: Option<Pusher>,
+    /// user@host as the asker claims: shown, never used to decide.
+    pub by: String,
+    /// When it was received, RFC 3339.
+    pub received: String,
+}
+
+/// An authenticated pusher, as the listener saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pusher {
+    /// Its thumbprint.
+    pub thumbprint: Thumbprint,
+    /// Its name in the trust file when it asked.
+    pub name: PusherName,
+    /// Where it connected from, if that is known.
+    pub address: Option<IpAddr>,
+}
+
+impl Request {
+    /// The record that is written down.
+    pub fn record(&self) -> Record {
+        let mut record = Record::new();
+        if let Some(pusher) = &self.pusher {
+            record.text("thumbprint", pusher.thumbprint);
+            record.text("name", &pusher.name);
+            if let Some(address) = pusher.address {
+                record.text("address", address);
+            }
+        }
+        record.text("by", &self.by);
+        record.text("received", &self.received);
+        record
+    }
+
+    /// The request that a record says.
+    pub fn of(record: &Record) -> Option<Request> {
+        let pusher = match record.first("thumbprint") {
+            None => None,
+            Some(thumbprint) => Some(Pusher {
+                thumbprint: Thumbprint::parse(thumbprint).ok()?,
+                name: PusherName::parse(record.first("name")?)?,
+                address: match record.first("address") {
+                    Some(address) => Some(address.parse().ok()?),
+                    None => None,
+                },
+            }),
+        };
+        Some(Request {
+            pusher,
+            by: record.first("by")?.to_string(),
+            received: record.first("received")?.to_string(),
+        })
+    }
+}
