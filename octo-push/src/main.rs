@@ -8,15 +8,11 @@ mod target;
 mod verbs;
 
 use crate::cli::command_line::Verb;
-use crate::cli::options::Common;
-use crate::output::{Screen, UploadCounters};
-use crate::target::connection::client::ClientConfig;
-use crate::target::retry::Context;
-use crate::target::stop::Stop;
+use crate::output::screen::Screen;
+use crate::target::context::Context;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
-use octo_core::targets::{Target, Targets};
-use octo_wire::Identity;
+use octo_core::targets::Targets;
 use std::process::ExitCode;
 
 const TOOL: Tool = Tool { name: "octo-push", help: || cli::help::TEXT.to_string() };
@@ -34,7 +30,7 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {
             return Err(tool.misuse("journal takes names behind it: no -t, -x or --shard"));
         }
-        return records::results::show(&common, targets);
+        return verbs::journal::show(&common, targets);
     }
     let mut screen = Screen::of(tool);
     let all = Targets::load(&common.places.targets())?;
@@ -54,30 +50,10 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     if !common.quiet {
         cli::select::warn_of_clones(&mut screen, &all, &targets);
     }
-    let context = context(common, targets)?;
+    let context = Context::new(common, targets)?;
     match verb {
-        Verb::Run(run) => fleet::rollout::run(screen, context, *run, arguments),
-        Verb::Follow(job, ends) => fleet::rollout::follow(screen, context, &job, &ends),
+        Verb::Run(run) => fleet::jobs::run(screen, context, *run, arguments),
+        Verb::Follow(job, ends) => fleet::jobs::follow(screen, context, &job, &ends),
         other => verbs::acts::act(screen, context, other),
     }
-}
-
-fn context(common: Common, targets: Vec<Target>) -> Result<Context> {
-    let path = common.identity.clone().unwrap_or_else(|| common.places.identity());
-    let identity = Identity::load(&path)?;
-    let by = target::connection::first_contact::claim();
-    let client_config = ClientConfig {
-        identity,
-        name: target::connection::first_contact::proposed_name(&by),
-        by,
-        config: common.places.config.clone(),
-        transport: common.transport.clone(),
-    };
-    Ok(Context {
-        client_config,
-        common,
-        targets,
-        stop: Stop::default(),
-        counters: UploadCounters::default(),
-    })
 }

@@ -320,6 +320,7 @@ fn what_was_done_is_in_the_journal_and_the_tentacle_can_prove_its_log() {
     let journal = stdout_of(&mut octopus.push(&["journal"]));
     let digest = octo_core::Digest::of(b"x").to_string();
     assert!(journal.contains(" put web1 done 0 package="), "{journal}");
+    assert!(journal.contains(" run web1 begun - job="), "{journal}");
     assert!(journal.contains(" run web1 exit 3 job="), "{journal}");
     assert!(journal.contains(&digest) && journal.contains(" audit="), "{journal}");
     octopus.push(&["--json", "journal", "web2"]).assert().success().stdout("");
@@ -369,8 +370,9 @@ fn json_says_of_every_verb_how_it_ended() {
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut lines: Vec<&str> = out.lines().collect();
     lines.sort();
-    assert!(lines[0].starts_with(r#"{"type":"end","target":"down","kind":"failed","code":69"#));
-    assert!(lines[1].starts_with(r#"{"type":"end","target":"web1","kind":"done","code":0"#));
+    let end = |target, rest| format!(r#"{{"type":"end","target":"{target}","job":null,{rest}"#);
+    assert!(lines[0].starts_with(&end("down", r#""kind":"failed","code":69"#)), "{out}");
+    assert!(lines[1].starts_with(&end("web1", r#""kind":"done","code":0"#)), "{out}");
     assert_eq!(std::fs::read_to_string(octopus.sandbox.path("record")).expect("a record"), out);
     let status = stdout_of(&mut octopus.push(&["-t", "web1", "--json", "status"]));
     let kinds: Vec<&str> = status.lines().filter_map(|line| line.split('"').nth(3)).collect();

@@ -2,11 +2,9 @@
 //! job on record, and the warning about clones.
 
 use crate::cli::options::Common;
-use crate::output::Screen;
 use crate::output::node_set::fold;
-use crate::records::journal::Run;
-use crate::records::pushed;
-use crate::records::results::{self, Verdict};
+use crate::output::screen::Screen;
+use crate::records::results::{self, RunRecord, Verdict};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
@@ -35,9 +33,11 @@ pub(crate) fn select(
     if let Some(job) = job
         && !selection.all
         && selection.take.is_empty()
-        && let Some(targets) = pushed::load(&common.places, job)?
     {
-        selection.take.push(vec![Term::Names(targets.into_iter().collect())]);
+        let asked = RunRecord::read(&common.places, job)?.asked();
+        if !asked.is_empty() {
+            selection.take.push(vec![Term::Names(asked)]);
+        }
     }
     Ok(targets.select(&selection)?.into_iter().cloned().collect())
 }
@@ -49,20 +49,21 @@ fn terms(common: &Common, said: &str) -> Result<Vec<Term>> {
 fn term(common: &Common, word: &str) -> Result<Term> {
     let Some(which) = word.strip_prefix("failed:") else { return Ok(Term::Word(word.to_string())) };
     let shown = printable(word.as_bytes());
-    let run = if which == "LAST" {
-        Run::Last
-    } else {
-        Run::Id(
-            JobId::parse(which)
+    let run = match which {
+        "LAST" => results::last_run(&common.places)?,
+        id => Some(
+            JobId::parse(id)
                 .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?,
-        )
+        ),
     };
-    let results = results::results(&common.places, run)?;
-    if results.is_empty() {
+    let record = match run {
+        Some(run) => RunRecord::read(&common.places, &run)?,
+        None => RunRecord::default(),
+    };
+    if !record.has_results() {
         return Err(Error::new(Exit::Data, shown, "no such run is on record"));
     }
-    let failed = results.into_iter().filter(|(_, told)| told.result == Verdict::Failed);
-    let failed: HashSet<String> = failed.map(|(name, _)| name).collect();
+    let failed = record.with_verdict(Verdict::Failed);
     if failed.is_empty() {
         return Err(Error::new(Exit::Data, shown, "no target failed in that run"));
     }

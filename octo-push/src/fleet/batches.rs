@@ -9,7 +9,7 @@ use crate::cli::options::Rolling;
 use octo_core::base::units::Share;
 use std::collections::{HashSet, VecDeque};
 
-/// A rollout in progress.
+/// The batches of a rollout in progress.
 #[derive(Debug)]
 pub(crate) struct Batches {
     total: u64,
@@ -39,9 +39,9 @@ pub(crate) enum Next {
     Stopped(String),
 }
 
-/// What a rollout knows of its targets at its beginning.
+/// What is known of the targets at the beginning.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known {
+pub(crate) struct InitialState {
     /// Those that carry the canary tag.
     pub(crate) canaries: HashSet<usize>,
     /// Those that failed last time.
@@ -52,14 +52,14 @@ pub(crate) struct Known {
 
 impl Batches {
     /// A rollout over so many targets.
-    pub(crate) fn new(total: usize, said: &Rolling, known: &Known) -> Batches {
-        let mut order: Vec<usize> = (0..total).filter(|t| !known.done.contains(t)).collect();
+    pub(crate) fn new(total: usize, said: &Rolling, state: &InitialState) -> Batches {
+        let mut order: Vec<usize> = (0..total).filter(|t| !state.done.contains(t)).collect();
         // Stable: within a class the file's order stays.
         order.sort_by_key(|t| {
-            let failed_first = said.failed_first && known.failed.contains(t);
-            (!known.canaries.contains(t), !failed_first)
+            let failed_first = said.failed_first && state.failed.contains(t);
+            (!state.canaries.contains(t), !failed_first)
         });
-        let canaries = order.iter().filter(|t| known.canaries.contains(t)).count();
+        let canaries = order.iter().filter(|t| state.canaries.contains(t)).count();
         let whole = total as u64;
         let mut sizes: Vec<u64> = said.batches.iter().map(|s| share(*s, whole).max(1)).collect();
         if sizes.is_empty() {
@@ -74,7 +74,7 @@ impl Batches {
             Share::Count(count) => count,
             Share::Percent(percent) => (whole * percent).div_ceil(100),
         });
-        let unhealthy = known.failed.difference(&known.done).copied().collect();
+        let unhealthy = state.failed.difference(&state.done).copied().collect();
         Batches {
             total: whole,
             pending: order.into(),
@@ -136,10 +136,13 @@ impl Batches {
         }
     }
 
-    /// A target of the batch was never begun: it is still to do.
-    pub(crate) fn put_back(&mut self, target: usize) {
-        self.batch.retain(|t| *t != target);
-        self.pending.push_front(target);
+    /// Targets of the batch were never begun: they are still to do, in this order.
+    pub(crate) fn put_back(&mut self, targets: Vec<usize>) {
+        let gone: HashSet<usize> = targets.iter().copied().collect();
+        self.batch.retain(|target| !gone.contains(target));
+        for target in targets.into_iter().rev() {
+            self.pending.push_front(target);
+        }
     }
 
     /// May further targets of the current batch be begun?
@@ -214,15 +217,20 @@ mod tests {
     }
 
     /// Runs a rollout; the sizes of its batches, and how it ended.
-    fn sizes(total: usize, said: &Rolling, known: &Known, failing: &[usize]) -> (Vec<usize>, Next) {
-        let mut rollout = Batches::new(total, said, known);
+    fn sizes(
+        total: usize,
+        said: &Rolling,
+        state: &InitialState,
+        failing: &[usize],
+    ) -> (Vec<usize>, Next) {
+        let mut batches = Batches::new(total, said, state);
         let mut sizes = Vec::new();
         loop {
-            match rollout.next() {
+            match batches.next() {
                 Next::Batch(batch) => {
                     sizes.push(batch.len());
                     for target in batch {
-                        rollout.result(target, !failing.contains(&target));
+                        batches.result(target, !failing.contains(&target));
                     }
                 }
                 end => return (sizes, end),
@@ -242,7 +250,7 @@ mod tests {
             (2, "5", vec![2]),
             (0, "5", vec![]),
         ] {
-            let (sizes, end) = sizes(total, &said(list), &Known::default(), &[]);
+            let (sizes, end) = sizes(total, &said(list), &InitialState::default(), &[]);
             assert_eq!(sizes, expected, "{total} {list}");
             assert_eq!(end, Next::Finished);
         }
@@ -263,7 +271,7 @@ mod tests {
         ] {
             let mut said = said("2");
             said.max_failures = budget.and_then(Share::parse);
-            let (sizes, end) = sizes(10, &said, &Known::default(), &failing);
+            let (sizes, end) = sizes(10, &said, &InitialState::default(), &failing);
             assert_eq!(sizes, expected, "{budget:?} {failing:?}");
             assert_eq!(matches!(end, Next::Stopped(_)), stopped, "{end:?}");
         }
@@ -271,10 +279,10 @@ mod tests {
 
     #[test]
     fn without_batches_failures_stop_nothing() {
-        let (sizes, end) = sizes(3, &Rolling::default(), &Known::default(), &[0, 1, 2]);
+        let (sizes, end) = sizes(3, &Rolling::default(), &InitialState::default(), &[0, 1, 2]);
         assert_eq!((sizes, end), (vec![3], Next::Finished));
-        let rollout = Batches::new(3, &Rolling::default(), &Known::default());
-        assert!(rollout.within_budget());
+        let batches = Batches::new(3, &Rolling::default(), &InitialState::default());
+        assert!(batches.within_budget());
     }
 
     #[test]
@@ -282,19 +290,19 @@ mod tests {
         let mut said = said("3");
         said.canary = Some("canary".into());
         said.failed_first = true;
-        let known = Known { canaries: [4, 5].into(), failed: [3].into(), done: [0].into() };
-        let mut rollout = Batches::new(6, &said, &known);
-        assert_eq!(rollout.next(), Next::Batch(vec![4, 5]));
-        rollout.result(4, true);
-        rollout.result(5, true);
-        assert_eq!(rollout.next(), Next::Batch(vec![3, 1, 2]));
-        rollout.put_back(2);
-        rollout.result(3, true);
-        rollout.result(1, true);
-        assert_eq!(rollout.pending(), &VecDeque::from([2]));
-        assert_eq!(rollout.next(), Next::Batch(vec![2]));
-        rollout.result(2, true);
-        assert_eq!(rollout.next(), Next::Finished);
+        let state = InitialState { canaries: [4, 5].into(), failed: [3].into(), done: [0].into() };
+        let mut batches = Batches::new(6, &said, &state);
+        assert_eq!(batches.next(), Next::Batch(vec![4, 5]));
+        batches.result(4, true);
+        batches.result(5, true);
+        assert_eq!(batches.next(), Next::Batch(vec![3, 1, 2]));
+        batches.put_back(vec![2]);
+        batches.result(3, true);
+        batches.result(1, true);
+        assert_eq!(batches.pending(), &VecDeque::from([2]));
+        assert_eq!(batches.next(), Next::Batch(vec![2]));
+        batches.result(2, true);
+        assert_eq!(batches.next(), Next::Finished);
     }
 
     #[test]
@@ -303,7 +311,7 @@ mod tests {
         let mut said = said("100%");
         said.min_healthy = Share::parse("6");
         said.max_failures = Share::parse("100%");
-        let none = Known::default();
+        let none = InitialState::default();
         assert_eq!(sizes(9, &said, &none, &[]), (vec![3, 3, 3], Next::Finished));
         // Each failure leaves one less to spare.
         let (found, end) = sizes(9, &said, &none, &[0, 1, 3]);
@@ -316,30 +324,29 @@ mod tests {
         assert!(found.is_empty());
         assert_eq!(end, Next::Stopped("9 of 9 are healthy, and 9 must stay so".into()));
         // One that is down already can be worked on for nothing.
-        let known = Known { failed: [2].into(), ..Known::default() };
-        let mut rollout = Batches::new(9, &said, &known);
-        let Next::Stopped(reason) = rollout.next() else { panic!("not stopped") };
+        let state = InitialState { failed: [2].into(), ..InitialState::default() };
+        let mut batches = Batches::new(9, &said, &state);
+        let Next::Stopped(reason) = batches.next() else { panic!("not stopped") };
         assert!(reason.contains("8 of 9 are healthy") && reason.contains("--failed-first"));
         said.failed_first = true;
-        let mut rollout = Batches::new(9, &said, &known);
-        assert_eq!(rollout.next(), Next::Batch(vec![2]));
+        let mut batches = Batches::new(9, &said, &state);
+        assert_eq!(batches.next(), Next::Batch(vec![2]));
         // No other target joins the last canaries.
         said.min_healthy = Share::parse("6");
-        let known = Known { canaries: [0, 1, 2, 3].into(), ..Known::default() };
-        assert_eq!(sizes(9, &said, &known, &[]), (vec![3, 1, 3, 2], Next::Finished));
+        let state = InitialState { canaries: [0, 1, 2, 3].into(), ..InitialState::default() };
+        assert_eq!(sizes(9, &said, &state, &[]), (vec![3, 1, 3, 2], Next::Finished));
     }
 
     #[test]
     fn an_exceeded_budget_stops_within_a_batch() {
-        let mut rollout = Batches::new(4, &said("4"), &Known::default());
-        assert_eq!(rollout.next(), Next::Batch(vec![0, 1, 2, 3]));
-        rollout.result(0, true);
-        assert!(rollout.within_budget());
-        rollout.result(1, false);
-        assert!(!rollout.within_budget());
-        rollout.put_back(3);
-        rollout.put_back(2);
-        assert_eq!(rollout.next(), Next::Stopped("a target failed".into()));
-        assert_eq!(rollout.pending(), &VecDeque::from([2, 3]));
+        let mut batches = Batches::new(4, &said("4"), &InitialState::default());
+        assert_eq!(batches.next(), Next::Batch(vec![0, 1, 2, 3]));
+        batches.result(0, true);
+        assert!(batches.within_budget());
+        batches.result(1, false);
+        assert!(!batches.within_budget());
+        batches.put_back(vec![2, 3]);
+        assert_eq!(batches.next(), Next::Stopped("a target failed".into()));
+        assert_eq!(batches.pending(), &VecDeque::from([2, 3]));
     }
 }

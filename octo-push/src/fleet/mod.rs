@@ -2,6 +2,14 @@
 //! main thread, which alone prints, keeps the records and decides.
 
 pub(crate) mod batches;
+pub(crate) mod conclusion;
+mod dry_run;
+mod gate;
+mod history;
+pub(crate) mod jobs;
 pub(crate) mod main_loop;
-pub(crate) mod rollout;
-pub(crate) mod signals;
+pub(crate) mod packages;
+mod rollout;
+mod signals;
+mod stopped;
+pub(crate) mod workers;

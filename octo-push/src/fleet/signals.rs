@@ -1,5 +1,5 @@
-//! Ctrl-C, a closed terminal, a polite end: each told to the main thread as
-//! news, by a thread that sleeps until there is one.
+//! Ctrl-C, a closed terminal, a polite end: each told to the main thread
+//! as an event, by a thread that sleeps until there is one.
 
 use octo_core::base::signals::Ignored;
 use rustix::event::{PollFd, PollFlags, poll};

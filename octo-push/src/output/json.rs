@@ -47,10 +47,25 @@ impl JsonObject {
         self
     }
 
+    /// A member that is a number, or null.
+    pub(crate) fn number_or_null(self, key: &str, value: Option<u64>) -> JsonObject {
+        match value {
+            Some(value) => self.number(key, value),
+            None => self.null(key),
+        }
+    }
+
     /// A member that is a number of seconds, to the millisecond.
     pub(crate) fn seconds(mut self, key: &str, value: std::time::Duration) -> JsonObject {
         self.key(key);
         let _ = write!(self.0, "{:.3}", value.as_secs_f64());
+        self
+    }
+
+    /// A member that is true or false.
+    pub(crate) fn flag(mut self, key: &str, value: bool) -> JsonObject {
+        self.key(key);
+        self.0.push_str(if value { "true" } else { "false" });
         self
     }
 

@@ -1,22 +1,10 @@
 //! The progress line: bytes, rate and time left of an upload; of several
 //! targets how many are done, running and failed.
 
+use crate::target::package::counters::UploadCounters;
 use octo_core::base::units::human_size;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What the workers count while they send.
-#[derive(Debug, Default)]
-pub(crate) struct UploadCounters {
-    /// Bytes that are to be sent, of all uploads that began.
-    pub(crate) total: AtomicU64,
-    /// Bytes that were sent, or were there already.
-    pub(crate) sent: AtomicU64,
-    /// Bytes that were there already: they count, but not for the rate.
-    pub(crate) there: AtomicU64,
-    /// Uploads that are going on.
-    pub(crate) uploads: AtomicU64,
-}
 
 /// The line in the making.
 #[derive(Debug)]

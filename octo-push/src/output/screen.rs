@@ -4,9 +4,9 @@
 //! never mix. A reader that has gone (`| head`) is no error and stops no job; a
 //! full disk is remembered, and told after the jobs have ended.
 
-use super::Stream;
 use octo_core::base::cli::{Tool, print_bytes};
 use octo_core::base::error::{Error, Result};
+use octo_core::tentacle::job::Stream;
 use std::io::{IsTerminal, Write};
 
 /// Standard output and standard error.

@@ -4,8 +4,8 @@
 //! Cron's rules: nothing on success without a terminal; failures always.
 
 use crate::cli::options::Common;
-use crate::output::Screen;
 use crate::output::node_set::fold;
+use crate::output::screen::Screen;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::targets::Target;
 use std::collections::BTreeMap;

@@ -3,5 +3,5 @@
 pub(crate) mod digests;
 pub(crate) mod end_files;
 pub(crate) mod journal;
-pub(crate) mod pushed;
 pub(crate) mod results;
+pub(crate) mod writer;

@@ -1,273 +1,250 @@
-//! STATE/journal, as this run writes and reads it: one line an action and
-//! target, with the audit head that the tentacle gave.
+//! What the journal knows of one run: the last result at each target, and where its
+//! jobs may be.
 
-use crate::cli::options::Common;
-use crate::output::json::JsonObject;
-use crate::records::journal::{Entry, Filter, Journal, Run};
-use crate::target::outcome::Outcome;
-use crate::target::package::upload::Package;
-use octo_core::base::cli::{print, utc};
-use octo_core::base::encoding::printable;
-use octo_core::base::error::{Error, Exit, Result, describe};
+use crate::records::journal::entry::{BEGUN, Entry};
+use crate::records::journal::file::Journal;
+use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use octo_core::base::paths::Places;
-use octo_core::tentacle::audit::Head;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// The verbs whose result is the target's result.
 const RESULTS: [&str; 3] = ["put", "run", "follow"];
 
-/// The journal, and what all lines of this run have in common.
-#[derive(Debug)]
-pub(crate) struct JournalWriter {
-    journal: Journal,
-    verb: &'static str,
-    run: JobId,
-    who: String,
-    packages: Vec<Arc<Package>>,
-}
-
-impl JournalWriter {
-    /// For one invocation; `run` is its job's id where it has a job.
-    ///
-    /// # Errors
-    /// Where the kernel gives no random bytes.
-    pub(crate) fn open(
-        places: &Places,
-        verb: &'static str,
-        run: Option<&JobId>,
-        who: &str,
-        packages: Vec<Arc<Package>>,
-    ) -> Result<JournalWriter> {
-        let run = match run {
-            Some(run) => run.clone(),
-            None => new_id()?,
-        };
-        let journal = Journal::at(places);
-        Ok(JournalWriter { journal, verb, run, who: who.to_string(), packages })
-    }
-
-    /// Writes down how it went with a target.
-    ///
-    /// # Errors
-    /// Exit 74.
-    pub(crate) fn note(&self, target: &str, outcome: &Outcome) -> Result<()> {
-        let (kind, code) = outcome.kind_and_code();
-        let mut entry = Entry {
-            time: jiff::Timestamp::now(),
-            verb: self.verb.to_string(),
-            run: self.run.clone(),
-            who: self.who.clone(),
-            target: target.to_string(),
-            tentacle: outcome.tentacle,
-            job: outcome.job.clone(),
-            package: None,
-            kind: kind.to_string(),
-            code,
-            status: outcome.status,
-            audit: outcome.audit.as_deref().and_then(Head::parse),
-        };
-        if self.packages.is_empty() {
-            return self.journal.append(&entry);
-        }
-        for package in &self.packages {
-            entry.package = package.digest().ok();
-            self.journal.append(&entry)?;
-        }
-        Ok(())
-    }
-
-    /// Brings it to the disk.
-    ///
-    /// # Errors
-    /// Exit 74.
-    pub(crate) fn sync(&self) -> Result<()> {
-        self.journal.sync()
-    }
-}
-
-/// An id of its own for an invocation or a job.
-///
-/// # Errors
-/// Exit 74, where the kernel gives no random bytes.
-pub(crate) fn new_id() -> Result<JobId> {
-    JobId::generate().map_err(|error| Error::new(Exit::Io, "random bytes", describe(&error)))
-}
-
-/// How it went with a target so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TargetResult {
-    /// The last result.
-    pub(crate) result: Verdict,
-    /// The job's id there: that of a retry is another than the rollout's.
-    pub(crate) job: Option<JobId>,
-    /// How often it failed.
-    pub(crate) failures: u64,
-}
-
-/// The three things a target's result can be.
+/// What a target's last result was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It succeeded.
-    Ok,
+    Succeeded,
     /// It failed.
     Failed,
     /// Accepted, but its end is not known: the same id asks again.
     Unknown,
 }
 
-/// The results of one run, or of the last one, by target.
-///
-/// # Errors
-/// Exit 74, where the journal can't be read.
-pub(crate) fn results(places: &Places, run: Run) -> Result<HashMap<String, TargetResult>> {
-    let verbs = RESULTS.map(String::from).into();
-    let filter = Filter { verbs, run: Some(run), ..Filter::default() };
-    let mut results: HashMap<String, TargetResult> = HashMap::new();
-    Journal::at(places).read(&filter, &mut |entry| {
-        let result = match (entry.status, entry.kind.as_str()) {
-            (_, "skipped") => return true,
-            (0, _) => Verdict::Ok,
-            (_, "unknown") => Verdict::Unknown,
+/// What is on record of a run or a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RunRecord {
+    targets: HashMap<String, TargetRecord>,
+}
+
+/// What is on record of one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TargetRecord {
+    /// The last result; none of what was only begun.
+    pub(crate) verdict: Option<Verdict>,
+    /// How often it failed.
+    pub(crate) failures: u64,
+    /// The job that it was asked for last: that of a retry is another than the
+    /// rollout's.
+    pub(crate) job: Option<JobId>,
+    jobs: HashMap<JobId, JobRecord>,
+}
+
+/// What became of one job at one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct JobRecord {
+    /// How often it was begun and no end followed: an octo-push was killed, or is
+    /// at work.
+    open: i64,
+    /// It was asked for, whatever the answer.
+    was_asked: bool,
+    /// It may have been accepted.
+    may_have_run: bool,
+}
+
+impl RunRecord {
+    /// Reads what is on record of this run, or of the run of this job.
+    ///
+    /// # Errors
+    /// Exit 74, where the journal can't be read.
+    pub(crate) fn read(places: &Places, id: &JobId) -> Result<RunRecord> {
+        let mut record = RunRecord::default();
+        Journal::at(places).of(id, &mut |entry| record.add(id, entry))?;
+        Ok(record)
+    }
+
+    /// What is on record of this target.
+    pub(crate) fn target(&self, name: &str) -> Option<&TargetRecord> {
+        self.targets.get(name)
+    }
+
+    /// Is there a result of any target?
+    pub(crate) fn has_results(&self) -> bool {
+        self.targets.values().any(|target| target.verdict.is_some())
+    }
+
+    /// The targets whose last result is this.
+    pub(crate) fn with_verdict(&self, verdict: Verdict) -> HashSet<String> {
+        self.names(&|target| target.verdict == Some(verdict))
+    }
+
+    /// The targets that may have been asked for a job, whatever they answered.
+    pub(crate) fn asked(&self) -> HashSet<String> {
+        self.names(&|target| target.jobs.values().any(|job| job.open > 0 || job.was_asked))
+    }
+
+    fn names(&self, are_meant: &dyn Fn(&TargetRecord) -> bool) -> HashSet<String> {
+        let meant = self.targets.iter().filter(|(_, target)| are_meant(target));
+        meant.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Adds a line; the newest come first.
+    fn add(&mut self, id: &JobId, entry: Entry) {
+        let counts = entry.run == *id && is_result(&entry);
+        let target = self.targets.entry(entry.target).or_default();
+        let kind = entry.kind.as_str();
+        if entry.verb == "run"
+            && let Some(job) = &entry.job
+        {
+            let record = target.jobs.entry(job.clone()).or_default();
+            record.add(kind);
+            let was_asked = if kind == BEGUN { record.open > 0 } else { kind != "skipped" };
+            if was_asked && target.job.is_none() {
+                target.job = entry.job.clone();
+            }
+        }
+        if !counts {
+            return;
+        }
+        let verdict = match kind {
+            _ if entry.status == Some(0) => Verdict::Succeeded,
+            "unknown" => Verdict::Unknown,
             _ => Verdict::Failed,
         };
-        let before = results.get(&entry.target).map_or(0, |told| told.failures);
-        let failures = before + u64::from(result == Verdict::Failed);
-        results.insert(entry.target, TargetResult { result, job: entry.job, failures });
-        true
-    })?;
-    Ok(results)
+        target.verdict.get_or_insert(verdict);
+        target.failures += u64::from(verdict == Verdict::Failed);
+    }
+}
+
+impl TargetRecord {
+    /// May this job have been accepted? If the target doesn't answer now, that
+    /// nothing ran can't be said.
+    pub(crate) fn may_have_run(&self, job: &JobId) -> bool {
+        self.jobs.get(job).is_some_and(|job| job.open > 0 || job.may_have_run)
+    }
+}
+
+impl JobRecord {
+    fn add(&mut self, kind: &str) {
+        if kind == BEGUN {
+            self.open += 1;
+            return;
+        }
+        self.open -= 1;
+        self.was_asked |= kind != "skipped";
+        self.may_have_run |= !matches!(kind, "failed" | "no" | "stranger" | "skipped");
+    }
 }
 
 /// The last run of which there is a result: what `failed:LAST` means.
 ///
 /// # Errors
 /// Exit 74, where the journal can't be read.
-pub(crate) fn last(places: &Places) -> Result<Option<JobId>> {
-    let verbs = RESULTS.map(String::from).into();
-    let filter = Filter { verbs, run: Some(Run::Last), newest: Some(1), ..Filter::default() };
-    let mut last = None;
-    Journal::at(places).read(&filter, &mut |entry| {
-        last = Some(entry.run);
-        true
-    })?;
-    Ok(last)
+pub(crate) fn last_run(places: &Places) -> Result<Option<JobId>> {
+    Journal::at(places).last_run(&is_result)
 }
 
-/// The targets of which it is on record that nothing of a run ever ran there.
-///
-/// # Errors
-/// Exit 74, where the journal can't be read.
-pub(crate) fn nothing_ran(places: &Places, run: JobId) -> Result<HashSet<String>> {
-    let filter =
-        Filter { verbs: ["run".into()].into(), run: Some(Run::Id(run)), ..Filter::default() };
-    let mut nothing: HashMap<String, bool> = HashMap::new();
-    Journal::at(places).read(&filter, &mut |entry| {
-        let ran = !matches!(entry.kind.as_str(), "failed" | "no" | "stranger" | "skipped");
-        *nothing.entry(entry.target).or_insert(true) &= !ran;
-        true
-    })?;
-    Ok(nothing.into_iter().filter(|(_, nothing)| *nothing).map(|(target, _)| target).collect())
-}
-
-/// `journal`: what was done from here, oldest first; of these targets only,
-/// where some are named. They may have left the targets file.
-///
-/// # Errors
-/// Exit 74.
-pub(crate) fn show(common: &Common, targets: &[String]) -> Result<u8> {
-    let filter = Filter { targets: targets.iter().cloned().collect(), ..Filter::default() };
-    let mut printed = Ok(());
-    let torn = Journal::at(&common.places).read(&filter, &mut |entry| {
-        let line = if common.json { object(&entry) } else { line(&entry) };
-        printed = print(&line);
-        printed.is_ok()
-    })?;
-    printed?;
-    if torn > 0 && common.verbose {
-        print(&format!("# {torn} lines were torn by a crash\n"))?;
-    }
-    Ok(0)
-}
-
-fn line(entry: &Entry) -> String {
-    let mut line = format!(
-        "{} {} {} {} {}",
-        utc(entry.time),
-        printable(entry.verb.as_bytes()),
-        printable(entry.target.as_bytes()),
-        printable(entry.kind.as_bytes()),
-        entry.code
-    );
-    for (key, value) in [
-        ("job", entry.job.as_ref().map(JobId::to_string)),
-        ("package", entry.package.map(|digest| digest.to_string())),
-        ("by", Some(printable(entry.who.as_bytes()))),
-        ("audit", entry.audit.map(|head| head.to_string())),
-    ] {
-        if let Some(value) = value {
-            line.push_str(&format!(" {key}={value}"));
-        }
-    }
-    line.push('\n');
-    line
-}
-
-fn object(entry: &Entry) -> String {
-    JsonObject::of("action")
-        .text("time", &utc(entry.time))
-        .text("verb", &entry.verb)
-        .text("target", &entry.target)
-        .text("kind", &entry.kind)
-        .number("code", entry.code)
-        .number("status", entry.status.into())
-        .text("run", entry.run.as_str())
-        .text("by", &entry.who)
-        .text_or_null("job", entry.job.as_ref().map(JobId::as_str))
-        .text_or_null("package", entry.package.map(|digest| digest.to_string()).as_deref())
-        .text_or_null(
-            "tentacle",
-            entry.tentacle.map(|thumbprint| thumbprint.to_string()).as_deref(),
-        )
-        .text_or_null("audit", entry.audit.map(|head| head.to_string()).as_deref())
-        .line()
+fn is_result(entry: &Entry) -> bool {
+    RESULTS.contains(&entry.verb.as_str()) && !matches!(entry.kind.as_str(), BEGUN | "skipped")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::writer::JournalWriter;
+    use crate::target::outcome::{Outcome, OutcomeKind};
     use octo_core::tentacle::job::EndKind;
 
-    #[test]
-    fn a_run_is_remembered_with_its_results() {
+    struct Scene {
+        places: Places,
+        id: JobId,
+        retry: JobId,
+        _directory: tempfile::TempDir,
+    }
+
+    fn scene() -> Scene {
         let directory = tempfile::tempdir().expect("tempdir");
         let places = Places { config: "/c".into(), state: directory.path().join("s") };
-        assert!(results(&places, Run::Last).expect("none").is_empty());
-        let job = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");
-        let journal =
-            JournalWriter::open(&places, "run", Some(&job), "ann@laptop", vec![]).expect("opens");
-        let note = |target: &str, outcome: Outcome| journal.note(target, &outcome).expect("noted");
-        note("web1", Outcome::ended(EndKind::Exit(3), None));
-        note("web1", Outcome::ended(EndKind::Exit(4), None));
-        note("web2", Outcome::ended(EndKind::Exit(1), None));
-        note("web2", Outcome { job: Some(job.clone()), ..Outcome::done() });
-        note("web2", Outcome::skipped("stopped"));
-        note("web3", Outcome::left(&job, true));
-        let other =
-            JournalWriter::open(&places, "cancel", None, "ann@laptop", vec![]).expect("opens");
-        other.note("web1", &Outcome::done()).expect("noted");
-        for run in [Run::Last, Run::Id(job.clone())] {
-            let results = results(&places, run).expect("read");
-            assert_eq!(
-                results["web1"],
-                TargetResult { result: Verdict::Failed, job: None, failures: 2 }
-            );
-            assert_eq!(results["web2"].result, Verdict::Ok);
-            assert_eq!(results["web3"].result, Verdict::Unknown);
-            assert_eq!(results["web3"].job.as_ref(), Some(&job));
+        let id = |text| JobId::parse(text).expect("an id");
+        let (id, retry) =
+            (id("20260101T000000-aaaaaaaaaaaaa"), id("20260101T000000-bbbbbbbbbbbbb"));
+        Scene { places, id, retry, _directory: directory }
+    }
+
+    impl Scene {
+        fn writer(&self, verb: &'static str) -> JournalWriter {
+            JournalWriter::new(&self.places, verb, &self.id, "ann@laptop", vec![])
         }
-        note("web4", Outcome::skipped("stopped"));
-        assert_eq!(nothing_ran(&places, job).expect("read"), HashSet::from(["web4".to_string()]));
+
+        fn record(&self) -> RunRecord {
+            RunRecord::read(&self.places, &self.id).expect("read")
+        }
+    }
+
+    fn exit(code: u8, job: &JobId) -> Outcome {
+        Outcome { job: Some(job.clone()), ..Outcome::ended(EndKind::Exit(code), None) }
+    }
+
+    #[test]
+    fn the_last_result_counts_and_failures_add_up() {
+        let scene = scene();
+        assert_eq!(last_run(&scene.places).expect("none"), None);
+        assert_eq!(scene.record(), RunRecord::default());
+        let (id, run) = (&scene.id, scene.writer("run"));
+        run.begin([("web1", id), ("web2", id), ("web3", id)]).expect("begun");
+        assert_eq!(last_run(&scene.places).expect("none"), None);
+        let end = |target, outcome: Outcome| {
+            run.end(target, outcome.job.as_ref(), &outcome).expect("written")
+        };
+        end("web1", exit(3, id));
+        end("web1", exit(4, id));
+        end("web2", exit(1, id));
+        end("web2", exit(0, id));
+        end("web2", Outcome::skipped("stopped"));
+        end("web3", Outcome::left(id, true));
+        let other = JobId::parse("20260102T000000-aaaaaaaaaaaaa").expect("an id");
+        let cancel = JournalWriter::new(&scene.places, "cancel", &other, "ann@laptop", vec![]);
+        cancel.end("web1", Some(id), &Outcome::done()).expect("written");
+        assert_eq!(last_run(&scene.places).expect("read").as_ref(), Some(id));
+        let record = scene.record();
+        let result = |name| record.target(name).map(|target| (target.verdict, target.failures));
+        assert_eq!(result("web1"), Some((Some(Verdict::Failed), 2)));
+        assert_eq!(result("web2"), Some((Some(Verdict::Succeeded), 1)));
+        assert_eq!(result("web3"), Some((Some(Verdict::Unknown), 0)));
+        assert_eq!(record.with_verdict(Verdict::Failed), HashSet::from(["web1".to_string()]));
+    }
+
+    #[test]
+    fn what_was_begun_and_has_no_end_may_run() {
+        let scene = scene();
+        let (id, retry, run) = (&scene.id, &scene.retry, scene.writer("run"));
+        let names = ["killed", "ended", "nobody", "skipped", "twice", "retried"];
+        run.begin(names.map(|name| (name, id))).expect("begun");
+        let end = |name, outcome| run.end(name, Some(id), &outcome).expect("written");
+        end("ended", exit(1, id));
+        for name in ["nobody", "twice", "retried"] {
+            end(name, Outcome { kind: OutcomeKind::Failed, ..Outcome::skipped("unreachable") });
+        }
+        end("skipped", Outcome::skipped("stopped"));
+        run.begin([("twice", id), ("retried", retry)]).expect("begun");
+        let record = scene.record();
+        let may = |id: &JobId| -> Vec<&str> {
+            let target = |name: &&str| record.target(name).is_some_and(|t| t.may_have_run(id));
+            names.into_iter().filter(target).collect()
+        };
+        assert_eq!(may(id), ["killed", "ended", "twice"]);
+        assert_eq!(may(retry), ["retried"]);
+        let asked = ["killed", "ended", "nobody", "twice", "retried"].map(String::from);
+        assert_eq!(record.asked(), HashSet::from(asked));
+        let last = |name| record.target(name).and_then(|target| target.job.as_ref());
+        assert_eq!(
+            (last("killed"), last("retried"), last("skipped")),
+            (Some(id), Some(retry), None)
+        );
+        // The id of a retry finds its targets too.
+        let of_retry = RunRecord::read(&scene.places, retry).expect("read");
+        assert_eq!(of_retry.asked(), HashSet::from(["retried".to_string()]));
+        assert!(!of_retry.has_results());
     }
 }

@@ -4,15 +4,19 @@
 //! The job's id is ours, so that a repeated `run` attaches to what is there. A
 //! request that may have arrived is never reported as "nothing ran".
 
-use crate::target::connection::client::{Client, ClientError};
+use crate::target::connection::client::{Client, TlsClient};
+use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
+use crate::target::event::{Reporter, TargetEvent};
+use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::request::{Plan, Request};
-use crate::target::retry::{Context, Reporter, Retry, TargetEvent, failed, over_limit};
+use crate::target::request::{Plan, Request as JobRequest};
+use crate::target::retry::{Retry, over_limit};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;
-use octo_core::tentacle::job::{EndKind, Stream};
-use octo_wire::{Failure, Message};
+use octo_core::trust::Verb;
+use octo_wire::{Fields, Request};
 use std::time::Instant;
 
 /// How far a job has come, as far as we know.
@@ -26,77 +30,74 @@ enum Stage {
     Accepted,
 }
 
-/// What follows a job's acceptance.
+/// How a job is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunMode {
+    /// Leave once it is accepted.
+    pub(crate) detach: bool,
+    /// An octo-push before this one may have asked for it.
+    pub(crate) in_doubt: bool,
+}
+
+/// Runs the job on the reporter's target.
+pub(crate) fn run(
+    context: &Context,
+    reporter: &Reporter,
+    plan: &Plan,
+    job: &JobId,
+    mode: RunMode,
+) -> Outcome {
+    let client = JobClient { in_doubt: mode.in_doubt, ..JobClient::new(context, reporter, job) };
+    client.finish(Some((plan, mode.detach)))
+}
+
+/// Follows a job that was accepted before.
+pub(crate) fn follow(context: &Context, job: &JobId, reporter: &Reporter) -> Outcome {
+    JobClient::new(context, reporter, job).finish(None)
+}
+
+/// Asks for a job's end; its own word comes to those who follow it.
+///
+/// # Errors
+/// Where it can't be asked, or says no.
+pub(crate) fn cancel(context: &Context, target: usize, job: &JobId) -> Result<(), ClientError> {
+    let target = &context.targets[target];
+    let mut client = Client::open(&context.client_config, target, context.common.wait)?;
+    client.ask(&Request::new(Verb::Cancel).with("job", job), b"")?;
+    client.close();
+    Ok(())
+}
+
+/// One job at one target, over as many connections as it takes.
 #[derive(Debug)]
 struct JobClient<'a> {
     context: &'a Context,
     reporter: &'a Reporter,
     job: &'a JobId,
     stage: Stage,
-    /// How much of the log has come.
-    offset: u64,
-    outputs: Vec<u8>,
+    stream: JobStream,
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
-    /// An octo-push before this one may have asked for it.
     in_doubt: bool,
     retry: Retry,
 }
 
-/// Runs the job on the reporter's target. `in_doubt`: it may be there already.
-pub(crate) fn run(
-    context: &Context,
-    plan: &Plan,
-    job: &JobId,
-    (detach, in_doubt): (bool, bool),
-    reporter: &Reporter,
-) -> Outcome {
-    let client = JobClient { in_doubt, ..JobClient::new(context, reporter, job, Stage::Before) };
-    client.go(Some((plan, detach)))
-}
-
-/// Follows a job that was accepted before.
-pub(crate) fn follow(context: &Context, job: &JobId, reporter: &Reporter) -> Outcome {
-    JobClient::new(context, reporter, job, Stage::Before).go(None)
-}
-
-/// Asks for a job's end; its own word comes to those who follow it.
-///
-/// # Errors
-/// The error.
-pub(crate) fn cancel(
-    context: &Context,
-    target: usize,
-    job: &JobId,
-) -> Result<Message, ClientError> {
-    let target = &context.targets[target];
-    let mut client = Client::open(&context.client_config, target, context.common.wait)?;
-    let reply = client.ask(&Message::new("cancel").with("job", job), b"")?;
-    client.close();
-    Ok(reply)
-}
-
 impl<'a> JobClient<'a> {
-    fn new(
-        context: &'a Context,
-        reporter: &'a Reporter,
-        job: &'a JobId,
-        stage: Stage,
-    ) -> JobClient<'a> {
+    fn new(context: &'a Context, reporter: &'a Reporter, job: &'a JobId) -> JobClient<'a> {
         JobClient {
             context,
             reporter,
             job,
-            stage,
-            offset: 0,
-            outputs: Vec::new(),
+            stage: Stage::Before,
+            stream: JobStream::default(),
             cancelled: false,
             in_doubt: false,
             retry: Retry::new(),
         }
     }
 
-    fn go(mut self, run: Option<(&Plan, bool)>) -> Outcome {
+    /// Tries until there is an outcome.
+    fn finish(mut self, run: Option<(&Plan, bool)>) -> Outcome {
         let mut outcome = loop {
             if self.context.stop.is_set() && self.stage == Stage::Before {
                 break Outcome::skipped("cancelled before it began");
@@ -107,20 +108,16 @@ impl<'a> JobClient<'a> {
                 // It was answered: there is no more doubt than there was.
                 self.stage = before;
             }
-            match attempt {
+            let error = match attempt {
                 Ok(outcome) => break outcome,
                 // Of a job that may be there, these say "not now", not "never".
                 Err(ClientError::Refused(refusal, error)) if self.may_be_there(before, refusal) => {
-                    if let Err(error) =
-                        self.retry.after(self.context, self.reporter, ClientError::Lost(error))
-                    {
-                        break self.give_up(before, run.is_some(), error);
-                    }
+                    ClientError::Lost(error)
                 }
-                Err(error) => match self.retry.after(self.context, self.reporter, error) {
-                    Ok(()) => {}
-                    Err(error) => break self.give_up(before, run.is_some(), error),
-                },
+                Err(error) => error,
+            };
+            if let Err(error) = self.retry.after(self.context, self.reporter, error) {
+                break self.give_up(before, run.is_some(), error);
             }
         };
         outcome.job = Some(self.job.clone());
@@ -153,8 +150,7 @@ impl<'a> JobClient<'a> {
             self.accepted();
             if detach {
                 client.close();
-                let audit = reply.text("audit").map(str::to_string);
-                return Ok(Outcome { audit, ..Outcome::done() });
+                return Ok(Outcome::answered(&reply));
             }
         }
         let outcome = self.follow(&mut client)?;
@@ -164,24 +160,24 @@ impl<'a> JobClient<'a> {
 
     fn ask_to_run(
         &mut self,
-        client: &mut Client<'_>,
-        request: &Request,
-    ) -> Result<Message, ClientError> {
-        let mut message = Message::new("run").with("job", self.job);
-        message.push("by", self.context.client_config.by.as_bytes());
-        let message = message
-            .with("spec", request.spec.len())
-            .with("script", request.script)
-            .with("body", request.body.len());
+        client: &mut TlsClient<'_>,
+        job: &JobRequest,
+    ) -> Result<Fields, ClientError> {
+        let request = Request::new(Verb::Run)
+            .with("job", self.job)
+            .with("by", &self.context.client_config.by)
+            .with("spec", job.spec.len())
+            .with("script", job.script)
+            .with("body", job.body.len());
         // From the first byte on it may arrive, whatever becomes of us.
         self.stage = Stage::Asked;
-        client.ask(&message, &request.body)
+        client.ask(&request, &job.body)
     }
 
     fn accepted(&mut self) {
         if self.stage != Stage::Accepted {
             self.stage = Stage::Accepted;
-            self.reporter.tell(TargetEvent::Accepted(self.reporter.target, self.job.clone()));
+            self.reporter.report(TargetEvent::Accepted(self.job.clone()));
         }
         self.retry.progress();
     }
@@ -198,71 +194,17 @@ impl<'a> JobClient<'a> {
         }
     }
 
-    fn follow(&mut self, client: &mut Client<'_>) -> Result<Outcome, ClientError> {
-        let request = Message::new("follow").with("job", self.job).with("offset", self.offset);
-        client.ask(&request, b"")?;
+    fn follow(&mut self, client: &mut TlsClient<'_>) -> Result<Outcome, ClientError> {
+        self.stream.ask(client, self.job)?;
         self.accepted();
         self.cancel_if_asked();
         loop {
-            let message = client.next()?;
-            match message.word() {
-                "out" => self.take(client, Stream::Out, &message)?,
-                "err" => self.take(client, Stream::Err, &message)?,
-                "state" => self.tell_state(&message),
-                "outputs" => self.outputs = client.body(&message)?,
-                "no" => return Err(client.refused(&message)),
-                "end" => return self.ended(client, &message),
-                _ => client.skip(&message)?,
-            }
+            let ended = self.stream.next(client, self.reporter, self.job)?;
             self.retry.progress();
+            if let Some(outcome) = ended {
+                return Ok(outcome);
+            }
         }
-    }
-
-    fn take(
-        &mut self,
-        client: &mut Client<'_>,
-        stream: Stream,
-        message: &Message,
-    ) -> Result<(), ClientError> {
-        let length = message.body().map_err(|failure| client.wrong(failure))?;
-        let (reporter, offset) = (self.reporter, &mut self.offset);
-        client.pieces(length, |bytes| {
-            reporter.output(stream, bytes);
-            // Counted piece by piece: what came before a cut is not asked for again.
-            *offset += bytes.len() as u64;
-            Ok(())
-        })
-    }
-
-    fn tell_state(&self, message: &Message) {
-        let state = message.text("is").unwrap_or("");
-        let holder = message.text("holder").unwrap_or("");
-        match state {
-            "held" => self
-                .reporter
-                .note(format!("waits for approval there: octo-exec approve {}", self.job)),
-            "waiting" if holder.is_empty() => self.reporter.note("waits for a lock"),
-            "waiting" => self.reporter.note(format!("waits for a lock, held by {holder}")),
-            other => self.reporter.detail(format!("job {} is {other}", self.job)),
-        }
-    }
-
-    fn ended(&mut self, client: &Client<'_>, message: &Message) -> Result<Outcome, ClientError> {
-        let code = message.number("code").map_err(|failure| client.wrong(failure))?;
-        let word = message.text("kind").unwrap_or("");
-        let Some(end) = EndKind::from_words(word, code.unwrap_or(0)) else {
-            return Err(client.wrong(Failure::Malformed(format!("an end of kind {word}"))));
-        };
-        let mut outcome = Outcome::ended(end, message.text("reason"));
-        let said = [&outcome.message].into_iter().filter(|m| !m.is_empty()).cloned();
-        outcome.message = said.chain(besides(message)).collect::<Vec<_>>().join("; ");
-        if outcome.succeeded() && !outcome.message.is_empty() {
-            // Not as it should be, though the script knows nothing of it.
-            self.reporter.note(&outcome.message);
-        }
-        outcome.outputs = std::mem::take(&mut self.outputs);
-        outcome.audit = message.text("audit").map(str::to_string);
-        Ok(outcome)
     }
 
     /// `before` is the stage in which the last try began: its own refusal is an
@@ -283,7 +225,7 @@ impl<'a> JobClient<'a> {
             if self.context.stop.is_set() {
                 return Outcome::skipped("cancelled before it began");
             }
-            return failed(self.context, error);
+            return Outcome::failed(self.context, error);
         }
         let error = error.into_error();
         let reason = if limit { over_limit(self.context) } else { error.message };
@@ -297,21 +239,4 @@ impl<'a> JobClient<'a> {
         let error = error.hint(format!("octo-push -t {target} follow {}", self.job));
         Outcome::error(OutcomeKind::Unknown, OutcomeOrigin::Octopus, error)
     }
-}
-
-/// What an end says besides how it ended.
-fn besides(end: &Message) -> Vec<String> {
-    let mut said = Vec::new();
-    if end.text("truncated") == Some("yes") {
-        said.push("its output is longer than its log may be: cut".to_string());
-    }
-    if let Some(strays) = end.text("strays") {
-        // Without their numbers, so that equal ends are equal; the record has them.
-        let name =
-            |stray: &'_ str| stray.split_once(' ').map_or(stray, |(_, name)| name).to_string();
-        let mut names: Vec<String> = strays.lines().map(name).collect();
-        names.dedup();
-        said.push(format!("left running with its output open: {}", names.join(", ")));
-    }
-    said
 }

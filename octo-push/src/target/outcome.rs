@@ -1,12 +1,15 @@
 //! How it went with one target, and what that makes of the whole.
 
-use crate::output::json::JsonObject;
+use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::record::Record;
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
+use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::EndKind;
+use octo_wire::Fields;
 use std::time::Duration;
 
 /// Who said how it ended: a script may exit with any of our numbers.
@@ -69,8 +72,8 @@ pub(crate) struct Outcome {
     pub(crate) outputs: Vec<u8>,
     /// The thumbprint of the tentacle, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
-    /// The tentacle's audit head, `SEQ:HASH`.
-    pub(crate) audit: Option<String>,
+    /// The tentacle's audit head.
+    pub(crate) audit: Option<Head>,
     /// How long it took.
     pub(crate) elapsed: Duration,
 }
@@ -90,6 +93,16 @@ impl Outcome {
             audit: None,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// All that was asked for is done, and this is the answer.
+    pub(crate) fn answered(reply: &Fields) -> Outcome {
+        Outcome { audit: Outcome::audit_head(reply), ..Outcome::done() }
+    }
+
+    /// The head of the tentacle's audit log, which every final reply carries.
+    pub(crate) fn audit_head(reply: &Fields) -> Option<Head> {
+        reply.get("audit").and_then(Head::parse)
     }
 
     /// Not begun, and why.
@@ -127,6 +140,21 @@ impl Outcome {
             hints: error.hints,
             ..Outcome::done()
         }
+    }
+
+    /// A request that failed before a job was accepted.
+    pub(crate) fn failed(context: &Context, error: ClientError) -> Outcome {
+        if context.stop.is_set() {
+            return Outcome::skipped("cancelled before it was done");
+        }
+        let (kind, origin) = match &error {
+            ClientError::Refused(refusal, _) => {
+                (OutcomeKind::Refused(*refusal), OutcomeOrigin::Tentacle)
+            }
+            ClientError::Untrusted(_) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),
+            _ => (OutcomeKind::Failed, OutcomeOrigin::Octopus),
+        };
+        Outcome::error(kind, origin, error.into_error())
     }
 
     /// A job's end, as the tentacle tells it.
@@ -172,7 +200,8 @@ impl Outcome {
         }
     }
 
-    fn refusal(&self) -> Option<&'static str> {
+    /// The code of a refusal.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
         match self.kind {
             OutcomeKind::Refused(refusal) => Some(refusal.word()),
             _ => None,
@@ -201,31 +230,6 @@ impl Outcome {
             record.text("message", &self.message);
         }
         record
-    }
-
-    /// The object that `--json` prints.
-    pub(crate) fn object(&self, target: &str) -> JsonObject {
-        let (kind, code) = self.kind_and_code();
-        let mut outputs = JsonObject::new();
-        for line in self.outputs.split(|b| *b == b'\n') {
-            if let Some(equals) = line.iter().position(|b| *b == b'=')
-                && let Ok(name) = std::str::from_utf8(&line[..equals])
-            {
-                outputs = outputs.bytes(name, &line[equals + 1..]);
-            }
-        }
-        JsonObject::of("end")
-            .text("target", target)
-            .text_or_null("job", self.job.as_ref().map(JobId::as_str))
-            .text("kind", kind)
-            .number("code", code)
-            .text("origin", self.origin.word())
-            .number("status", self.status.into())
-            .text_or_null("refusal", self.refusal())
-            .text_or_null("message", Some(self.message.as_str()).filter(|m| !m.is_empty()))
-            .object("outputs", outputs)
-            .text_or_null("audit", self.audit.as_deref())
-            .seconds("seconds", self.elapsed)
     }
 }
 
@@ -291,12 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_apart_from_a_script_that_imitates_it() {
-        let mut script = Outcome::ended(EndKind::Exit(124), None);
-        script.outputs = b"URL=http://x\nno line\nA=\xff\n".to_vec();
-        let line = script.object("web1").line();
-        assert!(line.contains(r#""kind":"exit","code":124,"origin":"script""#), "{line}");
-        assert!(line.contains(r#""outputs":{"URL":"http://x","A-hex":"ff"}"#), "{line}");
+    fn the_record_is_told_apart_from_a_script_that_imitates_it() {
         let record = Outcome::ended(EndKind::Timeout, None).record("web1").encode();
         assert!(
             record.contains("kind timeout\ncode 124\norigin tentacle\nstatus 124\n"),

@@ -4,88 +4,14 @@
 //! says otherwise; a connection that breaks is made again, at first at once,
 //! then a second apart, then slower, as long as `--reconnect` lets it.
 
-use crate::cli::options::Common;
-use crate::fleet::signals::Signal;
-use crate::output::{Stream, UploadCounters};
-use crate::target::connection::client::{Client, ClientConfig, ClientError};
-use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::stop::Stop;
+use crate::target::connection::client::{Client, TlsClient};
+use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
 use octo_core::base::error::{Error, Exit};
-use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;
-use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::human_duration;
-use octo_core::targets::Target;
-use std::cell::Cell;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
-
-/// What all workers share.
-#[derive(Debug)]
-pub(crate) struct Context {
-    /// Who calls.
-    pub(crate) client_config: ClientConfig,
-    /// What was said.
-    pub(crate) common: Common,
-    /// The selected targets.
-    pub(crate) targets: Vec<Target>,
-    /// Set when the person has had enough.
-    pub(crate) stop: Stop,
-    /// What the uploads count.
-    pub(crate) counters: UploadCounters,
-}
-
-/// What the main thread is told.
-#[derive(Debug)]
-pub(crate) enum TargetEvent {
-    /// A worker has begun with this target.
-    Begun(usize),
-    /// Its job was accepted.
-    Accepted(usize, JobId),
-    /// Its job said something.
-    Output(usize, Stream, Vec<u8>),
-    /// Something the person may want to know now.
-    Note(usize, String),
-    /// Something for those who want to know all.
-    Detail(usize, String),
-    /// It is over with this target.
-    Done(usize, Box<Outcome>),
-    /// Ctrl-C and its kin.
-    Signal(Signal),
-}
-
-/// A worker's line to the main thread, about one target.
-#[derive(Debug)]
-pub(crate) struct Reporter {
-    /// Which one, as numbered in the selection.
-    pub(crate) target: usize,
-    /// To whom.
-    pub(crate) sender: SyncSender<TargetEvent>,
-    /// The thumbprint of the tentacle, once it was seen.
-    pub(crate) peer: Cell<Option<Thumbprint>>,
-}
-
-impl Reporter {
-    /// Tells; where nobody listens any more, the process is about to end.
-    pub(crate) fn tell(&self, news: TargetEvent) {
-        let _ = self.sender.send(news);
-    }
-
-    /// Tells what the job said.
-    pub(crate) fn output(&self, stream: Stream, bytes: &[u8]) {
-        self.tell(TargetEvent::Output(self.target, stream, bytes.to_vec()));
-    }
-
-    /// Tells a note.
-    pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(TargetEvent::Note(self.target, text.into()));
-    }
-
-    /// Tells a detail.
-    pub(crate) fn detail(&self, text: impl Into<String>) {
-        self.tell(TargetEvent::Detail(self.target, text.into()));
-    }
-}
 
 /// How much longer a target is tried.
 #[derive(Debug)]
@@ -207,7 +133,7 @@ fn pause(failures: u32, broken: bool) -> Duration {
 pub(crate) fn ask<'a, T>(
     context: &'a Context,
     reporter: &Reporter,
-    mut request: impl FnMut(&mut Client<'a>) -> Result<T, ClientError>,
+    mut request: impl FnMut(&mut TlsClient<'a>) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     let target = &context.targets[reporter.target];
     let mut retry = Retry::new();
@@ -220,36 +146,20 @@ pub(crate) fn ask<'a, T>(
             )));
         }
         let deadline = retry.deadline(context);
-        let result = Client::open(&context.client_config, target, retry.wait(context)).and_then(
-            |mut client| {
-                retry.met();
-                reporter.peer.set(client.peer());
-                client.set_deadline(deadline);
-                let answer = request(&mut client)?;
-                client.close();
-                Ok(answer)
-            },
-        );
-        match result {
+        let client = Client::open(&context.client_config, target, retry.wait(context));
+        let answer = client.and_then(|mut client| {
+            retry.met();
+            reporter.peer.set(client.peer());
+            client.set_deadline(deadline);
+            let answer = request(&mut client)?;
+            client.close();
+            Ok(answer)
+        });
+        match answer {
             Ok(answer) => return Ok(answer),
             Err(error) => retry.after(context, reporter, error)?,
         }
     }
-}
-
-/// The outcome of an error before any job was accepted.
-pub(crate) fn failed(context: &Context, error: ClientError) -> Outcome {
-    let (kind, origin) = match &error {
-        ClientError::Refused(refusal, _) => {
-            (OutcomeKind::Refused(*refusal), OutcomeOrigin::Tentacle)
-        }
-        ClientError::Untrusted(_) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),
-        _ => (OutcomeKind::Failed, OutcomeOrigin::Octopus),
-    };
-    if context.stop.is_set() {
-        return Outcome::skipped("cancelled before it was done");
-    }
-    Outcome::error(kind, origin, error.into_error())
 }
 
 /// The words for a limit that is over.

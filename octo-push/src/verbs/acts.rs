@@ -1,16 +1,19 @@
 //! Every verb but run and follow: one task for all targets, and its summary.
 
 use crate::cli::command_line::Verb;
-use crate::cli::options::Common;
-use crate::fleet::main_loop::{Fleet, Task};
-use crate::fleet::rollout::hash;
-use crate::output::summary;
-use crate::output::{JsonEndsView, LiveView, Screen, Stream, View, recorder};
+use crate::fleet::conclusion;
+use crate::fleet::main_loop::Fleet;
+use crate::fleet::packages::hash;
+use crate::fleet::workers::Task;
+use crate::output::screen::Screen;
+use crate::output::views::choice;
 use crate::records::digests::DigestCache;
-use crate::records::results::JournalWriter;
-use crate::target::outcome::{Outcome, overall};
+use crate::records::writer::{JournalWriter, new_id};
+use crate::target::context::Context;
+use crate::target::event::Reporter;
+use crate::target::outcome::Outcome;
 use crate::target::package::upload::{Package, Put};
-use crate::target::retry::{self, Context, Reporter, failed};
+use crate::target::retry;
 use crate::verbs::audit;
 use crate::verbs::get;
 use crate::verbs::lists;
@@ -19,7 +22,7 @@ use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use octo_core::base::units::human_size;
-use octo_wire::Message;
+use octo_wire::Request;
 use std::sync::Arc;
 
 /// The stack of the thread that hashes.
@@ -85,34 +88,20 @@ pub(crate) fn act(mut screen: Screen, context: Context, verb: Verb) -> Result<u8
         return describe(&context, &what);
     }
     let all: Vec<usize> = (0..context.targets.len()).collect();
-    let journal = action
-        .map(|verb| {
-            JournalWriter::open(&common.places, verb, None, &context.client_config.by, sent.clone())
-        })
-        .transpose()?;
-    let views = views(&common, &context)?;
+    let by = context.client_config.by.clone();
+    let journal = match action {
+        Some(verb) => Some(JournalWriter::new(&common.places, verb, &new_id()?, &by, sent.clone())),
+        None => None,
+    };
+    let views = choice::of_lists(&common, &context.names())?;
     let mut fleet = Fleet::new(context, screen, views, journal)?;
     fleet.transfers = !sent.is_empty();
     hash_meanwhile(&sent, &fleet.context);
-    fleet.go(&all, &task, &mut |_, _| true)?;
+    fleet.serve(&all, &task, &mut |_, _| true)?;
     for package in sent.iter() {
         package.remember(&mut digests);
     }
-    conclude(&mut fleet, &common)
-}
-
-/// Lists are objects already where `--json` was said; an end follows them.
-fn views(common: &Common, context: &Context) -> Result<Vec<Box<dyn View>>> {
-    let names: Vec<String> = context.targets.iter().map(|t| t.name.to_string()).collect();
-    let mut views: Vec<Box<dyn View>> = vec![Box::new(LiveView::default())];
-    if common.json {
-        let write = |screen: &mut Screen, line: &str| screen.print(Stream::Out, line.as_bytes());
-        views.push(Box::new(JsonEndsView { names: names.clone(), write }));
-    }
-    if let Some(path) = &common.record {
-        views.push(Box::new(JsonEndsView { names, write: recorder(path)? }));
-    }
-    Ok(views)
+    Ok(conclusion::of_questions(&mut fleet))
 }
 
 fn describe(context: &Context, what: &str) -> Result<u8> {
@@ -123,18 +112,6 @@ fn describe(context: &Context, what: &str) -> Result<u8> {
     }
     print(&text)?;
     Ok(0)
-}
-
-fn conclude(fleet: &mut Fleet, common: &Common) -> Result<u8> {
-    for (target, _) in fleet.begun() {
-        fleet.leave(target, Outcome::skipped("left before it was over"));
-    }
-    fleet.finish();
-    let context = Arc::clone(&fleet.context);
-    summary::tell(&mut fleet.screen, common, &context.targets, &fleet.outcomes);
-    let status = overall(fleet.outcomes.values());
-    fleet.screen.finish()?;
-    Ok(status)
 }
 
 fn described(packages: &[Arc<Package>]) -> Result<String> {
@@ -176,23 +153,23 @@ fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Out
         Err(error) => {
             // The journal names what was not put: it is waited for here, not there.
             packages.iter().for_each(|package| drop(package.digest()));
-            failed(context, error)
+            Outcome::failed(context, error)
         }
     }
 }
 
 /// Several jobs of one run may have other ids than the run: those of retries.
 fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
-    let request = Message::new("cancel").with("job", job);
+    let request = Request::new(octo_core::trust::Verb::Cancel).with("job", job);
     match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
         Ok(reply) => {
-            let state = reply.text("state").unwrap_or("");
+            let state = reply.get("state").unwrap_or("");
             let message = match state {
                 "" => "asked to cancel".to_string(),
                 state => format!("asked to cancel, was {state}"),
             };
-            Outcome { job: Some(job.clone()), message, ..lists::with_audit(&reply) }
+            Outcome { job: Some(job.clone()), message, ..Outcome::answered(&reply) }
         }
-        Err(error) => Outcome { job: Some(job.clone()), ..failed(context, error) },
+        Err(error) => Outcome { job: Some(job.clone()), ..Outcome::failed(context, error) },
     }
 }

@@ -3,16 +3,19 @@
 //! Every reply carries the head of the tentacle's chain, and the journal keeps
 //! it. A chain that was rewritten since can't hold the head that we have.
 
-use crate::records::journal::{Journal, RecordedHead};
-use crate::target::connection::client::ClientError;
+use crate::records::journal::file::Journal;
+use crate::records::journal::read::RecordedHead;
+use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::retry::{self, Context, Reporter, failed};
-use crate::verbs::lists::with_audit;
+use crate::target::retry;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
-use octo_wire::Message;
+use octo_core::trust::Verb;
+use octo_wire::Request;
 use std::collections::HashMap;
 
 /// So many heads are asked for: those since the last proof.
@@ -41,7 +44,7 @@ pub(crate) fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHea
         let mut last = None;
         for head in given {
             let request =
-                Message::new("audit").with("seq", head.head.seq).with("head", head.head.hash);
+                Request::new(Verb::Audit).with("seq", head.head.seq).with("head", head.head.hash);
             match client.ask(&request, b"") {
                 Ok(reply) => {
                     proved += 1;
@@ -60,12 +63,12 @@ pub(crate) fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHea
     match answer {
         Ok(reply) => Outcome {
             message: format!("{proved} of {} heads hold", given.len()),
-            ..reply.as_ref().map_or_else(Outcome::done, with_audit)
+            ..reply.as_ref().map_or_else(Outcome::done, Outcome::answered)
         },
         Err(ClientError::Refused(refusal, error)) => {
             Outcome::error(OutcomeKind::Refused(refusal), OutcomeOrigin::Tentacle, error)
         }
-        Err(error) => failed(context, error),
+        Err(error) => Outcome::failed(context, error),
     }
 }
 

@@ -4,9 +4,12 @@
 //! the tentacle sends decides no path.
 
 use crate::cli::command_line::Get;
-use crate::target::connection::client::{Client, ClientError};
+use crate::target::connection::client::TlsClient;
+use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry::{self, Context, Reporter, failed};
+use crate::target::retry;
 use crate::verbs::lists;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
@@ -15,7 +18,8 @@ use octo_core::base::paths::create_directory;
 use octo_core::base::publish::{TEMPORARY_PREFIX, sync_directory};
 use octo_core::base::units::human_size;
 use octo_core::targets::Target;
-use octo_wire::Message;
+use octo_core::trust::Verb;
+use octo_wire::Request;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -54,11 +58,10 @@ impl Wanted {
     /// Gets them from the reporter's target.
     pub(crate) fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
         if self.artifacts.is_empty() {
-            let request = Message::new("get").with("job", &self.job);
-            return lists::listed(context, reporter, &request, "artifact", |name, line| {
-                let size = line.text("size").unwrap_or("?");
-                let artifact = printable(line.value("name").unwrap_or(b"?"));
-                format!("{name}: {artifact} {}\n", printable(size.as_bytes()))
+            let request = Request::new(Verb::Get).with("job", &self.job);
+            return lists::list(context, reporter, &request, |name, artifact| {
+                let artifact_name = lists::shown(artifact, "name", "?");
+                format!("{name}: {artifact_name} {}\n", lists::shown(artifact, "size", "?"))
             });
         }
         let directory = self.directory_for(&context.targets[reporter.target]);
@@ -73,7 +76,7 @@ impl Wanted {
         });
         match got {
             Ok(()) => Outcome { message: format!("got {}", said.join("; ")), ..Outcome::done() },
-            Err(error) => failed(context, error),
+            Err(error) => Outcome::failed(context, error),
         }
     }
 
@@ -83,14 +86,12 @@ impl Wanted {
 
     fn fetch(
         &self,
-        client: &mut Client<'_>,
+        client: &mut TlsClient<'_>,
         directory: &Path,
         artifact: &str,
     ) -> std::result::Result<u64, ClientError> {
-        let mut request = Message::new("get").with("job", &self.job);
-        request.push("artifact", artifact.as_bytes());
-        let reply = client.ask(&request, b"")?;
-        let size = reply.body().map_err(|failure| client.wrong(failure))?;
+        let request = Request::new(Verb::Get).with("job", &self.job).with("artifact", artifact);
+        let size = client.ask(&request, b"")?.body();
         create_directory(directory, 0o755).map_err(ClientError::Local)?;
         let path = directory.join(artifact);
         let here =

@@ -1,16 +1,21 @@
 //! The verbs that ask and print lines: targets, status, jobs, scripts.
 
 use crate::cli::options::Common;
-use crate::output::Stream;
 use crate::output::json::JsonObject;
+use crate::output::tentacle;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry::{self, Context, Reporter, failed};
+use crate::target::retry;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
-use octo_core::base::units::{human_size, whole};
+use octo_core::base::units::human_size;
 use octo_core::targets::Targets;
-use octo_wire::{Failure, Message};
+use octo_core::tentacle::job::Stream;
+use octo_core::trust::Verb;
+use octo_wire::reply::listed;
+use octo_wire::{Fields, Request};
 
 /// Clocks that differ by more make windows and expiry dates surprising.
 const CLOCKS_AGREE: i64 = 60;
@@ -50,111 +55,102 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
 
 /// `status`
 pub(crate) fn status(context: &Context, reporter: &Reporter) -> Outcome {
-    let request = Message::new("status");
+    let request = Request::new(Verb::Status);
     let reply = match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
         Ok(reply) => reply,
-        Err(error) => return failed(context, error),
+        Err(error) => return Outcome::failed(context, error),
     };
-    let name = context.targets[reporter.target].name.as_str();
-    if context.common.json {
-        tell_object(context, reporter, "status", &reply);
+    let name = context.name(reporter.target);
+    let line = if context.common.json {
+        tentacle::object("status", name, &reply).line()
     } else {
-        let text = |key: &str| printable(reply.value(key).unwrap_or(b"?"));
-        let free = reply.text("free").and_then(whole).map_or_else(|| "?".into(), human_size);
-        let mut line = format!(
-            "{name}: version {}, {free} free, load {}, {} running",
-            text("version"),
-            text("load"),
-            text("running")
-        );
-        if let Some(ahead) = clock(&reply).filter(|ahead| ahead.abs() > CLOCKS_AGREE) {
-            let way = if ahead > 0 { "ahead" } else { "behind" };
-            line.push_str(&format!(", its clock is {} s {way}", ahead.abs()));
-        }
-        line.push('\n');
-        reporter.output(Stream::Out, line.as_bytes());
+        status_line(name, &reply)
+    };
+    reporter.output(Stream::Out, line.as_bytes());
+    Outcome::answered(&reply)
+}
+
+fn status_line(name: &str, reply: &Fields) -> String {
+    let free = reply.get("free").map_or_else(|| "?".into(), human_size);
+    let mut line = format!(
+        "{name}: version {}, {free} free, load {}, {} running",
+        shown(reply, "version", "?"),
+        shown(reply, "load", "?"),
+        shown(reply, "running", "?")
+    );
+    if let Some(ahead) = clock(reply).filter(|ahead| ahead.abs() > CLOCKS_AGREE) {
+        let way = if ahead > 0 { "ahead" } else { "behind" };
+        line.push_str(&format!(", its clock is {} s {way}", ahead.abs()));
     }
-    with_audit(&reply)
+    line.push('\n');
+    line
 }
 
 /// Seconds that the tentacle's clock is ahead of ours.
-fn clock(reply: &Message) -> Option<i64> {
-    let theirs: jiff::Timestamp = reply.text("time")?.parse().ok()?;
+fn clock(reply: &Fields) -> Option<i64> {
+    let theirs: jiff::Timestamp = reply.get::<&str>("time")?.parse().ok()?;
     Some(theirs.as_second() - jiff::Timestamp::now().as_second())
 }
 
 /// `jobs`
 pub(crate) fn jobs(context: &Context, reporter: &Reporter) -> Outcome {
-    listed(context, reporter, &Message::new("jobs"), "job", |name, line| {
-        let text = |key: &str| printable(line.value(key).unwrap_or(b"-"));
-        let code = line.text("code").map(|code| format!(" {}", printable(code.as_bytes())));
-        let what = ["script", "named", "command"].iter().find_map(|key| line.value(key));
+    list(context, reporter, &Request::new(Verb::Jobs), |name, job| {
+        let text = |key| shown(job, key, "-");
+        let code = job.get::<u64>("code").map_or_else(String::new, |code| format!(" {code}"));
+        let what = ["script", "named", "command"].into_iter().find(|key| is_given(job, key));
         format!(
-            "{name}: {} {}{} {} {} {}\n",
+            "{name}: {} {}{code} {} {} {}\n",
             text("job"),
             text("state"),
-            code.unwrap_or_default(),
             text("received"),
             text("name"),
-            printable(what.unwrap_or(b"-"))
+            text(what.unwrap_or("command"))
         )
     })
 }
 
 /// `scripts`
 pub(crate) fn scripts(context: &Context, reporter: &Reporter) -> Outcome {
-    listed(context, reporter, &Message::new("scripts"), "script", |name, line| {
-        format!("{name}: {}\n", printable(line.value("name").unwrap_or(b"-")))
+    list(context, reporter, &Request::new(Verb::Scripts), |name, script| {
+        format!("{name}: {}\n", shown(script, "name", "-"))
     })
 }
 
-/// Asks for a list and tells its lines, each by `show`.
-pub(crate) fn listed(
+/// Asks for a list and reports its lines: objects for `--json`, else as `line` shows
+/// them.
+pub(crate) fn list(
     context: &Context,
     reporter: &Reporter,
-    request: &Message,
-    kind: &str,
-    show: impl Fn(&str, &Message) -> String,
+    request: &Request,
+    line: impl Fn(&str, &Fields) -> String,
 ) -> Outcome {
     let answer = retry::ask(context, reporter, |client| {
         let reply = client.ask(request, b"")?;
         let body = client.body(&reply)?;
-        let lines = parse(&body).map_err(|failure| client.wrong(failure))?;
-        Ok((reply, lines))
+        let items = listed(request.verb, &body).map_err(|failure| client.wrong(failure))?;
+        Ok((reply, items))
     });
-    let (reply, lines) = match answer {
+    let (reply, items) = match answer {
         Ok(answer) => answer,
-        Err(error) => return failed(context, error),
+        Err(error) => return Outcome::failed(context, error),
     };
-    let name = context.targets[reporter.target].name.as_str();
-    for line in &lines {
-        if context.common.json {
-            tell_object(context, reporter, kind, line);
+    let name = context.name(reporter.target);
+    for item in &items {
+        let line = if context.common.json {
+            tentacle::object(item.message().word(), name, item).line()
         } else {
-            reporter.output(Stream::Out, show(name, line).as_bytes());
-        }
+            line(name, item)
+        };
+        reporter.output(Stream::Out, line.as_bytes());
     }
-    with_audit(&reply)
+    Outcome::answered(&reply)
 }
 
-fn parse(body: &[u8]) -> std::result::Result<Vec<Message>, Failure> {
-    let body = body.strip_suffix(b"\n").unwrap_or(body);
-    if body.is_empty() {
-        return Ok(Vec::new());
-    }
-    body.split(|b| *b == b'\n').map(Message::parse).collect()
+/// A value as a person is shown it, or what stands for none.
+pub(crate) fn shown(said: &Fields, key: &str, none: &str) -> String {
+    said.get(key).map_or_else(|| none.to_string(), printable)
 }
 
-fn tell_object(context: &Context, reporter: &Reporter, kind: &str, message: &Message) {
-    let name = context.targets[reporter.target].name.as_str();
-    let mut object = JsonObject::of(kind).text("target", name);
-    for key in message.keys().filter(|key| *key != "body") {
-        object = object.bytes(key, message.value(key).unwrap_or(b""));
-    }
-    reporter.output(Stream::Out, object.line().as_bytes());
-}
-
-/// Done, with the audit head that the reply carries.
-pub(crate) fn with_audit(reply: &Message) -> Outcome {
-    Outcome { audit: reply.text("audit").map(str::to_string), ..Outcome::done() }
+fn is_given(said: &Fields, key: &str) -> bool {
+    said.get::<&[u8]>(key).is_some()
 }

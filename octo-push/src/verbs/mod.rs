@@ -3,5 +3,6 @@
 pub(crate) mod acts;
 pub(crate) mod audit;
 pub(crate) mod get;
+pub(crate) mod journal;
 pub(crate) mod lists;
 pub(crate) mod plumb;

@@ -140,6 +140,7 @@ fn a_repeat_that_reaches_nobody_is_79_only_where_it_was_asked_before() {
         octopus.push(&["-t", "web1", "-w", "1", "run", "-j", id, "-c", "echo once; exit 3"])
     };
     let (first, second) = ("20260101T000000-aaaaaaaaaaaaa", "20260101T000000-bbbbbbbbbbbbb");
+    let third = "20260101T000000-ccccccccccccc";
     run(first).assert().code(3);
     web1.kill();
     // It ran: 69 would say that it did not, nor will.
@@ -148,9 +149,11 @@ fn a_repeat_that_reaches_nobody_is_79_only_where_it_was_asked_before() {
     run(second).assert().code(69);
     run(second).assert().code(69);
     // Written down, and then killed: nobody knows what went out.
-    let pushed = |id: &str| octopus.sandbox.path(&format!("state/pushed/{id}"));
-    let third = "20260101T000000-ccccccccccccc";
-    std::fs::copy(pushed(first), pushed(third)).expect("copy");
+    let journal = octopus.sandbox.path("state/journal");
+    let lines = std::fs::read_to_string(&journal).expect("a journal");
+    let begun = |line: &&str| line.contains("kind=begun") && line.contains(first);
+    let begun = lines.lines().find(begun).expect("begun").replace(first, third);
+    std::fs::write(&journal, format!("{lines}{begun}\n")).expect("write");
     run(third).assert().code(79);
     web1.start();
     run(first).assert().code(3).stdout("once\n");

@@ -2,8 +2,9 @@
 //! in a file that has no name and goes with the process. What is held on until
 //! all have ended goes to one such file together.
 
-use crate::output::{Stream, index};
+use super::view::index;
 use octo_core::base::digest::{Digest, Hasher};
+use octo_core::tentacle::job::Stream;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 

@@ -1,27 +1,29 @@
 //! Output that goes to files: `-o`, one a target.
 
-use crate::output::{Screen, Stream, View};
+use super::view::View;
+use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
 use octo_core::base::error::{Error, Result};
+use octo_core::tentacle::job::Stream;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
 /// Standard output goes to files, the rest to another view.
-pub(crate) struct FileView<V: View> {
+pub(crate) struct FileView {
     paths: Vec<PathBuf>,
     /// Open only while its target is worked on: a fleet has more targets than
     /// a process has descriptors.
     files: Vec<Option<File>>,
-    inner: V,
+    inner: Box<dyn View>,
 }
 
-impl<V: View> FileView<V> {
+impl FileView {
     /// To these files, one a target, which are emptied now.
     ///
     /// # Errors
     /// Exit 73 for the first that can't be made.
-    pub(crate) fn new(paths: Vec<PathBuf>, inner: V) -> Result<FileView<V>> {
+    pub(crate) fn new(paths: Vec<PathBuf>, inner: Box<dyn View>) -> Result<FileView> {
         for path in &paths {
             File::create(path).map_err(|error| Error::doing("create", path, &error))?;
         }
@@ -40,7 +42,7 @@ impl<V: View> FileView<V> {
     }
 }
 
-impl<V: View> View for FileView<V> {
+impl View for FileView {
     fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
         self.inner.started(screen, target, job);
     }

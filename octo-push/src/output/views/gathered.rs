@@ -2,14 +2,18 @@
 //! the targets that failed alone (`-q`).
 
 use super::buffer::{OutputBuffer, OutputStore, StoredOutput};
+use super::view::View;
+use crate::output::escape::visible;
 use crate::output::node_set::fold;
-use crate::output::{Screen, Stream, View};
+use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
 use octo_core::base::digest::Digest;
+use octo_core::base::encoding::printable;
+use octo_core::tentacle::job::Stream;
 use std::collections::HashMap;
 
 /// Holds output back until its target, or all of them, are done.
-pub(crate) struct GatheredView<V: View> {
+pub(crate) struct GatheredView {
     names: Vec<String>,
     held: Vec<Option<OutputBuffer>>,
     /// The targets that ended, with what they are grouped by.
@@ -19,7 +23,7 @@ pub(crate) struct GatheredView<V: View> {
     store: OutputStore,
     mode: Mode,
     /// What replays one target's output.
-    inner: V,
+    inner: Box<dyn View>,
 }
 
 /// What to hold for.
@@ -33,25 +37,25 @@ enum Mode {
 
 type Key = ([Digest; 2], u8, String);
 
-impl<V: View> GatheredView<V> {
+impl GatheredView {
     /// Targets with the same output and end are shown together.
-    pub(crate) fn agreeing(names: Vec<String>, inner: V) -> GatheredView<V> {
+    pub(crate) fn agreeing(names: Vec<String>, inner: Box<dyn View>) -> GatheredView {
         GatheredView::new(names, Mode::Agreement, inner)
     }
 
     /// Only targets that failed are shown.
-    pub(crate) fn failing(names: Vec<String>, inner: V) -> GatheredView<V> {
+    pub(crate) fn failing(names: Vec<String>, inner: Box<dyn View>) -> GatheredView {
         GatheredView::new(names, Mode::Failure, inner)
     }
 
-    fn new(names: Vec<String>, mode: Mode, inner: V) -> GatheredView<V> {
+    fn new(names: Vec<String>, mode: Mode, inner: Box<dyn View>) -> GatheredView {
         let held = names.iter().map(|_| None).collect();
         let (kept, store) = (HashMap::new(), OutputStore::default());
         GatheredView { names, held, ended: Vec::new(), kept, store, mode, inner }
     }
 }
 
-impl<V: View> View for GatheredView<V> {
+impl View for GatheredView {
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         self.held[target].get_or_insert_default().push(stream, bytes);
         // A person at a terminal sees it come, and gathered too.
@@ -108,7 +112,7 @@ impl<V: View> View for GatheredView<V> {
             self.store.replay(stored, |_, bytes| {
                 ends_with_newline = bytes.last() == Some(&b'\n');
                 if terminal {
-                    screen.print(Stream::Out, crate::output::escape::visible(bytes).as_bytes());
+                    screen.print(Stream::Out, visible(bytes).as_bytes());
                 } else {
                     screen.print(Stream::Out, bytes);
                 }
@@ -121,9 +125,5 @@ impl<V: View> View for GatheredView<V> {
 }
 
 fn said(outcome: &Outcome) -> String {
-    if outcome.message.is_empty() {
-        "ok".into()
-    } else {
-        octo_core::base::encoding::printable(outcome.message.as_bytes())
-    }
+    if outcome.message.is_empty() { "ok".into() } else { printable(outcome.message.as_bytes()) }
 }

@@ -2,9 +2,11 @@
 //! behind their target's name.
 
 use super::lines::Lines;
+use super::view::{STREAMS, View, index};
 use crate::output::escape::{Escaper, visible};
-use crate::output::{STREAMS, Screen, Stream, View, index};
+use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
+use octo_core::tentacle::job::Stream;
 
 /// One target: its bytes pass as they are; on a terminal, control sequences
 /// are made visible.

@@ -1,11 +1,11 @@
-//! The ways to show what jobs print.
+//! The ways to show what jobs print: as it comes (`live`), gathered at the end
+//! (`gathered`), to files (`files`), as JSON (`json`).
 
-mod buffer;
-mod files;
-mod gathered;
-mod lines;
-mod live;
-
-pub(crate) use files::FileView;
-pub(crate) use gathered::GatheredView;
-pub(crate) use live::{LiveView, PrefixedView};
+pub(crate) mod buffer;
+pub(crate) mod choice;
+pub(crate) mod files;
+pub(crate) mod gathered;
+pub(crate) mod json;
+pub(crate) mod lines;
+pub(crate) mod live;
+pub(crate) mod view;

@@ -23,9 +23,9 @@ impl<'a> Backwards<'a> {
         Backwards { file, start: size, block: Vec::new() }
     }
 
-    /// The line before, without its LF, and where it begins. One that is longer
-    /// than any of ours may come in pieces.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
+    /// The line before, without its LF. One that is longer than any of ours may
+    /// come in pieces.
+    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let end = self.block.len() - usize::from(self.block.last() == Some(&b'\n'));
             match self.block[..end].iter().rposition(|b| *b == b'\n') {
@@ -39,12 +39,10 @@ impl<'a> Backwards<'a> {
         }
     }
 
-    fn take(&mut self, from: usize) -> (u64, Vec<u8>) {
+    fn take(&mut self, from: usize) -> Vec<u8> {
         let mut line = self.block.split_off(from);
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
-        (self.start + from as u64, line)
+        line.pop_if(|last| *last == b'\n');
+        line
     }
 
     fn read(&mut self) -> io::Result<()> {

@@ -15,10 +15,13 @@ pub(super) const LONGEST: usize = 8 * 1024;
 /// So much of a text is kept: none of ours is longer.
 const LONGEST_TEXT: usize = 512;
 
+/// The kind of a line that was written before its job was sent.
+pub(crate) const BEGUN: &str = "begun";
+
 /// One action at one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// When it ended, to the second.
+    /// When it ended or, of one that is only begun, began; to the second.
     pub(crate) time: Timestamp,
     /// What was asked: `put`, `run`, `cancel`, `audit`, …
     pub(crate) verb: String,
@@ -34,20 +37,20 @@ pub(crate) struct Entry {
     pub(crate) job: Option<JobId>,
     /// The package that was sent or used.
     pub(crate) package: Option<Digest>,
-    /// How it ended, a word: `exit`, `signal`, `no`, `failed`, …
+    /// How it ended, a word: `exit`, `signal`, `no`, `failed`, …; or [`BEGUN`].
     pub(crate) kind: String,
-    /// The script's code, the signal, or as `kind` has it.
-    pub(crate) code: u64,
+    /// The script's code, the signal, or as `kind` has it; none of what is only begun.
+    pub(crate) code: Option<u64>,
     /// The exit status that this target alone would give; 0 is success.
-    pub(crate) status: u8,
+    pub(crate) status: Option<u8>,
     /// The head of the tentacle's audit log, as of its last reply.
     pub(crate) audit: Option<Head>,
 }
 
 impl Entry {
-    /// Did it fail? What was never begun did not.
-    pub(crate) fn failed(&self) -> bool {
-        self.status != 0 && self.kind != "skipped"
+    /// Is it over, and did all of it happen?
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status == Some(0)
     }
 
     /// Its line, with the LF.
@@ -61,8 +64,10 @@ impl Entry {
         };
         add("target", &self.target);
         add("kind", &self.kind);
-        add("code", &self.code.to_string());
-        add("status", &self.status.to_string());
+        if let (Some(code), Some(status)) = (self.code, self.status) {
+            add("code", &code.to_string());
+            add("status", &status.to_string());
+        }
         add("run", self.run.as_str());
         add("who", &self.who);
         let mut add = |key, value: Option<String>| {
@@ -92,6 +97,12 @@ impl Entry {
         fn optional<T>(raw: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
             raw.map_or(Some(None), |raw| parse(raw).map(Some))
         }
+        let kind = text("kind")?;
+        let code = optional(raw("code"), whole)?;
+        let status = optional(raw("status"), |raw| whole(raw)?.try_into().ok())?;
+        if kind != BEGUN && (code.is_none() || status.is_none()) {
+            return None;
+        }
         Some(Entry {
             time,
             verb: verb.to_string(),
@@ -101,9 +112,9 @@ impl Entry {
             tentacle: optional(raw("tentacle"), |raw| Thumbprint::parse(raw).ok())?,
             job: optional(raw("job"), JobId::parse)?,
             package: optional(raw("package"), Digest::parse)?,
-            kind: text("kind")?,
-            code: whole(raw("code")?)?,
-            status: whole(raw("status")?)?.try_into().ok()?,
+            kind,
+            code,
+            status,
             audit: optional(raw("audit"), Head::parse)?,
         })
     }

@@ -1,6 +1,14 @@
 #![allow(clippy::unwrap_used)]
-use super::*;
+use super::entry::{BEGUN, Entry, LONGEST};
+use super::file::Journal;
+use super::read::RecordedHead;
+use jiff::{SignedDuration, Timestamp};
 use octo_core::base::digest::Digest;
+use octo_core::base::names::JobId;
+use octo_core::base::paths::Places;
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::tentacle::audit::Head;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -28,10 +36,12 @@ fn head(seq: u64) -> Head {
     Head { seq, hash: Digest::of(&seq.to_be_bytes()) }
 }
 
+/// A line of one of the runs, so many seconds after the run's id says.
 fn entry(run: usize, second: i64, target: &str, status: u8) -> Entry {
+    let day: Timestamp = format!("2026-01-0{}T00:00:00Z", run + 1).parse().unwrap();
     let run = JobId::parse(RUNS[run]).unwrap();
     Entry {
-        time: time_of(&run).unwrap() + SignedDuration::from_secs(second),
+        time: day + SignedDuration::from_secs(second),
         verb: "run".into(),
         job: Some(run.clone()),
         run,
@@ -40,20 +50,32 @@ fn entry(run: usize, second: i64, target: &str, status: u8) -> Entry {
         tentacle: Some(Thumbprint::of_certificate(target.as_bytes())),
         package: None,
         kind: "exit".into(),
-        code: status.into(),
-        status,
+        code: Some(status.into()),
+        status: Some(status),
         audit: Some(head(second as u64 + 1)),
     }
 }
 
-fn read(journal: &Journal, filter: &Filter) -> Vec<String> {
+fn shown(entry: &Entry) -> String {
+    let status = entry.status.map_or_else(|| "-".into(), |status| status.to_string());
+    format!("{} {status}", entry.target)
+}
+
+/// The lines of a run, oldest first.
+fn of(journal: &Journal, run: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let torn = journal.read(filter, &mut |entry| {
-        found.push(format!("{} {}", entry.target, entry.status));
+    journal.of(&JobId::parse(run).unwrap(), &mut |entry| found.push(shown(&entry))).unwrap();
+    found.reverse();
+    found
+}
+
+fn all(journal: &Journal) -> (Vec<String>, u64) {
+    let mut found = Vec::new();
+    let torn = journal.all(&mut |entry| {
+        found.push(shown(&entry));
         true
     });
-    assert_eq!(torn.unwrap(), 0);
-    found
+    (found, torn.unwrap())
 }
 
 #[test]
@@ -75,57 +97,82 @@ fn an_entry_comes_back_from_its_line_and_stays_on_it() {
     }
     entry.who = "\n".repeat(1 << 20);
     assert!(entry.encode().len() < LONGEST);
+    // What is only begun has no code; all else without one is torn.
+    (entry.who, entry.code, entry.status) = ("ann".into(), None, None);
+    assert_eq!(Entry::parse(entry.encode().trim_end().as_bytes()), None);
+    entry.kind = BEGUN.into();
+    assert_eq!(Entry::parse(entry.encode().trim_end().as_bytes()), Some(entry));
 }
 
 #[test]
-fn lines_are_found_by_target_job_run_time_and_failure() {
+fn lines_are_found_by_run_and_by_job() {
     let scene = scene();
     let journal = &scene.journal;
-    assert_eq!(read(journal, &Filter::default()), Vec::<String>::new());
-    let last = Filter { run: Some(Run::Last), ..Filter::default() };
-    assert_eq!(read(journal, &last), Vec::<String>::new());
-    for entry in [
-        entry(0, 0, "web1", 0),
-        entry(0, 1, "web2", 4),
-        entry(1, 0, "web1", 0),
-        // Two invocations at the same time.
-        entry(2, 0, "web1", 7),
-        entry(1, 86400, "web2", 0),
-        entry(2, 1, "web2", 0),
-        Entry { kind: "skipped".into(), ..entry(2, 2, "web3", 130) },
-        Entry { verb: "status".into(), ..entry(0, 3 * 86400, "web1", 69) },
-    ] {
-        journal.append(&entry).unwrap();
-    }
+    assert_eq!((all(journal), of(journal, RUNS[0])), ((vec![], 0), vec![]));
+    assert_eq!(journal.last_run(&|_| true).unwrap(), None);
+    let begun = |run, target| Entry {
+        kind: BEGUN.into(),
+        code: None,
+        status: None,
+        ..entry(run, 0, target, 0)
+    };
+    journal.append([begun(0, "web1"), begun(0, "web2")]).unwrap();
+    let retry = JobId::parse("20260101T000000-ddddddddddddd");
+    journal
+        .append([
+            entry(0, 0, "web1", 0),
+            entry(0, 1, "web2", 4),
+            // Two runs at the same time, and one that is continued later.
+            entry(1, 0, "web1", 0),
+            entry(2, 0, "web1", 7),
+            entry(1, 86400, "web2", 0),
+            Entry { verb: "follow".into(), ..entry(0, 2 * 86400, "web3", 3) },
+            Entry { job: retry.clone(), ..entry(0, 2 * 86400, "web2", 0) },
+            Entry { verb: "status".into(), ..entry(2, 1, "web2", 0) },
+        ])
+        .unwrap();
     journal.sync().unwrap();
-    let set = |word: &str| HashSet::from([word.to_string()]);
-    let all = Filter::default;
-    assert_eq!(read(journal, &all()).len(), 8);
-    assert_eq!(
-        read(journal, &Filter { targets: set("web2"), ..all() }),
-        ["web2 4", "web2 0", "web2 0"]
-    );
-    assert_eq!(read(journal, &last), ["web1 0", "web2 4", "web1 69"]);
-    let last = Filter { verbs: set("run"), ..last };
-    assert_eq!(read(journal, &last), ["web1 7", "web2 0", "web3 130"]);
-    assert_eq!(read(journal, &Filter { failed: true, ..last.clone() }), ["web1 7"]);
-    assert_eq!(read(journal, &Filter { newest: Some(2), ..last }), ["web2 0", "web3 130"]);
-    assert_eq!(read(journal, &Filter { newest: Some(1), ..all() }), ["web1 69"]);
-    assert_eq!(read(journal, &Filter { newest: Some(0), ..all() }), Vec::<String>::new());
-    let job = JobId::parse(RUNS[1]);
-    assert_eq!(read(journal, &Filter { job: job.clone(), ..all() }), ["web1 0", "web2 0"]);
-    let run = job.map(Run::Id);
-    assert_eq!(read(journal, &Filter { run, ..all() }), ["web1 0", "web2 0"]);
-    let since = time_of(&JobId::parse(RUNS[2]).unwrap()).map(|t| t + SignedDuration::from_secs(1));
-    assert_eq!(read(journal, &Filter { since, ..all() }), ["web2 0", "web3 130", "web1 69"]);
+    assert_eq!(all(journal).0.len(), 10);
+    let first = ["web1 -", "web2 -", "web1 0", "web2 4", "web3 3", "web2 0"];
+    assert_eq!(of(journal, RUNS[0]), first);
+    assert_eq!(of(journal, RUNS[1]), ["web1 0", "web2 0"]);
+    assert_eq!(of(journal, retry.unwrap().as_str()), ["web2 0"]);
+    let last = |verb: &str| journal.last_run(&|entry| entry.verb == verb).unwrap();
+    assert_eq!(last("run"), JobId::parse(RUNS[0]));
+    assert_eq!(last("status"), JobId::parse(RUNS[2]));
+    assert_eq!(last("put"), None);
     let mut first = None;
     journal
-        .read(&all(), &mut |entry| {
+        .all(&mut |entry| {
             first = Some(entry);
             false
         })
         .unwrap();
-    assert_eq!(first, Some(entry(0, 0, "web1", 0)));
+    assert_eq!(first, Some(begun(0, "web1")));
+}
+
+#[test]
+fn an_id_of_another_time_is_found_as_well() {
+    let scene = scene();
+    let journal = &scene.journal;
+    let made_up = ["20200101T000000-aaaaaaaaaaaaa", "20990101T000000-aaaaaaaaaaaaa"];
+    for id in made_up {
+        let run = JobId::parse(id).unwrap();
+        journal.append([Entry { job: Some(run.clone()), run, ..entry(0, 0, "web1", 0) }]).unwrap();
+    }
+    for second in 0..500 {
+        journal.append([entry(2, second, "web2", 0)]).unwrap();
+    }
+    for id in made_up {
+        assert_eq!(of(journal, id), ["web1 0"]);
+    }
+    // What is a day older than an id whose lines were found is not looked at.
+    let run = JobId::parse(RUNS[2]).unwrap();
+    let missed = Entry { job: Some(run), ..entry(0, -86400, "web3", 0) };
+    let lines = fs::read_to_string(&journal.path).unwrap();
+    fs::write(&journal.path, [missed.encode(), entry(0, 0, "x", 0).encode(), lines].concat())
+        .unwrap();
+    assert_eq!(of(journal, RUNS[2]).len(), 500);
 }
 
 #[test]
@@ -134,11 +181,11 @@ fn heads_are_found_back_to_the_last_proof() {
     let journal = &scene.journal;
     for second in 0..6 {
         let verb = if second == 2 { "audit" } else { "run" };
-        journal.append(&Entry { verb: verb.into(), ..entry(0, second, "web1", 0) }).unwrap();
-        journal.append(&Entry { audit: None, ..entry(0, second, "web2", 69) }).unwrap();
+        journal.append([Entry { verb: verb.into(), ..entry(0, second, "web1", 0) }]).unwrap();
+        journal.append([Entry { audit: None, ..entry(0, second, "web2", 69) }]).unwrap();
     }
     let failed = Entry { verb: "audit".into(), ..entry(0, 5, "web1", 77) };
-    journal.append(&failed).unwrap();
+    journal.append([failed]).unwrap();
     let heads = journal.heads(&["web1", "web2", "web3"], 100).unwrap();
     let numbers = |limited: &HashMap<String, Vec<RecordedHead>>| {
         limited["web1"].iter().map(|given| given.head.seq).collect::<Vec<_>>()
@@ -152,27 +199,14 @@ fn heads_are_found_back_to_the_last_proof() {
 fn torn_and_alien_lines_are_counted_and_passed_over() {
     let scene = scene();
     let journal = &scene.journal;
-    journal.append(&entry(0, 0, "web1", 0)).unwrap();
+    journal.append([entry(0, 0, "web1", 0)]).unwrap();
     let whole = fs::read(&journal.path).unwrap();
     let alien = [&b"\n\xff\xfe\n"[..], &vec![b'x'; 200_000], b"\n", &vec![0; 70_000]].concat();
     let torn = [&whole[..], &whole[..30], &alien, &whole[..50]].concat();
     fs::write(&journal.path, torn).unwrap();
-    at(scene.directory.path()).append(&entry(0, 1, "web2", 0)).unwrap();
-    let mut found = Vec::new();
-    let torn = journal.read(&Filter::default(), &mut |entry| {
-        found.push(entry.target);
-        true
-    });
-    assert_eq!((torn.unwrap(), found), (4, vec!["web1".to_string(), "web2".into()]));
-    let newest = Filter { newest: Some(2), ..Filter::default() };
-    let mut count = 0;
-    journal
-        .read(&newest, &mut |_| {
-            count += 1;
-            true
-        })
-        .unwrap();
-    assert_eq!(count, 2);
+    at(scene.directory.path()).append([entry(0, 1, "web2", 0)]).unwrap();
+    assert_eq!(all(journal), (vec!["web1 0".to_string(), "web2 0".into()], 4));
+    assert_eq!(of(journal, RUNS[0]), ["web1 0", "web2 0"]);
     assert_eq!(journal.heads(&["web1"], 9).unwrap()["web1"].len(), 1);
 }
 
@@ -187,7 +221,7 @@ fn many_at_once_write_whole_lines_through_a_rotation() {
                 let own = at(state);
                 let journal = if thread % 2 == 0 { shared } else { &own };
                 for second in 0..100 {
-                    journal.append(&entry(0, second, &format!("t{thread}"), 0)).unwrap();
+                    journal.append([entry(0, second, &format!("t{thread}"), 0)]).unwrap();
                 }
             });
         }
@@ -208,6 +242,6 @@ fn many_at_once_write_whole_lines_through_a_rotation() {
 fn what_cannot_be_written_is_named() {
     let scene = scene();
     std::os::unix::fs::symlink("/dev/full", &scene.journal.path).unwrap();
-    let error = scene.journal.append(&entry(0, 0, "web1", 0)).unwrap_err();
+    let error = scene.journal.append([entry(0, 0, "web1", 0)]).unwrap_err();
     assert!(error.message.ends_with("/journal: is a link"), "{error}");
 }

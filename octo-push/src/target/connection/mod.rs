@@ -2,5 +2,7 @@
 //! said where the two sides don't know each other.
 
 pub(crate) mod client;
+pub(crate) mod client_config;
+pub(crate) mod client_error;
 pub(crate) mod dial;
 pub(crate) mod first_contact;

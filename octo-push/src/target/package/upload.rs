@@ -6,15 +6,17 @@
 //! the file already, about as much was sent in vain as the hashing left time for.
 //! The tentacle verifies the whole.
 
-use crate::output::UploadCounters;
 use crate::records::digests::{DigestCache, Stamp};
-use crate::target::connection::client::{Client, ClientError};
+use crate::target::connection::client::Client;
+use crate::target::connection::client_error::ClientError;
+use crate::target::package::counters::UploadCounters;
 use crate::target::package::source::{PIECE, Source};
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::refusal::Refusal;
-use octo_wire::{Failure, Message};
+use octo_core::trust::Verb;
+use octo_wire::{Duplex, Failure, Request};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -119,10 +121,10 @@ impl Package {
     /// Puts it; a remembered digest that proves wrong is made anew, once.
     ///
     /// # Errors
-    /// The error with the tentacle or the file.
-    pub(crate) fn put(
+    /// What goes wrong with the tentacle or the file.
+    pub(crate) fn put<S: Duplex>(
         &self,
-        client: &mut Client<'_>,
+        client: &mut Client<'_, S>,
         counters: &UploadCounters,
         stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
@@ -148,10 +150,10 @@ impl Package {
     }
 
     /// Sends the beginning of a file while it is being hashed.
-    fn send_ahead(
+    fn send_ahead<S: Duplex>(
         &self,
         source: &Source,
-        client: &mut Client<'_>,
+        client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
         stop: &Stop,
     ) -> std::result::Result<(), ClientError> {
@@ -161,12 +163,13 @@ impl Package {
             && !self.whole_only.load(Ordering::Relaxed)
         {
             let end = source.size().min(upload.at + length);
-            let mut request = Message::new("put").with("size", source.size());
-            request.push("name", self.name.as_bytes());
-            let request = request.with("offset", upload.at).with("body", end - upload.at);
+            let request = Request::new(Verb::Put)
+                .with("size", source.size())
+                .with("name", &self.name)
+                .with("offset", upload.at)
+                .with("body", end - upload.at);
             let sent = client
                 .send_line(&request)
-                .map_err(|failure| client.after_write(failure))
                 .and_then(|()| source.send(client, end, upload, stop))
                 .and_then(|()| client.reply());
             match sent {
@@ -182,20 +185,20 @@ impl Package {
         Ok(())
     }
 
-    fn put_once(
+    fn put_once<S: Duplex>(
         &self,
         source: &Source,
         digest: Digest,
-        client: &mut Client<'_>,
+        client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
         stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
         let size = source.size();
-        let mut request = Message::new("put").with("sha256", digest).with("size", size);
-        request.push("name", self.name.as_bytes());
-        let reply = client.ask(&request, b"")?;
-        let offset = reply.number("offset").map_err(|failure| client.wrong(failure))?;
-        let Some(offset) = offset else {
+        let request = Request::new(Verb::Put)
+            .with("sha256", digest)
+            .with("size", size)
+            .with("name", &self.name);
+        let Some(offset) = client.ask(&request, b"")?.get("offset") else {
             upload.go_on_at(size);
             return Ok(Put::There);
         };
@@ -212,9 +215,9 @@ impl Package {
 
 impl Source {
     /// Sends it from where the upload is up to `end`.
-    fn send(
+    fn send<S: Duplex>(
         &self,
-        client: &mut Client<'_>,
+        client: &mut Client<'_, S>,
         end: u64,
         upload: &mut UploadProgress<'_>,
         stop: &Stop,
@@ -226,7 +229,7 @@ impl Source {
             client.hear()?;
             let wanted = usize::try_from(end - upload.at).unwrap_or(usize::MAX).min(PIECE);
             let count = self.read(&mut piece[..wanted], upload.at).map_err(ClientError::Local)?;
-            client.send_bytes(&piece[..count]).map_err(|failure| client.after_write(failure))?;
+            client.send_bytes(&piece[..count])?;
             upload.send(count as u64);
         }
         Ok(())

@@ -1,0 +1,46 @@
+//! The end of a call: those who are left to themselves, summary, files, exit status.
+
+use crate::fleet::main_loop::Fleet;
+use crate::output::summary;
+use crate::records::end_files::EndFiles;
+use crate::target::outcome::{Outcome, overall};
+use octo_core::base::error::Error;
+use octo_core::base::names::JobId;
+use std::sync::Arc;
+
+/// Concludes a call whose targets have jobs of this id.
+pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
+    // What was accepted runs on.
+    let left = |job: Option<&JobId>, accepted| Outcome::left(job.unwrap_or(id), accepted);
+    if fleet.abandon(&left) {
+        fleet.screen.say(format!("hint: octo-push follow {id}"));
+    }
+    let status = summarize(fleet);
+    let written = files.finish(&fleet.context.targets, &fleet.outcomes).err();
+    finish(fleet, status, written)
+}
+
+/// Concludes a call that asked something else.
+pub(crate) fn of_questions(fleet: &mut Fleet) -> u8 {
+    fleet.abandon(&|_, _| Outcome::skipped("left before it was over"));
+    let status = summarize(fleet);
+    finish(fleet, status, None)
+}
+
+fn summarize(fleet: &mut Fleet) -> u8 {
+    fleet.finish();
+    let context = Arc::clone(&fleet.context);
+    summary::tell(&mut fleet.screen, &context.common, &context.targets, &fleet.outcomes);
+    overall(fleet.outcomes.values())
+}
+
+fn finish(fleet: &mut Fleet, mut status: u8, written: Option<Error>) -> u8 {
+    for error in written.into_iter().chain(fleet.screen.finish().err()) {
+        fleet.screen.report(&error);
+        // What the jobs came to is worth more than where it was printed.
+        if status == 0 {
+            status = error.exit.code();
+        }
+    }
+    status
+}

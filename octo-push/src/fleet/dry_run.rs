@@ -1,0 +1,55 @@
+//! `run -n`: what would be done, and in which batches.
+
+use crate::fleet::batches::{Batches, Next};
+use crate::output::screen::Screen;
+use crate::target::context::Context;
+use crate::target::request::Plan;
+use octo_core::base::cli::print;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+
+/// Prints a line a target, as if each of them succeeded.
+///
+/// # Errors
+/// Exit 74 where it can't be printed; as for reading the package.
+pub(super) fn describe(
+    screen: &mut Screen,
+    context: &Context,
+    plan: &Plan,
+    mut batches: Batches,
+) -> Result<u8> {
+    let put = match &plan.package {
+        Some(package) => {
+            format!("put {} {}, ", printable(package.name.as_bytes()), package.digest()?)
+        }
+        None => String::new(),
+    };
+    let rolling = context.common.rolling.is_said();
+    let mut text = String::new();
+    let mut number = 0;
+    let stopped = loop {
+        let batch = match batches.next() {
+            Next::Batch(batch) => batch,
+            Next::Finished => break None,
+            Next::Stopped(reason) => break Some(reason),
+        };
+        number += 1;
+        for index in batch {
+            let target = &context.targets[index];
+            if rolling {
+                text.push_str(&format!("batch {number}: "));
+            }
+            let (name, address) = (&target.name, &target.address);
+            text.push_str(&format!("{name} ({address}): {put}run {}\n", plan.summary()));
+            batches.result(index, true);
+        }
+    };
+    print(&text)?;
+    match stopped {
+        None => Ok(0),
+        Some(reason) => {
+            screen.say(format!("rollout stopped: {reason}"));
+            Ok(1)
+        }
+    }
+}

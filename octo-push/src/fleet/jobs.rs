@@ -1,0 +1,146 @@
+//! `run` and `follow`, from what was said to the exit status.
+
+use crate::cli::command_line::{Ends, Run};
+use crate::cli::continuation::Said;
+use crate::cli::options::Common;
+use crate::fleet::batches::Batches;
+use crate::fleet::history::{AssignedJob, History};
+use crate::fleet::main_loop::Fleet;
+use crate::fleet::workers::Task;
+use crate::fleet::{conclusion, dry_run, packages, rollout, stopped};
+use crate::output::screen::Screen;
+use crate::output::views::choice::{self, Views};
+use crate::records::digests::DigestCache;
+use crate::records::end_files::{self, EndFiles};
+use crate::records::results::{self, RunRecord};
+use crate::records::writer::{self, JournalWriter};
+use crate::target::context::Context;
+use crate::target::event::Reporter;
+use crate::target::job;
+use crate::target::outcome::Outcome;
+use crate::target::request::Plan;
+use octo_core::base::cli::print;
+use octo_core::base::error::Result;
+use octo_core::base::names::JobId;
+use std::sync::Arc;
+
+/// `run`
+///
+/// # Errors
+/// What is wrong before anything is sent; later errors are in the exit status.
+pub(crate) fn run(
+    mut screen: Screen,
+    context: Context,
+    run: Run,
+    arguments: &[String],
+) -> Result<u8> {
+    let common = context.common.clone();
+    end_files::prepare(&run.ends, &context.targets)?;
+    let last = results::last_run(&common.places)?;
+    let said = Said {
+        words: arguments,
+        verb: run.position,
+        own: run.arguments.len(),
+        named: run.job.is_some(),
+        last: last.as_ref(),
+    };
+    let history = History::read(&common, run.job.as_ref(), last.as_ref())?;
+    let state = history.initial_state(&common, &context.targets)?;
+    let mut batches = Batches::new(context.targets.len(), &common.rolling, &state);
+    let mut digests = DigestCache::load(&common.places);
+    let (detach, ends) = (run.detach, run.ends.clone());
+    let plan = plan(&context, run, &mut digests, &mut screen)?;
+    if common.dry_run {
+        return dry_run::describe(&mut screen, &context, &plan, batches);
+    }
+    let jobs = Arc::new(history.jobs(&plan.id, &common, &context.targets));
+    let mut fleet = fleet(screen, context, &plan, &ends)?;
+    let mut files = EndFiles::new(&ends);
+    let task = task(&plan, &jobs, detach);
+    let why = rollout::roll(&mut fleet, &mut batches, &jobs, &task, &mut files)?;
+    if let Some(package) = &plan.package {
+        package.remember(&mut digests);
+    }
+    let status = conclusion::of_jobs(&mut fleet, files, &plan.id);
+    if detach && fleet.outcomes.values().any(Outcome::succeeded) {
+        print(&format!("{}\n", plan.id))?;
+    }
+    let Some(why) = why else { return Ok(status) };
+    stopped::tell(&mut fleet, &batches, &why, &said.again(&plan.id));
+    Ok(if status == 0 { 1 } else { status })
+}
+
+/// `follow`
+///
+/// # Errors
+/// As [`run()`].
+pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
+    let common = context.common.clone();
+    end_files::prepare(ends, &context.targets)?;
+    let record = RunRecord::read(&common.places, job)?;
+    let main = job.clone();
+    let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
+        let record = record.target(context.name(reporter.target));
+        let job = record.and_then(|record| record.job.as_ref()).unwrap_or(&main);
+        job::follow(context, job, reporter)
+    });
+    let by = context.client_config.by.clone();
+    let journal = JournalWriter::new(&common.places, "follow", job, &by, vec![]);
+    let views = views(&context, ends)?;
+    let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
+    let mut files = EndFiles::new(ends);
+    let context = Arc::clone(&fleet.context);
+    let all: Vec<usize> = (0..context.targets.len()).collect();
+    fleet.serve(&all, &task, &mut |target, outcome| {
+        files.ended(target, &context.targets[target], outcome);
+        true
+    })?;
+    Ok(conclusion::of_jobs(&mut fleet, files, job))
+}
+
+/// Reads all that the job needs, and checks what the targets will be sent.
+fn plan(
+    context: &Context,
+    run: Run,
+    digests: &mut DigestCache,
+    screen: &mut Screen,
+) -> Result<Arc<Plan>> {
+    let id = match &run.job {
+        Some(job) => job.clone(),
+        None => writer::new_id()?,
+    };
+    let package = run.package.as_deref().map(|said| packages::open(said, digests, screen));
+    let package = package.transpose()?.map(Arc::new);
+    let plan = Plan::read(&context.common.places, id, run, package)?;
+    let checked = if plan.differs() { context.targets.len() } else { context.targets.len().min(1) };
+    for target in &context.targets[..checked] {
+        plan.request(target.name.as_str(), &plan.id)?;
+    }
+    Ok(Arc::new(plan))
+}
+
+fn fleet(screen: Screen, context: Context, plan: &Plan, ends: &Ends) -> Result<Fleet> {
+    let (places, by) = (&context.common.places, &context.client_config.by);
+    let packages = plan.package.iter().cloned().collect();
+    let journal = JournalWriter::new(places, "run", &plan.id, by, packages);
+    let views = views(&context, ends)?;
+    let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
+    fleet.transfers = plan.package.is_some();
+    Ok(fleet)
+}
+
+fn task(plan: &Arc<Plan>, jobs: &Arc<Vec<AssignedJob>>, detach: bool) -> Arc<Task> {
+    let (plan, jobs) = (Arc::clone(plan), Arc::clone(jobs));
+    Arc::new(move |context: &Context, reporter: &Reporter| {
+        let job = &jobs[reporter.target];
+        job::run(context, reporter, &plan, &job.id, job::RunMode { detach, in_doubt: job.in_doubt })
+    })
+}
+
+fn views(context: &Context, ends: &Ends) -> Result<Views> {
+    let common: &Common = &context.common;
+    let files = ends.output.as_ref().map(|pattern| {
+        context.targets.iter().map(|target| end_files::named(pattern, target)).collect()
+    });
+    choice::of_jobs(common, &context.names(), files)
+}

@@ -1,0 +1,49 @@
+//! The packages of a call, opened and hashed before it begins.
+
+use crate::output::screen::Screen;
+use crate::records::digests::DigestCache;
+use crate::target::package::upload::Package;
+use crate::target::stop::Stop;
+use octo_core::base::digest::Digest;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::units::human_size;
+use std::path::Path;
+
+/// A larger file takes long enough to hash that a person wants to know.
+const TELL_ABOVE: u64 = 256 << 20;
+
+/// The package of `-p`: a file, or the sha256 of one that is there already.
+///
+/// # Errors
+/// As [`Package::open`], and for reading it.
+pub(super) fn open(said: &str, digests: &mut DigestCache, screen: &mut Screen) -> Result<Package> {
+    if !Path::new(said).exists()
+        && let Some(digest) = Digest::parse(said)
+    {
+        let name = digests.name(&digest).unwrap_or(said).to_string();
+        return Ok(Package::known(digest, name));
+    }
+    let package = Package::open(said, digests)?;
+    hash(&package, digests, screen)?;
+    Ok(package)
+}
+
+/// Hashes a package, and remembers its digest.
+///
+/// # Errors
+/// As for reading it.
+pub(crate) fn hash(
+    package: &Package,
+    digests: &mut DigestCache,
+    screen: &mut Screen,
+) -> Result<()> {
+    if let Some(size) = package.unhashed().filter(|size| *size > TELL_ABOVE) {
+        let shown = printable(package.name.as_bytes());
+        screen.progress(&format!("hashing {shown}, {}", human_size(size)));
+    }
+    package.hash(&Stop::default());
+    package.remember(digests);
+    screen.clear();
+    package.digest().map(drop)
+}

@@ -1,0 +1,182 @@
+//! Jobs as objects, for `--json` and `--record`: `start`, `output` and `end` of
+//! octo-json(5).
+
+use super::view::{STREAMS, View, index};
+use crate::output::escape::unfinished;
+use crate::output::json::JsonObject;
+use crate::output::screen::Screen;
+use crate::target::outcome::Outcome;
+use octo_core::base::cli::utc_now;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::names::JobId;
+use octo_core::tentacle::job::Stream;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Where objects go.
+pub(crate) enum JsonSink {
+    /// Standard output.
+    Screen,
+    /// The file of `--record`.
+    Record(PathBuf, File),
+}
+
+impl JsonSink {
+    /// Makes the file of `--record`.
+    ///
+    /// # Errors
+    /// Exit 73.
+    pub(crate) fn record(path: &Path) -> Result<JsonSink> {
+        let file = File::create(path).map_err(|error| Error::doing("create", path, &error))?;
+        Ok(JsonSink::Record(path.to_path_buf(), file))
+    }
+
+    fn write(&mut self, screen: &mut Screen, object: JsonObject) {
+        let line = object.line();
+        match self {
+            JsonSink::Screen => screen.print(Stream::Out, line.as_bytes()),
+            JsonSink::Record(path, file) => {
+                if let Err(error) = file.write_all(line.as_bytes()) {
+                    screen.remember(Error::io(path, &error));
+                }
+            }
+        }
+    }
+}
+
+/// One object for each thing that happens.
+pub(crate) struct JsonView {
+    names: Vec<String>,
+    /// The first bytes of a letter that was split, for each target and stream.
+    partial: Vec<[Vec<u8>; 2]>,
+    sink: JsonSink,
+}
+
+impl JsonView {
+    /// The objects of targets with these names.
+    pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonView {
+        let partial = names.iter().map(|_| Default::default()).collect();
+        JsonView { names, partial, sink }
+    }
+
+    fn piece(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let object = JsonObject::of("output")
+                .text("target", &self.names[target])
+                .text("stream", stream_name(stream))
+                .bytes("text", bytes);
+            self.sink.write(screen, object);
+        }
+    }
+}
+
+impl View for JsonView {
+    fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
+        let object = JsonObject::of("start")
+            .text("target", &self.names[target])
+            .text("job", job)
+            .text("time", &utc_now());
+        self.sink.write(screen, object);
+    }
+
+    fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        let mut whole = std::mem::take(&mut self.partial[target][index(stream)]);
+        whole.extend_from_slice(bytes);
+        let rest = whole.split_off(whole.len() - unfinished(&whole));
+        self.partial[target][index(stream)] = rest;
+        self.piece(screen, target, stream, &whole);
+    }
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        for stream in STREAMS {
+            let rest = std::mem::take(&mut self.partial[target][index(stream)]);
+            self.piece(screen, target, stream, &rest);
+        }
+        self.sink.write(screen, end(&self.names[target], outcome));
+    }
+}
+
+/// The ends alone, of verbs whose output is objects already.
+pub(crate) struct JsonEndsView {
+    names: Vec<String>,
+    sink: JsonSink,
+}
+
+impl JsonEndsView {
+    /// The ends of targets with these names.
+    pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonEndsView {
+        JsonEndsView { names, sink }
+    }
+}
+
+impl View for JsonEndsView {
+    fn output(&mut self, _: &mut Screen, _target: usize, _: Stream, _bytes: &[u8]) {}
+
+    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
+        self.sink.write(screen, end(&self.names[target], outcome));
+    }
+}
+
+fn stream_name(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Out => "stdout",
+        Stream::Err => "stderr",
+    }
+}
+
+fn end(target: &str, outcome: &Outcome) -> JsonObject {
+    let (kind, code) = outcome.kind_and_code();
+    JsonObject::of("end")
+        .text("target", target)
+        .text_or_null("job", outcome.job.as_ref().map(JobId::as_str))
+        .text("kind", kind)
+        .number("code", code)
+        .text("origin", outcome.origin.word())
+        .number("status", outcome.status.into())
+        .text_or_null("refusal", outcome.refusal())
+        .text_or_null("message", Some(outcome.message.as_str()).filter(|m| !m.is_empty()))
+        .object("outputs", outputs(&outcome.outputs))
+        .text_or_null("audit", outcome.audit.map(|head| head.to_string()).as_deref())
+        .seconds("seconds", outcome.elapsed)
+}
+
+/// `NAME=VALUE` lines; of a name that stands twice the last value counts.
+fn outputs(lines: &[u8]) -> JsonObject {
+    let mut seen = HashSet::new();
+    let mut last = Vec::new();
+    for line in lines.split(|b| *b == b'\n').rev() {
+        if let Some(equals) = line.iter().position(|b| *b == b'=')
+            && let Ok(name) = std::str::from_utf8(&line[..equals])
+            && seen.insert(name)
+        {
+            last.push((name, &line[equals + 1..]));
+        }
+    }
+    last.into_iter()
+        .rev()
+        .fold(JsonObject::new(), |object, (name, value)| object.bytes(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::tentacle::job::EndKind;
+
+    #[test]
+    fn the_end_is_told_apart_from_a_script_that_imitates_it() {
+        let mut script = Outcome::ended(EndKind::Exit(124), None);
+        script.outputs = b"URL=http://x\nno line\nA=1\nA=\xff\n=\n".to_vec();
+        let line = end("web1", &script).line();
+        assert_eq!(
+            line.trim_end(),
+            concat!(
+                r#"{"type":"end","target":"web1","job":null,"kind":"exit","code":124,"#,
+                r#""origin":"script","status":124,"refusal":null,"message":"exit 124","#,
+                r#""outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
+                r#""audit":null,"seconds":0.000}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! The journal's file: several octo-push append to it at once.
+
+use super::entry::Entry;
+use octo_core::base::appended::{self, Access};
+use octo_core::base::error::{Error, Result};
+use octo_core::base::paths::{Places, create_directory};
+use octo_core::base::publish::sync_directory;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The journal of one state directory. Threads share one.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(super) path: PathBuf,
+    file: Mutex<Option<File>>,
+}
+
+impl Journal {
+    /// The journal of this state directory; nothing is opened before it is needed.
+    pub(crate) fn at(places: &Places) -> Journal {
+        Journal { path: places.state.join("journal"), file: Mutex::new(None) }
+    }
+
+    /// Appends lines, all or none. They survive this process, and a power cut once
+    /// [`Journal::sync`] has returned.
+    ///
+    /// # Errors
+    /// Where they can't be written, naming the file.
+    pub(crate) fn append(&self, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
+        let lines: String = entries.into_iter().map(|entry| entry.encode()).collect();
+        let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let file = match kept.take() {
+                Some(file) => file,
+                None => open(&self.path)?,
+            };
+            appended::lock(&file, &self.path, true)?;
+            if appended::is_at(&file, &self.path)? {
+                // Dropped, it is unlocked as well.
+                write(&file, &lines).map_err(|e| Error::doing("write", &self.path, &e))?;
+                *kept = Some(file);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Brings what was appended to the disk.
+    ///
+    /// # Errors
+    /// Where that failed, naming the file.
+    pub(crate) fn sync(&self) -> Result<()> {
+        match &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => file.sync_data().map_err(|e| Error::doing("write", &self.path, &e)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let state = path.parent().unwrap_or(Path::new("."));
+    create_directory(state, 0o711)?;
+    let is_new = !path.exists();
+    let file = appended::open_or_create(path, Access::Append, 0o600)?;
+    if is_new {
+        // Else a power cut could take the name and all lines with it.
+        sync_directory(state)?;
+    }
+    Ok(file)
+}
+
+fn write(mut file: &File, lines: &str) -> std::io::Result<()> {
+    let size = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if size > 0 {
+        file.read_exact_at(&mut last, size - 1)?;
+    }
+    // A line that a crash has torn ends here.
+    let torn = if last == *b"\n" { "" } else { "\n" };
+    if let Err(error) = file.write_all([torn, lines].concat().as_bytes()) {
+        // A part of them may be there.
+        let _ = file.set_len(size);
+        return Err(error);
+    }
+    file.unlock()
+}

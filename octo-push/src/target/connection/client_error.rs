@@ -1,0 +1,98 @@
+//! What can go wrong with a request: in its class, which decides whether it is tried
+//! again, and in words.
+
+use crate::target::connection::first_contact::{self, Introduction};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit};
+use octo_core::base::refusal::Refusal;
+use octo_core::targets::Target;
+use octo_wire::{Failure, Fields};
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// No connection: nothing answers there. Trying again is up to the person.
+    Unreachable(Error),
+    /// The connection broke or fell silent. Trying again may help.
+    Lost(Error),
+    /// We are unknown there, or the tentacle is not who it should be.
+    Untrusted(Error),
+    /// The tentacle said no.
+    Refused(Refusal, Error),
+    /// What speaks there is no tentacle, or not as it should.
+    Protocol(Error),
+    /// Something here can't be read or written.
+    Local(Error),
+}
+
+impl ClientError {
+    /// The error in it.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            ClientError::Unreachable(error)
+            | ClientError::Lost(error)
+            | ClientError::Untrusted(error)
+            | ClientError::Refused(_, error)
+            | ClientError::Protocol(error)
+            | ClientError::Local(error) => error,
+        }
+    }
+
+    /// What a `no` says.
+    pub(crate) fn of_refusal(
+        introduction: &Introduction,
+        target: &Target,
+        said: &Fields,
+    ) -> ClientError {
+        let word = said.get("code").unwrap_or("");
+        let reason = said.get("reason").unwrap_or("");
+        let Some(refusal) = Refusal::from_word(word) else {
+            let shown = printable(word.as_bytes());
+            let reason = format!("refused for an unknown code {shown}: {reason}");
+            return ClientError::Protocol(Error::new(Exit::Protocol, &target.address, reason));
+        };
+        let reason = if reason.is_empty() { "no reason given" } else { reason };
+        let error = Error::new(refusal.exit(), refusal, reason);
+        ClientError::Refused(refusal, first_contact::hint_on_refusal(introduction, refusal, error))
+    }
+
+    /// What a failure of the connection means.
+    pub(crate) fn of_failure(
+        introduction: &Introduction,
+        target: &Target,
+        failure: Failure,
+    ) -> ClientError {
+        let address = &target.address;
+        match failure {
+            Failure::Refused => {
+                ClientError::Untrusted(first_contact::we_are_unknown(introduction, target))
+            }
+            Failure::Unexpected { expected, seen } => ClientError::Untrusted(
+                first_contact::it_is_another(introduction, target, &expected, seen),
+            ),
+            Failure::Untrusted(reason) => ClientError::Untrusted(Error::new(
+                Exit::Refused,
+                address,
+                format!("its certificate is not accepted: {reason}"),
+            )),
+            Failure::Unusable(reason) => {
+                ClientError::Local(Error::new(Exit::Configuration, address, reason))
+            }
+            Failure::OtherProtocol(what) => ClientError::Protocol(
+                Error::new(Exit::Protocol, address, what)
+                    .hint("is this the port of octo-listen? its default is 10933"),
+            ),
+            Failure::Malformed(_) => {
+                ClientError::Protocol(Error::new(Exit::Protocol, address, failure))
+            }
+            Failure::TimedOut => ClientError::Lost(Error::new(
+                Exit::Unavailable,
+                address,
+                "the connection fell silent",
+            )),
+            Failure::Truncated | Failure::Damaged | Failure::Io(_) => {
+                ClientError::Lost(Error::new(Exit::Unavailable, address, failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What all workers share.
+
+use crate::cli::options::Common;
+use crate::target::connection::client_config::ClientConfig;
+use crate::target::package::counters::UploadCounters;
+use crate::target::stop::Stop;
+use octo_core::base::error::Result;
+use octo_core::targets::Target;
+
+/// One call of octo-push: who asks, what was said, whom it means.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Who we are, and how we connect.
+    pub(crate) client_config: ClientConfig,
+    /// The options.
+    pub(crate) common: Common,
+    /// The selected targets.
+    pub(crate) targets: Vec<Target>,
+    /// Set when the person has had enough.
+    pub(crate) stop: Stop,
+    /// What the uploads count.
+    pub(crate) counters: UploadCounters,
+}
+
+impl Context {
+    /// For a call with these options, which means these targets.
+    ///
+    /// # Errors
+    /// Where our identity can't be read or is none.
+    pub(crate) fn new(common: Common, targets: Vec<Target>) -> Result<Context> {
+        let client_config = ClientConfig::load(&common)?;
+        let (stop, counters) = (Stop::default(), UploadCounters::default());
+        Ok(Context { client_config, common, targets, stop, counters })
+    }
+
+    /// The name of a target, by its place in the selection.
+    pub(crate) fn name(&self, target: usize) -> &str {
+        self.targets[target].name.as_str()
+    }
+
+    /// All names, in the selection's order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.name.to_string()).collect()
+    }
+}
