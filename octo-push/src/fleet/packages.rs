@@ -1,7 +1,7 @@
 //! The packages of a call, opened and hashed before it begins.
 
 use crate::output::screen::Screen;
-use crate::records::digests::DigestCache;
+use crate::target::package::digests::DigestCache;
 use crate::target::package::upload::Package;
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;

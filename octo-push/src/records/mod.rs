@@ -1,6 +1,5 @@
-//! What is written down on this side: the journal, digests, files for scripts.
+//! What is written down on this side: the journal, and files for scripts.
 
-pub(crate) mod digests;
 pub(crate) mod end_files;
 pub(crate) mod journal;
 pub(crate) mod results;

@@ -6,10 +6,10 @@
 //! the file already, about as much was sent in vain as the hashing left time for.
 //! The tentacle verifies the whole.
 
-use crate::records::digests::{DigestCache, Stamp};
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
 use crate::target::package::counters::UploadCounters;
+use crate::target::package::digests::{DigestCache, Stamp};
 use crate::target::package::source::{PIECE, Source};
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;

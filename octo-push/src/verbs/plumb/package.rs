@@ -1,7 +1,7 @@
 //! Which application and version a package is, read off the name of its file by
 //! the rule of octo-release(1).
 
-use crate::records::digests::{DigestCache, Stamp};
+use crate::target::package::digests::{DigestCache, Stamp};
 use crate::target::package::source::Source;
 use crate::target::stop::Stop;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
