@@ -50,19 +50,27 @@ pub(crate) fn tell(
     for (reason, names) in reasons {
         screen.say(format!("{}: {reason}", fold(names)));
     }
-    let mut hints: Vec<&str> = Vec::new();
-    for hint in failed.iter().flat_map(|(_, outcome)| &outcome.hints) {
-        if !hints.contains(&hint.as_str()) {
-            hints.push(hint);
-        }
-    }
-    for hint in hints.iter().take(HINTS) {
+    for hint in different(failed.iter().flat_map(|(_, outcome)| &outcome.hints)) {
         screen.say(format!("hint: {hint}"));
     }
     let bad = failed.len() + skipped.len();
     if several && (bad > 0 || talkative) {
         screen.say(format!("{} of {} succeeded", well.len(), well.len() + bad));
     }
+}
+
+/// The first few that differ: each of a fleet's targets may have a hint of its own.
+fn different<'a>(hints: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    let mut different: Vec<&str> = Vec::new();
+    for hint in hints {
+        if different.len() == HINTS {
+            break;
+        }
+        if !different.contains(&hint.as_str()) {
+            different.push(hint);
+        }
+    }
+    different
 }
 
 fn said(outcome: &Outcome) -> &str {

@@ -119,3 +119,143 @@ fn remarks(end: &Fields) -> Vec<String> {
     }
     remarks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::connection::first_contact::Introduction;
+    use crate::target::event::TargetEvent;
+    use octo_core::base::thumbprint::Thumbprint;
+    use octo_core::targets::{Target, Targets};
+    use std::io::{self, Cursor, Read, Write};
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, channel};
+
+    const JOB: &str = "20260101T000000-abcdefghijklm";
+
+    /// What a tentacle says, and what it is told.
+    struct Talk {
+        says: Cursor<Vec<u8>>,
+        told: Vec<u8>,
+    }
+
+    impl Read for Talk {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.says.read(buffer)
+        }
+    }
+
+    impl Write for Talk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.told.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Duplex for Talk {}
+
+    fn target() -> Target {
+        Targets::parse(Path::new("t"), b"web1 h webpki\n").expect("sound").all.remove(0)
+    }
+
+    fn introduction() -> Introduction {
+        let thumbprint = Thumbprint::of_certificate(b"x");
+        Introduction { thumbprint, name: "ann".into(), config: "/c".into() }
+    }
+
+    fn reporter() -> (Reporter, Receiver<TargetEvent>) {
+        let (sender, events) = channel();
+        (Reporter::new(0, move |event| drop(sender.send(event))), events)
+    }
+
+    /// Follows a job over these bytes; what came of it, and the stream's state.
+    fn follow(
+        stream: &mut JobStream,
+        says: &[u8],
+        reporter: &Reporter,
+    ) -> Result<Outcome, ClientError> {
+        let (introduction, target) = (introduction(), target());
+        let talk = Talk { says: Cursor::new(says.to_vec()), told: Vec::new() };
+        let mut client = Client::over(&introduction, &target, talk);
+        let job = JobId::parse(JOB).expect("an id");
+        stream.ask(&mut client, &job)?;
+        loop {
+            if let Some(outcome) = stream.next(&mut client, reporter, &job)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn told(events: &Receiver<TargetEvent>) -> String {
+        let words = events.try_iter().map(|event| match event {
+            TargetEvent::Output(stream, bytes) => {
+                format!("{stream:?} {}", String::from_utf8_lossy(&bytes))
+            }
+            TargetEvent::Note(text) | TargetEvent::Detail(text) => text,
+            other => format!("{other:?}"),
+        });
+        words.collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn a_stream_is_told_in_its_order_and_ends_once() {
+        let head = format!("7:{}", "0f".repeat(32));
+        let says = format!(
+            "ok\nstate is=waiting holder=ann\nout body=3\none\
+             tick\nnews body=4\nxxxxerr body=3\ntwooutputs body=4\nA=1\n\
+             end kind=exit code=3 truncated=yes strays=7%20sleep%0A8%20sleep audit={head}\n"
+        );
+        let (reporter, events) = reporter();
+        let mut stream = JobStream::default();
+        let outcome = follow(&mut stream, says.as_bytes(), &reporter).expect("an end");
+        assert_eq!(told(&events), "waits for a lock, held by ann|Out one|Err two");
+        assert_eq!((outcome.status, outcome.outputs.as_slice()), (3, &b"A=1\n"[..]));
+        assert_eq!(
+            outcome.message,
+            "exit 3; its output is longer than its log may be: cut; \
+             left running with its output open: sleep"
+        );
+        assert_eq!(outcome.audit.map(|head| head.seq), Some(7));
+    }
+
+    /// Cut at any byte, the rest comes over another connection, and nothing twice.
+    #[test]
+    fn what_came_before_a_cut_is_not_asked_for_again() {
+        let says = b"ok\nout body=5\nhelloout body=2\n!\n";
+        for cut in 0..says.len() {
+            let (reporter, events) = reporter();
+            let mut stream = JobStream::default();
+            let lost = follow(&mut stream, &says[..cut], &reporter).expect_err("cut");
+            assert!(matches!(lost, ClientError::Lost(_)), "{cut}: {lost:?}");
+            let offset = usize::try_from(stream.offset).expect("small");
+            let rest = &"hello!\n"[offset..];
+            let again = format!("ok\nout body={}\n{rest}end kind=exit code=0\n", rest.len());
+            let outcome = follow(&mut stream, again.as_bytes(), &reporter).expect("an end");
+            assert!(outcome.succeeded());
+            assert_eq!(told(&events).replace("|Out ", "").trim_start_matches("Out "), "hello!\n");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_ends_it() {
+        for (says, expected) in [
+            (&b"ok\nend kind=exit code=999\n"[..], "an end of kind exit"),
+            (b"ok\nend kind=party\n", "an end of kind party"),
+            (b"ok\nout body=x\n", "body"),
+            (b"maybe\n", "an unexpected maybe"),
+            (b"\x16\x03\n", "no word begins the line"),
+        ] {
+            let (reporter, _events) = reporter();
+            let error = follow(&mut JobStream::default(), says, &reporter).expect_err("nonsense");
+            assert!(matches!(error, ClientError::Protocol(_)), "{error:?}");
+            let message = error.into_error().message;
+            assert!(message.contains(expected), "{message}");
+        }
+        let (reporter, _events) = reporter();
+        let no = b"ok\nno code=missing reason=gone\n";
+        let error = follow(&mut JobStream::default(), no, &reporter).expect_err("refused");
+        assert!(matches!(error, ClientError::Refused(..)), "{error:?}");
+    }
+}
