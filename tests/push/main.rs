@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod fleet;
 mod jobs;
+mod json;
 mod real_input;
 mod run;
 mod signals;

@@ -1,6 +1,7 @@
 //! Ctrl-C cancels, and waits for the tentacle's word; a second one leaves; a
 //! closed terminal leaves the job running.
 
+use crate::support::stdout_of;
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
@@ -110,6 +111,49 @@ fn a_closed_terminal_leaves_the_job_running() {
         std::fs::write(octopus.sandbox.path("go"), "").expect("write");
         octopus.push(&["follow", &job(&web1)]).assert().code(6).stdout(contains("done\n"));
     }
+}
+
+/// What it was about to ask for is in the journal before it asks.
+#[test]
+fn one_that_was_killed_is_followed_by_the_jobs_id_alone() {
+    let (mut octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let _web2 = octopus.tentacle("web2", "web");
+    let command = format!("echo x >$OCTO_ARTIFACTS/made; {}", waits(&octopus, "exit 6"));
+    let mut begun = begin(octopus.start(&["-t", "web1", "run", "-c", &command]));
+    begun.child.kill().expect("kill");
+    begun.child.wait().expect("wait");
+    let journal = stdout_of(&mut octopus.push(&["journal"]));
+    assert_eq!(journal.lines().count(), 1, "{journal}");
+    assert!(journal.contains(" run web1 begun - job="), "{journal}");
+    let job = journal.split("job=").nth(1).and_then(|rest| rest.split(' ').next());
+    let job = job.expect("an id");
+    // It has no result: a run that may be at work is not the last one that failed.
+    octopus.push(&["-t", "failed:LAST", "status"]).assert().code(65).stderr(contains("on record"));
+    std::fs::write(octopus.sandbox.path("go"), "").expect("write");
+    octopus.push(&["follow", job]).assert().code(6).stdout("begun\n");
+    octopus.push(&["get", job]).assert().success().stdout("web1: made 2\n");
+    octopus.push(&["cancel", job]).assert().success();
+    octopus.push(&["-t", "failed:LAST", "-n", "status"]).assert().stdout(contains("web1"));
+}
+
+/// Those of its batch that it never came to are named too, and their ends recorded.
+#[test]
+fn one_that_leaves_says_what_has_not_begun() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let tentacles = ["web1", "web2", "web3"].map(|name| octopus.tentacle(name, "web"));
+    let command = waits(&octopus, "");
+    let arguments = ["-f", "1", "-a", "--batch", "3", "run", "-c", &command];
+    let begun = begin(octopus.start(&arguments));
+    begun.signal(Signal::TERM);
+    let (code, _, err) = begun.finish();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("web[2,3]: left before it began"), "{err}");
+    assert!(err.contains("end unknown: web1\n"), "{err}");
+    assert!(err.contains("not begun: web[2,3]\n"), "{err}");
+    let id = job(&tentacles[0]);
+    std::fs::write(octopus.sandbox.path("go"), "").expect("write");
+    // Nobody asked them: they are none of the job's targets.
+    octopus.push(&["follow", &id]).assert().success().stdout("begun\n");
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_name_that_is_not_text_gets_its_own_message() {
 
 /// An octopus, and a tentacle that it knows, which answers each first request with
 /// this and leaves.
-fn one_that_says(answer: &'static [u8]) -> Octopus {
+pub(crate) fn one_that_says(answer: &'static [u8]) -> Octopus {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     let web1 = octopus.stranger("web1");
     let identity = Identity::load(&web1.config.join("identity.pem")).expect("identity");

@@ -1,6 +1,6 @@
 //! What fails around octo-push: connections, its own machine, either end.
 
-mod local;
+pub(crate) mod local;
 mod lost;
 mod proxy;
 mod resilience;
