@@ -21,11 +21,11 @@ const NOT_BEGUN: &str = "none\t-\t1\t-\tnot begun\n";
 /// The verb. It prints nothing where one of the files is damaged: a script that
 /// reads a line a file must not take one for another.
 pub(super) fn end(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse(&[], arguments, Order::Anywhere)? else { return Ok(0) };
-    if matches.free.is_empty() {
+    let Some(said) = tool.said(&[], arguments, Order::Anywhere)? else { return Ok(0) };
+    if said.arguments().is_empty() {
         return Err(tool.misuse("end takes files that --end wrote"));
     }
-    let lines: Result<String> = matches.free.iter().map(|file| read(Path::new(file))).collect();
+    let lines: Result<String> = said.arguments().iter().map(|file| read(Path::new(file))).collect();
     print(&lines?)?;
     Ok(0)
 }

@@ -5,11 +5,14 @@
 //! `--target=web`, `--target web`; options stand before or behind arguments, `--`
 //! ends them; no long name is abbreviated.
 
-use super::Tool;
-use crate::base::error::Result;
+use super::output::print;
+use super::tool::Tool;
+use crate::base::error::{Error, Result};
 use crate::base::nearest::nearest;
-use crate::base::units;
+use crate::base::paths::Places;
+use crate::base::units::{self, Share};
 use getopts::{Fail, Matches, ParsingStyle};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -28,13 +31,28 @@ pub struct OptionRow {
     pub help: &'static str,
 }
 
-/// Options that belong together, under a heading of `--help`.
+impl OptionRow {
+    /// The name by which [`Said`] has it: the long one, where there is one.
+    pub fn name(&self) -> &'static str {
+        if self.long.is_empty() { self.short } else { self.long }
+    }
+}
+
+/// Options that belong together, under a heading of `--help`. A `static`: two of
+/// a tool's verbs that take the same ones share the group, and it is listed once.
 #[derive(Debug)]
 pub struct OptionGroup {
     /// The heading, without its colon; nothing for none.
     pub title: &'static str,
     /// The options.
     pub rows: &'static [OptionRow],
+}
+
+impl OptionGroup {
+    /// Is there an option of this [`OptionRow::name`]?
+    pub fn has(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.name() == name)
+    }
 }
 
 /// A flag.
@@ -63,7 +81,7 @@ pub const fn values(
 }
 
 /// What every tool has.
-pub const COMMON: OptionGroup = OptionGroup {
+pub static COMMON: OptionGroup = OptionGroup {
     title: "",
     rows: &[
         value("", "config", "DIR", "instead of /etc/octo or ~/.config/octo"),
@@ -82,22 +100,38 @@ pub enum Order {
     BeforeArguments,
 }
 
-/// Parses by these tables.
-///
-/// # Errors
-/// Exit 64, naming the option, and the nearest one where it is unknown.
+impl Tool {
+    /// Parses by these tables and those that every tool has; answers `--help` and
+    /// `--version` itself, then returns `None`.
+    ///
+    /// # Errors
+    /// Exit 64, naming the option, and the nearest one where it is unknown.
+    pub fn said(
+        &self,
+        groups: &[&OptionGroup],
+        arguments: &[String],
+        order: Order,
+    ) -> Result<Option<Said<'_>>> {
+        let matches = parse(self, "", groups, arguments, order)?;
+        Ok(matches.map(|matches| Said::new(self, vec![matches])))
+    }
+}
+
+/// As [`Tool::said`], of one side of a command line; `verb` is for messages,
+/// nothing where none is known.
 pub(super) fn parse(
     tool: &Tool,
+    verb: &str,
     groups: &[&OptionGroup],
     arguments: &[String],
     order: Order,
-) -> Result<Matches> {
+) -> Result<Option<Matches>> {
     let mut options = getopts::Options::new();
     options.parsing_style(match order {
         Order::Anywhere => ParsingStyle::FloatingFrees,
         Order::BeforeArguments => ParsingStyle::StopAtFirstFree,
     });
-    let rows = || groups.iter().flat_map(|group| group.rows);
+    let rows = || groups.iter().copied().chain([&COMMON]).flat_map(|group| group.rows);
     for row in rows() {
         match (row.value, row.many) {
             (None, _) => options.optflag(row.short, row.long, ""),
@@ -105,27 +139,43 @@ pub(super) fn parse(
             (Some(name), true) => options.optmulti(row.short, row.long, "", name),
         };
     }
-    options.parse(arguments).map_err(|fail| {
+    let matches = options.parse(arguments).map_err(|fail| {
         let meant = match &fail {
             Fail::UnrecognizedOption(name) => nearest(name, rows().map(|row| row.long)),
             _ => None,
         };
-        tool.misspelt(complaint(fail), meant.map(|meant| format!("--{meant} is one")))
-    })
+        let of = if verb.is_empty() { String::new() } else { format!("{verb}: ") };
+        tool.misspelt(of + &complaint(&fail), meant.map(|meant| format!("--{meant} is one")))
+    })?;
+    answered(tool, matches)
+}
+
+/// `None` where the question was for the help or the version, which are printed.
+pub(super) fn answered(tool: &Tool, matches: Matches) -> Result<Option<Matches>> {
+    if matches.opt_present("help") {
+        print(&(tool.help)())?;
+        return Ok(None);
+    }
+    if matches.opt_present("version") {
+        print(&format!("{} {}\n", tool.name, env!("CARGO_PKG_VERSION")))?;
+        return Ok(None);
+    }
+    Ok(Some(matches))
 }
 
 /// What getopts found, in the words of our messages.
-pub(super) fn complaint(fail: Fail) -> String {
+pub(super) fn complaint(fail: &Fail) -> String {
     match fail {
-        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(&name)),
-        Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(&name)),
-        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(&name)),
-        Fail::OptionDuplicated(name) => format!("{}: given twice", dashed(&name)),
-        Fail::OptionMissing(name) => format!("{}: missing", dashed(&name)),
+        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(name)),
+        Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(name)),
+        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(name)),
+        Fail::OptionDuplicated(name) => format!("{}: given twice", dashed(name)),
+        Fail::OptionMissing(name) => format!("{}: missing", dashed(name)),
     }
 }
 
-fn dashed(name: &str) -> String {
+/// `-t` or `--target`
+pub(super) fn dashed(name: &str) -> String {
     format!("{}{name}", if name.chars().count() == 1 { "-" } else { "--" })
 }
 
@@ -150,6 +200,11 @@ impl<'a> Said<'a> {
     /// The arguments, options taken away.
     pub fn arguments(&self) -> &[String] {
         self.sides.last().map_or(&[], |side| &side.free)
+    }
+
+    /// Does a table have this option? Of one that no table has nothing is asked.
+    pub fn knows(&self, name: &str) -> bool {
+        self.sides.iter().any(|side| side.opt_defined(name))
     }
 
     /// Is this option given? By its long name, or its letter where it has none.
@@ -194,6 +249,14 @@ impl<'a> Said<'a> {
         self.parsed(name, &what, |text| units::whole(text).filter(|n| range.contains(n)))
     }
 
+    /// As [`Said::one`], a number or a percentage.
+    ///
+    /// # Errors
+    /// Exit 64 for another value.
+    pub fn share(&self, name: &str) -> Result<Option<Share>> {
+        self.parsed(name, "a number or a percentage such as 20%", Share::parse)
+    }
+
     /// As [`Said::one`], read by a function; `what` it should be is for the message.
     ///
     /// # Errors
@@ -211,8 +274,34 @@ impl<'a> Said<'a> {
         }
     }
 
+    /// Exit 64 where two options are given that contradict each other.
+    ///
+    /// # Errors
+    /// That.
+    pub fn apart(&self, one: &str, other: &str) -> Result<()> {
+        if self.flag(one) && self.flag(other) {
+            let (one, other) = (dashed(one), dashed(other));
+            return Err(self.tool.misuse(format!("{one} and {other} can't stand together")));
+        }
+        Ok(())
+    }
+
+    /// Exit 64, about this option.
+    pub fn wrong(&self, name: &str, reason: impl Display) -> Error {
+        self.tool.misuse(format!("{}: {reason}", dashed(name)))
+    }
+
     /// The sides whose tables know this option; the others would panic.
     fn having<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Matches> {
+        debug_assert!(self.knows(name), "no table has {name}");
         self.sides.iter().filter(move |side| side.opt_defined(name))
     }
+}
+
+/// The configuration and state directories that the options name.
+///
+/// # Errors
+/// As [`Places::find`], and exit 64 where one is given twice.
+pub fn places(said: &Said) -> Result<Places> {
+    Places::find(said.one("config")?, said.one("state")?)
 }

@@ -9,7 +9,7 @@ mod variables;
 
 use octo_core::base::cli::help::Help;
 use octo_core::base::cli::options::{OptionGroup, Order, Said, value};
-use octo_core::base::cli::verbs::{self, VerbRow};
+use octo_core::base::cli::verbs::{self, Front, VerbRow};
 use octo_core::base::cli::{Tool, places};
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
@@ -17,12 +17,12 @@ use octo_core::base::paths::Places;
 /// What answers a word.
 type Answer = fn(&Said, &Places) -> Result<u8>;
 
-const WORDS: &[VerbRow<Answer>] = &[
+static WORDS: &[VerbRow<Answer>] = &[
     VerbRow {
         word: "places",
         arguments: "",
         help: "CONFIG and STATE, a line each",
-        options: &[],
+        options: &[&OPTIONS],
         order: Order::Anywhere,
         run: ask::places,
     },
@@ -30,7 +30,7 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "hosts",
         arguments: "TARGET...",
         help: "the host of each, without port and brackets",
-        options: &[],
+        options: &[&OPTIONS],
         order: Order::Anywhere,
         run: ask::hosts,
     },
@@ -38,7 +38,7 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "nearest",
         arguments: "WORD KNOWN...",
         help: "the known word that may have been meant, or nothing",
-        options: &[],
+        options: &[&OPTIONS],
         order: Order::BeforeArguments,
         run: ask::nearest,
     },
@@ -46,7 +46,7 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "values",
         arguments: "-- [LABEL KIND VALUE]...",
         help: "each value in its one form, a line each; exit 64 if it is not of its kind",
-        options: &[],
+        options: &[&OPTIONS],
         order: Order::BeforeArguments,
         run: values::values,
     },
@@ -54,7 +54,7 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "package",
         arguments: "FILE",
         help: "application and version by the file's name, its sha256 if asked for",
-        options: &[&package::OPTIONS],
+        options: &[&OPTIONS, &package::OPTIONS],
         order: Order::Anywhere,
         run: package::package,
     },
@@ -62,7 +62,7 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "variables",
         arguments: "TARGET...",
         help: "what octo-vars shows",
-        options: &[&variables::OPTIONS],
+        options: &[&OPTIONS, &variables::OPTIONS],
         order: Order::Anywhere,
         run: variables::variables,
     },
@@ -70,16 +70,18 @@ const WORDS: &[VerbRow<Answer>] = &[
         word: "status",
         arguments: "TARGET...",
         help: "what octo-status and octo-health show",
-        options: &[&status::OPTIONS],
+        options: &[&OPTIONS, &status::OPTIONS],
         order: Order::Anywhere,
         run: status::status,
     },
 ];
 
-const OPTIONS: OptionGroup = OptionGroup {
-    title: "",
+static OPTIONS: OptionGroup = OptionGroup {
+    title: "before the word",
     rows: &[value("", "as", "TOOL", "the name in front of messages, not octo-push")],
 };
+
+static SHARED: &[&OptionGroup] = &[&OPTIONS];
 
 /// The answer, if this command line is `[--config DIR] [--state DIR] plumb …`.
 pub(crate) fn asked(tool: &Tool, arguments: &[String]) -> Option<Result<u8>> {
@@ -101,35 +103,27 @@ fn place_of_word(arguments: &[String]) -> Option<usize> {
 }
 
 fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
+    let words = [before, behind].concat();
     let tool = Tool { name: tool.name, help };
-    let Some(first) = tool.parse(&[], before, Order::Anywhere)? else { return Ok(0) };
-    let Some(second) = tool.parse(&[&OPTIONS], behind, Order::BeforeArguments)? else {
-        return Ok(0);
-    };
-    let name = match second.opt_str("as") {
+    let Some(front) = Front::read(&tool, SHARED, &words)? else { return Ok(0) };
+    let name = match front.one("as") {
         // A tool's name is for ever; this process answers one question.
         Some(name) => Box::leak(name.into_boxed_str()),
         None => tool.name,
     };
     let tool = Tool { name, help };
-    let answered = word(&tool, second.free.as_slice()).and_then(|row| {
-        let rest = &second.free[1..];
-        let Some(third) = tool.parse(row.options, rest, row.order)? else { return Ok(0) };
-        let said = Said::new(&tool, vec![first, second.clone(), third]);
-        (row.run)(&said, &places(&said)?)
-    });
     // With the name that was asked for: the caller would say ours.
-    Ok(answered.unwrap_or_else(|error| {
+    Ok(word(&tool, &words).unwrap_or_else(|error| {
         tool.report(&error);
         error.exit.code()
     }))
 }
 
-fn word(tool: &Tool, free: &[String]) -> Result<&'static VerbRow<Answer>> {
-    let Some(word) = free.first() else {
-        return Err(tool.misuse(format!("plumb takes a word: {}", verbs::words(WORDS))));
-    };
-    verbs::find(tool, WORDS, word)
+fn word(tool: &Tool, words: &[String]) -> Result<u8> {
+    let Some(front) = Front::read(tool, SHARED, words)? else { return Ok(0) };
+    let row = front.verb(WORDS)?;
+    let Some(said) = front.said(row)? else { return Ok(0) };
+    (row.run)(&said, &places(&said)?)
 }
 
 fn help() -> String {
@@ -137,7 +131,7 @@ fn help() -> String {
         usage: &["octo-push [--config DIR] [--state DIR] plumb [--as TOOL] WORD [ARGUMENT]..."],
         about: "Answers questions of scripts, a line a value. octo-push(1) says more.",
         verbs: verbs::listed(WORDS),
-        options: vec![&OPTIONS],
+        options: verbs::groups(WORDS),
         notes: "",
         examples: &["octo-push plumb values -- --wait TIME 5m", "octo-push plumb places"],
     };

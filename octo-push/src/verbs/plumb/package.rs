@@ -13,8 +13,8 @@ use octo_core::base::paths::Places;
 const ENDINGS: &[&str] = &[".tar", ".tar.gz", ".tar.xz", ".tar.zst", ".tgz"];
 
 /// The options of `package`.
-pub(super) const OPTIONS: OptionGroup =
-    OptionGroup { title: "", rows: &[flag("", "sha256", "its sha256 too")] };
+pub(super) static OPTIONS: OptionGroup =
+    OptionGroup { title: "package", rows: &[flag("", "sha256", "its sha256 too")] };
 
 /// `package`
 pub(super) fn package(said: &Said, places: &Places) -> Result<u8> {

@@ -19,8 +19,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The options of `variables`.
-pub(super) const OPTIONS: OptionGroup = OptionGroup {
-    title: "",
+pub(super) static OPTIONS: OptionGroup = OptionGroup {
+    title: "variables",
     rows: &[
         value("", "environment", "ENVIRONMENT", "this environment too"),
         value("", "vars", "DIR", "not CONFIG/vars"),

@@ -23,8 +23,8 @@ use std::io;
 use std::path::Path;
 
 /// The options of `status`.
-pub(super) const OPTIONS: OptionGroup = OptionGroup {
-    title: "",
+pub(super) static OPTIONS: OptionGroup = OptionGroup {
+    title: "status",
     rows: &[
         value("", "outputs", "DIR", "what octo-release status said, in DIR/TARGET"),
         value("", "form", "FORM", "table, json, html or nagios"),

@@ -1,0 +1,74 @@
+//! A tool as its command line knows it: its name, its help, how it complains.
+
+use crate::base::encoding::printable;
+use crate::base::error::{Error, Result};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A tool: its name for messages, what makes its help.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// As in the first word of its messages.
+    pub name: &'static str,
+    /// Makes the whole of `--help`, ending in a newline.
+    pub help: fn() -> String,
+}
+
+impl Tool {
+    /// Runs the tool: arguments in, exit status out. Nothing else exits.
+    pub fn main(&self, run: fn(&Tool, &[String]) -> Result<u8>) -> ExitCode {
+        crate::base::signals::outlive_file_size_limits();
+        let result = arguments().and_then(|arguments| run(self, &arguments));
+        match result {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                self.report(&error);
+                ExitCode::from(error.exit.code())
+            }
+        }
+    }
+
+    /// Exit 64, with where to read on.
+    pub fn misuse(&self, message: impl Into<String>) -> Error {
+        self.misspelt(message, None)
+    }
+
+    /// As [`Tool::misuse`], of a word that may be another one misspelt.
+    pub fn misspelt(&self, message: impl Into<String>, meant: Option<String>) -> Error {
+        let error = Error::usage(message);
+        let error = meant.into_iter().fold(error, |error, meant| error.hint(meant));
+        error.hint(format!("{} --help", self.name))
+    }
+
+    /// Prints an error and its hints to standard error.
+    pub fn report(&self, error: &Error) {
+        self.say(&error.message);
+        for hint in &error.hints {
+            self.say(format!("hint: {hint}"));
+        }
+    }
+
+    /// Prints one line to standard error behind the tool's name, escaped; a
+    /// closed standard error is no reason to stop.
+    pub fn say(&self, line: impl Display) {
+        let line = format!("{}: {}\n", self.name, printable(line.to_string().as_bytes()));
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+fn arguments() -> Result<Vec<String>> {
+    // getopts reads UTF-8 only, and would call a file name "unrecognized".
+    std::env::args_os()
+        .skip(1)
+        .map(|argument| {
+            argument.into_string().map_err(|argument| {
+                Error::usage(format!(
+                    "argument {}: not UTF-8",
+                    printable(argument.as_encoded_bytes())
+                ))
+                .hint("rename the file, or reach it by a link with a UTF-8 name")
+            })
+        })
+        .collect()
+}
