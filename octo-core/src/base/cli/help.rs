@@ -35,12 +35,9 @@ impl Help {
             }
         }
         for group in self.options.iter().copied().chain([&COMMON]) {
-            let title = if group.title.is_empty() {
-                String::new()
-            } else {
-                group.title.to_string() + ":\n"
-            };
-            let _ = write!(text, "\n{title}");
+            if !group.title.is_empty() {
+                let _ = write!(text, "\n{}:\n", group.title);
+            }
             for row in group.rows {
                 entry(&mut text, &spelled(row), row.help);
             }
@@ -89,7 +86,8 @@ mod tests {
 
     #[test]
     fn the_tables_are_laid_out() {
-        const GROUP: OptionGroup = OptionGroup {
+        static MORE: OptionGroup = OptionGroup { title: "", rows: &[flag("m", "", "more")] };
+        static GROUP: OptionGroup = OptionGroup {
             title: "which",
             rows: &[
                 values("t", "target", "SELECT", "names or tags"),
@@ -100,7 +98,7 @@ mod tests {
             usage: &["x VERB", "x --y"],
             about: "Does.",
             verbs: vec![("put FILE...".into(), "puts")],
-            options: vec![&GROUP],
+            options: vec![&GROUP, &MORE],
             notes: "",
             examples: &["x put a"],
         };
@@ -109,7 +107,7 @@ mod tests {
             "usage: x VERB\n       x --y\n\nDoes.\n\nverbs:\n  put FILE...               puts\n",
             "\nwhich:\n  -t, --target SELECT       names or tags\n",
             "\n      --a-name-that-is-long-indeed\n                            wraps\n",
-            "\n      --config DIR          instead of",
+            "wraps\n  -m                        more\n\neverywhere:\n      --config DIR          instead of",
             "\nexamples:\n  x put a\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

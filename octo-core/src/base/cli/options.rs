@@ -8,6 +8,7 @@
 use super::output::print;
 use super::tool::Tool;
 use crate::base::error::{Error, Result};
+use crate::base::names::JobId;
 use crate::base::nearest::nearest;
 use crate::base::paths::Places;
 use crate::base::units::{self, Share};
@@ -42,7 +43,7 @@ impl OptionRow {
 /// a tool's verbs that take the same ones share the group, and it is listed once.
 #[derive(Debug)]
 pub struct OptionGroup {
-    /// The heading, without its colon; nothing for none.
+    /// The heading, without its colon; nothing where it goes on with the group before.
     pub title: &'static str,
     /// The options.
     pub rows: &'static [OptionRow],
@@ -80,9 +81,12 @@ pub const fn values(
     OptionRow { short, long, value: Some(value), many: true, help }
 }
 
+/// A job's id, for the message that asks for one.
+const EXAMPLE: &str = "20260131T235959-abcdefghijklm";
+
 /// What every tool has.
 pub static COMMON: OptionGroup = OptionGroup {
-    title: "",
+    title: "everywhere",
     rows: &[
         value("", "config", "DIR", "instead of /etc/octo or ~/.config/octo"),
         value("", "state", "DIR", "instead of /var/lib/octo or ~/.local/state/octo"),
@@ -113,7 +117,7 @@ impl Tool {
         order: Order,
     ) -> Result<Option<Said<'_>>> {
         let matches = parse(self, "", groups, arguments, order)?;
-        Ok(matches.map(|matches| Said::new(self, vec![matches])))
+        Ok(matches.map(|matches| Said::new(self, ("", ""), vec![matches])))
     }
 }
 
@@ -183,13 +187,20 @@ pub(super) fn dashed(name: &str) -> String {
 #[derive(Debug)]
 pub struct Said<'a> {
     tool: &'a Tool,
+    /// The verb and its arguments, for messages; nothing where the tool has none.
+    verb: &'static str,
+    usage: &'static str,
     sides: Vec<Matches>,
 }
 
 impl<'a> Said<'a> {
     /// What was parsed, the last part with the arguments.
-    pub fn new(tool: &'a Tool, sides: Vec<Matches>) -> Said<'a> {
-        Said { tool, sides }
+    pub(super) fn new(
+        tool: &'a Tool,
+        (verb, usage): (&'static str, &'static str),
+        sides: Vec<Matches>,
+    ) -> Said<'a> {
+        Said { tool, verb, usage, sides }
     }
 
     /// The tool that was called.
@@ -200,6 +211,31 @@ impl<'a> Said<'a> {
     /// The arguments, options taken away.
     pub fn arguments(&self) -> &[String] {
         self.sides.last().map_or(&[], |side| &side.free)
+    }
+
+    /// The arguments, if there are so many.
+    ///
+    /// # Errors
+    /// Exit 64 where one is missing, or too many.
+    pub fn counted(&self, count: RangeInclusive<usize>) -> Result<&[String]> {
+        let arguments = self.arguments();
+        if arguments.len() < *count.start() {
+            let usage = format!("{} {}", self.verb, self.usage);
+            return Err(self.misuse(format!("an argument is missing: {}", usage.trim())));
+        }
+        match arguments.get(*count.end()) {
+            Some(more) => Err(self.misuse(format!("{more}: one argument too many"))),
+            None => Ok(arguments),
+        }
+    }
+
+    /// The id of a job.
+    ///
+    /// # Errors
+    /// Exit 64 for another word.
+    pub fn job_id(&self, text: &str) -> Result<JobId> {
+        let wrong = || self.misuse(format!("{text}: not a job id, as in {EXAMPLE}"));
+        JobId::parse(text).ok_or_else(wrong)
     }
 
     /// Does a table have this option? Of one that no table has nothing is asked.
@@ -224,7 +260,7 @@ impl<'a> Said<'a> {
     pub fn one(&self, name: &str) -> Result<Option<String>> {
         let mut values = self.many(name);
         if values.len() > 1 {
-            return Err(self.tool.misuse(format!("{}: given twice", dashed(name))));
+            return Err(self.misuse(format!("{}: given twice", dashed(name))));
         }
         Ok(values.pop())
     }
@@ -270,7 +306,7 @@ impl<'a> Said<'a> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         match parse(&text) {
             Some(value) => Ok(Some(value)),
-            None => Err(self.tool.misuse(format!("{} {text}: not {what}", dashed(name)))),
+            None => Err(self.misuse(format!("{} {text}: not {what}", dashed(name)))),
         }
     }
 
@@ -281,14 +317,15 @@ impl<'a> Said<'a> {
     pub fn apart(&self, one: &str, other: &str) -> Result<()> {
         if self.flag(one) && self.flag(other) {
             let (one, other) = (dashed(one), dashed(other));
-            return Err(self.tool.misuse(format!("{one} and {other} can't stand together")));
+            return Err(self.misuse(format!("{one} and {other} can't stand together")));
         }
         Ok(())
     }
 
-    /// Exit 64, about this option.
-    pub fn wrong(&self, name: &str, reason: impl Display) -> Error {
-        self.tool.misuse(format!("{}: {reason}", dashed(name)))
+    /// Exit 64, naming the verb.
+    pub fn misuse(&self, message: impl Display) -> Error {
+        let of = if self.verb.is_empty() { String::new() } else { format!("{}: ", self.verb) };
+        self.tool.misuse(format!("{of}{message}"))
     }
 
     /// The sides whose tables know this option; the others would panic.

@@ -93,7 +93,8 @@ impl<'a> Front<'a> {
         }
         let behind = &self.words[self.position() + 1..];
         let behind = parse(self.tool, verb.word, verb.options, behind, verb.order)?;
-        Ok(behind.map(|behind| Said::new(self.tool, vec![self.before, behind])))
+        let sides = |behind| vec![self.before, behind];
+        Ok(behind.map(|b| Said::new(self.tool, (verb.word, verb.arguments), sides(b))))
     }
 }
 
@@ -176,7 +177,7 @@ mod tests {
             ("--canary status", "status: --canary: no such option", "x --help"),
             ("status --canary", "status: --canary: no such option", "x --help"),
             ("status -z", "status: -z: no such option", "x --help"),
-            ("-t a status -t b", "--target: given twice", "x --help"),
+            ("-t a status -t b", "status: --target: given twice", "x --help"),
             ("status -ta --target b", "status: --target: given twice", "x --help"),
             ("status -t", "status: -t: its value is missing", "x --help"),
             ("run -q=1 s", "run: -=: no such option", "x --help"),

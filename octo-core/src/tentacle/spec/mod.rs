@@ -1,6 +1,8 @@
 //! A job's spec: what is to run, with what, said once by its pusher, stored byte
 //! for byte, and known by its sha256.
 
+pub mod draft;
+pub mod options;
 mod reading;
 pub mod secrets;
 pub mod seed;
