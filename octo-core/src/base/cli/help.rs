@@ -3,8 +3,8 @@
 use super::options::{COMMON, OptionGroup, OptionRow};
 use std::fmt::Write;
 
-/// Wider left columns put their text on the next line.
-const COLUMN: usize = 28;
+/// A left column that leaves no two blanks puts its text on the next line.
+const COLUMN: usize = 30;
 
 /// What `--help` says, besides what the tables say.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ fn paragraph(text: &mut String, words: &str) {
 
 fn entry(text: &mut String, left: &str, right: &str) {
     let left = format!("  {left}");
-    if left.chars().count() < COLUMN {
+    if left.chars().count() + 1 < COLUMN {
         let _ = writeln!(text, "{left:<COLUMN$}{right}");
     } else {
         let _ = writeln!(text, "{left}\n{:COLUMN$}{right}", "");
@@ -104,10 +104,10 @@ mod tests {
         };
         let text = help.text();
         for part in [
-            "usage: x VERB\n       x --y\n\nDoes.\n\nverbs:\n  put FILE...               puts\n",
-            "\nwhich:\n  -t, --target SELECT       names or tags\n",
-            "\n      --a-name-that-is-long-indeed\n                            wraps\n",
-            "wraps\n  -m                        more\n\neverywhere:\n      --config DIR          instead of",
+            "usage: x VERB\n       x --y\n\nDoes.\n\nverbs:\n  put FILE...                 puts\n",
+            "\nwhich:\n  -t, --target SELECT         names or tags\n",
+            "\n      --a-name-that-is-long-indeed\n                              wraps\n",
+            "wraps\n  -m                          more\n\neverywhere:\n      --config DIR            instead of",
             "\nexamples:\n  x put a\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -3,4 +3,5 @@
 pub mod appended;
 pub mod paths;
 pub mod publish;
+pub mod result_file;
 pub mod watch;

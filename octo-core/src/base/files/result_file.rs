@@ -1,0 +1,156 @@
+//! Files in which scripts find what came of a run (`--end`, `--outputs`): whole
+//! or not there, and never those of an older run.
+//!
+//! What is no regular file, such as a pipe, is written to as it is; so is a link
+//! in /dev or /proc: /dev/stdout may lead to a file, and is not ours to replace.
+
+use crate::base::error::{Error, Exit, Result};
+use crate::base::publish::{TEMPORARY_PREFIX, parent, replace};
+use rustix::fs::{Access, access};
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Could [`write()`] write it? Touches nothing: asked before anything is begun.
+///
+/// # Errors
+/// Exit 73, with what is in the way.
+pub fn check(path: &Path) -> Result<()> {
+    could(path, true).map_err(|error| cannot(path, &error))
+}
+
+/// As [`check`], of a file that is opened and emptied where it is.
+///
+/// # Errors
+/// As there.
+pub fn check_opened(path: &Path) -> Result<()> {
+    could(path, false).map_err(|error| cannot(path, &error))
+}
+
+/// Right before a run begins: makes sure that its files can be made where [`check`]
+/// thought so, then removes those of an older run. Whoever finds one from then on
+/// has this run's.
+///
+/// # Errors
+/// Exit 73, or 74 and its kin where an old file can't be removed.
+pub fn begin(paths: &[PathBuf]) -> Result<()> {
+    let replaced = || paths.iter().filter(|path| is_replaced(path));
+    let mut tried = HashSet::new();
+    for path in replaced().filter(|path| tried.insert(parent(path))) {
+        let mut probe = tempfile::Builder::new();
+        let probe = probe.prefix(TEMPORARY_PREFIX).tempfile_in(parent(path));
+        probe.and_then(|probe| probe.close()).map_err(|error| cannot(path, &error))?;
+    }
+    for path in replaced().filter(|path| path.exists()) {
+        std::fs::remove_file(path).map_err(|error| Error::doing("remove", path, &error))?;
+    }
+    Ok(())
+}
+
+/// Writes it.
+///
+/// # Errors
+/// Exit 73 or 74.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    if is_replaced(path) {
+        return replace(path, bytes, mode);
+    }
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| Error::io(path, &error))
+}
+
+fn could(path: &Path, replaces: bool) -> io::Result<()> {
+    let name = path.as_os_str().as_bytes();
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        Ok(_) if !replaces || !is_replaced(path) => Ok(access(path, Access::WRITE_OK)?),
+        Err(error) if error.kind() != ErrorKind::NotFound || name.is_empty() => Err(error),
+        Err(_) if name.ends_with(b"/") => Err(ErrorKind::IsADirectory.into()),
+        // Also where it is there: it is renamed in, and the old one removed.
+        _ => Ok(access(parent(path), Access::WRITE_OK | Access::EXEC_OK)?),
+    }
+}
+
+fn cannot(path: &Path, error: &io::Error) -> Error {
+    Error::doing("create", path, error).exit(Exit::CannotCreate)
+}
+
+fn is_replaced(path: &Path) -> bool {
+    if path.exists() && !path.is_file() {
+        return false;
+    }
+    let full = std::path::absolute(path).unwrap_or_default();
+    !(path.is_symlink() && (full.starts_with("/dev") || full.starts_with("/proc")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    #[test]
+    fn what_could_not_be_written_is_said_and_nothing_is_touched() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("file"), "old").expect("write");
+        std::fs::create_dir(at("sub")).expect("mkdir");
+        let long = "x".repeat(300);
+        for (name, said) in [
+            ("none/x", "no such file"),
+            ("file/x", "not a directory"),
+            ("file/", "not a directory"),
+            ("sub", "is a directory"),
+            ("new/", "is a directory"),
+            (&long, "name too long"),
+        ] {
+            for error in
+                [check(&at(name)).expect_err(name), check_opened(&at(name)).expect_err(name)]
+            {
+                assert_eq!(error.exit, Exit::CannotCreate, "{name}");
+                assert!(error.message.contains(said), "{error}");
+            }
+        }
+        assert_eq!(check(Path::new("")).expect_err("no name").exit, Exit::CannotCreate);
+        for name in ["file", "new", "sub/new"] {
+            check(&at(name)).and_then(|()| check_opened(&at(name))).expect(name);
+        }
+        check(Path::new("a-file-of-the-working-directory")).expect("its parent is .");
+        assert_eq!(std::fs::read(at("file")).expect("read"), b"old");
+        assert!(!at("new").exists());
+        // Where only trying can tell, it is tried before an older file goes.
+        let error = begin(&[at("file"), "/proc/new".into()]).expect_err("not in /proc");
+        assert_eq!(error.exit, Exit::CannotCreate);
+        assert_eq!(std::fs::read(at("file")).expect("read"), b"old");
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_what_is_none_is_written_to() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("file"), "old").expect("write");
+        begin(&[at("file"), at("new")]).expect("begun");
+        assert!(!at("file").exists());
+        write(&at("file"), b"new", 0o600).expect("written");
+        assert_eq!(std::fs::read(at("file")).expect("read"), b"new");
+        mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).expect("mkfifo");
+        check(&at("pipe")).and_then(|()| begin(&[at("pipe")])).expect("a pipe stays");
+        let reader = std::thread::spawn({
+            let pipe = at("pipe");
+            move || std::fs::read(pipe).expect("read")
+        });
+        write(&at("pipe"), b"new", 0o600).expect("written");
+        assert_eq!(reader.join().expect("read"), b"new");
+        // As a shell's /dev/stdout, where it goes to a file.
+        let open = OpenOptions::new().append(true).open(at("file")).expect("open");
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+        let link = Path::new(&link);
+        check(link).and_then(|()| begin(&[link.into()])).expect("the file stays");
+        write(link, b"er", 0o600).expect("written");
+        assert_eq!(std::fs::read(at("file")).expect("read"), b"newer");
+    }
+}
