@@ -2,7 +2,7 @@
 //!
 //! Silent and 0 where they are; what is sound and odd is a warning.
 
-use crate::Call;
+use crate::call::Call;
 use crate::identity;
 use crate::trust::started_by;
 use octo_core::base::error::{Exit, Result};
@@ -15,7 +15,7 @@ use octo_core::trust::{self, Trust};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.arguments(&["verbose"], 0, 1)?;
+    let arguments = call.said.counted(0..=1)?;
     let files = match arguments.first() {
         Some(file) => {
             let path = PathBuf::from(file);
@@ -35,7 +35,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
         };
         match checked {
             Ok(Some(summary)) => {
-                if call.matches.opt_present("verbose") {
+                if call.said.flag("verbose") {
                     call.tool.say(format!("{}: sound: {summary}", path.display()));
                 }
             }

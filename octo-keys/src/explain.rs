@@ -1,6 +1,6 @@
 //! octo-keys explain: permitted or not, by the very function that decides.
 
-use crate::Call;
+use crate::call::Call;
 use crate::trust::{started_by, thumbprint};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -8,11 +8,12 @@ use jiff::{Timestamp, Zoned};
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
+use octo_core::base::nearest::nearest;
 use octo_core::trust::{AllowWord, Denial, Line, OptionRow, Question, RunQuestion, Trust, Verb};
 use std::net::IpAddr;
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.arguments(&["at"], 3, 3)?;
+    let arguments = call.said.counted(3..=3)?;
     let tool = call.tool;
     let thumbprint = thumbprint(tool, &arguments[0])?;
     let address: Option<IpAddr> = match arguments[1].as_str() {
@@ -22,9 +23,12 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
             Some(text.parse().map_err(wrong)?)
         }
     };
-    let verb = Verb::from_word(&arguments[2])
-        .ok_or_else(|| tool.misuse(format!("{}: no such verb", arguments[2])))?;
-    let at = match call.matches.opt_str("at") {
+    let verb = Verb::from_word(&arguments[2]).ok_or_else(|| {
+        let meant = nearest(&arguments[2], Verb::all().map(Verb::word));
+        let meant = meant.map(|meant| format!("{meant} is one"));
+        tool.misspelt(format!("{}: no such verb", arguments[2]), meant)
+    })?;
+    let at = match call.said.one("at")? {
         Some(text) => parse_time(tool, &text)?,
         None => Zoned::now(),
     };

@@ -4,7 +4,7 @@
 //! and taken by thumbprint alone. The file appears whole, mode 0600, and never
 //! in the place of another.
 
-use crate::Call;
+use crate::call::Call;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use octo_core::Thumbprint;
 use octo_core::base::cli::{print, print_bytes};
@@ -23,8 +23,8 @@ use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.arguments(&["name", "key"], 0, 1)?;
-    let algorithm = match call.matches.opt_str("key").as_deref() {
+    let arguments = call.said.counted(0..=1)?;
+    let algorithm = match call.said.one("key")?.as_deref() {
         None | Some("ed25519") => &PKCS_ED25519,
         Some("ecdsa-p256") => &PKCS_ECDSA_P256_SHA256,
         Some(other) => {
@@ -32,7 +32,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
             return Err(call.tool.misuse(message));
         }
     };
-    let name = match call.matches.opt_str("name") {
+    let name = match call.said.one("name")? {
         Some(name) => PusherName::parse(&name).ok_or_else(|| {
             call.tool.misuse(format!("--name {name}: a name is {}", PusherName::FORM))
         })?,

@@ -1,6 +1,6 @@
 //! octo-keys show and cert: what an identity or a certificate is.
 
-use crate::Call;
+use crate::call::Call;
 use crate::certificate::PemFile;
 use crate::identity::readable_by_others;
 use octo_core::base::cli::print;
@@ -29,7 +29,7 @@ pub(crate) fn cert(call: &Call) -> Result<u8> {
 }
 
 fn read(call: &Call) -> Result<PemFile> {
-    let arguments = call.arguments(&[], 0, 1)?;
+    let arguments = call.said.counted(0..=1)?;
     match arguments.first().map(String::as_str) {
         Some("-") => PemFile::standard_input(),
         Some(name) => PemFile::open(Path::new(name)),

@@ -1,6 +1,6 @@
 //! octo-keys trust and distrust: who is let in.
 
-use crate::Call;
+use crate::call::Call;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::PusherName;
@@ -10,13 +10,13 @@ use octo_core::trust::{StartedBy, Trust};
 use std::io::IsTerminal;
 
 pub(crate) fn trust(call: &Call) -> Result<u8> {
-    let arguments = call.arguments(&["options"], 2, 2)?;
+    let arguments = call.said.counted(2..=2)?;
     let thumbprint = thumbprint(call.tool, &arguments[0])?;
     let name = PusherName::parse(&arguments[1]).ok_or_else(|| {
         let wrong = &arguments[1];
         call.tool.misuse(format!("{wrong}: a pusher's name is {}", PusherName::FORM))
     })?;
-    let options = call.matches.opt_strs("options").join(" ");
+    let options = call.said.many("options").join(" ");
     let path = call.places.trusted();
     let added = add_line(&path, thumbprint, &name, &options)?;
     if std::io::stderr().is_terminal() {
@@ -36,7 +36,7 @@ pub(crate) fn trust(call: &Call) -> Result<u8> {
 }
 
 pub(crate) fn distrust(call: &Call) -> Result<u8> {
-    let arguments = call.arguments(&[], 1, 1)?;
+    let arguments = call.said.counted(1..=1)?;
     let whose = match (Thumbprint::parse(&arguments[0]), PusherName::parse(&arguments[0])) {
         (Ok(thumbprint), _) => Whose::Thumbprint(thumbprint),
         (_, Some(name)) => Whose::Name(name),

@@ -223,17 +223,18 @@ fn misuse_is_64() {
     let sandbox = sandbox();
     let print = "9".repeat(64);
     for (arguments, said) in [
-        (&[][..], "no verb"),
+        (&[][..], "which verb? new, show"),
         (&["frobnicate"], "frobnicate: no such verb"),
         (&["--frobnicate"], "octo-keys: --frobnicate: no such option"),
         (&["new", "-k", "rsa"], "rsa: not a type of key"),
         (&["new", "--name", "a b"], "--name a b: a name is"),
         (&["new", "--name", "x\u{1b}[2J"], "--name x\\x1b[2J"),
         (&["new", "a", "b"], "b: one argument too many"),
-        (&["new", "id.pem", "--name", "x"], "--name: options come before the arguments"),
-        (&["show", "-o", "x"], "--options is not an option of this verb"),
+        (&["new", "a", "--", "--name"], "--name: one argument too many"),
+        (&["new", "a", "--nmae", "x"], "new: --nmae: no such option"),
+        (&["show", "-o", "x"], "show: -o: no such option"),
         (&["trust", &print], "an argument is missing"),
-        (&["trust", &print, "-x"], "-x: options come before"),
+        (&["trust", &print, "-x"], "trust: -x: no such option"),
         (&["trust", &print, "a/b"], "a/b: a pusher's name is"),
         (&["trust", "-o", "shell=sh", &print, "ci"], "unknown option 'shell'"),
         (&["trust", "-o", "sudo\nhold", &print, "ci"], "a line break is in them"),
@@ -242,6 +243,7 @@ fn misuse_is_64() {
         (&["explain", &print, "10.0.0.1"], "an argument is missing"),
         (&["explain", &print, "web1", "run"], "web1: not an IP address"),
         (&["explain", &print, "10.0.0.1", "any"], "any: no such verb"),
+        (&["explain", &print, "-", "stauts"], "hint: status is one"),
         (&["explain", "--at", "noon", &print, "-", "run"], "--at noon: a time is"),
         (&["check", "a", "b"], "b: one argument too many"),
     ] {
