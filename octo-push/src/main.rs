@@ -7,7 +7,7 @@ mod records;
 mod target;
 mod verbs;
 
-use crate::cli::command_line::Verb;
+use crate::cli::run::Verb;
 use crate::output::screen::Screen;
 use crate::target::context::Context;
 use octo_core::base::cli::Tool;
@@ -25,7 +25,7 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     if let Some(answered) = verbs::plumb::asked(tool, arguments) {
         return answered;
     }
-    let Some((common, verb)) = cli::command_line::read(tool, arguments)? else { return Ok(0) };
+    let Some((common, verb)) = cli::run::read(tool, arguments)? else { return Ok(0) };
     if let Verb::Journal(targets) = &verb {
         if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {
             return Err(tool.misuse("journal takes names behind it: no -t, -x or --shard"));
@@ -35,25 +35,25 @@ fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let mut screen = Screen::of(tool);
     let all = Targets::load(&common.places.targets())?;
     if let Verb::Targets = verb {
-        return verbs::lists::targets(&common, &all);
+        return target::listing::targets(&common, &all);
     }
     let job = match &verb {
         Verb::Follow(job, _) | Verb::Cancel(job) => Some(job),
         Verb::Get(get) => Some(&get.job),
         _ => None,
     };
-    let targets = cli::select::select(&common, &all, job)?;
+    let targets = fleet::select::select(&common, &all, job)?;
     if targets.is_empty() {
         // Only a shard may be: the others have all there is.
         return Ok(0);
     }
     if !common.quiet {
-        cli::select::warn_of_clones(&mut screen, &all, &targets);
+        fleet::select::warn_of_clones(&mut screen, &all, &targets);
     }
     let context = Context::new(common, targets)?;
     match verb {
         Verb::Run(run) => fleet::jobs::run(screen, context, *run, arguments),
         Verb::Follow(job, ends) => fleet::jobs::follow(screen, context, &job, &ends),
-        other => verbs::acts::act(screen, context, other),
+        other => fleet::fan_out::act(screen, context, other),
     }
 }

@@ -1,8 +1,7 @@
 //! The command line: its words, its options, the targets that it means.
 
 pub(crate) mod argv;
-pub(crate) mod command_line;
 pub(crate) mod continuation;
 pub(crate) mod help;
 pub(crate) mod options;
-pub(crate) mod select;
+pub(crate) mod run;

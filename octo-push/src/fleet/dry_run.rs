@@ -1,6 +1,6 @@
 //! `run -n`: what would be done, and in which batches.
 
-use crate::fleet::batches::{Batches, Next};
+use crate::fleet::rolling::batches::{Batches, Next};
 use crate::output::screen::Screen;
 use crate::target::context::Context;
 use crate::target::request::Plan;

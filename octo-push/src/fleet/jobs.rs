@@ -1,13 +1,14 @@
 //! `run` and `follow`, from what was said to the exit status.
 
-use crate::cli::command_line::{Ends, Run};
 use crate::cli::continuation::Said;
 use crate::cli::options::Common;
-use crate::fleet::batches::Batches;
-use crate::fleet::history::{AssignedJob, History};
+use crate::cli::run::{Ends, Run};
 use crate::fleet::main_loop::Fleet;
+use crate::fleet::rolling::batches::Batches;
+use crate::fleet::rolling::history::{AssignedJob, History};
+use crate::fleet::rolling::{rollout, stopped};
 use crate::fleet::workers::Task;
-use crate::fleet::{conclusion, dry_run, packages, rollout, stopped};
+use crate::fleet::{conclusion, dry_run, packages};
 use crate::output::screen::Screen;
 use crate::output::views::choice::{self, Views};
 use crate::records::end_files::{self, EndFiles};

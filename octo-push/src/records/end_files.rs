@@ -1,6 +1,6 @@
 //! `--end` and `--outputs`: what came of a job, in files for scripts to read.
 
-use crate::cli::command_line::Ends;
+use crate::cli::run::Ends;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::publish;

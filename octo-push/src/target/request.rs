@@ -1,7 +1,7 @@
 //! The job that `run` asks for: everything is read and checked before the first
 //! target hears of it.
 
-use crate::cli::command_line::{Run, What};
+use crate::cli::run::{Run, What};
 use crate::target::package::upload::Package;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
@@ -178,7 +178,7 @@ fn read_script(path: &str) -> Result<(String, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::cli::argv;
-    use crate::cli::command_line::{self, Verb};
+    use crate::cli::run::{self, Verb};
     use octo_core::base::cli::Tool;
     use std::os::unix::fs::PermissionsExt;
 
@@ -188,7 +188,7 @@ mod tests {
         let mut arguments =
             vec!["--config=/c".to_string(), format!("--state={}", state.display()), "run".into()];
         arguments.extend(argv::split(line).expect(line));
-        let Some((common, Verb::Run(run))) = command_line::read(&TOOL, &arguments)? else {
+        let Some((common, Verb::Run(run))) = run::read(&TOOL, &arguments)? else {
             panic!("not run")
         };
         let id = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");

@@ -3,14 +3,14 @@
 //! A file appears whole or not at all, under the name that was asked for: what
 //! the tentacle sends decides no path.
 
-use crate::cli::command_line::Get;
+use crate::cli::run::Get;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
+use crate::target::listing;
 use crate::target::outcome::Outcome;
 use crate::target::retry;
-use crate::verbs::lists;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::{JobId, is_file_name};
@@ -59,9 +59,9 @@ impl Wanted {
     pub(crate) fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
         if self.artifacts.is_empty() {
             let request = Request::new(Verb::Get).with("job", &self.job);
-            return lists::list(context, reporter, &request, |name, artifact| {
-                let artifact_name = lists::shown(artifact, "name", "?");
-                format!("{name}: {artifact_name} {}\n", lists::shown(artifact, "size", "?"))
+            return listing::list(context, reporter, &request, |name, artifact| {
+                let artifact_name = listing::shown(artifact, "name", "?");
+                format!("{name}: {artifact_name} {}\n", listing::shown(artifact, "size", "?"))
             });
         }
         let directory = self.directory_for(&context.targets[reporter.target]);

@@ -1,8 +1,6 @@
 //! What each verb does.
 
-pub(crate) mod acts;
 pub(crate) mod audit;
 pub(crate) mod get;
 pub(crate) mod journal;
-pub(crate) mod lists;
 pub(crate) mod plumb;

@@ -1,9 +1,9 @@
 //! The way through a fleet, batch by batch: records, gates and pauses.
 
-use crate::fleet::batches::{Batches, Next};
-use crate::fleet::gate;
-use crate::fleet::history::AssignedJob;
 use crate::fleet::main_loop::Fleet;
+use crate::fleet::rolling::batches::{Batches, Next};
+use crate::fleet::rolling::gate;
+use crate::fleet::rolling::history::AssignedJob;
 use crate::fleet::workers::Task;
 use crate::output::node_set::fold;
 use crate::records::end_files::EndFiles;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What goes wrong before the first target is asked.
-pub(super) fn roll(
+pub(crate) fn roll(
     fleet: &mut Fleet,
     batches: &mut Batches,
     jobs: &[AssignedJob],

@@ -1,15 +1,15 @@
 //! What is said where a rollout stopped: what was done, what wasn't, and how it goes
 //! on.
 
-use crate::fleet::batches::Batches;
 use crate::fleet::main_loop::Fleet;
+use crate::fleet::rolling::batches::Batches;
 use crate::output::node_set::fold;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::encoding::printable;
 
 /// Says why and where it stopped, and the command that continues it. A script that
 /// calls us knows better how to go on, or says all of this itself: `OCTO_AGAIN`.
-pub(super) fn tell(fleet: &mut Fleet, batches: &Batches, reason: &str, command: &str) {
+pub(crate) fn tell(fleet: &mut Fleet, batches: &Batches, reason: &str, command: &str) {
     let again = std::env::var("OCTO_AGAIN").ok();
     if again.as_deref() == Some("") {
         return;

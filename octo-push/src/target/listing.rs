@@ -28,7 +28,7 @@ pub(crate) fn targets(common: &Common, all: &Targets) -> Result<u8> {
     let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
     let shown = if narrowed {
         let whole = Common { all: common.take.is_empty(), ..common.clone() };
-        crate::cli::select::select(&whole, all, None)?
+        crate::fleet::select::select(&whole, all, None)?
     } else {
         all.all.clone()
     };

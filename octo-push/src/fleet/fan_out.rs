@@ -1,6 +1,6 @@
 //! Every verb but run and follow: one task for all targets, and its summary.
 
-use crate::cli::command_line::Verb;
+use crate::cli::run::Verb;
 use crate::fleet::conclusion;
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::packages::hash;
@@ -10,13 +10,13 @@ use crate::output::views::choice;
 use crate::records::writer::{JournalWriter, new_id};
 use crate::target::context::Context;
 use crate::target::event::Reporter;
+use crate::target::listing;
 use crate::target::outcome::Outcome;
 use crate::target::package::digests::DigestCache;
 use crate::target::package::upload::{Package, Put};
 use crate::target::retry;
 use crate::verbs::audit;
 use crate::verbs::get;
-use crate::verbs::lists;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -69,9 +69,9 @@ pub(crate) fn act(mut screen: Screen, context: Context, verb: Verb) -> Result<u8
             action = Some("get");
             Arc::new(move |context: &Context, reporter: &Reporter| wanted.get(context, reporter))
         }
-        Verb::Status => Arc::new(lists::status),
-        Verb::Jobs => Arc::new(lists::jobs),
-        Verb::Scripts => Arc::new(lists::scripts),
+        Verb::Status => Arc::new(listing::status),
+        Verb::Jobs => Arc::new(listing::jobs),
+        Verb::Scripts => Arc::new(listing::scripts),
         // Run, follow, targets and journal have gone their own ways.
         _ => {
             action = Some("audit");

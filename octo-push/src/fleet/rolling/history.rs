@@ -2,7 +2,7 @@
 //! failed, and which job each of them is to be asked for now.
 
 use crate::cli::options::Common;
-use crate::fleet::batches::InitialState;
+use crate::fleet::rolling::batches::InitialState;
 use crate::records::results::{RunRecord, TargetRecord, Verdict};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
