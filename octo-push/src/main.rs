@@ -7,53 +7,33 @@ mod records;
 mod target;
 mod verbs;
 
-use crate::cli::run::Verb;
-use crate::output::screen::Screen;
-use crate::target::context::Context;
 use octo_core::base::cli::Tool;
-use octo_core::base::error::Result;
-use octo_core::targets::Targets;
+use octo_core::base::cli::help::Help;
+use octo_core::base::cli::verbs::{groups, listed};
 use std::process::ExitCode;
 
-const TOOL: Tool = Tool { name: "octo-push", help: || cli::help::TEXT.to_string() };
+const TOOL: Tool = Tool { name: "octo-push", help };
 
 fn main() -> ExitCode {
-    TOOL.main(run)
+    TOOL.main(verbs::call)
 }
 
-fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    if let Some(answered) = verbs::plumb::asked(tool, arguments) {
-        return answered;
-    }
-    let Some((common, verb)) = cli::run::read(tool, arguments)? else { return Ok(0) };
-    if let Verb::Journal(targets) = &verb {
-        if !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some() {
-            return Err(tool.misuse("journal takes names behind it: no -t, -x or --shard"));
-        }
-        return verbs::journal::show(&common, targets);
-    }
-    let mut screen = Screen::of(tool);
-    let all = Targets::load(&common.places.targets())?;
-    if let Verb::Targets = verb {
-        return target::listing::targets(&common, &all);
-    }
-    let job = match &verb {
-        Verb::Follow(job, _) | Verb::Cancel(job) => Some(job),
-        Verb::Get(get) => Some(&get.job),
-        _ => None,
+fn help() -> String {
+    let help = Help {
+        usage: &["octo-push [OPTION]... VERB [ARGUMENT]..."],
+        about: "",
+        verbs: listed(&verbs::VERBS),
+        options: groups(&verbs::VERBS),
+        notes: "\
+SELECT may be failed:LAST or failed:JOB, those that failed then. In FILE of run and
+follow, %n is the target's name. Options of run come before its script.",
+        examples: &[
+            "octo-push -a status",
+            "octo-push -t web run -c uptime",
+            "octo-push -t web1 put shop-1.4.tar.gz",
+            "octo-push -t web,prod --batch 1,20% run -p shop-1.4.tar.gz deploy.sh 1.4",
+            "octo-push -t web1 -P 'ssh %h octo-listen --stdio' status",
+        ],
     };
-    let targets = fleet::select::select(&common, &all, job)?;
-    if targets.is_empty() {
-        // Only a shard may be: the others have all there is.
-        return Ok(0);
-    }
-    if !common.quiet {
-        fleet::select::warn_of_clones(&mut screen, &all, &targets);
-    }
-    let context = Context::new(common, targets)?;
-    match verb {
-        Verb::Run(run) => fleet::jobs::run(screen, context, *run, arguments),
-        Verb::Follow(job, ends) => fleet::jobs::follow(screen, context, &job, &ends),
-        other => fleet::fan_out::act(screen, context, other),
-    }
+    help.text()
 }

@@ -15,6 +15,7 @@ mod fleet;
 mod jobs;
 mod json;
 mod real_input;
+mod result_files;
 mod run;
 mod signals;
 mod unprivileged;

@@ -1,7 +1,9 @@
 //! Command lines as text: split into arguments without a shell (`-P`,
 //! `--gate`), and quoted for a shell where one is printed to be pasted.
 
+use octo_core::base::cli::options::Said;
 use octo_core::base::encoding::is_invisible;
+use octo_core::base::error;
 
 /// The arguments of a command line: split at blanks, `"…"` and `'…'` enclose
 /// blanks, no escapes and no expansion.
@@ -29,6 +31,15 @@ pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     }
     arguments.extend(current);
     if arguments.is_empty() { Err("no command".into()) } else { Ok(arguments) }
+}
+
+/// The command line that is the value of this option.
+///
+/// # Errors
+/// Exit 64 as for [`split`], naming the option.
+pub(crate) fn said(said: &Said, option: &str) -> error::Result<Option<Vec<String>>> {
+    let Some(text) = said.one(option)? else { return Ok(None) };
+    split(&text).map(Some).map_err(|reason| said.misuse(format!("--{option}: {reason}")))
 }
 
 /// One argument as a POSIX shell reads it. Where a letter could not be shown as

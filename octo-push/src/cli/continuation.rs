@@ -6,7 +6,7 @@ use octo_core::base::names::JobId;
 
 /// The command line of a run, taken apart as far as repeating it needs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Said<'a> {
+pub(crate) struct Words<'a> {
     /// Its words, without the tool's name.
     pub(crate) words: &'a [String],
     /// Where the verb stands: `-t run` is none.
@@ -15,17 +15,15 @@ pub(crate) struct Said<'a> {
     pub(crate) own: usize,
     /// Did it name the job?
     pub(crate) named: bool,
-    /// The run that `failed:LAST` meant.
-    pub(crate) last: Option<&'a JobId>,
 }
 
-impl Said<'_> {
-    /// What is to be pasted.
-    pub(crate) fn again(&self, id: &JobId) -> String {
+impl Words<'_> {
+    /// What is to be pasted; `last` is the run that `failed:LAST` meant.
+    pub(crate) fn again(&self, id: &JobId, last: Option<&JobId>) -> String {
         let mut words: Vec<String> = vec!["octo-push".into()];
         let options = self.words.len().saturating_sub(self.own);
         for (index, word) in self.words.iter().enumerate() {
-            words.push(match self.last {
+            words.push(match last {
                 Some(last) if index < options => resolved(word, last),
                 _ => word.clone(),
             });
@@ -69,10 +67,10 @@ mod tests {
             ),
         ] {
             let words: Vec<String> = line.split(' ').map(String::from).collect();
-            let said = Said { words: &words, verb, own, named, last: Some(&last) };
+            let said = Words { words: &words, verb, own, named };
             let expected = expected.replace("-j ID", &format!("-j {id}"));
             let expected = expected.replace("LST", last.as_str());
-            assert_eq!(said.again(&id), format!("octo-push {expected}"));
+            assert_eq!(said.again(&id, Some(&last)), format!("octo-push {expected}"));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The command line: its words, its options, the targets that it means.
+//! The command line: its words and options. No file is touched here.
 
 pub(crate) mod argv;
+pub(crate) mod call;
 pub(crate) mod continuation;
-pub(crate) mod help;
 pub(crate) mod options;
+pub(crate) mod rolling;
 pub(crate) mod run;

@@ -1,15 +1,58 @@
-//! Options that every verb understands. They may stand before the verb, as the
-//! manual shows them, or behind it: nobody remembers which side.
+//! Options of more than one verb. They may stand before the verb, as the manual
+//! shows them, or behind it: nobody remembers which side.
 
 use crate::cli::argv;
-use getopts::{Matches, Options};
-use octo_core::base::cli::Tool;
+use crate::cli::rolling::{ROLLING, Rolling};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
+use octo_core::base::cli::places;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use octo_core::base::units::{Share, duration, whole};
 use octo_core::targets::Shard;
+use octo_core::tentacle::spec::options::ENDS;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Which targets.
+pub(crate) static WHICH: OptionGroup = OptionGroup {
+    title: "which targets",
+    rows: &[
+        values("t", "target", "SELECT", "names or tags joined by commas; several intersect"),
+        values("x", "exclude", "SELECT", "but not these"),
+        flag("a", "all", "all of CONFIG/targets"),
+        value("", "shard", "K/N", "every Nth of them, from the Kth on"),
+    ],
+};
+
+/// How they are reached, and what is shown.
+pub(crate) static HOW: OptionGroup = OptionGroup {
+    title: "how",
+    rows: &[
+        value("i", "identity", "FILE", "this identity, not CONFIG/identity.pem; may be a pipe"),
+        value("f", "fanout", "N", "so many targets at once (64)"),
+        value("w", "wait", "TIME", "bound of each connecting (15s)"),
+        value("", "reconnect", "TIME", "how long contact may be lost (--wait, else 2m)"),
+        value("", "limit", "TIME", "how long to stay with one target at most"),
+        value("", "retries", "N", "how often a failed connection is tried again (0)"),
+        value("P", "transport", "COMMAND", "a program is the connection"),
+        flag("", "json", "one object a line on standard output"),
+        value("", "record", "FILE", "the same objects to this file"),
+        flag("q", "quiet", "nothing on success, the whole output of what failed"),
+        flag("v", "verbose", "say more"),
+        flag("n", "dry-run", "say what would be done, connect to nobody"),
+    ],
+};
+
+/// Where the output of jobs goes.
+pub(crate) static FOLLOWED: OptionGroup = OptionGroup {
+    title: "run and follow",
+    rows: &[
+        flag("g", "gather", "equal outputs once, as web[1-3,7]"),
+        value("o", "output", "FILE", "its standard output goes to this file"),
+    ],
+};
+
+/// What may stand before the verb.
+pub(crate) static SHARED: &[&OptionGroup] = &[&WHICH, &HOW, &FOLLOWED, &ENDS, &ROLLING];
 
 /// What was said before or behind the verb, checked, no file touched yet.
 #[derive(Debug, Clone)]
@@ -55,168 +98,37 @@ pub(crate) struct Common {
     pub(crate) rolling: Rolling,
 }
 
-/// In which steps a fleet is gone through, as it was said.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Rolling {
-    /// `--batch`: sizes, the last one repeats.
-    pub(crate) batches: Vec<Share>,
-    /// `--canary`
-    pub(crate) canary: Option<String>,
-    /// `--pause`
-    pub(crate) pause: Duration,
-    /// `--max-failures`
-    pub(crate) max_failures: Option<Share>,
-    /// `--failed-first`
-    pub(crate) failed_first: bool,
-    /// `--min-healthy`
-    pub(crate) min_healthy: Option<Share>,
-    /// `--gate`, split.
-    pub(crate) gate: Option<Vec<String>>,
-}
-
-impl Rolling {
-    /// Was any of it said?
-    pub(crate) fn is_said(&self) -> bool {
-        *self != Rolling::default()
-    }
-}
-
-/// Adds the common options to a verb's own.
-pub(crate) fn declare(options: &mut Options) {
-    options.optopt("i", "identity", "", "FILE");
-    options.optmulti("t", "target", "", "SELECT");
-    options.optmulti("x", "exclude", "", "SELECT");
-    options.optflag("a", "all", "");
-    options.optopt("", "shard", "", "K/N");
-    options.optopt("f", "fanout", "", "N");
-    options.optopt("w", "wait", "", "TIME");
-    options.optopt("", "reconnect", "", "TIME");
-    options.optopt("", "limit", "", "TIME");
-    options.optopt("", "retries", "", "N");
-    options.optopt("P", "transport", "", "COMMAND");
-    options.optflag("", "json", "");
-    options.optopt("", "record", "", "FILE");
-    options.optflag("g", "gather", "");
-    options.optflag("q", "quiet", "");
-    options.optflag("v", "verbose", "");
-    options.optflag("n", "dry-run", "");
-    options.optopt("", "batch", "", "N[,N%]");
-    options.optopt("", "canary", "", "TAG");
-    options.optopt("", "pause", "", "TIME");
-    options.optopt("", "max-failures", "", "N|P%");
-    options.optflag("", "failed-first", "");
-    options.optopt("", "min-healthy", "", "N|P%");
-    options.optopt("", "gate", "", "COMMAND");
-}
-
-/// The common options, from before and from behind the verb.
-///
-/// # Errors
-/// Exit 64, naming the option.
-pub(crate) fn read(tool: &Tool, sides: &[&Matches]) -> Result<Common> {
-    let flag = |name: &str| sides.iter().any(|side| side.opt_present(name));
-    let many =
-        |name: &str| -> Vec<String> { sides.iter().flat_map(|side| side.opt_strs(name)).collect() };
-    let one = |name: &str| -> Result<Option<String>> {
-        let mut values = many(name);
-        if values.len() > 1 {
-            return Err(tool.misuse(format!("option {} is given twice", spelled(name))));
+impl Common {
+    /// Reads them, from before and from behind the verb.
+    ///
+    /// # Errors
+    /// Exit 64, naming the option.
+    pub(crate) fn read(said: &Said) -> Result<Common> {
+        for (one, other) in [("all", "target"), ("json", "gather"), ("quiet", "verbose")] {
+            said.apart(one, other)?;
         }
-        Ok(values.pop())
-    };
-    let wrong = |name: &str, value: &str, what: &str| {
-        tool.misuse(format!("{} {value}: not {what}", spelled(name)))
-    };
-    let time = |name: &str| -> Result<Option<Duration>> {
-        let Some(text) = one(name)? else { return Ok(None) };
-        let found = duration(&text);
-        found.map(Some).ok_or_else(|| wrong(name, &text, "a time such as 30s, 5m, 1h or 2d"))
-    };
-    let number = |name: &str, default: u64, range: std::ops::RangeInclusive<u64>| -> Result<u64> {
-        let Some(text) = one(name)? else { return Ok(default) };
-        let found = whole(&text).filter(|n| range.contains(n));
-        let what = format!("a number from {} to {}", range.start(), range.end());
-        found.ok_or_else(|| wrong(name, &text, &what))
-    };
-    let share = |name: &str| -> Result<Option<Share>> {
-        let Some(text) = one(name)? else { return Ok(None) };
-        let found = Share::parse(&text);
-        found.map(Some).ok_or_else(|| wrong(name, &text, "a number or a percentage such as 20%"))
-    };
-    let command = |name: &str| -> Result<Option<Vec<String>>> {
-        let Some(text) = one(name)? else { return Ok(None) };
-        let split = argv::split(&text);
-        split.map(Some).map_err(|reason| tool.misuse(format!("{}: {reason}", spelled(name))))
-    };
-
-    let wait = time("wait")?;
-    let batches = match one("batch")? {
-        None => Vec::new(),
-        Some(text) => text
-            .split(',')
-            .map(|size| Share::parse(size).filter(|s| *s != Share::Count(0)))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| wrong("batch", &text, "a list such as 1,5,20%"))?,
-    };
-    let shard = match one("shard")? {
-        None => None,
-        Some(text) => Some(
-            Shard::parse(&text)
-                .ok_or_else(|| wrong("shard", &text, "K/N, the Kth of N shares, from 1"))?,
-        ),
-    };
-    let common = Common {
-        places: Places::find(one("config")?, one("state")?)?,
-        identity: one("identity")?.map(PathBuf::from),
-        take: many("target"),
-        leave: many("exclude"),
-        all: flag("all"),
-        shard,
-        fanout: number("fanout", 64, 1..=4096)? as usize,
-        wait: wait.unwrap_or(Duration::from_secs(15)),
-        outage: time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),
-        limit: time("limit")?,
-        retries: number("retries", 0, 0..=1000)? as u32,
-        transport: command("transport")?,
-        json: flag("json"),
-        record: one("record")?.map(PathBuf::from),
-        gather: flag("gather"),
-        quiet: flag("quiet"),
-        verbose: flag("verbose"),
-        dry_run: flag("dry-run"),
-        rolling: Rolling {
-            batches,
-            canary: one("canary")?,
-            pause: time("pause")?.unwrap_or_default(),
-            max_failures: share("max-failures")?,
-            failed_first: flag("failed-first"),
-            min_healthy: share("min-healthy")?,
-            gate: command("gate")?,
-        },
-    };
-    let conflict = |one: &str, other: &str| {
-        Err(tool.misuse(format!("{one} and {other} can't stand together")))
-    };
-    if common.all && !common.take.is_empty() {
-        return conflict("-a", "-t");
+        let wait = said.time("wait")?;
+        let shard = "K/N, the Kth of N shares, from 1";
+        Ok(Common {
+            places: places(said)?,
+            identity: said.one("identity")?.map(PathBuf::from),
+            take: said.many("target"),
+            leave: said.many("exclude"),
+            all: said.flag("all"),
+            shard: said.parsed("shard", shard, Shard::parse)?,
+            fanout: said.number("fanout", 1..=4096)?.unwrap_or(64) as usize,
+            wait: wait.unwrap_or(Duration::from_secs(15)),
+            outage: said.time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),
+            limit: said.time("limit")?,
+            retries: said.number("retries", 0..=1000)?.unwrap_or(0) as u32,
+            transport: argv::said(said, "transport")?,
+            json: said.flag("json"),
+            record: said.one("record")?.map(PathBuf::from),
+            gather: said.flag("gather"),
+            quiet: said.flag("quiet"),
+            verbose: said.flag("verbose"),
+            dry_run: said.flag("dry-run"),
+            rolling: Rolling::read(said)?,
+        })
     }
-    if common.json && common.gather {
-        return conflict("--json", "-g");
-    }
-    if common.quiet && common.verbose {
-        return conflict("-q", "-v");
-    }
-    Ok(common)
-}
-
-/// An option as people type it.
-fn spelled(name: &str) -> String {
-    let letter = match name {
-        "identity" => "-i",
-        "fanout" => "-f",
-        "wait" => "-w",
-        "transport" => "-P",
-        _ => return format!("--{name}"),
-    };
-    letter.to_string()
 }

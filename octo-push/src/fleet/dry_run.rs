@@ -40,7 +40,7 @@ pub(super) fn describe(
                 text.push_str(&format!("batch {number}: "));
             }
             let (name, address) = (&target.name, &target.address);
-            text.push_str(&format!("{name} ({address}): {put}run {}\n", plan.summary()));
+            text.push_str(&format!("{name} ({address}): {put}run {}\n", plan.draft.summary()));
             batches.result(index, true);
         }
     };

@@ -1,6 +1,6 @@
 //! `run` and `follow`, from what was said to the exit status.
 
-use crate::cli::continuation::Said;
+use crate::cli::continuation::Words;
 use crate::cli::options::Common;
 use crate::cli::run::{Ends, Run};
 use crate::fleet::main_loop::Fleet;
@@ -23,34 +23,25 @@ use crate::target::request::Plan;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
+use octo_core::tentacle::spec::draft::Draft;
+use octo_core::tentacle::spec::options::JobOptions;
 use std::sync::Arc;
 
 /// `run`
 ///
 /// # Errors
 /// What is wrong before anything is sent; later errors are in the exit status.
-pub(crate) fn run(
-    mut screen: Screen,
-    context: Context,
-    run: Run,
-    arguments: &[String],
-) -> Result<u8> {
+pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
-    end_files::prepare(&run.ends, &context.targets)?;
+    let Run { options, ends } = run;
+    end_files::check(&common, &ends, &context.targets)?;
     let last = results::last_run(&common.places)?;
-    let said = Said {
-        words: arguments,
-        verb: run.position,
-        own: run.arguments.len(),
-        named: run.job.is_some(),
-        last: last.as_ref(),
-    };
-    let history = History::read(&common, run.job.as_ref(), last.as_ref())?;
+    let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
     let state = history.initial_state(&common, &context.targets)?;
     let mut batches = Batches::new(context.targets.len(), &common.rolling, &state);
     let mut digests = DigestCache::load(&common.places);
-    let (detach, ends) = (run.detach, run.ends.clone());
-    let plan = plan(&context, run, &mut digests, &mut screen)?;
+    let detach = options.detach;
+    let plan = plan(&context, options, &mut digests, &mut screen)?;
     if common.dry_run {
         return dry_run::describe(&mut screen, &context, &plan, batches);
     }
@@ -67,7 +58,7 @@ pub(crate) fn run(
         print(&format!("{}\n", plan.id))?;
     }
     let Some(why) = why else { return Ok(status) };
-    stopped::tell(&mut fleet, &batches, &why, &said.again(&plan.id));
+    stopped::tell(&mut fleet, &batches, &why, &words.again(&plan.id, last.as_ref()));
     Ok(if status == 0 { 1 } else { status })
 }
 
@@ -77,7 +68,7 @@ pub(crate) fn run(
 /// As [`run()`].
 pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = context.common.clone();
-    end_files::prepare(ends, &context.targets)?;
+    end_files::check(&common, ends, &context.targets)?;
     let record = RunRecord::read(&common.places, job)?;
     let main = job.clone();
     let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
@@ -92,6 +83,7 @@ pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends)
     let mut files = EndFiles::new(ends);
     let context = Arc::clone(&fleet.context);
     let all: Vec<usize> = (0..context.targets.len()).collect();
+    files.begin(&context.targets)?;
     fleet.serve(&all, &task, &mut |target, outcome| {
         files.ended(target, &context.targets[target], outcome);
         true
@@ -102,18 +94,20 @@ pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends)
 /// Reads all that the job needs, and checks what the targets will be sent.
 fn plan(
     context: &Context,
-    run: Run,
+    options: JobOptions,
     digests: &mut DigestCache,
     screen: &mut Screen,
 ) -> Result<Arc<Plan>> {
-    let id = match &run.job {
+    let id = match &options.job {
         Some(job) => job.clone(),
         None => writer::new_id()?,
     };
-    let package = run.package.as_deref().map(|said| packages::open(said, digests, screen));
+    let package = options.package.as_deref().map(|said| packages::open(said, digests, screen));
     let package = package.transpose()?.map(Arc::new);
-    let plan = Plan::read(&context.common.places, id, run, package)?;
-    let checked = if plan.differs() { context.targets.len() } else { context.targets.len().min(1) };
+    let draft = Draft::read(&context.common.places, options)?;
+    let plan = Plan { id, package, draft };
+    let checked =
+        if plan.draft.differs() { context.targets.len() } else { context.targets.len().min(1) };
     for target in &context.targets[..checked] {
         plan.request(target.name.as_str(), &plan.id)?;
     }

@@ -1,15 +1,37 @@
 //! From the command line's words to targets: `failed:LAST`, the targets of a
 //! job on record, and the warning about clones.
 
+use crate::cli::call::Call;
 use crate::cli::options::Common;
 use crate::output::node_set::fold;
 use crate::output::screen::Screen;
 use crate::records::results::{self, RunRecord, Verdict};
+use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
 use octo_core::targets::{Selection, Target, Targets, Term};
 use std::collections::HashSet;
+
+/// The targets that are meant with what all workers share, and where we print;
+/// `None` where a shard has no target: the others have all there is. For a verb
+/// about one job see [`select`].
+///
+/// # Errors
+/// As [`select`]; exit 78 for targets file or identity.
+pub(crate) fn begin(call: &Call, job: Option<&JobId>) -> Result<Option<(Screen, Context)>> {
+    let common = call.common.clone();
+    let mut screen = Screen::of(call.said.tool());
+    let all = Targets::load(&common.places.targets())?;
+    let targets = select(&common, &all, job)?;
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    if !common.quiet {
+        warn_of_clones(&mut screen, &all, &targets);
+    }
+    Ok(Some((screen, Context::new(common, targets)?)))
+}
 
 /// The targets that are meant. A verb about one job means, unless told
 /// otherwise, the targets that it was pushed to.
@@ -72,7 +94,7 @@ fn term(common: &Common, word: &str) -> Result<Term> {
 
 /// Warns where targets share a thumbprint: a cloned machine would take what is
 /// meant for another.
-pub(crate) fn warn_of_clones(screen: &mut Screen, all: &Targets, selected: &[Target]) {
+fn warn_of_clones(screen: &mut Screen, all: &Targets, selected: &[Target]) {
     let shared = all.shared_thumbprints();
     if shared.is_empty() {
         return;

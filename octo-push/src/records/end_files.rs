@@ -1,26 +1,28 @@
 //! `--end` and `--outputs`: what came of a job, in files for scripts to read.
 
+use crate::cli::options::Common;
 use crate::cli::run::Ends;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::{Error, Result};
-use octo_core::base::publish;
+use octo_core::base::result_file;
 use octo_core::targets::Target;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Nobody else is to read what a script handed back.
+const MODE: u32 = 0o600;
 
 /// A file name with `%n` as this target's name.
 pub(crate) fn named(pattern: &str, target: &Target) -> PathBuf {
     PathBuf::from(pattern.replace("%n", target.name.as_str()))
 }
 
-/// Before it begins: several targets need several files, and a file of an older
-/// run must not be taken for this one's.
+/// Before anything is begun: could these files, and that of `--record`, be
+/// written? Nothing is touched: the run may still be refused.
 ///
 /// # Errors
-/// Exit 64 without `%n`; 74 where an old file can't be removed.
-pub(crate) fn prepare(ends: &Ends, targets: &[Target]) -> Result<()> {
+/// Exit 64 where several targets need several files; 73 with what is in the way.
+pub(crate) fn check(common: &Common, ends: &Ends, targets: &[Target]) -> Result<()> {
     for (option, file) in [("--outputs", &ends.outputs), ("-o", &ends.output)] {
         if let Some(file) = file
             && targets.len() > 1
@@ -30,34 +32,37 @@ pub(crate) fn prepare(ends: &Ends, targets: &[Target]) -> Result<()> {
                 .hint(format!("{option} 'out.%n' gives each target its own file")));
         }
     }
-    for pattern in [&ends.end, &ends.outputs].into_iter().flatten() {
-        for target in targets {
-            remove(&named(pattern, target))?;
-        }
+    for path in files(&[&ends.end, &ends.outputs], targets) {
+        result_file::check(&path)?;
     }
-    Ok(())
+    for path in files(&[&ends.output], targets) {
+        result_file::check_opened(&path)?;
+    }
+    check_record(common)
 }
 
-/// Before even the options are understood: a command line that is refused leaves
-/// no older proof either. With `%n` in it, it is known too late which files.
+/// The same of `--record` alone, for verbs that have no other file.
 ///
 /// # Errors
-/// 74 where an old file can't be removed.
-pub(crate) fn forget(files: &[Option<String>]) -> Result<()> {
-    files.iter().flatten().filter(|file| !file.contains("%n")).try_for_each(|f| remove(f.as_ref()))
+/// Exit 73 with what is in the way.
+pub(crate) fn check_record(common: &Common) -> Result<()> {
+    common.record.as_deref().map_or(Ok(()), result_file::check_opened)
 }
 
-fn remove(path: &Path) -> Result<()> {
-    if !path.is_file() {
-        return Ok(());
+fn files(patterns: &[&Option<String>], targets: &[Target]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for pattern in patterns.iter().copied().flatten() {
+        let different = if pattern.contains("%n") { targets.len() } else { targets.len().min(1) };
+        files.extend(targets[..different].iter().map(|target| named(pattern, target)));
     }
-    std::fs::remove_file(path).map_err(|error| Error::doing("remove", path, &error))
+    files
 }
 
 /// Writes the files, each as soon as its target is over: a gate reads them.
 #[derive(Debug)]
 pub(crate) struct EndFiles<'a> {
     ends: &'a Ends,
+    begun: bool,
     written: BTreeSet<usize>,
     /// A file without `%n` has the records of all targets; it grows by batches.
     shared: String,
@@ -67,15 +72,28 @@ pub(crate) struct EndFiles<'a> {
 }
 
 impl<'a> EndFiles<'a> {
-    /// What these options ask for; see [`prepare`].
+    /// What these options ask for; see [`check`].
     pub(crate) fn new(ends: &'a Ends) -> EndFiles<'a> {
         EndFiles {
             ends,
+            begun: false,
             written: BTreeSet::new(),
             shared: String::new(),
             grown: false,
             failed: None,
         }
+    }
+
+    /// Right before the first target is asked, when nothing can refuse the run any
+    /// more: a file of an older run must not be taken for this one's.
+    ///
+    /// # Errors
+    /// As [`result_file::begin`].
+    pub(crate) fn begin(&mut self, targets: &[Target]) -> Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        result_file::begin(&files(&[&self.ends.end, &self.ends.outputs], targets))
     }
 
     /// This target is over. An error is kept for [`EndFiles::finish`]: the other
@@ -94,7 +112,7 @@ impl<'a> EndFiles<'a> {
             return;
         };
         self.grown = false;
-        if let Err(error) = put(path, self.shared.as_bytes()) {
+        if let Err(error) = result_file::write(path, self.shared.as_bytes(), MODE) {
             self.failed.get_or_insert(error);
         }
         // A pipe has taken them; they don't come twice.
@@ -124,7 +142,7 @@ impl<'a> EndFiles<'a> {
         if let Some(pattern) = &self.ends.outputs
             && matches!(outcome.kind, OutcomeKind::End(_))
         {
-            put(&named(pattern, target), &outcome.outputs)?;
+            result_file::write(&named(pattern, target), &outcome.outputs, MODE)?;
         }
         let Some(pattern) = &self.ends.end else { return Ok(()) };
         let record = outcome.record(target.name.as_str()).encode();
@@ -133,18 +151,6 @@ impl<'a> EndFiles<'a> {
             self.grown = true;
             return Ok(());
         }
-        put(&named(pattern, target), record.as_bytes())
+        result_file::write(&named(pattern, target), record.as_bytes(), MODE)
     }
-}
-
-/// A file appears whole; what is no file (a pipe, /dev/stderr) is written to.
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path.exists() && !path.is_file() {
-        return OpenOptions::new()
-            .append(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(bytes))
-            .map_err(|error| Error::io(path, &error));
-    }
-    publish::replace(path, bytes, 0o600)
 }

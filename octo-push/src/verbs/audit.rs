@@ -3,6 +3,9 @@
 //! Every reply carries the head of the tentacle's chain, and the journal keeps
 //! it. A chain that was rewritten since can't hold the head that we have.
 
+use crate::cli::call::Call;
+use crate::fleet::fan_out::{self, FanOut};
+use crate::fleet::select;
 use crate::records::journal::file::Journal;
 use crate::records::journal::read::RecordedHead;
 use crate::target::connection::client_error::ClientError;
@@ -12,28 +15,27 @@ use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
 use crate::target::retry;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
-use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::Verb;
 use octo_wire::Request;
-use std::collections::HashMap;
 
 /// So many heads are asked for: those since the last proof.
 const HEADS: usize = 32;
 
-/// The heads on record, by target.
-///
-/// # Errors
-/// Exit 74, where the journal can't be read.
-pub(crate) fn heads(
-    places: &Places,
-    targets: &[&str],
-) -> Result<HashMap<String, Vec<RecordedHead>>> {
-    Journal::at(places).heads(targets, HEADS)
+pub(super) fn run(call: &Call) -> Result<u8> {
+    call.said.counted(0..=0)?;
+    let Some((screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let names: Vec<&str> = context.targets.iter().map(|target| target.name.as_str()).collect();
+    let heads = Journal::at(&call.common.places).heads(&names, HEADS)?;
+    let task = move |context: &Context, reporter: &Reporter| {
+        let given = heads.get(context.name(reporter.target));
+        prove(context, reporter, given.map_or(&[], Vec::as_slice))
+    };
+    fan_out::run(screen, context, FanOut { journal: Some(Verb::Audit), ..FanOut::asking(task) })
 }
 
 /// Asks the reporter's target to prove these heads, the newest first.
-pub(crate) fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outcome {
+fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outcome {
     if given.is_empty() {
         reporter.note("no audit head is on record yet: nothing to prove");
         return Outcome::done();

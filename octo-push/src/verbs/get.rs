@@ -3,14 +3,17 @@
 //! A file appears whole or not at all, under the name that was asked for: what
 //! the tentacle sends decides no path.
 
-use crate::cli::run::Get;
+use crate::cli::call::Call;
+use crate::fleet::fan_out::{self, FanOut};
+use crate::fleet::select;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
-use crate::target::listing;
+use crate::target::listing::{list, shown};
 use crate::target::outcome::Outcome;
 use crate::target::retry;
+use octo_core::base::cli::options::{OptionGroup, value};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::{JobId, is_file_name};
@@ -23,45 +26,58 @@ use octo_wire::Request;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Its own.
+pub(super) static GET: OptionGroup =
+    OptionGroup { title: "get", rows: &[value("o", "output", "DIR", "the artifacts go there")] };
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let arguments = call.said.counted(1..=usize::MAX)?;
+    let job = call.said.job_id(&arguments[0])?;
+    let artifacts = arguments[1..].to_vec();
+    if let Some(artifact) = artifacts.iter().find(|name| !is_file_name(name.as_bytes())) {
+        let shown = printable(artifact.as_bytes());
+        return Err(call.said.misuse(format!("{shown}: an artifact's name is one file name")));
+    }
+    let output = call.said.one("output")?;
+    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
+    let directory = directory_of(output, context.targets.len())?;
+    let wanted = Wanted { job, artifacts, directory };
+    let fan_out = FanOut {
+        what: "get".into(),
+        journal: Some(Verb::Get),
+        ..FanOut::asking(move |context, reporter| wanted.get(context, reporter))
+    };
+    fan_out::run(screen, context, fan_out)
+}
+
+fn directory_of(given: Option<String>, targets: usize) -> Result<String> {
+    match given {
+        Some(directory) if targets > 1 && !directory.contains("%n") => {
+            Err(Error::usage(format!("-o {directory}: several targets need %n in it"))
+                .hint("-o 'got/%n' gives each target its own directory"))
+        }
+        Some(directory) => Ok(directory),
+        None if targets > 1 => Ok("%n".into()),
+        None => Ok(".".into()),
+    }
+}
+
 /// Artifacts that are wanted, and where.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+struct Wanted {
     job: JobId,
     artifacts: Vec<String>,
     directory: String,
 }
 
 impl Wanted {
-    /// Checks names and directory before any connection.
-    ///
-    /// # Errors
-    /// Exit 64.
-    pub(crate) fn check(get: Get, targets: usize) -> Result<Wanted> {
-        for artifact in &get.artifacts {
-            if !is_file_name(artifact.as_bytes()) {
-                let shown = printable(artifact.as_bytes());
-                return Err(Error::usage(format!("{shown}: an artifact's name is one file name")));
-            }
-        }
-        let directory = match get.directory {
-            Some(directory) if targets > 1 && !directory.contains("%n") => {
-                return Err(Error::usage(format!("-o {directory}: several targets need %n in it"))
-                    .hint("-o 'got/%n' gives each target its own directory"));
-            }
-            Some(directory) => directory,
-            None if targets > 1 => "%n".into(),
-            None => ".".into(),
-        };
-        Ok(Wanted { job: get.job, artifacts: get.artifacts, directory })
-    }
-
     /// Gets them from the reporter's target.
-    pub(crate) fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
+    fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
         if self.artifacts.is_empty() {
             let request = Request::new(Verb::Get).with("job", &self.job);
-            return listing::list(context, reporter, &request, |name, artifact| {
-                let artifact_name = listing::shown(artifact, "name", "?");
-                format!("{name}: {artifact_name} {}\n", listing::shown(artifact, "size", "?"))
+            return list(context, reporter, &request, |name, artifact| {
+                let artifact_name = shown(artifact, "name", "?");
+                format!("{name}: {artifact_name} {}\n", shown(artifact, "size", "?"))
             });
         }
         let directory = self.directory_for(&context.targets[reporter.target]);

@@ -1,6 +1,7 @@
-//! `journal`: what was done from here.
+//! `journal`: what was done from here, oldest first; of these targets only,
+//! where some are named. They may have left the targets file.
 
-use crate::cli::options::Common;
+use crate::cli::call::Call;
 use crate::output::json::JsonObject;
 use crate::records::journal::entry::Entry;
 use crate::records::journal::file::Journal;
@@ -10,22 +11,18 @@ use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use std::collections::HashSet;
 
-/// The lines, oldest first; of these targets only, where some are named. They may
-/// have left the targets file.
-///
-/// # Errors
-/// Exit 74.
-pub(crate) fn show(common: &Common, targets: &[String]) -> Result<u8> {
-    let targets: HashSet<&String> = targets.iter().collect();
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let targets: HashSet<&String> = call.said.arguments().iter().collect();
+    let show = if call.common.json { object } else { line };
     let mut printed = Ok(());
-    let torn = Journal::at(&common.places).all(&mut |entry| {
+    let torn = Journal::at(&call.common.places).all(&mut |entry| {
         if targets.is_empty() || targets.contains(&entry.target) {
-            printed = print(&if common.json { object(&entry) } else { line(&entry) });
+            printed = print(&show(&entry));
         }
         printed.is_ok()
     })?;
     printed?;
-    if torn > 0 && common.verbose {
+    if torn > 0 && call.common.verbose {
         print(&format!("# {torn} lines were torn by a crash\n"))?;
     }
     Ok(0)

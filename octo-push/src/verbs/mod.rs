@@ -1,6 +1,220 @@
-//! What each verb does.
+//! The verbs: a row and a file each. Dispatch, help, completion and the refusal
+//! of other words and options follow from the rows.
 
-pub(crate) mod audit;
-pub(crate) mod get;
-pub(crate) mod journal;
-pub(crate) mod plumb;
+mod audit;
+mod cancel;
+mod follow;
+mod get;
+mod jobs;
+mod journal;
+mod plumb;
+mod put;
+mod run;
+mod scripts;
+mod status;
+mod targets;
+
+use crate::cli::argv;
+use crate::cli::call::Call;
+use crate::cli::options::{FOLLOWED, HOW, SHARED, WHICH};
+use crate::cli::rolling::ROLLING;
+use octo_core::base::cli::Tool;
+use octo_core::base::cli::options::{OptionGroup, Order};
+use octo_core::base::cli::verbs::{Front, VerbRow};
+use octo_core::base::error::{Error, Result};
+use octo_core::tentacle::spec::options::{BY_NAME, ENDS, JOB};
+use octo_core::trust::Verb;
+
+type Row = VerbRow<fn(&Call) -> Result<u8>>;
+
+/// One that asks each target something; a verb that goes over the wire has the
+/// word of its request.
+const ASK: &[&OptionGroup] = &[&WHICH, &HOW];
+
+/// In the order of `--help`.
+pub(crate) static VERBS: [Row; 11] = [
+    VerbRow {
+        word: Verb::Put.word(),
+        arguments: "FILE...",
+        help: "put files into the tentacles' package stores",
+        options: ASK,
+        order: Order::Anywhere,
+        run: put::run,
+    },
+    VerbRow {
+        word: Verb::Run.word(),
+        arguments: "SCRIPT|- [ARG]...",
+        help: "run a script, give back its output and exit code",
+        options: &[&WHICH, &HOW, &JOB, &BY_NAME, &FOLLOWED, &ENDS, &ROLLING],
+        order: Order::BeforeArguments,
+        run: run::run,
+    },
+    VerbRow {
+        word: Verb::Follow.word(),
+        arguments: "JOB",
+        help: "show a job from its beginning to its end",
+        options: &[&WHICH, &HOW, &FOLLOWED, &ENDS],
+        order: Order::Anywhere,
+        run: follow::run,
+    },
+    VerbRow {
+        word: Verb::Cancel.word(),
+        arguments: "JOB",
+        help: "ask for a job's end",
+        options: ASK,
+        order: Order::Anywhere,
+        run: cancel::run,
+    },
+    VerbRow {
+        word: Verb::Jobs.word(),
+        arguments: "",
+        help: "list the jobs of this pusher",
+        options: ASK,
+        order: Order::Anywhere,
+        run: jobs::run,
+    },
+    VerbRow {
+        word: Verb::Get.word(),
+        arguments: "JOB [ARTIFACT]...",
+        help: "list a job's artifacts, or fetch some",
+        options: &[&WHICH, &HOW, &get::GET],
+        order: Order::Anywhere,
+        run: get::run,
+    },
+    VerbRow {
+        word: Verb::Status.word(),
+        arguments: "",
+        help: "how the tentacles are",
+        options: ASK,
+        order: Order::Anywhere,
+        run: status::run,
+    },
+    VerbRow {
+        word: Verb::Scripts.word(),
+        arguments: "",
+        help: "list the scripts that run --name can run",
+        options: ASK,
+        order: Order::Anywhere,
+        run: scripts::run,
+    },
+    VerbRow {
+        word: Verb::Audit.word(),
+        arguments: "",
+        help: "are the tentacles' audit logs as they were?",
+        options: ASK,
+        order: Order::Anywhere,
+        run: audit::run,
+    },
+    VerbRow {
+        word: "targets",
+        arguments: "",
+        help: "show CONFIG/targets as it is understood",
+        options: ASK,
+        order: Order::Anywhere,
+        run: targets::run,
+    },
+    VerbRow {
+        word: "journal",
+        arguments: "[TARGET]...",
+        help: "show what was done from here",
+        options: &[&HOW],
+        order: Order::Anywhere,
+        run: journal::run,
+    },
+];
+
+/// Finds the verb of a command line and does it.
+///
+/// # Errors
+/// What is wrong before anything is sent; later troubles are in the exit status.
+pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
+    if let Some(answered) = plumb::asked(tool, words) {
+        return answered;
+    }
+    let Some(front) = Front::read(tool, SHARED, words)? else { return Ok(0) };
+    let position = front.position();
+    let verb = front.verb(&VERBS).map_err(|error| or_a_command(error, words, position))?;
+    let Some(said) = front.said(verb)? else { return Ok(0) };
+    (verb.run)(&Call::read(said, words, position)?)
+}
+
+/// `octo-push -t web uptime`: what was meant is plain, but running it would
+/// make every typing error of a verb a command for a fleet.
+fn or_a_command(error: Error, words: &[String], position: usize) -> Error {
+    let (front, command) = words.split_at(position);
+    if command.is_empty() {
+        return error;
+    }
+    let command = command.join(" ");
+    let front = ["octo-push"].into_iter().chain(front.iter().map(String::as_str));
+    let meant = argv::join(front.chain(["run", "-c", &command]));
+    error.hint(format!("to run a command: {meant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::base::error::Exit;
+
+    const TOOL: Tool = Tool { name: "octo-push", help: String::new };
+
+    #[test]
+    fn every_verb_of_the_wire_is_one_of_ours() {
+        let here: Vec<&str> = VERBS.iter().map(|row| row.word).collect();
+        let of_the_wire = Verb::all().filter(|verb| *verb != Verb::Connect);
+        let mut expected: Vec<&str> = of_the_wire.map(Verb::word).collect();
+        expected.extend(["targets", "journal"]);
+        let sorted = |mut words: Vec<&'static str>| {
+            words.sort_unstable();
+            words
+        };
+        assert_eq!(sorted(here), sorted(expected));
+    }
+
+    /// All of these end before a file of CONFIG is looked for.
+    #[test]
+    fn misuse_is_told_before_anything_is_touched() {
+        for (line, said) in [
+            ("-t web uptime -p", "run -c 'uptime -p'"),
+            ("-t web", "which verb"),
+            ("-a -t web status", "--all and --target"),
+            ("status -q -v", "--quiet and --verbose"),
+            ("--json run -g -c x", "--json and --gather"),
+            ("-w 5x status", "--wait 5x"),
+            ("-f 0 status", "--fanout 0: not a number from 1 to 4096"),
+            ("-w 1 status -w 2", "--wait: given twice"),
+            ("--batch 1,x run -c x", "--batch 1,x"),
+            ("--batch 0 run -c x", "--batch 0"),
+            ("--batch 1 status", "status: --batch: no such option"),
+            ("status --batch 1", "status: --batch: no such option"),
+            ("-P 'a \"b' status", "--transport: the quote \" is not closed"),
+            ("--gate '' run -c x", "--gate: no command"),
+            ("--shard 0/3 status", "--shard"),
+            ("-g status", "status: --gather: no such option"),
+            ("journal -t web", "journal: -t: no such option"),
+            ("-x web journal", "journal: --exclude: no such option"),
+            ("status --bathc 1 --targte x", "status: --bathc: no such option"),
+            ("run", "run: needs a script"),
+            ("run -D --end f -c y", "-D leaves"),
+            ("run -D -g -c y", "-D leaves"),
+            ("run -D -o f -c y", "-D leaves"),
+            ("--batch 1 run -D -c y", "-D leaves"),
+            ("follow", "follow: an argument is missing: follow JOB"),
+            ("follow a b", "b: one argument too many"),
+            ("follow ../../etc", "not a job id"),
+            ("cancel", "an argument is missing"),
+            ("get", "an argument is missing"),
+            ("put -n", "an argument is missing"),
+            ("status x", "status: x: one argument too many"),
+            ("audit x", "x: one argument too many"),
+            ("targets x", "x: one argument too many"),
+        ] {
+            let mut words = vec!["--config=/nonexistent".to_string(), "--state=/s".into()];
+            words.extend(argv::split(line).expect(line));
+            let error = call(&TOOL, &words).expect_err(line);
+            let hints = error.hints.join("\n");
+            assert!(error.message.contains(said) || hints.contains(said), "{line}: {error}");
+            assert_eq!(error.exit, Exit::Usage, "{line}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! whole fleet, rounded down, one at least. A failure budget counts over the
 //! whole fleet and must be exceeded; a batch that failed whole always stops.
 
-use crate::cli::options::Rolling;
+use crate::cli::rolling::Rolling;
 use octo_core::base::units::Share;
 use std::collections::{HashSet, VecDeque};
 

@@ -34,6 +34,10 @@ pub(crate) fn roll(
             batches.put_back(batch);
             return if fleet.outcomes.is_empty() { Err(error) } else { Ok(Some(error.message)) };
         }
+        if let Err(error) = files.begin(&fleet.context.targets) {
+            fleet.withdraw(&batch);
+            return Err(error);
+        }
         let begun = serve(fleet, batches, &batch, task, files)?;
         let rolling = &fleet.context.common.rolling;
         if fleet.is_interrupted() {

@@ -1,0 +1,67 @@
+//! In which steps a fleet is gone through.
+
+use crate::cli::argv;
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
+use octo_core::base::error::Result;
+use octo_core::base::units::Share;
+use std::time::Duration;
+
+/// Any of these makes `run` go through the targets in batches.
+pub(crate) static ROLLING: OptionGroup = OptionGroup {
+    title: "rolling (run)",
+    rows: &[
+        value("", "batch", "SIZES", "in batches, as in 1,5,20%: the last one repeats"),
+        value("", "canary", "TAG", "those with this tag first"),
+        value("", "pause", "TIME", "between two batches"),
+        value("", "max-failures", "N|P%", "so many may fail before it stops"),
+        value("", "min-healthy", "N|P%", "so many stay untouched or done at any time"),
+        flag("", "failed-first", "those that failed in the last run come first"),
+        value("", "gate", "COMMAND", "decides after each batch whether to go on"),
+    ],
+};
+
+/// What was said of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rolling {
+    /// `--batch`: sizes, the last one repeats.
+    pub(crate) batches: Vec<Share>,
+    /// `--canary`
+    pub(crate) canary: Option<String>,
+    /// `--pause`
+    pub(crate) pause: Duration,
+    /// `--max-failures`
+    pub(crate) max_failures: Option<Share>,
+    /// `--failed-first`
+    pub(crate) failed_first: bool,
+    /// `--min-healthy`
+    pub(crate) min_healthy: Option<Share>,
+    /// `--gate`, split.
+    pub(crate) gate: Option<Vec<String>>,
+}
+
+impl Rolling {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Exit 64, naming the option.
+    pub(crate) fn read(said: &Said) -> Result<Rolling> {
+        let batches = said.parsed("batch", "a list such as 1,5,20%", |text| {
+            let sizes = text.split(',').map(Share::parse);
+            sizes.map(|size| size.filter(|s| *s != Share::Count(0))).collect::<Option<Vec<_>>>()
+        })?;
+        Ok(Rolling {
+            batches: batches.unwrap_or_default(),
+            canary: said.one("canary")?,
+            pause: said.time("pause")?.unwrap_or_default(),
+            max_failures: said.share("max-failures")?,
+            failed_first: said.flag("failed-first"),
+            min_healthy: said.share("min-healthy")?,
+            gate: argv::said(said, "gate")?,
+        })
+    }
+
+    /// Was any of it said?
+    pub(crate) fn is_said(&self) -> bool {
+        *self != Rolling::default()
+    }
+}

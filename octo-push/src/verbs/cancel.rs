@@ -1,0 +1,40 @@
+//! `cancel`: asks for a job's end.
+
+use crate::cli::call::Call;
+use crate::fleet::fan_out::{self, FanOut};
+use crate::fleet::select;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
+use crate::target::outcome::Outcome;
+use crate::target::retry;
+use octo_core::base::error::Result;
+use octo_core::base::names::JobId;
+use octo_core::trust::Verb;
+use octo_wire::Request;
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let job = call.job()?;
+    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
+    let fan_out = FanOut {
+        what: format!("cancel {job}"),
+        journal: Some(Verb::Cancel),
+        ..FanOut::asking(move |context, reporter| cancel(context, reporter, &job))
+    };
+    fan_out::run(screen, context, fan_out)
+}
+
+/// Several jobs of one run may have other ids than the run: those of retries.
+fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
+    let request = Request::new(Verb::Cancel).with("job", job);
+    match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
+        Ok(reply) => {
+            let state = reply.get("state").unwrap_or("");
+            let message = match state {
+                "" => "asked to cancel".to_string(),
+                state => format!("asked to cancel, was {state}"),
+            };
+            Outcome { job: Some(job.clone()), message, ..Outcome::answered(&reply) }
+        }
+        Err(error) => Outcome { job: Some(job.clone()), ..Outcome::failed(context, error) },
+    }
+}

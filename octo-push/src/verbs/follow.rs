@@ -1,0 +1,13 @@
+//! `follow`: a job from its beginning to its end.
+
+use crate::cli::call::Call;
+use crate::cli::run::Ends;
+use crate::fleet::{jobs, select};
+use octo_core::base::error::Result;
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let job = call.job()?;
+    let ends = Ends::read(&call.said)?;
+    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
+    jobs::follow(screen, context, &job, &ends)
+}

@@ -1,0 +1,34 @@
+//! `jobs`: the jobs of this pusher.
+
+use crate::cli::call::Call;
+use crate::fleet::fan_out;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
+use crate::target::listing::{list, shown};
+use crate::target::outcome::Outcome;
+use octo_core::base::error::Result;
+use octo_core::trust::Verb;
+use octo_wire::{Fields, Request};
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    fan_out::ask(call, jobs)
+}
+
+fn jobs(context: &Context, reporter: &Reporter) -> Outcome {
+    list(context, reporter, &Request::new(Verb::Jobs), line)
+}
+
+fn line(name: &str, job: &Fields) -> String {
+    let text = |key| shown(job, key, "-");
+    let code = job.get::<u64>("code").map_or_else(String::new, |code| format!(" {code}"));
+    let is_given = |key: &&str| job.get::<&[u8]>(key).is_some();
+    let what = ["script", "named", "command"].into_iter().find(is_given);
+    format!(
+        "{name}: {} {}{code} {} {} {}\n",
+        text("job"),
+        text("state"),
+        text("received"),
+        text("name"),
+        text(what.unwrap_or("command"))
+    )
+}

@@ -1,0 +1,75 @@
+//! `put`: files into the package store of each target.
+
+use crate::cli::call::Call;
+use crate::fleet::fan_out::{self, FanOut};
+use crate::fleet::packages::hash;
+use crate::fleet::select;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
+use crate::target::outcome::Outcome;
+use crate::target::package::digests::DigestCache;
+use crate::target::package::upload::{Package, Put};
+use crate::target::retry;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::units::human_size;
+use octo_core::trust::Verb;
+use std::sync::Arc;
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let files = call.said.counted(1..=usize::MAX)?;
+    let Some((mut screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let mut digests = DigestCache::load(&call.common.places);
+    let mut packages: Vec<Arc<Package>> = Vec::new();
+    for file in files {
+        let package = Package::open(file, &digests)?;
+        // Of many uploads the hashing would get but a small share of the processor.
+        let alone = context.targets.len() == 1;
+        if call.common.dry_run || !alone || !package.is_large() {
+            hash(&package, &mut digests, &mut screen)?;
+        }
+        packages.push(Arc::new(package));
+    }
+    let what = if call.common.dry_run { described(&packages)? } else { String::new() };
+    let sent = packages.clone();
+    let fan_out = FanOut {
+        what,
+        journal: Some(Verb::Put),
+        packages: packages.clone(),
+        ..FanOut::asking(move |context, reporter| put(context, reporter, &sent))
+    };
+    let status = fan_out::run(screen, context, fan_out)?;
+    packages.iter().for_each(|package| package.remember(&mut digests));
+    Ok(status)
+}
+
+fn described(packages: &[Arc<Package>]) -> Result<String> {
+    let mut said = Vec::new();
+    for package in packages {
+        said.push(format!("put {} {}", printable(package.name.as_bytes()), package.digest()?));
+    }
+    Ok(said.join(", "))
+}
+
+fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Outcome {
+    let mut said = Vec::new();
+    let done = retry::ask(context, reporter, |client| {
+        said.clear();
+        for package in packages {
+            let name = printable(package.name.as_bytes());
+            said.push(match package.put(client, &context.counters, &context.stop)? {
+                Put::There => format!("{name} was there"),
+                Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
+            });
+        }
+        Ok(())
+    });
+    match done {
+        Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
+        Err(error) => {
+            // The journal names what was not put: it is waited for here, not there.
+            packages.iter().for_each(|package| drop(package.digest()));
+            Outcome::failed(context, error)
+        }
+    }
+}

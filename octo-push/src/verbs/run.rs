@@ -1,0 +1,19 @@
+//! `run`: a script as a job of each target, followed to its end.
+
+use crate::cli::call::Call;
+use crate::cli::continuation::Words;
+use crate::cli::run::Run;
+use crate::fleet::{jobs, select};
+use octo_core::base::error::Result;
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    let run = Run::read(call)?;
+    let Some((screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let words = Words {
+        words: call.words,
+        verb: call.verb,
+        own: run.options.arguments.len(),
+        named: run.options.job.is_some(),
+    };
+    jobs::run(screen, context, run, words)
+}

@@ -1,0 +1,43 @@
+//! `targets`: the file as it is understood; all of it, unless some are selected.
+
+use crate::cli::call::Call;
+use crate::cli::options::Common;
+use crate::fleet::select;
+use crate::output::json::JsonObject;
+use octo_core::base::cli::print;
+use octo_core::base::error::Result;
+use octo_core::targets::{Target, Targets};
+
+pub(super) fn run(call: &Call) -> Result<u8> {
+    call.said.counted(0..=0)?;
+    let common = &call.common;
+    let all = Targets::load(&common.places.targets())?;
+    let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
+    let shown = if narrowed {
+        let whole = Common { all: common.take.is_empty(), ..common.clone() };
+        select::select(&whole, &all, None)?
+    } else {
+        all.all.clone()
+    };
+    let show = if common.json { object } else { line };
+    print(&shown.iter().map(show).collect::<String>())?;
+    Ok(0)
+}
+
+fn object(target: &Target) -> String {
+    JsonObject::of("target")
+        .text("target", target.name.as_str())
+        .text("address", &target.address.to_string())
+        .text("trust", &target.trust.to_string())
+        .list("tags", target.tags.iter().map(|tag| tag.as_str()))
+        .line()
+}
+
+fn line(target: &Target) -> String {
+    let mut line = format!("{} {} {}", target.name, target.address, target.trust);
+    for tag in &target.tags {
+        line.push_str(&format!(" {tag}"));
+    }
+    line.push('\n');
+    line
+}

@@ -1,0 +1,176 @@
+//! Files that tell what came of a run: untouched until it is permitted, of no older
+//! run from then on, and refused before it where they could not be written.
+
+use crate::support::set_mode;
+use crate::tentacle::Octopus;
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::os::unix::fs::symlink;
+
+const OLD: &str = "kind exit\ncode 0\n";
+const FILES: [&str; 4] = ["end", "outputs", "output", "record"];
+const OPTIONS: [&str; 8] =
+    ["--end", "end", "--outputs", "outputs", "-o", "output", "--record", "record"];
+
+/// An octopus in whose directory each of [`FILES`] is of an older run.
+fn octopus_with_old_files() -> Octopus {
+    let octopus = Octopus::new(cargo_bin!("octo-push"));
+    for name in FILES {
+        octopus.sandbox.write(name, OLD);
+    }
+    octopus
+}
+
+fn read(octopus: &Octopus, name: &str) -> String {
+    std::fs::read_to_string(octopus.sandbox.path(name)).unwrap_or_else(|e| format!("{name}: {e}"))
+}
+
+#[test]
+fn a_command_line_that_is_refused_leaves_every_file_as_it_was() {
+    let mut octopus = octopus_with_old_files();
+    octopus.add_target(&format!("web1 127.0.0.1:1 {}", octopus.thumbprint));
+    octopus.sandbox.write("readable", "A=b\n");
+    let private = octopus.sandbox.write("private", "A=b\n");
+    set_mode(&private, 0o600);
+    std::fs::create_dir(octopus.sandbox.path("blocked")).expect("mkdir");
+    symlink("nowhere/x", octopus.sandbox.path("blocked/journal")).expect("symlink");
+    octopus.sandbox.write("unsound/targets", "web1\n");
+    octopus.sandbox.write("lost/targets", "web1 127.0.0.1:1 webpki\n");
+    for file in ["readable", "unsound/targets", "lost/targets"] {
+        set_mode(&octopus.sandbox.path(file), 0o644);
+    }
+    octopus.sandbox.write("large", format!("A={}\n", "x".repeat(200_000)));
+    for (front, own, code) in [
+        (&["-a"][..], &[][..], 64),
+        (&["-a"], &["--no-such-option", "-c", "true"], 64),
+        (&["-a"], &["-T", "soon", "-c", "true"], 64),
+        (&["-a", "--batch", "x"], &["-c", "true"], 64),
+        (&["-a"], &["-S", "-", "-E", "-", "-c", "true"], 64),
+        (&["-a"], &["-e", "LD_PRELOAD=x", "-c", "true"], 77),
+        (&[], &["-c", "true"], 64),
+        (&["-t", "nobody"], &["-c", "true"], 65),
+        (&["-t", "failed:LAST"], &["-c", "true"], 65),
+        (&["-a", "--canary", "nobody"], &["-c", "true"], 65),
+        (&["-a", "--config", "unsound"], &["-c", "true"], 78),
+        (&["-a", "--config", "lost"], &["-c", "true"], 78),
+        (&["-a", "-i", "nothing.pem"], &["-c", "true"], 78),
+        (&["-a", "--state", "blocked"], &["-c", "true"], 78),
+        (&["-a"], &["nothing.sh"], 65),
+        (&["-a"], &["-E", "%n.env", "-c", "true"], 65),
+        (&["-a"], &["-S", "readable", "-c", "true"], 78),
+        (&["-a"], &["-S", "private", "-e", "A=c", "-c", "true"], 65),
+        (&["-a"], &["-p", "nothing.tar", "-c", "true"], 65),
+        (&["-a"], &["-E", "large", "-c", "true"], 77),
+        (&["-a"], &["--end", "none/x", "-c", "true"], 64),
+        (&["-a", "-n"], &["-c", "true"], 0),
+        (&["-a", "--help"], &["-c", "true"], 0),
+    ] {
+        let line = [front, &["run"], &OPTIONS, own].concat();
+        let said = octopus.push(&line).assert().code(code);
+        for name in FILES {
+            assert_eq!(read(&octopus, name), OLD, "{name}: {said}");
+        }
+    }
+    for line in [&["-a", "follow", "--end", "end", "x"][..], &["-a", "follow", "--end", "end"]] {
+        octopus.push(line).assert().code(64);
+        assert_eq!(read(&octopus, "end"), OLD, "{line:?}");
+    }
+}
+
+/// What can't be written down is not sent: `ulimit -f 0` stands for a full disk.
+#[test]
+fn a_run_that_is_not_written_down_leaves_the_proof_of_an_older_one() {
+    let mut octopus = octopus_with_old_files();
+    octopus.add_target(&format!("web1 127.0.0.1:1 {}", octopus.thumbprint));
+    let line = ["-a", "run", "--end", "end", "--outputs", "outputs", "-c", "true"];
+    let push = octopus.start(&line);
+    let mut limited = assert_cmd::Command::new("sh");
+    limited.env_clear().envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\""]).arg(push.get_program());
+    limited.args(push.get_args()).current_dir(octopus.sandbox.path(""));
+    limited.assert().code(74).stderr(contains("journal: "));
+    for name in ["end", "outputs"] {
+        assert_eq!(read(&octopus, name), OLD, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
+    let mut octopus = octopus_with_old_files();
+    // Nobody answers, or the answer is no: the files are this run's all the same.
+    octopus.add_target(&format!("web1 127.0.0.1:1 {}", octopus.thumbprint));
+    octopus.push(&[&["-a", "run"], &OPTIONS[..], &["-c", "true"]].concat()).assert().code(69);
+    assert!(read(&octopus, "end").contains("kind failed\n"));
+    assert!(!octopus.sandbox.path("outputs").exists());
+    assert_eq!(read(&octopus, "output"), "");
+    assert!(read(&octopus, "record").contains(r#""kind":"failed""#));
+    octopus.sandbox.write("web1.end", OLD);
+    let follow = ["-a", "follow", "--end", "%n.end", "20260101T000000-aaaaaaaaaaaaa"];
+    octopus.push(&follow).assert().code(69);
+    assert!(read(&octopus, "web1.end").contains("kind failed\n"));
+}
+
+#[test]
+fn where_a_result_could_not_be_written_nothing_runs() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.sandbox.write("file", OLD);
+    octopus.sandbox.write("end", OLD);
+    std::fs::create_dir(octopus.sandbox.path("dir")).expect("mkdir");
+    for option in ["--end", "--outputs", "-o", "--record"] {
+        for (path, said) in [
+            ("none/x", "none/x: can't create: no such file or directory"),
+            ("%n.none/x", ".none/x: can't create: no such file or directory"),
+            ("file/x", "file/x: can't create: not a directory"),
+            ("dir", "dir: can't create: is a directory"),
+            ("new/", "new/: can't create: is a directory"),
+            // Not writable, even for root.
+            ("/proc/x", "/proc/x: can't create: "),
+        ] {
+            let mut line = vec!["-a", "run", option, path, "-c", "true"];
+            if option != "--end" {
+                line.splice(2..2, ["--end", "end"]);
+            }
+            octopus.push(&line).assert().code(73).stderr(contains(said));
+            assert!(web1.jobs().is_empty(), "{option} {path}: it ran");
+            assert_eq!(read(&octopus, "end"), OLD, "{option} {path}");
+        }
+    }
+    assert_eq!(read(&octopus, "file"), OLD);
+    octopus
+        .push(&["-a", "--record", "none/x", "put", "file"])
+        .assert()
+        .code(73)
+        .stderr(contains("none/x: can't create"));
+    assert!(
+        !web1
+            .state
+            .join("packages")
+            .join(octo_core::Digest::of(OLD.as_bytes()).to_string())
+            .exists()
+    );
+    // A directory that only its owner may write to, for those who are not root.
+    let closed = octopus.sandbox.path("dir");
+    set_mode(&closed, 0o555);
+    let assert = octopus.push(&["-a", "run", "--end", "dir/x", "-c", "true"]).assert();
+    if std::fs::write(closed.join("y"), "").is_err() {
+        assert.code(73).stderr(contains("dir/x: can't create: permission denied"));
+    }
+    set_mode(&closed, 0o755);
+}
+
+#[test]
+fn what_is_no_file_is_written_to_and_stays() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    // As /dev/stdout leads to a file where a shell sends it there.
+    let out = octopus.sandbox.write("out", "");
+    let file = std::fs::OpenOptions::new().append(true).open(&out).expect("open");
+    let status = octopus
+        .start(&["-t", "web1", "run", "--end", "/proc/self/fd/1", "-c", "echo hello"])
+        .stdout(file)
+        .status()
+        .expect("runs");
+    assert!(status.success());
+    let said = read(&octopus, "out");
+    assert!(contains("hello\n").and(contains("kind exit\ncode 0\n")).eval(&said), "{said}");
+}
