@@ -9,7 +9,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
     /// What is current there.
-    Answered(Release),
+    Answered(Box<Release>),
     /// It has no application.
     Empty,
     /// It didn't answer, and why.
@@ -60,7 +60,7 @@ impl Row {
     /// The application, where the target answered with one.
     pub(super) fn release(&self) -> Option<&Release> {
         match &self.state {
-            State::Answered(release) => Some(release),
+            State::Answered(release) => Some(release.as_ref()),
             _ => None,
         }
     }
@@ -129,7 +129,7 @@ pub(super) mod tests {
     pub(in super::super) fn states(lines: &[&str]) -> Vec<(String, State)> {
         let state = |words: &[&str]| match words {
             [] => State::Empty,
-            [application, version, digit, second, last] => State::Answered(Release {
+            [application, version, digit, second, last] => State::Answered(Box::new(Release {
                 application: application.to_string(),
                 version: Some(version.to_string()),
                 sha256: Digest::parse(&digit.repeat(64)),
@@ -139,7 +139,7 @@ pub(super) mod tests {
                 release: Some(version.to_string()),
                 last_version: Some("1.2".into()),
                 last_result: Some(last.to_string()),
-            }),
+            })),
             _ => State::Unknown(words.join(" ")),
         };
         let split = |line: &&str| {

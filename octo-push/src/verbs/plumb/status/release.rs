@@ -44,7 +44,7 @@ pub(super) fn states(bytes: &[u8]) -> Vec<State> {
     match releases {
         // Twice the same application would be two series of one name.
         Some(releases) if releases.iter().all(|r| names.insert(r.application.clone())) => {
-            releases.into_iter().map(State::Answered).collect()
+            releases.into_iter().map(|release| State::Answered(Box::new(release))).collect()
         }
         _ => vec![State::unreadable()],
     }
