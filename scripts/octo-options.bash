@@ -1,0 +1,232 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # tables and answers are for the scripts that source this
+# The command line of octo's pipelines, by a table. Sourced by octo-common.bash.
+#
+# It promises: one grammar, that of POSIX and GNU: -nq, -tweb, -t web, --target=web,
+# --target web; options stand before or behind arguments, -- ends them, no name is
+# abbreviated. What is not understood is named before anything is touched.
+#
+# A table has rows of five words: a letter or -, the long name, the name of the value
+# or -, where it goes, and what it does (nothing: not for users). It goes to
+#   NAME        a variable, which gets the value, or 1 from a flag
+#   NAME=VALUE  a variable, which gets this value from a flag
+#   NAME+       an array, to which the option is added as words; NAME++: may be repeated
+#   NAME()      a function, which is called with the long option and its value
+# A row that begins with : is a heading. A value whose name is one of VALUE_KINDS is
+# checked by `octo-push plumb values`, and a variable gets it in its one form.
+
+readonly VALUE_KINDS=' TIME N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
+
+GENERAL=(
+  : 'how' - - -
+  - config  DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
+  - state   DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
+  n dry-run -   DRY_RUN          'print what would be done, change nothing'
+  q quiet   -   QUIET            'say nothing unless it fails'
+  v verbose -   VERBOSE          'print each command before it runs'
+  h help    -   'show_help()'    'this text'
+  - version -   'show_version()' 'the version'
+)
+CONNECTING=(
+  i identity  FILE    IDENTITY      'this identity, not CONFIG/identity.pem; may be a pipe'
+  w wait      TIME    PUSH_OPTIONS+ 'how long connecting to a target may take'
+  P transport COMMAND PUSH_OPTIONS+ 'a program is the connection, see octo-push(1)'
+)
+TARGETS=(
+  : 'which targets' - - -
+  t target  SELECT SELECTED++    'names or tags joined by commas; several -t intersect'
+  x exclude SELECT NARROWED++    'but not these'
+  a all     -      SELECTED+     'all of CONFIG/targets'
+  - shard   K/N    NARROWED+     'every Nth of them, from the Kth on'
+  f fanout  N      PUSH_OPTIONS+ 'so many of them at once'
+)
+ROLLING=(
+  : 'rolling; all at once unless one of these is given' - - -
+  - batch        LIST   ROLL_OPTIONS+ 'sizes of the batches, as 1,5,20%; the last one repeats'
+  - canary       TAG    ROLL_OPTIONS+ 'targets with this tag are the first batch'
+  - pause        TIME   ROLL_OPTIONS+ 'between two batches'
+  - max-failures 'N|P%' ROLL_OPTIONS+ 'so many targets may fail before it stops'
+  - min-healthy  'N|P%' ROLL_OPTIONS+ 'so many stay untouched or done at any time'
+  - failed-first -      ROLL_OPTIONS+ 'those that failed in the last run come first'
+)
+# How octo-release is found on the targets, and where it works.
+RELEASING=(
+  b base  DIR BASE  'applications live in DIR/APP on the targets'
+  - named -   NAMED 'run the octo-release that the admin of the target installed'
+)
+
+# read_options WORD…: takes the options by OPTIONS; sets ARGUMENTS and BEHIND, what
+# stands behind --, and AGAIN, this command line to be typed again
+read_options() {
+  local word
+  WORDS=("$@") NEXT=0
+  ARGUMENTS=() BEHIND=() TYPED=("$TOOL") CHECKS=() CHECKED=()
+  index_options
+  while ((NEXT < ${#WORDS[@]})); do
+    word=${WORDS[NEXT]}
+    NEXT=$((NEXT + 1))
+    case $word in
+      --)
+        BEHIND=("${WORDS[@]:NEXT}")
+        break
+        ;;
+      --*=*) long_option "${word%%=*}" "${word#*=}" ;;
+      --*) long_option "$word" ;;
+      -?*) letters "${word#-}" ;;
+      *)
+        ARGUMENTS+=("$word")
+        TYPED+=("$word")
+        ;;
+    esac
+  done
+  ((${#BEHIND[@]} == 0)) || TYPED+=(-- "${BEHIND[@]}")
+  AGAIN=$(quoted "${TYPED[@]}")
+  check_options
+}
+
+# index_options: ROW_OF -t and --target is where their row begins
+index_options() {
+  local row
+  declare -gA ROW_OF=() GIVEN=()
+  for ((row = 0; row < ${#OPTIONS[@]}; row += 5)); do
+    [[ ${OPTIONS[row]} != : ]] || continue
+    ROW_OF["--${OPTIONS[row + 1]}"]=$row
+    [[ ${OPTIONS[row]} == - ]] || ROW_OF["-${OPTIONS[row]}"]=$row
+  done
+}
+
+# long_option --NAME [VALUE]
+long_option() {
+  local row=${ROW_OF[$1]:-}
+  [[ -n $row ]] || unknown_option "$1"
+  if [[ ${OPTIONS[row + 2]} != - ]]; then
+    (($# == 2)) || next_word "$1"
+    take_option "$row" "${2-$VALUE}"
+  elif (($# == 2)); then
+    misuse "$1: takes no value"
+  else
+    take_option "$row"
+  fi
+}
+
+# letters WORD: -nq are two flags; what stands behind a letter with a value is its value
+letters() {
+  local rest=$1 letter row
+  while [[ -n $rest ]]; do
+    letter=-${rest:0:1}
+    rest=${rest:1}
+    row=${ROW_OF[$letter]:-}
+    [[ -n $row ]] || unknown_option "$letter"
+    if [[ ${OPTIONS[row + 2]} == - ]]; then
+      take_option "$row"
+      continue
+    fi
+    VALUE=$rest
+    [[ -n $rest ]] || next_word "$letter"
+    take_option "$row" "$VALUE"
+    return
+  done
+}
+
+# next_word OPTION: sets VALUE to the word behind the option
+next_word() {
+  ((NEXT < ${#WORDS[@]})) || misuse "$1: its value is missing"
+  VALUE=${WORDS[NEXT]}
+  NEXT=$((NEXT + 1))
+}
+
+# take_option ROW [VALUE]: brings it where the table says
+take_option() {
+  local row=$1 name=--${OPTIONS[$1 + 1]} kind=${OPTIONS[$1 + 2]} into=${OPTIONS[$1 + 3]}
+  local word=$name
+  shift
+  [[ ${OPTIONS[row]} == - ]] || word=-${OPTIONS[row]}
+  [[ -z ${GIVEN[$row]:-} || $kind == - || $into == *++ ]] || misuse "$name: given twice"
+  GIVEN[$row]=1
+  TYPED+=("$word" "$@")
+  # A pipe can't be read again.
+  if [[ $name == --identity && ! -f $1 ]]; then TYPED[-1]=IDENTITY; fi
+  if [[ $VALUE_KINDS == *" $kind "* ]]; then
+    CHECKS+=("$name" "$kind" "$1")
+    CHECKED+=("$into")
+  fi
+  case $into in
+    *'()') "${into%'()'}" "$name" "$@" ;;
+    *+)
+      local -n words=${into%%+*}
+      words+=("$word" "$@")
+      ;;
+    *=*) printf -v "${into%%=*}" %s "${into#*=}" ;;
+    *) printf -v "$into" %s "${1-1}" ;;
+  esac
+}
+
+# check_options: the values that were taken, all in one go
+check_options() {
+  local index
+  ((${#CHECKED[@]} > 0)) || return 0
+  plumb values -- "${CHECKS[@]}"
+  for index in "${!CHECKED[@]}"; do
+    [[ ! ${CHECKED[index]} =~ ^[A-Z_]+$ ]] || printf -v "${CHECKED[index]}" %s "${ANSWER[index]}"
+  done
+}
+
+# check_arguments LABEL KIND VALUE…: all of one kind; sets ANSWER
+check_arguments() {
+  local label=$1 kind=$2 value checks=()
+  shift 2
+  (($# > 0)) || return 0
+  for value in "$@"; do
+    checks+=("$label" "$kind" "$value")
+  done
+  plumb values -- "${checks[@]}"
+}
+
+unknown_option() {
+  local row known=()
+  ANSWER=('')
+  for ((row = 0; row < ${#OPTIONS[@]}; row += 5)); do
+    [[ ${OPTIONS[row]} == : || -z ${OPTIONS[row + 4]} ]] || known+=("${OPTIONS[row + 1]}")
+  done
+  # What only packs has no octo-push.
+  if command -v octo-push >/dev/null; then plumb nearest -- "${1#--}" "${known[@]}"; fi
+  misuse "$(quoted "$1"): no such option" "${ANSWER[0]:+--${ANSWER[0]} is one}"
+}
+
+# list_options: the table, for --help
+list_options() {
+  local row left
+  for ((row = 0; row < ${#OPTIONS[@]}; row += 5)); do
+    set -- "${OPTIONS[@]:row:5}"
+    if [[ $1 == : ]]; then
+      printf '\n%s:\n' "$2"
+      continue
+    fi
+    [[ -n $5 ]] || continue
+    left="      --$2"
+    [[ $1 == - ]] || left="  -$1, --$2"
+    [[ $3 == - ]] || left+=" $3"
+    if ((${#left} < 28)); then
+      printf '%-28s%s\n' "$left" "$5"
+    else
+      printf '%s\n%28s%s\n' "$left" '' "$5"
+    fi
+  done
+}
+
+show_help() {
+  usage
+  exit 0
+}
+
+show_version() {
+  printf '%s %s\n' "$TOOL" "$VERSION"
+  exit 0
+}
+
+# place_option --config|--state DIR: for us and for every tool that we call
+place_option() {
+  local name=${1#--}
+  export "OCTO_${name^^}=$2"
+  PLACE_OPTIONS+=("$1" "$2")
+}
