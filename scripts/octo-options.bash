@@ -182,15 +182,17 @@ check_arguments() {
   plumb values -- "${checks[@]}"
 }
 
+# unknown_option -X|--NAME: with the nearest one, or with ELSEWHERE, where else to look
 unknown_option() {
-  local row known=()
+  local row known=() meant=${ELSEWHERE:-}
   ANSWER=('')
   for ((row = 0; row < ${#OPTIONS[@]}; row += 5)); do
     [[ ${OPTIONS[row]} == : || -z ${OPTIONS[row + 4]} ]] || known+=("${OPTIONS[row + 1]}")
   done
   # What only packs has no octo-push.
   if command -v octo-push >/dev/null; then plumb nearest -- "${1#--}" "${known[@]}"; fi
-  misuse "$(quoted "$1"): no such option" "${ANSWER[0]:+--${ANSWER[0]} is one}"
+  [[ -z ${ANSWER[0]} ]] || meant="--${ANSWER[0]} is one"
+  misuse "$(quoted "$1"): no such option" "$meant"
 }
 
 # list_options: the table, for --help
