@@ -2,8 +2,8 @@
 # Completion of octo's tools for bash: source it, or install it as
 # /usr/share/bash-completion/completions/octo-push with a link for each other tool.
 #
-# Options are read off --help, the one list that can't grow old. Nothing here
-# connects to a target: a tab must not wait for a network.
+# Options and verbs are read off --help, the one list that can't grow old. Nothing
+# here connects to a target: a tab must not wait for a network.
 
 # _octo_options TOOL: the options that its --help names; examples, which show
 # other programs' options too, and quoted text don't count
@@ -14,13 +14,30 @@ _octo_options() {
     grep -xE -e '--[a-z][a-z-]+|-[A-Za-z]' | LC_ALL=C sort -u
 }
 
+# _octo_verbs TOOL: the words that begin the lines below `verbs:` of its --help;
+# octo-release, for which people type few, has them in its usage, with bars between
 _octo_verbs() {
-  case $1 in
-    octo-keys) echo new show cert trust distrust check explain ;;
-    octo-push) echo put run follow cancel jobs get status scripts audit targets journal ;;
-    octo-exec) echo run job list show approve deny cancel start prune add end ;;
-    octo-release) echo deploy rollback list current status prune ;;
-  esac
+  "$1" --help 2>/dev/null | awk '
+    /^usage:/ {
+      part = "usage"
+      sub(/^usage: [^ ]+/, "")
+    }
+    /^verbs:/ {
+      part = "verbs"
+      next
+    }
+    /^$/ { part = "" }
+    part == "usage" { usage = usage " " $0 }
+    part == "verbs" && /^  [a-z]/ { print $1 }
+    END {
+      while (match(usage, /\[[^][]*\]/)) {
+        usage = substr(usage, 1, RSTART - 1) " " substr(usage, RSTART + RLENGTH)
+      }
+      parts = split(usage, verb, "|")
+      for (i = 1; parts > 1 && i <= parts; i++) {
+        if (match(verb[i], /[a-z]+/)) print substr(verb[i], RSTART, RLENGTH)
+      }
+    }' | LC_ALL=C sort -u
 }
 
 # _octo_targets: names and tags; what stands before the last comma stays
@@ -43,7 +60,6 @@ _octo_verb_typed() {
 _octo() {
   local tool=${1##*/} current=${2-} previous=${3-} verbs
   COMPREPLY=()
-  verbs=$(_octo_verbs "$tool")
   case $previous in
     -t | --target | -x | --exclude)
       mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
@@ -52,7 +68,10 @@ _octo() {
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_octo_options "$1")" -- "$current")
-  elif [[ $tool == octo-vars ]]; then
+    return 0
+  fi
+  verbs=$(_octo_verbs "$1" | tr '\n' ' ')
+  if [[ $tool == octo-vars ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
   elif [[ -n $verbs ]] && ! _octo_verb_typed "$verbs"; then
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")

@@ -19,10 +19,13 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
+    let mut all = listed(&verbs::VERBS);
+    // Its words are verbs of their own, looked for before any option is read.
+    all.push(("plumb WORD [ARGUMENT]...".into(), "for scripts: answer a question"));
     let help = Help {
         usage: &["octo-push [OPTION]... VERB [ARGUMENT]..."],
         about: "",
-        verbs: listed(&verbs::VERBS),
+        verbs: all,
         options: groups(&verbs::VERBS),
         notes: "\
 SELECT may be failed:LAST or failed:JOB, those that failed then. In FILE of run and

@@ -13,7 +13,7 @@ const OF_THE_HOUSE: [&str; 4] = ["bench", "install", "quickstart", "test"];
 type Set = BTreeSet<String>;
 
 #[test]
-fn help_and_page_name_the_same_options() {
+fn help_page_and_completion_name_the_same_options() {
     let mut wrong = Vec::new();
     for tool in tools() {
         let Some(page) = page_of(&tool) else {
@@ -21,36 +21,47 @@ fn help_and_page_name_the_same_options() {
             continue;
         };
         let help = options_of_help(&help(&tool));
+        // What a page says of an option, it says below a head of a list.
+        let heads = page.lines().filter(|line| line.starts_with(".It "));
+        let heads = options_of_page(&heads.collect::<Vec<_>>().join("\n"));
         let named = options_of_page(&page);
-        wrong.extend(help.difference(&named).map(|o| format!("{tool}: {o} is not in its page")));
-        // What heads a list item must be real; the help may give one spelling of two.
-        for line in page.lines().filter(|line| line.starts_with(".It ")) {
-            let heads = options_of_page(line);
-            if !heads.is_empty() && heads.is_disjoint(&help) {
-                wrong.push(format!("{tool}: {heads:?} is not in its help"));
-            }
-        }
+        compare(&mut wrong, &tool, ("help", &help), ("page", &named));
+        compare(&mut wrong, &tool, ("page's lists", &heads), ("help", &help));
+        let offered = complete(&tool, "-");
+        compare(&mut wrong, &tool, ("help", &help), ("completion", &offered));
+        compare(&mut wrong, &tool, ("completion", &offered), ("help", &help));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn completion_offers_every_option_and_verb() {
+fn help_page_and_completion_name_the_same_verbs() {
     let mut wrong = Vec::new();
+    let mut having = Set::new();
     for tool in tools() {
-        let help = help(&tool);
-        let offered = complete(&tool, "-");
-        let options = options_of_help(&help);
-        wrong.extend(options.difference(&offered).map(|o| format!("{tool}: {o} not offered")));
-        for verb in complete(&tool, "") {
-            let named = help.split(|c: char| c.is_whitespace() || c == ',').any(|w| w == verb);
-            // Without verbs it offers files.
-            if !named && !Path::new(&root()).join(&verb).exists() {
-                wrong.push(format!("{tool}: completion offers {verb}, its help doesn't"));
-            }
+        let help = verbs_of_help(&help(&tool));
+        if help.is_empty() {
+            continue;
         }
+        let page = verbs_of_page(&page_of(&tool).unwrap_or_default());
+        let offered = complete(&tool, "");
+        for (name, other) in [("page", &page), ("completion", &offered)] {
+            compare(&mut wrong, &tool, ("help", &help), (name, other));
+            compare(&mut wrong, &tool, (name, other), ("help", &help));
+        }
+        having.insert(tool);
     }
+    let expected = ["octo-exec", "octo-keys", "octo-push", "octo-release"].map(String::from);
+    assert_eq!(having, Set::from(expected), "which tools have verbs?");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What one has and the other has not is wrong.
+fn compare(wrong: &mut Vec<String>, tool: &str, one: (&str, &Set), other: (&str, &Set)) {
+    let missing = one.1.difference(other.1);
+    wrong.extend(
+        missing.map(|word| format!("{tool}: {word} of its {} is not in its {}", one.0, other.0)),
+    );
 }
 
 #[test]
@@ -316,6 +327,47 @@ fn options_of_page(page: &str) -> Set {
         }
     }
     options
+}
+
+/// The verbs of a help text: what begins the lines below `verbs:`; octo-release has
+/// them in its usage, with bars between.
+fn verbs_of_help(help: &str) -> Set {
+    let is_verb = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    let word = |text: &str| text.split_whitespace().find(|w| is_verb(w)).map(String::from);
+    if let Some((_, list)) = help.split_once("\nverbs:\n") {
+        let lines = list.lines().take_while(|line| !line.is_empty());
+        let entries = lines.filter_map(|line| line.strip_prefix("  "));
+        return entries.filter(|entry| !entry.starts_with(' ')).filter_map(word).collect();
+    }
+    let usage = help.split("\n\n").next().unwrap_or("");
+    let (mut depth, mut plain) = (0, String::new());
+    for letter in usage.chars() {
+        depth += i32::from(letter == '[') - i32::from(letter == ']');
+        plain.push(if depth == 0 { letter } else { ' ' });
+    }
+    match plain.contains('|') {
+        true => plain.split('|').filter_map(word).collect(),
+        false => Set::new(),
+    }
+}
+
+/// The verbs that head an outermost list of a page: of its verbs, if there is such a
+/// section, else of its description.
+fn verbs_of_page(page: &str) -> Set {
+    let section = [".Sh VERBS\n", ".Ss Verbs\n", ".Sh DESCRIPTION\n"];
+    let section =
+        section.iter().find_map(|head| page.split_once(head)).map_or("", |(_, rest)| rest);
+    let ends = |line: &&str| !line.starts_with(".Sh ") && !line.starts_with(".Ss ");
+    let (mut depth, mut verbs) = (0, Set::new());
+    for line in section.lines().take_while(ends) {
+        depth += i32::from(line.starts_with(".Bl ")) - i32::from(line.starts_with(".El"));
+        if let Some(head) = line.strip_prefix(".It Cm ")
+            && depth == 1
+        {
+            verbs.extend(head.split_whitespace().next().map(String::from));
+        }
+    }
+    verbs
 }
 
 fn pages() -> BTreeMap<String, String> {

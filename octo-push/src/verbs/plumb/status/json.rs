@@ -52,4 +52,17 @@ mod tests {
         );
         assert_eq!(lines(&rows), expected.replace("SHA256", &sha256));
     }
+    #[test]
+    fn the_page_lists_the_keys_in_their_order() {
+        let page = include_str!("../../../../../man/octo-json.5");
+        let section = page.split(".Sh OBJECTS OF OCTO-STATUS\n").nth(1).expect("a section");
+        let section = section.split("\n.Sh ").next().expect("its end");
+        let listed = section.lines().filter_map(|line| line.strip_prefix(".It Cm "));
+        let listed: Vec<&str> =
+            listed.flat_map(|heads| heads.split(" , ")).flat_map(str::split_whitespace).collect();
+        let line = lines(&marked(states(&["web2"])));
+        let ends: Vec<&str> = line.split("\":").collect();
+        let keys = ends[..ends.len() - 1].iter().filter_map(|end| end.rsplit('"').next());
+        assert_eq!(listed, keys.collect::<Vec<_>>());
+    }
 }
