@@ -14,6 +14,7 @@ mod faults;
 mod fleet;
 mod jobs;
 mod json;
+mod plumb;
 mod real_input;
 mod result_files;
 mod run;

@@ -1,0 +1,100 @@
+//! Questions of scripts: one form of each answer, under the name of who asks.
+
+use crate::support::{Sandbox, mode_of, set_mode};
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin;
+use predicates::str::contains;
+
+const SOME: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(cargo_bin!("octo-push"))
+}
+
+/// `octo-push plumb` with these words.
+fn plumb(sandbox: &Sandbox, words: &[&str]) -> Command {
+    let mut command = sandbox.tool("octo-push");
+    command.arg("plumb").args(words);
+    command
+}
+
+#[test]
+fn places_are_those_of_every_tool() {
+    let sandbox = sandbox();
+    let here = sandbox.path("").display().to_string();
+    let here = here.trim_end_matches('/');
+    plumb(&sandbox, &["places"])
+        .assert()
+        .success()
+        .stdout(format!("{here}/config\n{here}/state\n"));
+    let mut command = sandbox.tool("octo-push");
+    command.args(["--config", "/c", "--state=s", "plumb", "places"]);
+    command.assert().success().stdout(format!("/c\n{here}/s\n"));
+    plumb(&sandbox, &["places", "--config", "a\nb"]).assert().code(78).stdout("");
+    plumb(&sandbox, &["--config", "/c", "places", "--config", "/d"]).assert().code(64);
+    // Nothing of it is made by being asked for.
+    assert!(!sandbox.path("config").exists() && !sandbox.path("state").exists());
+}
+
+#[test]
+fn messages_are_under_the_name_of_who_asks() {
+    let sandbox = sandbox();
+    let mut asked =
+        plumb(&sandbox, &["--as", "octo-deploy", "values", "--", "--wait", "TIME", "soon"]);
+    asked.assert().code(64).stdout("").stderr(
+        "octo-deploy: --wait soon: not a time such as 30s, 5m, 1h or 2d\n\
+         octo-deploy: hint: octo-deploy --help\n",
+    );
+    let words = ["values", "--", "--wait", "TIME", "5m", "app", "APP", "shop"];
+    plumb(&sandbox, &words).assert().success().stdout("300\nshop\n");
+    plumb(&sandbox, &words[..7]).assert().code(64);
+    plumb(&sandbox, &["values", "--", "x", "COLOUR", "red"]).assert().code(64);
+    plumb(&sandbox, &["valeus"]).assert().code(64).stderr(contains("values is one"));
+    plumb(&sandbox, &[]).assert().code(64).stderr(contains("places, hosts, "));
+    plumb(&sandbox, &["--help"]).assert().success().stdout(contains("variables TARGET..."));
+}
+
+#[test]
+fn a_package_is_read_off_its_name() {
+    let sandbox = sandbox();
+    sandbox.write("web-shop-1.4.tar.gz", "hello");
+    let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let file = "./web-shop-1.4.tar.gz";
+    plumb(&sandbox, &["package", file]).assert().success().stdout("web-shop\n1.4\n");
+    plumb(&sandbox, &["package", "--sha256", file])
+        .assert()
+        .success()
+        .stdout(format!("web-shop\n1.4\n{digest}\n"));
+    plumb(&sandbox, &["package", "none-1.0.tar"]).assert().code(65).stdout("");
+    plumb(&sandbox, &["package", "."]).assert().code(65);
+    assert!(!sandbox.path("state").exists());
+}
+
+#[test]
+fn hosts_have_neither_port_nor_brackets() {
+    let sandbox = sandbox();
+    sandbox.write("config/targets", format!("a [::1]:9 {SOME}\nb web.example:9 {}\n", other()));
+    set_mode(&sandbox.path("config"), 0o755);
+    plumb(&sandbox, &["hosts", "b", "a"]).assert().success().stdout("web.example\n::1\n");
+    plumb(&sandbox, &["hosts", "c"]).assert().code(65).stderr(contains("no target has this name"));
+}
+
+#[test]
+fn variables_are_written_for_their_owner_alone() {
+    let sandbox = sandbox();
+    sandbox.write("config/targets", format!("a h {SOME} web\n"));
+    sandbox.write("config/vars/tag/web", "A=one\ntwo\n\0");
+    let old = sandbox.write("into/a.env", "older and much longer than what is written now");
+    set_mode(&old, 0o644);
+    let mut asked = plumb(&sandbox, &["variables", "--into", "into", "a"]);
+    asked.assert().success().stdout("");
+    assert_eq!(std::fs::read(&old).expect("read"), b"A=one\ntwo\n\0");
+    assert_eq!(mode_of(&old), 0o600);
+    assert_eq!(std::fs::read(sandbox.path("into/a.secrets")).expect("read"), b"");
+    plumb(&sandbox, &["variables", "--into", "nowhere", "a"]).assert().code(73);
+}
+
+/// Another thumbprint.
+fn other() -> String {
+    SOME.replace('9', "8")
+}
