@@ -3,7 +3,7 @@
 use crate::fleet::rolling::batches::{Batches, Next};
 use crate::output::screen::Screen;
 use crate::target::context::Context;
-use crate::target::request::Plan;
+use crate::target::request::JobPlan;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -15,7 +15,7 @@ use octo_core::base::error::Result;
 pub(super) fn describe(
     screen: &mut Screen,
     context: &Context,
-    plan: &Plan,
+    plan: &JobPlan,
     mut batches: Batches,
 ) -> Result<u8> {
     let put = match &plan.package {

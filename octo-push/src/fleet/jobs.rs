@@ -19,7 +19,7 @@ use crate::target::event::Reporter;
 use crate::target::job;
 use crate::target::outcome::Outcome;
 use crate::target::package::digests::DigestCache;
-use crate::target::request::Plan;
+use crate::target::request::JobPlan;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
@@ -97,7 +97,7 @@ fn plan(
     options: JobOptions,
     digests: &mut DigestCache,
     screen: &mut Screen,
-) -> Result<Arc<Plan>> {
+) -> Result<Arc<JobPlan>> {
     let id = match &options.job {
         Some(job) => job.clone(),
         None => writer::new_id()?,
@@ -105,7 +105,7 @@ fn plan(
     let package = options.package.as_deref().map(|said| packages::open(said, digests, screen));
     let package = package.transpose()?.map(Arc::new);
     let draft = Draft::read(&context.common.places, options)?;
-    let plan = Plan { id, package, draft };
+    let plan = JobPlan { id, package, draft };
     let checked =
         if plan.draft.differs() { context.targets.len() } else { context.targets.len().min(1) };
     for target in &context.targets[..checked] {
@@ -114,7 +114,7 @@ fn plan(
     Ok(Arc::new(plan))
 }
 
-fn fleet(screen: Screen, context: Context, plan: &Plan, ends: &Ends) -> Result<Fleet> {
+fn fleet(screen: Screen, context: Context, plan: &JobPlan, ends: &Ends) -> Result<Fleet> {
     let (places, by) = (&context.common.places, &context.client_config.by);
     let packages = plan.package.iter().cloned().collect();
     let journal = JournalWriter::new(places, "run", &plan.id, by, packages);
@@ -124,7 +124,7 @@ fn fleet(screen: Screen, context: Context, plan: &Plan, ends: &Ends) -> Result<F
     Ok(fleet)
 }
 
-fn task(plan: &Arc<Plan>, jobs: &Arc<Vec<AssignedJob>>, detach: bool) -> Arc<Task> {
+fn task(plan: &Arc<JobPlan>, jobs: &Arc<Vec<AssignedJob>>, detach: bool) -> Arc<Task> {
     let (plan, jobs) = (Arc::clone(plan), Arc::clone(jobs));
     Arc::new(move |context: &Context, reporter: &Reporter| {
         let job = &jobs[reporter.target];

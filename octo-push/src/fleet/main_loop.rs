@@ -3,7 +3,7 @@
 
 use crate::fleet::signals::{self, Signal};
 use crate::fleet::workers::{self, FleetEvent, Task, WorkQueue};
-use crate::output::progress::Progress;
+use crate::output::progress::ProgressLine;
 use crate::output::screen::Screen;
 use crate::output::views::choice::Views;
 use crate::records::writer::JournalWriter;
@@ -38,7 +38,7 @@ pub(crate) struct Fleet {
     pub(crate) left: bool,
     views: Views,
     journal: Option<JournalWriter>,
-    progress: Progress,
+    progress: ProgressLine,
     sender: SyncSender<FleetEvent>,
     events: Receiver<FleetEvent>,
     /// Targets that are being served, with the jobs they accepted.
@@ -74,7 +74,7 @@ impl Fleet {
             }
         })
         .map_err(|error| Error::new(Exit::Io, "signals", describe(&error)))?;
-        let progress = Progress::of(context.targets.len());
+        let progress = ProgressLine::of(context.targets.len());
         Ok(Fleet {
             context: Arc::new(context),
             screen,

@@ -5,6 +5,7 @@ pub(crate) mod conclusion;
 mod dry_run;
 pub(crate) mod fan_out;
 pub(crate) mod jobs;
+pub(crate) mod listing;
 pub(crate) mod main_loop;
 pub(crate) mod packages;
 mod rolling;

@@ -5,7 +5,7 @@ use crate::cli::call::Call;
 use crate::cli::options::Common;
 use crate::output::node_set::fold;
 use crate::output::screen::Screen;
-use crate::records::results::{self, RunRecord, Verdict};
+use crate::records::results::{self, RunRecord, TargetResult};
 use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
@@ -85,7 +85,7 @@ fn term(common: &Common, word: &str) -> Result<Term> {
     if !record.has_results() {
         return Err(Error::new(Exit::Data, shown, "no such run is on record"));
     }
-    let failed = record.with_verdict(Verdict::Failed);
+    let failed = record.with_result(TargetResult::Failed);
     if failed.is_empty() {
         return Err(Error::new(Exit::Data, shown, "no target failed in that run"));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// The line in the making.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressLine {
     targets: usize,
     began: Instant,
     /// Targets that ended well.
@@ -19,10 +19,10 @@ pub(crate) struct Progress {
     pub(crate) running: usize,
 }
 
-impl Progress {
+impl ProgressLine {
     /// For so many targets.
-    pub(crate) fn of(targets: usize) -> Progress {
-        Progress { targets, began: Instant::now(), done: 0, failed: 0, running: 0 }
+    pub(crate) fn of(targets: usize) -> ProgressLine {
+        ProgressLine { targets, began: Instant::now(), done: 0, failed: 0, running: 0 }
     }
 
     /// The line as it now is; `None` where there is nothing to tell.
@@ -39,7 +39,7 @@ impl Progress {
         if self.targets == 1 {
             return transfer;
         }
-        let Progress { targets, done, failed, running, .. } = self;
+        let ProgressLine { targets, done, failed, running, .. } = self;
         let line = format!("{done} done, {running} running, {failed} failed of {targets}");
         Some(match transfer {
             Some(transfer) => format!("{line}   {transfer}"),
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(transfer(0, 0, 0, second), "0 B of 0 B  100%  0 B/s");
         let text = transfer(3 << 20, 1 << 20, 10 << 20, second);
         assert_eq!(text, "3.0 MiB of 10.0 MiB  30%  2.0 MiB/s  0:03 left");
-        let mut progress = Progress::of(1);
+        let mut progress = ProgressLine::of(1);
         assert_eq!(progress.line(&UploadCounters::default()), None);
         progress.targets = 3;
         progress.running = 2;

@@ -13,7 +13,7 @@ const RESULTS: [&str; 3] = ["put", "run", "follow"];
 
 /// What a target's last result was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TargetResult {
     /// It succeeded.
     Succeeded,
     /// It failed.
@@ -32,7 +32,7 @@ pub(crate) struct RunRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TargetRecord {
     /// The last result; none of what was only begun.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) result: Option<TargetResult>,
     /// How often it failed.
     pub(crate) failures: u64,
     /// The job that it was asked for last: that of a retry is another than the
@@ -71,12 +71,12 @@ impl RunRecord {
 
     /// Is there a result of any target?
     pub(crate) fn has_results(&self) -> bool {
-        self.targets.values().any(|target| target.verdict.is_some())
+        self.targets.values().any(|target| target.result.is_some())
     }
 
     /// The targets whose last result is this.
-    pub(crate) fn with_verdict(&self, verdict: Verdict) -> HashSet<String> {
-        self.names(&|target| target.verdict == Some(verdict))
+    pub(crate) fn with_result(&self, result: TargetResult) -> HashSet<String> {
+        self.names(&|target| target.result == Some(result))
     }
 
     /// The targets that may have been asked for a job, whatever they answered.
@@ -107,13 +107,13 @@ impl RunRecord {
         if !counts {
             return;
         }
-        let verdict = match kind {
-            _ if entry.status == Some(0) => Verdict::Succeeded,
-            "unknown" => Verdict::Unknown,
-            _ => Verdict::Failed,
+        let result = match kind {
+            _ if entry.status == Some(0) => TargetResult::Succeeded,
+            "unknown" => TargetResult::Unknown,
+            _ => TargetResult::Failed,
         };
-        target.verdict.get_or_insert(verdict);
-        target.failures += u64::from(verdict == Verdict::Failed);
+        target.result.get_or_insert(result);
+        target.failures += u64::from(result == TargetResult::Failed);
     }
 }
 
@@ -156,23 +156,23 @@ mod tests {
     use crate::target::outcome::{Outcome, OutcomeKind};
     use octo_core::tentacle::job::EndKind;
 
-    struct Scene {
+    struct Records {
         places: Places,
         id: JobId,
         retry: JobId,
         _directory: tempfile::TempDir,
     }
 
-    fn scene() -> Scene {
+    fn scene() -> Records {
         let directory = tempfile::tempdir().expect("tempdir");
         let places = Places { config: "/c".into(), state: directory.path().join("s") };
         let id = |text| JobId::parse(text).expect("an id");
         let (id, retry) =
             (id("20260101T000000-aaaaaaaaaaaaa"), id("20260101T000000-bbbbbbbbbbbbb"));
-        Scene { places, id, retry, _directory: directory }
+        Records { places, id, retry, _directory: directory }
     }
 
-    impl Scene {
+    impl Records {
         fn writer(&self, verb: &'static str) -> JournalWriter {
             JournalWriter::new(&self.places, verb, &self.id, "ann@laptop", vec![])
         }
@@ -208,11 +208,11 @@ mod tests {
         cancel.end("web1", Some(id), &Outcome::done()).expect("written");
         assert_eq!(last_run(&scene.places).expect("read").as_ref(), Some(id));
         let record = scene.record();
-        let result = |name| record.target(name).map(|target| (target.verdict, target.failures));
-        assert_eq!(result("web1"), Some((Some(Verdict::Failed), 2)));
-        assert_eq!(result("web2"), Some((Some(Verdict::Succeeded), 1)));
-        assert_eq!(result("web3"), Some((Some(Verdict::Unknown), 0)));
-        assert_eq!(record.with_verdict(Verdict::Failed), HashSet::from(["web1".to_string()]));
+        let result = |name| record.target(name).map(|target| (target.result, target.failures));
+        assert_eq!(result("web1"), Some((Some(TargetResult::Failed), 2)));
+        assert_eq!(result("web2"), Some((Some(TargetResult::Succeeded), 1)));
+        assert_eq!(result("web3"), Some((Some(TargetResult::Unknown), 0)));
+        assert_eq!(record.with_result(TargetResult::Failed), HashSet::from(["web1".to_string()]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::request::{Plan, Request as JobRequest};
+use crate::target::request::{JobPlan, JobRequest};
 use crate::target::retry::{Retry, over_limit};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
@@ -43,7 +43,7 @@ pub(crate) struct RunMode {
 pub(crate) fn run(
     context: &Context,
     reporter: &Reporter,
-    plan: &Plan,
+    plan: &JobPlan,
     job: &JobId,
     mode: RunMode,
 ) -> Outcome {
@@ -97,7 +97,7 @@ impl<'a> JobClient<'a> {
     }
 
     /// Tries until there is an outcome.
-    fn finish(mut self, run: Option<(&Plan, bool)>) -> Outcome {
+    fn finish(mut self, run: Option<(&JobPlan, bool)>) -> Outcome {
         let mut outcome = loop {
             if self.context.stop.is_set() && self.stage == Stage::Before {
                 break Outcome::skipped("cancelled before it began");
@@ -116,7 +116,7 @@ impl<'a> JobClient<'a> {
                 }
                 Err(error) => error,
             };
-            if let Err(error) = self.retry.after(self.context, self.reporter, error) {
+            if let Err(error) = self.retry.pause_after(self.context, self.reporter, error) {
                 break self.give_up(before, run.is_some(), error);
             }
         };
@@ -130,11 +130,11 @@ impl<'a> JobClient<'a> {
             && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
     }
 
-    fn attempt(&mut self, run: Option<(&Plan, bool)>) -> Result<Outcome, ClientError> {
+    fn attempt(&mut self, run: Option<(&JobPlan, bool)>) -> Result<Outcome, ClientError> {
         let context = self.context;
         let target = &context.targets[self.reporter.target];
         let mut client = Client::open(&context.client_config, target, self.retry.wait(context))?;
-        self.retry.met();
+        self.retry.connected();
         self.reporter.peer.set(client.peer());
         client.set_deadline(self.retry.deadline(context));
         if let Some((plan, detach)) = run

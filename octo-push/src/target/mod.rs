@@ -5,7 +5,6 @@ pub(crate) mod context;
 pub(crate) mod event;
 pub(crate) mod job;
 mod job_stream;
-pub(crate) mod listing;
 pub(crate) mod outcome;
 pub(crate) mod package;
 pub(crate) mod request;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The job, as far as it is the same for all targets.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct JobPlan {
     /// Its id, and the rollout's.
     pub(crate) id: JobId,
     /// The package, put before it runs.
@@ -20,7 +20,7 @@ pub(crate) struct Plan {
 
 /// What one target is sent.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct JobRequest {
     /// The spec's bytes.
     pub(crate) spec: Vec<u8>,
     /// Spec, script and secrets, as they travel.
@@ -29,16 +29,16 @@ pub(crate) struct Request {
     pub(crate) script: usize,
 }
 
-impl Plan {
+impl JobPlan {
     /// What this target is sent under this id.
     ///
     /// # Errors
     /// A file of its own that can't be read, or a spec that would be refused.
-    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<Request> {
+    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobRequest> {
         let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
         let parts = self.draft.parts(job, Destination::Target(target), package.transpose()?)?;
         let script = self.draft.script().unwrap_or_default();
         let body = [&parts.spec, script, &parts.secrets].concat();
-        Ok(Request { spec: parts.spec, body, script: script.len() })
+        Ok(JobRequest { spec: parts.spec, body, script: script.len() })
     }
 }

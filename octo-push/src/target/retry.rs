@@ -19,24 +19,26 @@ pub(crate) struct Retry {
     began: Instant,
     /// When contact was lost, or the first try began.
     since: Instant,
-    met: bool,
+    connected: bool,
+    /// Tries that failed since something came.
     failures: u32,
-    refusals: u32,
+    /// Tries that found nobody, before there was any contact.
+    unreachable: u32,
 }
 
 impl Retry {
     /// At the first try.
     pub(crate) fn new() -> Retry {
         let now = Instant::now();
-        Retry { began: now, since: now, met: false, failures: 0, refusals: 0 }
+        Retry { began: now, since: now, connected: false, failures: 0, unreachable: 0 }
     }
 
     /// There was contact: from now on it can only be lost.
-    pub(crate) fn met(&mut self) {
-        self.met = true;
+    pub(crate) fn connected(&mut self) {
+        self.connected = true;
     }
 
-    /// Contact brought something.
+    /// Something came.
     pub(crate) fn progress(&mut self) {
         self.failures = 0;
     }
@@ -55,63 +57,68 @@ impl Retry {
         }
     }
 
-    /// After this error: wait, then try again, or give up with its error.
+    /// Waits until it can be tried again.
     ///
     /// # Errors
-    /// The error, if it is not to be tried again.
-    pub(crate) fn after(
+    /// The same error, if it is not to be tried again.
+    pub(crate) fn pause_after(
         &mut self,
         context: &Context,
         reporter: &Reporter,
         error: ClientError,
     ) -> Result<(), ClientError> {
         let now = Instant::now();
-        if self.failures == 0 {
-            self.since = now;
-        }
         if self.deadline(context).is_some_and(|deadline| now >= deadline) {
             return Err(error);
         }
-        let bound = match (&error, self.met) {
-            (ClientError::Unreachable(_) | ClientError::Lost(_), true) => context.common.outage,
-            (ClientError::Unreachable(_), false) => {
-                if self.refusals == context.common.retries {
-                    return Err(error);
-                }
-                self.refusals += 1;
-                // So many tries were asked for, not so much time.
-                Duration::MAX
-            }
-            (ClientError::Lost(_), false) => {
-                if self.since == now {
-                    self.since = self.began;
-                }
-                context.common.wait
-            }
-            // Too much at once, or the same request on another connection.
-            (ClientError::Refused(Refusal::Busy, _), _) => context.common.wait,
-            _ => return Err(error),
-        };
+        let Some(bound) = self.bound(context, &error, now) else { return Err(error) };
         let pause = pause(self.failures, matches!(error, ClientError::Lost(_)));
         if now.duration_since(self.since).saturating_add(pause) >= bound {
             return Err(error);
         }
         self.failures += 1;
-        let error = error.into_error();
-        let text = format!("{}; trying again", error.message);
+        let text = format!("{}; trying again", error.into_error().message);
         // Of a fleet there would be hundreds of such lines.
         if self.failures == 3 && context.targets.len() == 1 {
             reporter.note(text);
         } else {
             reporter.detail(text);
         }
-        // Ctrl-C wakes who sleeps, once: what is still tried then is tried calmly.
+        // The stop ends a pause once; after it, pauses are whole, or trying again
+        // would be a busy loop.
         if context.stop.is_set() {
             std::thread::sleep(pause);
         } else {
             context.stop.sleep(pause);
         }
         Ok(())
+    }
+
+    /// How long it may go on failing since [`Retry::since`]; `None` for what is not
+    /// tried again.
+    fn bound(&mut self, context: &Context, error: &ClientError, now: Instant) -> Option<Duration> {
+        if self.failures == 0 {
+            self.since = now;
+        }
+        match (error, self.connected) {
+            (ClientError::Unreachable(_) | ClientError::Lost(_), true) => {
+                Some(context.common.outage)
+            }
+            (ClientError::Unreachable(_), false) => {
+                self.unreachable += 1;
+                // So many tries were asked for, not so much time.
+                (self.unreachable <= context.common.retries).then_some(Duration::MAX)
+            }
+            (ClientError::Lost(_), false) => {
+                if self.failures == 0 {
+                    self.since = self.began;
+                }
+                Some(context.common.wait)
+            }
+            // Too much at once: the same request may pass on another connection.
+            (ClientError::Refused(Refusal::Busy, _), _) => Some(context.common.wait),
+            _ => None,
+        }
     }
 }
 
@@ -148,7 +155,7 @@ pub(crate) fn ask<'a, T>(
         let deadline = retry.deadline(context);
         let client = Client::open(&context.client_config, target, retry.wait(context));
         let answer = client.and_then(|mut client| {
-            retry.met();
+            retry.connected();
             reporter.peer.set(client.peer());
             client.set_deadline(deadline);
             let answer = request(&mut client)?;
@@ -157,7 +164,7 @@ pub(crate) fn ask<'a, T>(
         });
         match answer {
             Ok(answer) => return Ok(answer),
-            Err(error) => retry.after(context, reporter, error)?,
+            Err(error) => retry.pause_after(context, reporter, error)?,
         }
     }
 }

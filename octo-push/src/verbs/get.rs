@@ -5,12 +5,12 @@
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
+use crate::fleet::listing::{list, shown};
 use crate::fleet::select;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
-use crate::target::listing::{list, shown};
 use crate::target::outcome::Outcome;
 use crate::target::retry;
 use octo_core::base::cli::options::{OptionGroup, value};

@@ -2,9 +2,9 @@
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out;
+use crate::fleet::listing::{list, shown};
 use crate::target::context::Context;
 use crate::target::event::Reporter;
-use crate::target::listing::{list, shown};
 use crate::target::outcome::Outcome;
 use octo_core::base::error::Result;
 use octo_core::trust::Verb;

@@ -2,10 +2,10 @@
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out;
+use crate::fleet::listing::shown;
 use crate::output::tentacle;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
-use crate::target::listing::shown;
 use crate::target::outcome::Outcome;
 use crate::target::retry;
 use octo_core::base::error::Result;

@@ -3,7 +3,7 @@
 
 use crate::cli::options::Common;
 use crate::fleet::rolling::batches::InitialState;
-use crate::records::results::{RunRecord, TargetRecord, Verdict};
+use crate::records::results::{RunRecord, TargetRecord, TargetResult};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
@@ -68,8 +68,8 @@ impl History {
         let failed_in = if self.this.has_results() { &self.this } else { &self.last };
         Ok(InitialState {
             canaries,
-            failed: with_verdict(failed_in, Verdict::Failed, targets),
-            done: with_verdict(&self.this, Verdict::Succeeded, targets),
+            failed: with_result(failed_in, TargetResult::Failed, targets),
+            done: with_result(&self.this, TargetResult::Succeeded, targets),
         })
     }
 
@@ -92,19 +92,19 @@ impl History {
 /// told of its old failure; the new one follows from the old, so that an
 /// octo-push that was killed in between repeats nothing.
 fn retried(id: &JobId, name: &str, record: &TargetRecord) -> Option<JobId> {
-    match record.verdict? {
-        Verdict::Succeeded => None,
-        Verdict::Unknown => record.job.clone(),
-        Verdict::Failed => {
+    match record.result? {
+        TargetResult::Succeeded => None,
+        TargetResult::Unknown => record.job.clone(),
+        TargetResult::Failed => {
             let seed = format!("retry {id} {name} {}", record.failures);
             JobId::derive(id.time(), seed.as_bytes())
         }
     }
 }
 
-fn with_verdict(record: &RunRecord, verdict: Verdict, targets: &[Target]) -> HashSet<usize> {
+fn with_result(record: &RunRecord, result: TargetResult, targets: &[Target]) -> HashSet<usize> {
     let is_meant = |target: &Target| {
-        record.target(target.name.as_str()).is_some_and(|t| t.verdict == Some(verdict))
+        record.target(target.name.as_str()).is_some_and(|t| t.result == Some(result))
     };
     places(targets, &is_meant)
 }

@@ -17,9 +17,9 @@ pub(crate) struct GatheredView {
     names: Vec<String>,
     held: Vec<Option<OutputBuffer>>,
     /// The targets that ended, with what they are grouped by.
-    ended: Vec<(usize, Key)>,
+    ended: Vec<(usize, GroupKey)>,
     /// One output for all that agree.
-    kept: HashMap<Key, StoredOutput>,
+    kept: HashMap<GroupKey, StoredOutput>,
     store: OutputStore,
     mode: Mode,
     /// What replays one target's output.
@@ -35,7 +35,7 @@ enum Mode {
     Failure,
 }
 
-type Key = ([Digest; 2], u8, String);
+type GroupKey = ([Digest; 2], u8, String);
 
 impl GatheredView {
     /// Targets with the same output and end are shown together.
@@ -90,8 +90,8 @@ impl View for GatheredView {
     }
 
     fn finish(&mut self, screen: &mut Screen) {
-        let mut groups: Vec<(Key, Vec<usize>)> = Vec::new();
-        let mut places: HashMap<Key, usize> = HashMap::new();
+        let mut groups: Vec<(GroupKey, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<GroupKey, usize> = HashMap::new();
         self.ended.sort_by_key(|(target, _)| *target);
         for (target, key) in self.ended.drain(..) {
             let place = *places.entry(key.clone()).or_insert_with(|| {
