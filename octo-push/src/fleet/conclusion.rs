@@ -1,4 +1,5 @@
-//! The end of a call: those who are left to themselves, summary, files, exit status.
+//! The end of a call: targets that are left to themselves, summary, files, exit
+//! status.
 
 use crate::fleet::main_loop::Fleet;
 use crate::output::summary;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 
 /// Concludes a call whose targets have jobs of this id.
 pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
-    // What was accepted runs on.
     let left = |job: Option<&JobId>, accepted| Outcome::left(job.unwrap_or(id), accepted);
     if fleet.abandon(&left) {
         fleet.screen.say(format!("hint: octo-push follow {id}"));
@@ -37,7 +37,7 @@ fn summarize(fleet: &mut Fleet) -> u8 {
 fn finish(fleet: &mut Fleet, mut status: u8, written: Option<Error>) -> u8 {
     for error in written.into_iter().chain(fleet.screen.finish().err()) {
         fleet.screen.report(&error);
-        // What the jobs came to is worth more than where it was printed.
+        // The status of the jobs says more than that of the printing.
         if status == 0 {
             status = error.exit.code();
         }

@@ -188,8 +188,8 @@ impl Fleet {
         self.left || self.interrupts > 0
     }
 
-    /// Leaves those that are still served to themselves; `outcome` says how one of
-    /// them stands, by its job and whether that was accepted. Returns whether any was.
+    /// Leaves to themselves the targets that are still served; `outcome` says how one
+    /// of them stands, by its job and whether that was accepted. Returns whether any was.
     pub(crate) fn abandon(&mut self, outcome: &dyn Fn(Option<&JobId>, bool) -> Outcome) -> bool {
         let mut any_accepted = false;
         for (target, accepted) in std::mem::take(&mut self.running) {
@@ -216,7 +216,7 @@ impl Fleet {
     }
 
     fn wait(&mut self) -> Option<FleetEvent> {
-        // Bytes flow until a job is accepted; nobody wakes up for anything else.
+        // Bytes are sent until a job is accepted; only then is there progress to draw.
         let drawing = self.transfers
             && self.screen.err_is_terminal
             && !self.context.common.quiet
@@ -278,8 +278,8 @@ impl Fleet {
         self.outcomes.insert(target, outcome);
     }
 
-    /// Each job that is written down as begun gets its end, also where nothing was
-    /// asked.
+    /// Each job that the journal has as begun gets its end there, also where nothing
+    /// was asked.
     fn record(&mut self, target: usize, outcome: &Outcome) {
         let job = outcome.job.as_ref().or(self.jobs.get(&target));
         if let Some(journal) = &self.journal

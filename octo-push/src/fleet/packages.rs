@@ -10,7 +10,7 @@ use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
 use std::path::Path;
 
-/// A larger file takes long enough to hash that a person wants to know.
+/// Hashing a larger file takes so long that a person is told.
 const TELL_ABOVE: u64 = 256 << 20;
 
 /// The package of `-p`: a file, or the sha256 of one that is there already.

@@ -1,5 +1,5 @@
-//! Ctrl-C, a closed terminal, a polite end: each told to the main thread
-//! as an event, by a thread that sleeps until there is one.
+//! INT, HUP and TERM, handed to the main thread by a thread that sleeps until one
+//! comes.
 
 use octo_core::base::signals::Ignored;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,12 +15,12 @@ use std::time::Duration;
 pub(crate) enum Signal {
     /// Ctrl-C: cancel; again: leave.
     Interrupt,
-    /// The terminal is gone, or a polite kill: leave, let the jobs run.
+    /// A closed terminal or TERM: leave, let the jobs run.
     Leave,
 }
 
-/// Catches INT, HUP and TERM, but for those that whoever started us wants
-/// ignored (nohup, a shell's background job), and tells `each` of them.
+/// Catches INT, HUP and TERM, but for those that our starter ignores (nohup, a
+/// shell's background job), and tells `each` of them.
 ///
 /// # Errors
 /// Where the kernel gives no sockets or no thread.

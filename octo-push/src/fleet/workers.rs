@@ -25,7 +25,7 @@ pub(crate) type Task = dyn Fn(&Context, &Reporter) -> Outcome + Send + Sync;
 pub(super) enum FleetEvent {
     /// Something happened at a target.
     Target(usize, TargetEvent),
-    /// Ctrl-C and its kin.
+    /// Ctrl-C, or another signal.
     Signal(Signal),
 }
 
@@ -84,7 +84,7 @@ pub(super) fn start(
 fn serve(target: usize, context: &Context, task: &Task, sender: &SyncSender<FleetEvent>) {
     let sender = sender.clone();
     let reporter = Reporter::new(target, move |event| {
-        // Where nobody listens any more, the process is about to end.
+        // The main thread is gone: the process is about to end.
         let _ = sender.send(FleetEvent::Target(target, event));
     });
     reporter.report(TargetEvent::Begun);

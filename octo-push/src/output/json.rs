@@ -13,19 +13,16 @@ impl JsonObject {
         JsonObject::new().text("type", kind)
     }
 
-    /// No member yet.
     pub(crate) fn new() -> JsonObject {
         JsonObject(String::new())
     }
 
-    /// A member that is text.
     pub(crate) fn text(mut self, key: &str, value: &str) -> JsonObject {
         self.key(key);
         push_string(&mut self.0, value);
         self
     }
 
-    /// A member that is text, or null.
     pub(crate) fn text_or_null(self, key: &str, value: Option<&str>) -> JsonObject {
         match value {
             Some(value) => self.text(key, value),
@@ -33,21 +30,19 @@ impl JsonObject {
         }
     }
 
-    /// A member that is null: not known, or not said.
+    /// What is not known, or was not said.
     pub(crate) fn null(mut self, key: &str) -> JsonObject {
         self.key(key);
         self.0.push_str("null");
         self
     }
 
-    /// A member that is a number.
     pub(crate) fn number(mut self, key: &str, value: u64) -> JsonObject {
         self.key(key);
         let _ = write!(self.0, "{value}");
         self
     }
 
-    /// A member that is a number, or null.
     pub(crate) fn number_or_null(self, key: &str, value: Option<u64>) -> JsonObject {
         match value {
             Some(value) => self.number(key, value),
@@ -55,21 +50,20 @@ impl JsonObject {
         }
     }
 
-    /// A member that is a number of seconds, to the millisecond.
+    /// To the millisecond.
     pub(crate) fn seconds(mut self, key: &str, value: std::time::Duration) -> JsonObject {
         self.key(key);
         let _ = write!(self.0, "{:.3}", value.as_secs_f64());
         self
     }
 
-    /// A member that is true or false.
     pub(crate) fn flag(mut self, key: &str, value: bool) -> JsonObject {
         self.key(key);
         self.0.push_str(if value { "true" } else { "false" });
         self
     }
 
-    /// A member that is a decimal number, such as `0.25`; null where the text is none.
+    /// A number such as `0.25`; null where the text is none.
     pub(crate) fn decimal(mut self, key: &str, value: &str) -> JsonObject {
         if !is_decimal(value) {
             return self.null(key);
@@ -93,14 +87,12 @@ impl JsonObject {
         }
     }
 
-    /// A member that is an object.
     pub(crate) fn object(mut self, key: &str, value: JsonObject) -> JsonObject {
         self.key(key);
         self.0.push_str(&value.braced());
         self
     }
 
-    /// A member that is a list of text.
     pub(crate) fn list<'a>(
         mut self,
         key: &str,

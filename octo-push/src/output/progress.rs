@@ -6,7 +6,6 @@ use octo_core::base::units::human_size;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The line in the making.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     targets: usize,
@@ -20,7 +19,6 @@ pub(crate) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// For so many targets.
     pub(crate) fn of(targets: usize) -> ProgressLine {
         ProgressLine { targets, began: Instant::now(), done: 0, failed: 0, running: 0 }
     }

@@ -13,11 +13,8 @@ use std::io::{IsTerminal, Write};
 #[derive(Debug)]
 pub(crate) struct Screen {
     tool: Tool,
-    /// Is standard output a terminal?
     pub(crate) out_is_terminal: bool,
-    /// Is standard error a terminal?
     pub(crate) err_is_terminal: bool,
-    /// May we colour?
     pub(crate) colours: bool,
     failed: Option<Error>,
     /// Is a progress line on the terminal now?
@@ -39,7 +36,6 @@ impl Screen {
         }
     }
 
-    /// Is this stream a terminal?
     pub(crate) fn is_terminal(&self, stream: Stream) -> bool {
         match stream {
             Stream::Out => self.out_is_terminal,
@@ -60,7 +56,7 @@ impl Screen {
                 }
             }
             Stream::Err => {
-                // Nobody is left to be told that it can't be told.
+                // There is no other stream on which to say that this one is broken.
                 let _ = std::io::stderr().lock().write_all(bytes);
             }
         }
@@ -93,7 +89,6 @@ impl Screen {
         self.progress = true;
     }
 
-    /// Takes the progress line away.
     pub(crate) fn clear(&mut self) {
         if self.progress {
             let _ = std::io::stderr().lock().write_all(b"\r\x1b[K");

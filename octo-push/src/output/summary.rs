@@ -1,5 +1,5 @@
-//! What is said at the end: a line a target on standard error, what to do about
-//! it once, and how many of how many.
+//! What is said at the end, on standard error: a line a target, each hint once, and
+//! how many succeeded.
 //!
 //! Cron's rules: nothing on success without a terminal; failures always.
 
@@ -10,7 +10,7 @@ use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::targets::Target;
 use std::collections::BTreeMap;
 
-/// More hints than this help nobody.
+/// So many hints are shown at most.
 const HINTS: usize = 6;
 /// More lines of success than this are folded into one.
 const LINES: usize = 32;
@@ -26,7 +26,7 @@ pub(crate) fn tell(
     let name = |target: &usize| targets[*target].name.as_str();
     let talkative = common.verbose || (screen.err_is_terminal && !common.quiet);
     let several = targets.len() > 1;
-    // One target that did what it should says so by its silence.
+    // A single target that succeeded needs no line.
     if talkative && (several || common.verbose) {
         if well.len() > LINES {
             let names = fold(well.iter().map(|(target, _)| name(target)));

@@ -14,11 +14,9 @@ const RESULTS: [&str; 3] = ["put", "run", "follow"];
 /// What a target's last result was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetResult {
-    /// It succeeded.
     Succeeded,
-    /// It failed.
     Failed,
-    /// Accepted, but its end is not known: the same id asks again.
+    /// Accepted, but its end is not known: the same id is asked for again.
     Unknown,
 }
 
@@ -33,7 +31,6 @@ pub(crate) struct RunRecord {
 pub(crate) struct TargetRecord {
     /// The last result; none of what was only begun.
     pub(crate) result: Option<TargetResult>,
-    /// How often it failed.
     pub(crate) failures: u64,
     /// The job that it was asked for last: that of a retry is another than the
     /// rollout's.

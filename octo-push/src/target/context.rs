@@ -10,15 +10,11 @@ use octo_core::targets::Target;
 /// One call of octo-push: who asks, what was said, whom it means.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Who we are, and how we connect.
     pub(crate) client_config: ClientConfig,
-    /// The options.
     pub(crate) common: Common,
     /// The selected targets.
     pub(crate) targets: Vec<Target>,
-    /// Set when the person has had enough.
     pub(crate) stop: Stop,
-    /// What the uploads count.
     pub(crate) counters: UploadCounters,
 }
 

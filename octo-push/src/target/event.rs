@@ -39,7 +39,6 @@ impl Reporter {
         Reporter { target, peer: Cell::default(), sink: Box::new(sink) }
     }
 
-    /// Reports an event.
     pub(crate) fn report(&self, event: TargetEvent) {
         (self.sink)(event);
     }

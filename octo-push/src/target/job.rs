@@ -26,7 +26,6 @@ enum Stage {
     Before,
     /// The request went out, no answer came.
     Asked,
-    /// Accepted.
     Accepted,
 }
 

@@ -1,4 +1,4 @@
-//! How it went with one target, and what that makes of the whole.
+//! How it went with one target, and the exit status of several.
 
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
@@ -15,7 +15,6 @@ use std::time::Duration;
 /// Who said how it ended: a script may exit with any of our numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutcomeOrigin {
-    /// The script itself.
     Script,
     /// The tentacle: it refused, or it ended the job.
     Tentacle,
@@ -49,7 +48,6 @@ pub(crate) enum OutcomeKind {
     Failed,
     /// Accepted, or perhaps so; how it ended is not known.
     Unknown,
-    /// Never begun.
     Skipped,
 }
 
@@ -58,7 +56,6 @@ pub(crate) enum OutcomeKind {
 pub(crate) struct Outcome {
     /// How it ended.
     pub(crate) kind: OutcomeKind,
-    /// Who says so.
     pub(crate) origin: OutcomeOrigin,
     /// The exit status this target alone would give.
     pub(crate) status: u8,
@@ -72,9 +69,7 @@ pub(crate) struct Outcome {
     pub(crate) outputs: Vec<u8>,
     /// The thumbprint of the tentacle, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
-    /// The tentacle's audit head.
     pub(crate) audit: Option<Head>,
-    /// How long it took.
     pub(crate) elapsed: Duration,
 }
 

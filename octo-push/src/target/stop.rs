@@ -1,10 +1,10 @@
-//! A flag that wakes those who sleep: no worker waits a minute before it tries
-//! again when the person has pressed Ctrl-C.
+//! A flag that wakes sleeping workers: after Ctrl-C none of them waits a minute
+//! before it tries again.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Has the person had enough?
+/// Was Ctrl-C pressed, or are we to leave?
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     set: Mutex<bool>,
@@ -18,7 +18,6 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// Was it set?
     pub(crate) fn is_set(&self) -> bool {
         *self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }

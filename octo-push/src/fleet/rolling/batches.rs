@@ -65,7 +65,7 @@ impl Batches {
         if sizes.is_empty() {
             sizes.push(whole.max(1));
         }
-        // Whoever rolls wants to be stopped by a failure; whoever doesn't, doesn't.
+        // In batches the first failure stops; all at once there is nothing to stop.
         let max_failures = match said.max_failures {
             Some(budget) => Some(share(budget, whole)),
             None => said.is_said().then_some(0),
@@ -323,7 +323,7 @@ mod tests {
         let (found, end) = sizes(9, &said, &none, &[]);
         assert!(found.is_empty());
         assert_eq!(end, Next::Stopped("9 of 9 are healthy, and 9 must stay so".into()));
-        // One that is down already can be worked on for nothing.
+        // A target that is down already takes nothing from the number.
         let state = InitialState { failed: [2].into(), ..InitialState::default() };
         let mut batches = Batches::new(9, &said, &state);
         let Next::Stopped(reason) = batches.next() else { panic!("not stopped") };

@@ -11,7 +11,6 @@ pub(super) fn objection(gate: &[String], names: &[&str]) -> Option<String> {
     match passes(program, arguments, names) {
         Ok(true) => None,
         Ok(false) => Some(format!("the gate {} said no", argv::quote(program))),
-        // What the jobs came to is told all the same.
         Err(error) => {
             Some(format!("the gate {} can't be run: {}", argv::quote(program), error.message))
         }

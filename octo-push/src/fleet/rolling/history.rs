@@ -22,7 +22,6 @@ pub(crate) struct History {
 /// The job that a target is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AssignedJob {
-    /// Its id.
     pub(crate) id: JobId,
     /// It may have been accepted before: if the target doesn't answer now, that
     /// nothing ran can't be said.

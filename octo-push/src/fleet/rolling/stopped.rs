@@ -1,5 +1,5 @@
-//! What is said where a rollout stopped: what was done, what wasn't, and how it goes
-//! on.
+//! What is said where a rollout stopped: what was done, what wasn't, and how to
+//! continue.
 
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::rolling::batches::Batches;

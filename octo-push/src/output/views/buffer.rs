@@ -23,7 +23,6 @@ pub(crate) struct OutputBuffer {
 }
 
 impl OutputBuffer {
-    /// Goes on with these bytes.
     pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
         self.hashers[index(stream)].update(bytes);
         for piece in bytes.chunks(IN_MEMORY) {
@@ -54,7 +53,7 @@ impl OutputBuffer {
         self.memory.extend_from_slice(piece);
     }
 
-    /// Where no file can be had, memory has to do: losing output would be worse.
+    /// Without a file it stays in memory: losing output would be worse.
     fn spill(&mut self) {
         if self.file.is_none() {
             self.file = tempfile::tempfile().ok();
@@ -90,8 +89,8 @@ impl OutputBuffer {
     }
 }
 
-/// One file for what is held until the end of all: a fleet has more targets than
-/// a process has descriptors, and than memory should have outputs.
+/// One file for the output of all targets that have ended: a fleet has more targets
+/// than a process has descriptors, and more output than should be in memory.
 #[derive(Default)]
 pub(crate) struct OutputStore {
     file: Option<File>,
@@ -102,7 +101,7 @@ pub(crate) struct OutputStore {
 pub(crate) enum StoredOutput {
     /// So many bytes of the store, from there on.
     There(u64, u64),
-    /// The store could not take it.
+    /// The store could not be written to.
     Here(Box<OutputBuffer>),
 }
 

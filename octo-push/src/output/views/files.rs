@@ -59,7 +59,7 @@ impl View for FileView {
     }
 
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
-        // The record of the end follows, and whoever reads it relies on this file.
+        // The end file follows; its readers rely on this file being whole.
         if let Some(file) = self.files[target].take()
             && let Err(error) = file.sync_all()
         {

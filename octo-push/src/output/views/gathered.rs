@@ -26,7 +26,7 @@ pub(crate) struct GatheredView {
     inner: Box<dyn View>,
 }
 
-/// What to hold for.
+/// Until when output is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// The end of all, then one block for those that agree.
@@ -58,7 +58,7 @@ impl GatheredView {
 impl View for GatheredView {
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
         self.held[target].get_or_insert_default().push(stream, bytes);
-        // A person at a terminal sees it come, and gathered too.
+        // A person at a terminal sees it as it comes, and gathered at the end.
         if self.mode == Mode::Agreement && screen.out_is_terminal {
             self.inner.output(screen, target, stream, bytes);
         }
@@ -100,7 +100,7 @@ impl View for GatheredView {
             });
             groups[place].1.push(target);
         }
-        // The largest group first: what differs from it is what one looks for.
+        // The largest group first: people look for what differs from it.
         groups.sort_by_key(|(_, targets)| std::cmp::Reverse(targets.len()));
         for (key, targets) in groups {
             let names = fold(targets.iter().map(|t| self.names[*t].as_str()));

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// Where objects go.
 pub(crate) enum JsonSink {
-    /// Standard output.
     Screen,
     /// The file of `--record`.
     Record(PathBuf, File),
@@ -55,7 +54,6 @@ pub(crate) struct JsonView {
 }
 
 impl JsonView {
-    /// The objects of targets with these names.
     pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonView {
         let partial = names.iter().map(|_| Default::default()).collect();
         JsonView { names, partial, sink }
@@ -105,7 +103,6 @@ pub(crate) struct JsonEndsView {
 }
 
 impl JsonEndsView {
-    /// The ends of targets with these names.
     pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonEndsView {
         JsonEndsView { names, sink }
     }

@@ -11,7 +11,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Goes on with these bytes; `each` gets every line, without its newline.
+    /// `each` gets every line that is whole now, without its newline.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             if self.partial.is_empty() {

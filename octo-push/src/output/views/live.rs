@@ -41,7 +41,6 @@ pub(crate) struct PrefixedView {
 }
 
 impl PrefixedView {
-    /// For targets of these names.
     pub(crate) fn new(names: Vec<String>) -> PrefixedView {
         let lines = names.iter().map(|_| Default::default()).collect();
         PrefixedView { names, lines }

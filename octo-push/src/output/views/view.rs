@@ -19,10 +19,10 @@ pub(super) fn index(stream: Stream) -> usize {
 pub(crate) trait View {
     /// A job was accepted.
     fn started(&mut self, _screen: &mut Screen, _target: usize, _job: &str) {}
-    /// It said something.
+    /// A job printed something.
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]);
-    /// It is over with this target.
+    /// A target is over.
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome);
-    /// It is over with all.
+    /// All targets are over.
     fn finish(&mut self, _screen: &mut Screen) {}
 }

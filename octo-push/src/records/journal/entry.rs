@@ -29,11 +29,9 @@ pub(crate) struct Entry {
     pub(crate) run: JobId,
     /// Who asked: `user@host`.
     pub(crate) who: String,
-    /// The target's name.
     pub(crate) target: String,
     /// The tentacle's thumbprint, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
-    /// The job.
     pub(crate) job: Option<JobId>,
     /// The package that was sent or used.
     pub(crate) package: Option<Digest>,
@@ -93,7 +91,7 @@ impl Entry {
             words.map(|word| word.split_once('=')).collect::<Option<_>>()?;
         let raw = |key| pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1);
         let text = |key| decode_text(raw(key)?.as_bytes());
-        // There and wrong is not the same as not there.
+        // A value that is there and wrong makes the line a torn one.
         fn optional<T>(raw: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
             raw.map_or(Some(None), |raw| parse(raw).map(Some))
         }

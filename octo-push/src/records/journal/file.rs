@@ -39,7 +39,7 @@ impl Journal {
             };
             appended::lock(&file, &self.path, true)?;
             if appended::is_at(&file, &self.path)? {
-                // Dropped, it is unlocked as well.
+                // Where this fails, dropping the file unlocks it.
                 write(&file, &lines).map_err(|e| Error::doing("write", &self.path, &e))?;
                 *kept = Some(file);
                 return Ok(());
@@ -65,7 +65,7 @@ fn open(path: &Path) -> Result<File> {
     let is_new = !path.exists();
     let file = appended::open_or_create(path, Access::Append, 0o600)?;
     if is_new {
-        // Else a power cut could take the name and all lines with it.
+        // Without this a power cut could remove the name, and all lines with it.
         sync_directory(state)?;
     }
     Ok(file)

@@ -3,8 +3,7 @@
 //!
 //! Before a job is sent, a line of kind `begun` names each of its targets: an
 //! octo-push that was killed can be followed, repeated or continued by the job's
-//! id. The heads keep the tentacles honest: neither side can rewrite its history
-//! unseen.
+//! id. The heads prove later that a tentacle's log was not rewritten.
 
 mod backwards;
 pub(crate) mod entry;

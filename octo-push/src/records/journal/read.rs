@@ -21,9 +21,7 @@ const SLACK: SignedDuration = SignedDuration::from_hours(24);
 /// A head that a tentacle gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordedHead {
-    /// The head.
     pub(crate) head: Head,
-    /// When.
     pub(crate) time: Timestamp,
     /// By whom, where that was seen.
     pub(crate) tentacle: Option<Thumbprint>,
@@ -71,7 +69,7 @@ impl Journal {
         let mut found = false;
         self.backwards(&mut |line| {
             let text = std::str::from_utf8(line).unwrap_or("");
-            // Only the lines that name it are worth parsing.
+            // Parsing takes long; most lines don't name the id.
             if !text.contains(id.as_str()) {
                 // An id whose time is made up may be older or younger than its lines:
                 // where nothing was found yet, all of the file is looked at.
@@ -102,7 +100,7 @@ impl Journal {
 
     /// The heads that these targets gave out, newest first: back to the last
     /// that was proved, that one included, and at most `limit` of each target.
-    /// Whoever has them all proved knows that nothing was rewritten in between.
+    /// Where all of them are proved, nothing was rewritten in between.
     ///
     /// # Errors
     /// As [`Journal::all`].

@@ -17,7 +17,7 @@ use octo_wire::{
 };
 use std::time::{Duration, Instant};
 
-/// A list or a set of outputs larger than this is no list.
+/// No list and no set of outputs is longer.
 const LARGEST_LIST: u64 = 64 << 20;
 
 /// A connection on which requests can be made: over TLS, or over plain bytes in tests.
@@ -32,7 +32,7 @@ pub(crate) struct Client<'a, S> {
     _transport: Option<Transport>,
 }
 
-/// A client as it is used.
+/// The client of all tentacles.
 pub(crate) type TlsClient<'a> = Client<'a, TlsStream>;
 
 impl<'a> TlsClient<'a> {
@@ -186,7 +186,7 @@ impl<'a, S: Duplex> Client<'a, S> {
     fn message(&mut self) -> Result<Message, ClientError> {
         match self.connection.read_message() {
             Ok(Some(message)) => Ok(message),
-            // A farewell before the final reply is as good as a cut.
+            // A farewell before the final reply is a connection that broke.
             Ok(None) => Err(self.explain(Failure::Truncated)),
             Err(failure) => Err(self.explain(failure)),
         }
@@ -239,7 +239,7 @@ impl<'a, S: Duplex> Client<'a, S> {
         ClientError::of_refusal(self.introduction, self.target, said)
     }
 
-    /// What came makes no sense.
+    /// The error of a reply that makes no sense.
     pub(crate) fn wrong(&self, failure: Failure) -> ClientError {
         self.explain(failure)
     }

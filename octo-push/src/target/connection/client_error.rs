@@ -17,7 +17,6 @@ pub(crate) enum ClientError {
     Lost(Error),
     /// We are unknown there, or the tentacle is not who it should be.
     Untrusted(Error),
-    /// The tentacle said no.
     Refused(Refusal, Error),
     /// What speaks there is no tentacle, or not as it should.
     Protocol(Error),

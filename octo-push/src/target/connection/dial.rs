@@ -23,7 +23,6 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// A stream to a tentacle.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// A TCP connection.
     Tcp(TcpStream),
     /// A program whose standard input and output are the other end.
     Program(UnixStream, Transport),
@@ -35,13 +34,13 @@ pub(crate) struct Transport(Child);
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        // What mattered was answered; what is left in its pipes did not.
+        // The session is over: what is still in its pipes is of no use.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Connects to a target before `until`.
+/// Connects to a target within `wait`.
 ///
 /// # Errors
 /// Exit 69, naming the address and why.
@@ -112,8 +111,8 @@ fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
     })
 }
 
-/// getaddrinfo(3) knows no time limit: it is asked on a thread that is left to
-/// itself when its time is over.
+/// getaddrinfo(3) knows no time limit: a thread asks it, and is left behind when
+/// the time is over.
 fn resolve(address: &Address, until: Instant, wait: Duration) -> Result<Vec<SocketAddr>> {
     let (host, port) = (address.host().to_string(), address.port());
     if let Ok(ip) = host.parse::<IpAddr>() {
@@ -194,8 +193,7 @@ fn race(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     }
 }
 
-/// IPv6 and IPv4 in turn, as they came otherwise: one dead family must not use
-/// up the whole wait.
+/// IPv6 and IPv4 in turn: one dead family must not use up the whole wait.
 fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else { return Vec::new() };
     let same = addresses.iter().filter(|a| a.is_ipv4() == first.is_ipv4());
@@ -235,7 +233,7 @@ mod tests {
     #[test]
     fn a_dead_first_address_costs_little() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        // A queue of connections that is full drops what comes: like no machine at all.
+        // A full queue of connections drops what comes, as if there were no machine.
         let full = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("socket");
         net::bind(&full, &SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).expect("bind");
         net::listen(&full, 0).expect("listen");

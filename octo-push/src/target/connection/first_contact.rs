@@ -1,4 +1,4 @@
-//! Two admins who have not met: each is shown the exact line to add.
+//! Where one side doesn't know the other: the exact line that its admin has to add.
 
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;

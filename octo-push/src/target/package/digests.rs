@@ -3,8 +3,8 @@
 //!
 //! As git's index does: an entry counts while device, inode, size, mtime and
 //! ctime are the same, and only if the file was at rest when it was opened to be
-//! hashed: a change within the clock's grain after that would else go unseen. A
-//! wrong digest does no harm: the tentacle verifies what it gets.
+//! hashed: otherwise a change within the clock's grain would go unseen. A wrong
+//! digest does no harm: the tentacle verifies what it gets.
 
 use octo_core::base::digest::Digest;
 use octo_core::base::paths::{Places, create_directory};
@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const KEPT: usize = 256;
 /// A file that changed less than this before it was hashed is not remembered.
 const REST: i128 = 2_000_000_000;
-/// Smaller files are hashed sooner than remembered.
+/// Hashing smaller files takes less time than remembering them.
 const SMALLEST: u64 = 4 << 20;
 
 /// What tells one state of a file from another.

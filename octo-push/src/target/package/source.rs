@@ -1,5 +1,5 @@
-//! A file that is to be put: opened once, read by whoever hashes it and by whoever
-//! sends it, at positions of their own, from the page cache where it fits.
+//! A file that is to be put: opened once, read by the hashing thread and by the
+//! workers at positions of their own, mostly from the page cache.
 
 use crate::target::stop::Stop;
 use octo_core::base::digest::{Digest, Hasher};
@@ -19,7 +19,6 @@ pub(crate) const PIECE: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Source {
     file: File,
-    /// Its file name.
     pub(crate) name: String,
     /// Its path, as it can be shown.
     pub(crate) shown: String,
@@ -29,8 +28,6 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens it.
-    ///
     /// # Errors
     /// Exit 65 for what is missing or no file; 74 where it can't be read.
     pub(crate) fn open(path: &str) -> Result<Source> {
@@ -67,8 +64,6 @@ impl Source {
         self.metadata.len()
     }
 
-    /// Hashes it.
-    ///
     /// # Errors
     /// As for reading; exit 130 when the person has had enough.
     pub(crate) fn hash(&self, stop: &Stop) -> Result<Digest> {

@@ -1,10 +1,9 @@
 //! Putting a file into a tentacle's package store: offer its sha256, send what is
 //! missing, from where it is missing.
 //!
-//! The sha256 of a large file takes its time. What is sent meanwhile is a
-//! beginning, in pieces that grow: when the sha256 is known and the tentacle has
-//! the file already, about as much was sent in vain as the hashing left time for.
-//! The tentacle verifies the whole.
+//! Hashing a large file takes a while. Its beginning is sent meanwhile, in pieces
+//! that grow: if the tentacle turns out to have the file, the bytes sent in vain are
+//! about as many as the hashing left time for. The tentacle verifies the whole.
 
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
@@ -31,7 +30,6 @@ const LARGEST: u64 = 32 << 20;
 /// A package: what it is and where its bytes are.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// Its file name.
     pub(crate) name: String,
     /// Its sha256, as of when it was hashed; absent while it is.
     digest: OnceLock<Result<Digest>>,
@@ -41,7 +39,7 @@ pub(crate) struct Package {
     remembered: bool,
     /// Its bytes; absent where only its sha256 was said.
     source: Option<Source>,
-    /// A tentacle knows nothing of beginnings.
+    /// A tentacle took no beginnings.
     whole_only: AtomicBool,
 }
 
@@ -89,8 +87,7 @@ impl Package {
         self.unhashed().is_some_and(|size| size >= AHEAD)
     }
 
-    /// Hashes it, where that is to be done. What went wrong is told to whoever
-    /// asks for the sha256.
+    /// Hashes it, unless that is done. [`Package::digest`] returns what went wrong.
     pub(crate) fn hash(&self, stop: &Stop) {
         if let Some(source) = &self.source {
             self.digest.get_or_init(|| source.hash(stop));
