@@ -2,7 +2,7 @@
 
 use super::files::FileView;
 use super::gathered::GatheredView;
-use super::json::{JsonEndsView, JsonSink, JsonView};
+use super::json::{JsonSink, JsonView};
 use super::live::{LiveView, PrefixedView};
 use super::view::View;
 use crate::cli::options::Common;
@@ -23,7 +23,7 @@ pub(crate) fn of_jobs(
 ) -> Result<Views> {
     let mut views: Views = Vec::new();
     if common.json {
-        views.push(Box::new(JsonView::new(names.to_vec(), JsonSink::Screen)));
+        views.push(Box::new(JsonView::of_jobs(names.to_vec(), JsonSink::Screen)));
     } else {
         let shown = shown(common, names);
         views.push(match files {
@@ -32,7 +32,7 @@ pub(crate) fn of_jobs(
         });
     }
     if let Some(path) = &common.record {
-        views.push(Box::new(JsonView::new(names.to_vec(), JsonSink::record(path)?)));
+        views.push(Box::new(JsonView::of_jobs(names.to_vec(), JsonSink::record(path)?)));
     }
     Ok(views)
 }
@@ -45,10 +45,10 @@ pub(crate) fn of_jobs(
 pub(crate) fn of_lists(common: &Common, names: &[String]) -> Result<Views> {
     let mut views: Views = vec![Box::new(LiveView::default())];
     if common.json {
-        views.push(Box::new(JsonEndsView::new(names.to_vec(), JsonSink::Screen)));
+        views.push(Box::new(JsonView::of_lists(names.to_vec(), JsonSink::Screen)));
     }
     if let Some(path) = &common.record {
-        views.push(Box::new(JsonEndsView::new(names.to_vec(), JsonSink::record(path)?)));
+        views.push(Box::new(JsonView::of_lists(names.to_vec(), JsonSink::record(path)?)));
     }
     Ok(views)
 }

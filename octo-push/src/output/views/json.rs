@@ -48,15 +48,23 @@ impl JsonSink {
 /// One object for each thing that happens.
 pub(crate) struct JsonView {
     names: Vec<String>,
+    /// The output of lists is objects already, which another view shows.
+    ends_only: bool,
     /// The first bytes of a letter that was split, for each target and stream.
     partial: Vec<[Vec<u8>; 2]>,
     sink: JsonSink,
 }
 
 impl JsonView {
-    pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonView {
+    /// `start`, `output` and `end`.
+    pub(crate) fn of_jobs(names: Vec<String>, sink: JsonSink) -> JsonView {
         let partial = names.iter().map(|_| Default::default()).collect();
-        JsonView { names, partial, sink }
+        JsonView { names, ends_only: false, partial, sink }
+    }
+
+    /// Each `end`.
+    pub(crate) fn of_lists(names: Vec<String>, sink: JsonSink) -> JsonView {
+        JsonView { ends_only: true, ..JsonView::of_jobs(names, sink) }
     }
 
     fn piece(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
@@ -80,6 +88,9 @@ impl View for JsonView {
     }
 
     fn output(&mut self, screen: &mut Screen, target: usize, stream: Stream, bytes: &[u8]) {
+        if self.ends_only {
+            return;
+        }
         let mut whole = std::mem::take(&mut self.partial[target][index(stream)]);
         whole.extend_from_slice(bytes);
         let rest = whole.split_off(whole.len() - unfinished(&whole));
@@ -92,26 +103,6 @@ impl View for JsonView {
             let rest = std::mem::take(&mut self.partial[target][index(stream)]);
             self.piece(screen, target, stream, &rest);
         }
-        self.sink.write(screen, end(&self.names[target], outcome));
-    }
-}
-
-/// The ends alone, of verbs whose output is objects already.
-pub(crate) struct JsonEndsView {
-    names: Vec<String>,
-    sink: JsonSink,
-}
-
-impl JsonEndsView {
-    pub(crate) fn new(names: Vec<String>, sink: JsonSink) -> JsonEndsView {
-        JsonEndsView { names, sink }
-    }
-}
-
-impl View for JsonEndsView {
-    fn output(&mut self, _: &mut Screen, _target: usize, _: Stream, _bytes: &[u8]) {}
-
-    fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
         self.sink.write(screen, end(&self.names[target], outcome));
     }
 }

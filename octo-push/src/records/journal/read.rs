@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
-use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::audit::Head;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -23,10 +22,6 @@ const SLACK: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) struct RecordedHead {
     pub(crate) head: Head,
     pub(crate) time: Timestamp,
-    /// By whom, where that was seen.
-    pub(crate) tentacle: Option<Thumbprint>,
-    /// The tentacle's answer to an `audit` that succeeded.
-    pub(crate) proved: bool,
 }
 
 impl Journal {
@@ -119,8 +114,7 @@ impl Journal {
                 let proved = entry.verb == "audit" && entry.succeeded();
                 let of_target = heads.entry(entry.target.clone()).or_default();
                 if of_target.last().is_none_or(|last| last.head != head || proved) {
-                    let (time, tentacle) = (entry.time, entry.tentacle);
-                    of_target.push(RecordedHead { head, time, tentacle, proved });
+                    of_target.push(RecordedHead { head, time: entry.time });
                 }
                 if proved || of_target.len() >= limit {
                     open.remove(entry.target.as_str());
