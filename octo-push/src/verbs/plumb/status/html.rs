@@ -1,7 +1,8 @@
 //! For a web server: one page without anything beside it.
 
-use super::marks::{Mark, Row, State};
+use super::marks::{Mark, Row};
 use super::release::Release;
+use super::release::TargetState;
 use super::{Counts, targets};
 use octo_core::base::digest::Digest;
 use std::fmt::Write;
@@ -13,7 +14,7 @@ const HEAD: &str = include_str!("head.html");
 pub(super) fn page(rows: &[Row], now: &str) -> String {
     let mut page = Page(HEAD.to_string());
     page.summary(rows, now);
-    let unknown = rows.iter().filter(|row| matches!(row.state, State::Unknown(_)));
+    let unknown = rows.iter().filter(|row| matches!(row.state, TargetState::Unknown(_)));
     page.section("No answer", &["Target", "", "Why"], unknown, |row| {
         let why = escaped(&row.message().unwrap_or_default());
         cells(row, &[&td("", &mark(Mark::Unknown, "unknown")), &td("", &why)])
@@ -24,7 +25,7 @@ pub(super) fn page(rows: &[Row], now: &str) -> String {
         let heads = ["Target", "", "Version", "Since", "By"];
         page.section(&section[0].1.application, &heads, section.iter(), |(row, r)| release(row, r));
     }
-    let empty = rows.iter().filter(|row| row.state == State::Empty);
+    let empty = rows.iter().filter(|row| row.state == TargetState::Empty);
     page.section("Without an application", &["Target"], empty, |row| cells(row, &[]));
     page.0 + "</body>\n</html>\n"
 }

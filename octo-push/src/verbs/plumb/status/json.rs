@@ -1,6 +1,7 @@
 //! For programs: an object a line, octo-json(5).
 
-use super::marks::{Mark, Row, State};
+use super::marks::{Mark, Row};
+use super::release::TargetState;
 use crate::output::json::JsonObject;
 use octo_core::base::digest::Digest;
 
@@ -12,9 +13,9 @@ pub(super) fn lines(rows: &[Row]) -> String {
 fn line(row: &Row) -> String {
     let release = row.release();
     let state = match row.state {
-        State::Answered(_) => "answered",
-        State::Empty => "empty",
-        State::Unknown(_) => "unknown",
+        TargetState::Answered(_) => "answered",
+        TargetState::Empty => "empty",
+        TargetState::Unknown(_) => "unknown",
     };
     let text = |object: JsonObject, key: &str, value: Option<&String>| {
         object.text_or_null(key, value.map(String::as_str))

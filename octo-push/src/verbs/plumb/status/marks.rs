@@ -1,27 +1,9 @@
 //! What of a fleet needs a look.
 
-use super::release::Release;
+use super::release::{Release, TargetState};
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use std::collections::HashMap;
-
-/// What a target says of one application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
-    /// What is current there.
-    Answered(Box<Release>),
-    /// It has no application.
-    Empty,
-    /// It didn't answer, and why.
-    Unknown(String),
-}
-
-impl State {
-    /// It said something else than `octo-release status` does.
-    pub(super) fn unreadable() -> State {
-        State::Unknown("a status that is not of the form".into())
-    }
-}
 
 /// Why it needs a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +33,7 @@ pub(super) struct Row {
     /// The target's name.
     pub(super) target: String,
     /// What it says.
-    pub(super) state: State,
+    pub(super) state: TargetState,
     /// What is wrong with that.
     pub(super) mark: Option<Mark>,
 }
@@ -60,7 +42,7 @@ impl Row {
     /// The application, where the target answered with one.
     pub(super) fn release(&self) -> Option<&Release> {
         match &self.state {
-            State::Answered(release) => Some(release.as_ref()),
+            TargetState::Answered(release) => Some(release.as_ref()),
             _ => None,
         }
     }
@@ -68,7 +50,7 @@ impl Row {
     /// Why it didn't answer, safe to show.
     pub(super) fn message(&self) -> Option<String> {
         match &self.state {
-            State::Unknown(message) => Some(printable(message.as_bytes())),
+            TargetState::Unknown(message) => Some(printable(message.as_bytes())),
             _ => None,
         }
     }
@@ -80,12 +62,12 @@ impl Row {
 }
 
 /// All of it with marks, in order.
-pub(super) fn marked(states: Vec<(String, State)>) -> Vec<Row> {
+pub(super) fn marked(states: Vec<(String, TargetState)>) -> Vec<Row> {
     let usual = usual(&states);
-    let mark = |state: &State| match state {
-        State::Empty => None,
-        State::Unknown(_) => Some(Mark::Unknown),
-        State::Answered(release) => {
+    let mark = |state: &TargetState| match state {
+        TargetState::Empty => None,
+        TargetState::Unknown(_) => Some(Mark::Unknown),
+        TargetState::Answered(release) => {
             let last = release.last_result.as_deref();
             if matches!(last, Some("failed" | "interrupted")) {
                 return Some(Mark::Failed);
@@ -104,10 +86,10 @@ pub(super) fn marked(states: Vec<(String, State)>) -> Vec<Row> {
 
 /// Of each application the bytes that most targets run; of two that as many run,
 /// those that were deployed last.
-fn usual(states: &[(String, State)]) -> HashMap<String, Option<Digest>> {
+fn usual(states: &[(String, TargetState)]) -> HashMap<String, Option<Digest>> {
     let mut counts: HashMap<(&str, Option<Digest>), (usize, &str)> = HashMap::new();
     for (_, state) in states {
-        if let State::Answered(release) = state {
+        if let TargetState::Answered(release) = state {
             let count = counts.entry((&release.application, release.sha256)).or_default();
             count.0 += 1;
             count.1 = count.1.max(release.since.as_deref().unwrap_or(""));
@@ -126,21 +108,23 @@ pub(super) mod tests {
     use super::*;
 
     /// `APP VERSION SHA-DIGIT SECOND LAST-RESULT`, a word less for others.
-    pub(in super::super) fn states(lines: &[&str]) -> Vec<(String, State)> {
+    pub(in super::super) fn states(lines: &[&str]) -> Vec<(String, TargetState)> {
         let state = |words: &[&str]| match words {
-            [] => State::Empty,
-            [application, version, digit, second, last] => State::Answered(Box::new(Release {
-                application: application.to_string(),
-                version: Some(version.to_string()),
-                sha256: Digest::parse(&digit.repeat(64)),
-                since: Some(format!("2026-01-31T23:59:0{second}Z")),
-                by: Some("ada".into()),
-                result: Some("succeeded".into()),
-                release: Some(version.to_string()),
-                last_version: Some("1.2".into()),
-                last_result: Some(last.to_string()),
-            })),
-            _ => State::Unknown(words.join(" ")),
+            [] => TargetState::Empty,
+            [application, version, digit, second, last] => {
+                TargetState::Answered(Box::new(Release {
+                    application: application.to_string(),
+                    version: Some(version.to_string()),
+                    sha256: Digest::parse(&digit.repeat(64)),
+                    since: Some(format!("2026-01-31T23:59:0{second}Z")),
+                    by: Some("ada".into()),
+                    result: Some("succeeded".into()),
+                    release: Some(version.to_string()),
+                    last_version: Some("1.2".into()),
+                    last_result: Some(last.to_string()),
+                }))
+            }
+            _ => TargetState::Unknown(words.join(" ")),
         };
         let split = |line: &&str| {
             let words: Vec<&str> = line.split(' ').collect();

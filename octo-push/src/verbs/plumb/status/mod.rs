@@ -12,12 +12,13 @@ mod nagios;
 mod release;
 mod table;
 
-use marks::{Mark, Row, State};
+use marks::{Mark, Row};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::{print, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, read_bounded};
 use octo_core::base::publish;
+use release::TargetState;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -71,7 +72,7 @@ pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
 }
 
 /// The states of these targets, in the order of their applications.
-fn read(outputs: &Path, targets: &[String], ends: &[u8]) -> Result<Vec<(String, State)>> {
+fn read(outputs: &Path, targets: &[String], ends: &[u8]) -> Result<Vec<(String, TargetState)>> {
     let ends = String::from_utf8_lossy(ends);
     let ends: Vec<&str> = ends.lines().collect();
     if ends.len() != targets.len() {
@@ -88,22 +89,24 @@ fn read(outputs: &Path, targets: &[String], ends: &[u8]) -> Result<Vec<(String, 
 }
 
 /// What one target said: a state for each application, or one of the whole.
-fn states_of(output: &Path, end: &str) -> Result<Vec<State>> {
+fn states_of(output: &Path, end: &str) -> Result<Vec<TargetState>> {
     let fields: Vec<&str> = end.splitn(5, '\t').collect();
     let [kind, code, _status, _job, message] = fields[..] else {
         return Err(Error::new(Exit::Data, "standard input", "not a line of octo-exec end"));
     };
     if (kind, code) != ("exit", "0") {
         let message = if message == "-" { format!("{kind} {code}") } else { message.to_string() };
-        return Ok(vec![State::Unknown(message)]);
+        return Ok(vec![TargetState::Unknown(message)]);
     }
     let mut file = match File::open(output) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![State::Empty]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(vec![TargetState::Empty]);
+        }
         other => other.map_err(|error| Error::io(output, &error))?,
     };
     Ok(match read_bounded(&mut file, output, LARGEST) {
         Ok(bytes) => release::states(&bytes),
-        Err(error) if error.exit == Exit::Data => vec![State::unreadable()],
+        Err(error) if error.exit == Exit::Data => vec![TargetState::unreadable()],
         Err(error) => return Err(error),
     })
 }

@@ -1,11 +1,28 @@
 //! The lines of `octo-release status`, each value checked for what it should be.
 
 use super::super::package::is_plain_name;
-use super::marks::State;
 use octo_core::base::cli::utc;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::is_word;
 use std::collections::HashSet;
+
+/// What a target says of one application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TargetState {
+    /// What is current there.
+    Answered(Box<Release>),
+    /// It has no application.
+    Empty,
+    /// It didn't answer, and why.
+    Unknown(String),
+}
+
+impl TargetState {
+    /// It said something else than `octo-release status` does.
+    pub(super) fn unreadable() -> TargetState {
+        TargetState::Unknown("a status that is not of the form".into())
+    }
+}
 
 /// An application on a target: what is current, and how the last attempt went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +47,11 @@ pub(super) struct Release {
     pub(super) last_result: Option<String>,
 }
 
-/// The states that this output says: one an application, [`State::Empty`] without
+/// The states that this output says: one an application, [`TargetState::Empty`] without
 /// any, one unreadable state if any of it is not of the form.
-pub(super) fn states(bytes: &[u8]) -> Vec<State> {
+pub(super) fn states(bytes: &[u8]) -> Vec<TargetState> {
     if bytes.is_empty() {
-        return vec![State::Empty];
+        return vec![TargetState::Empty];
     }
     let releases = std::str::from_utf8(bytes).ok().and_then(|text| {
         let lines = text.strip_suffix('\n')?.split('\n');
@@ -44,9 +61,9 @@ pub(super) fn states(bytes: &[u8]) -> Vec<State> {
     match releases {
         // Twice the same application would be two series of one name.
         Some(releases) if releases.iter().all(|r| names.insert(r.application.clone())) => {
-            releases.into_iter().map(|release| State::Answered(Box::new(release))).collect()
+            releases.into_iter().map(|release| TargetState::Answered(Box::new(release))).collect()
         }
-        _ => vec![State::unreadable()],
+        _ => vec![TargetState::unreadable()],
     }
 }
 
@@ -124,14 +141,16 @@ mod tests {
     #[test]
     fn values_are_what_they_should_be() {
         let line = SOUND.join("\t") + "\n";
-        let [State::Answered(release)] = &states(line.as_bytes())[..] else { panic!("{line}") };
+        let [TargetState::Answered(release)] = &states(line.as_bytes())[..] else {
+            panic!("{line}")
+        };
         assert_eq!(release.release.as_deref(), Some("1.1_2"));
         let nothing = "shop\t-\t-\t-\t-\t-\t-\t1.0\tfailed\n";
-        let [State::Answered(release)] = &states(nothing.as_bytes())[..] else {
+        let [TargetState::Answered(release)] = &states(nothing.as_bytes())[..] else {
             panic!("{nothing}")
         };
         assert_eq!((&release.version, &release.sha256), (&None, &None));
-        assert_eq!(states(b""), [State::Empty]);
+        assert_eq!(states(b""), [TargetState::Empty]);
     }
 
     #[test]
@@ -163,8 +182,8 @@ mod tests {
             bad.push(forged(at, value));
         }
         for text in bad {
-            assert_eq!(states(text.as_bytes()), [State::unreadable()], "{text}");
+            assert_eq!(states(text.as_bytes()), [TargetState::unreadable()], "{text}");
         }
-        assert_eq!(states(b"\xff\n"), [State::unreadable()]);
+        assert_eq!(states(b"\xff\n"), [TargetState::unreadable()]);
     }
 }
