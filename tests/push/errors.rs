@@ -160,6 +160,29 @@ fn packages_that_can_not_be_sent() {
     octopus.push(&["-a", "put", "p"]).assert().success();
 }
 
+/// Scans within scans over such files took minutes.
+#[test]
+fn files_of_many_variables_cost_little() {
+    let mut octopus = octopus();
+    octopus.add_target(&format!("web1 127.0.0.1:1 {SOME}"));
+    let file = |name: &str, letter: char, count: usize| {
+        let lines: String = (0..count).map(|n| format!("{letter}{n:x}=\n")).collect();
+        set_mode(&octopus.sandbox.write(name, lines), 0o600);
+    };
+    file("many", 'A', 140_000);
+    file("plain", 'A', 60_000);
+    file("hidden", 'B', 60_000);
+    let run = |files: &[&str]| {
+        let mut push = octopus.push(&[&["-n", "-a", "run"], files, &["-c", "true"]].concat());
+        push.timeout(Duration::from_secs(45)).assert()
+    };
+    run(&["-E", "many"]).code(77).stderr(contains("are larger than 2097152 bytes in all"));
+    run(&["-E", "plain", "-S", "hidden"]).success().stdout(contains("run sh -c true"));
+    run(&["-E", "plain", "-S", "hidden", "-e", "Bea5f="])
+        .code(65)
+        .stderr(contains("Bea5f: is both a secret and a plain variable"));
+}
+
 #[test]
 fn limits_and_policy_are_refused_with_the_tentacles_reason() {
     let mut octopus = octopus();
