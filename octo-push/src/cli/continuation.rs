@@ -38,13 +38,25 @@ impl Words<'_> {
 
 /// This run will be the last one: whoever continues it means the one before.
 fn resolved(word: &str, last: &JobId) -> String {
-    let prefixes = ["--target=", "--exclude=", "-t", "-x"];
-    let prefix = prefixes.into_iter().find(|prefix| word.starts_with(prefix)).unwrap_or("");
-    let terms = word[prefix.len()..].split(',').map(|term| match term {
+    let (option, value) = word.split_at(option_of(word));
+    let terms = value.split(',').map(|term| match term {
         "failed:LAST" => format!("failed:{last}"),
         _ => term.to_string(),
     });
-    format!("{prefix}{}", terms.collect::<Vec<_>>().join(","))
+    format!("{option}{}", terms.collect::<Vec<_>>().join(","))
+}
+
+/// How long the option is whose value stands in the same word: `--target=`, `-t`, or
+/// a cluster as `-nqt`.
+fn option_of(word: &str) -> usize {
+    for option in ["--target=", "--exclude="] {
+        if word.starts_with(option) {
+            return option.len();
+        }
+    }
+    let Some(letters) = word.strip_prefix('-') else { return 0 };
+    let flags = letters.len() - letters.trim_start_matches(['a', 'g', 'n', 'q', 'v']).len();
+    if letters[flags..].starts_with(['t', 'x']) { flags + 2 } else { 0 }
 }
 
 #[cfg(test)]
@@ -59,11 +71,11 @@ mod tests {
             ("-t run run x.sh run", 2, 1, false, "-t run run -j ID x.sh run"),
             ("run -jID -c true", 0, 0, true, "run -jID -c true"),
             (
-                "-t db,failed:LAST -xfailed:LAST run x.sh failed:LAST",
+                "-t db,failed:LAST -qxfailed:LAST run x.sh failed:LAST",
                 3,
                 1,
                 false,
-                "-t db,failed:LST -xfailed:LST run -j ID x.sh failed:LAST",
+                "-t db,failed:LST -qxfailed:LST run -j ID x.sh failed:LAST",
             ),
         ] {
             let words: Vec<String> = line.split(' ').map(String::from).collect();
