@@ -141,7 +141,7 @@ take_option() {
   local word=$name
   shift
   [[ ${OPTIONS[row]} == - ]] || word=-${OPTIONS[row]}
-  [[ -z ${GIVEN[$row]:-} || $kind == - || $into == *++ ]] || misuse "$name: given twice"
+  [[ -z ${GIVEN[$row]:-} || $into == *++ ]] || misuse "$name: given twice"
   GIVEN[$row]=1
   TYPED+=("$word" "$@")
   # A pipe can't be read again.

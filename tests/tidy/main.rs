@@ -37,9 +37,12 @@ fn help_page_and_completion_name_the_same_options() {
 #[test]
 fn help_page_and_completion_name_the_same_verbs() {
     let mut wrong = Vec::new();
-    let mut having = Set::new();
+    let having = ["octo-exec", "octo-keys", "octo-push", "octo-release"];
     for tool in tools() {
         let help = verbs_of_help(&help(&tool));
+        if help.is_empty() == having.contains(&tool.as_str()) {
+            wrong.push(format!("{tool}: verbs of its help: {help:?}"));
+        }
         if help.is_empty() {
             continue;
         }
@@ -49,10 +52,7 @@ fn help_page_and_completion_name_the_same_verbs() {
             compare(&mut wrong, &tool, ("help", &help), (name, other));
             compare(&mut wrong, &tool, (name, other), ("help", &help));
         }
-        having.insert(tool);
     }
-    let expected = ["octo-exec", "octo-keys", "octo-push", "octo-release"].map(String::from);
-    assert_eq!(having, Set::from(expected), "which tools have verbs?");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
