@@ -9,7 +9,7 @@ use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::nearest::nearest;
-use octo_core::trust::{AllowWord, Denial, Line, OptionRow, Question, RunQuestion, Trust, Verb};
+use octo_core::trust::{AllowWord, Denial, Line, Question, RunQuestion, Trust, TrustOption, Verb};
 use std::net::IpAddr;
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
@@ -42,32 +42,32 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
         let named = by_name.then_some("SCRIPT");
         question.run = Some(RunQuestion { named, locks: &[], starting: true, started_by });
     }
-    let mut answer = Answer(String::new());
+    let mut told = Explanation(String::new());
     let line = trust.line_of(&question);
     let decided = trust.decide(&question);
-    answer.add(if decided.is_ok() { "yes" } else { "no" }, "");
-    answer.add("line", line.map_or("none".into(), |l| format!("{} {}", l.number, l.text)));
-    let status = match (decided, line) {
-        (Ok(_), line) => {
-            line.into_iter().for_each(|line| bounds(&mut answer, line, verb));
-            0
-        }
+    told.add(if decided.is_ok() { "yes" } else { "no" }, "");
+    told.add("line", line.map_or("none".into(), |l| format!("{} {}", l.number, l.text)));
+    let mut status = 0;
+    match (decided, line) {
         (Err(denial), _) => {
-            no(&mut answer, &trust, &question, &denial);
-            denial.refusal.exit().code()
+            no(&mut told, &trust, &question, &denial);
+            status = denial.refusal.exit().code();
         }
-    };
-    for over in trust.passed_over(&question) {
-        answer.add("passed-over", format!("{} {}: {}", over.line.number, over.option, over.reason));
+        (Ok(_), Some(line)) => bounds(&mut told, line, verb),
+        // No yes is without a line.
+        (Ok(_), None) => {}
     }
-    print(&answer.0)?;
+    for over in trust.passed_over(&question) {
+        told.add("passed-over", format!("{} {}: {}", over.line.number, over.option, over.reason));
+    }
+    print(&told.0)?;
     Ok(status)
 }
 
 /// One `key value` a line.
-struct Answer(String);
+struct Explanation(String);
 
-impl Answer {
+impl Explanation {
     fn add(&mut self, key: &str, value: impl AsRef<str>) {
         let line = format!("{key} {}", printable(value.as_ref().as_bytes()));
         self.0.push_str(line.trim_end());
@@ -75,33 +75,33 @@ impl Answer {
     }
 }
 
-fn no(answer: &mut Answer, trust: &Trust, question: &Question, denial: &Denial) {
+fn no(told: &mut Explanation, trust: &Trust, question: &Question, denial: &Denial) {
     if let Some(option) = denial.option {
-        answer.add("option", option);
+        told.add("option", option);
     }
-    answer.add("code", denial.refusal.word());
+    told.add("code", denial.refusal.word());
     let known = trust.of(question.thumbprint).next().is_some();
-    answer.add("reason", if known { &denial.reason } else { "no line of this thumbprint" });
+    told.add("reason", if known { &denial.reason } else { "no line of this thumbprint" });
     if let Some(opens) = &denial.opens {
-        answer.add("opens", opens.strftime("%FT%H:%M:%S%:z").to_string());
+        told.add("opens", opens.strftime("%FT%H:%M:%S%:z").to_string());
     }
 }
 
 /// What a yes is bounded by.
-fn bounds(answer: &mut Answer, line: &Line, verb: Verb) {
+fn bounds(told: &mut Explanation, line: &Line, verb: Verb) {
     if verb.row().allow != AllowWord::Nothing {
-        answer.add("option", "allow");
+        told.add("option", "allow");
     }
-    answer.add("name", line.name.as_str());
+    told.add("name", line.name.as_str());
     if matches!(verb, Verb::Follow | Verb::Cancel | Verb::Jobs | Verb::Get) {
-        answer.add("jobs", if line.options.allow.any { "all" } else { "own" });
+        told.add("jobs", if line.options.allow.any { "all" } else { "own" });
     }
-    for row in OptionRow::all().filter(|row| row.bounds.contains(&verb)) {
+    for row in TrustOption::all().filter(|row| row.bounds.contains(&verb)) {
         let values = row.values(&line.options);
         if values.is_empty() {
-            answer.add(row.key, row.otherwise);
+            told.add(row.key, row.otherwise);
         }
-        values.iter().for_each(|value| answer.add(row.key, value));
+        values.iter().for_each(|value| told.add(row.key, value));
     }
 }
 

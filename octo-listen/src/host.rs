@@ -94,11 +94,11 @@ impl Host {
         Ok(trust.decide(&question)?)
     }
 
-    /// The job of this id, if the line may see it. What it may not see is as if
+    /// The job of this id, if the grant may see it. What it may not see is as if
     /// it were not there.
     pub(crate) fn visible(
         &self,
-        line: &Grant,
+        grant: &Grant,
         id: &octo_core::JobId,
     ) -> std::result::Result<JobDirectory, No> {
         let job = JobDirectory::of(&self.places, id);
@@ -107,11 +107,11 @@ impl Host {
                 self.log.error(&error);
                 None
             });
-            if sees(line, owner.as_ref()) {
+            if grant.sees(owner.as_ref()) {
                 return Ok(job);
             }
         }
-        Err(No::new(Refusal::Missing, format!("no job {id} of {} here", line.name)))
+        Err(No::new(Refusal::Missing, format!("no job {id} of {} here", grant.name)))
     }
 
     /// Has a job started. Where that fails, its followers try again, and so does the
@@ -144,12 +144,6 @@ impl Host {
         *submitting.entry(pusher.clone()).or_default() += 1;
         Ok(Submission { host: self, pusher: pusher.clone(), jobs })
     }
-}
-
-/// May this line know of the jobs of this owner? Those of nobody, started on the
-/// machine itself, are for who sees all.
-pub(crate) fn sees(line: &Grant, owner: Option<&PusherName>) -> bool {
-    owner.map_or_else(|| line.sees_all_jobs(), |owner| line.sees_jobs_of(owner))
 }
 
 /// A job on its way to the disk.

@@ -19,12 +19,12 @@ impl Host {
     fn record_request(
         &self,
         peer: &Peer,
-        line: &Grant,
+        grant: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> Result<Head> {
-        let place = line.place();
-        let mut all = vec![("name", line.name.as_str()), ("line", place.as_str())];
+        let place = grant.place();
+        let mut all = vec![("name", grant.name.as_str()), ("line", place.as_str())];
         all.extend_from_slice(fields);
         self.record(peer, event, &all)
     }
@@ -59,11 +59,11 @@ impl Host {
     pub(crate) fn must_record(
         &self,
         peer: &Peer,
-        line: &Grant,
+        grant: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> std::result::Result<Option<Head>, No> {
-        self.record_request(peer, line, event, fields).map(Some).map_err(|error| {
+        self.record_request(peer, grant, event, fields).map(Some).map_err(|error| {
             self.log.error(&error);
             No::new(
                 Refusal::Io,
@@ -76,11 +76,11 @@ impl Host {
     pub(crate) fn record_or_log(
         &self,
         peer: &Peer,
-        line: &Grant,
+        grant: &Grant,
         event: &str,
         fields: &[(&str, &str)],
     ) -> Option<Head> {
-        let recorded = self.record_request(peer, line, event, fields);
+        let recorded = self.record_request(peer, grant, event, fields);
         recorded.inspect_err(|error| self.log.error(error)).ok()
     }
 

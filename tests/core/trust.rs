@@ -226,8 +226,8 @@ fn every_verb_has_its_word() {
         let all = allow.contains("any");
         let (own, other) = (PusherName::parse("ci").unwrap(), PusherName::parse("other").unwrap());
         let grant = Asked::new("connect").grant(&trust, "ci").unwrap();
-        assert!(grant.sees_jobs_of(&own));
-        assert_eq!((grant.sees_jobs_of(&other), grant.sees_all_jobs()), (all, all));
+        assert!(grant.sees(Some(&own)));
+        assert_eq!((grant.sees(Some(&other)), grant.sees(None)), (all, all));
     }
 }
 

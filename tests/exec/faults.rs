@@ -5,7 +5,7 @@
 use crate::support::Sandbox;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
-use octo_core::tentacle::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
+use octo_core::tentacle::job::{EndKind, JobDirectory, JobRequest, NewJob, Published, State};
 use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ fn prepared_with(script: &str) -> Prepared {
     let mut spec = Spec::of(Script::Command(text));
     (spec.secrets, spec.secrets_digest) = (vec![name], Some(Digest::of(&body)));
     let received = octo_core::base::cli::utc_now();
-    let request = Request { pusher: None, by: "a test".into(), received };
+    let request = JobRequest { pusher: None, by: "a test".into(), received };
     let id = JobId::generate().expect("an id");
     let spec = spec.encode();
     let new =

@@ -3,7 +3,7 @@
 use crate::support::{NOBODY, Sandbox, is_root, set_mode, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
-use octo_core::tentacle::job::{JobDirectory, NewJob, Published, Pusher, Request};
+use octo_core::tentacle::job::{JobDirectory, JobRequest, NewJob, Published, Pusher};
 use octo_core::{JobId, PusherName, Thumbprint};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -42,7 +42,7 @@ fn publish(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirector
         name: PusherName::parse("ci").expect("a name"),
         address: Some([10, 1, 2, 3].into()),
     };
-    let request = Request { pusher: Some(pusher), by: "me@laptop".into(), received };
+    let request = JobRequest { pusher: Some(pusher), by: "me@laptop".into(), received };
     let new =
         NewJob { id: &id, request: &request, spec: spec.as_bytes(), script: None, secrets: None };
     match new.publish(&places(sandbox)).expect("publish") {

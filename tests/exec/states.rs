@@ -5,7 +5,7 @@ use crate::support::{Sandbox, stdout_of};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
-use octo_core::tentacle::job::{EndKind, JobDirectory, NewJob, Published, Request, State};
+use octo_core::tentacle::job::{EndKind, JobDirectory, JobRequest, NewJob, Published, State};
 use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::{JobId, LockName};
 use predicates::str::contains;
@@ -28,7 +28,7 @@ fn publish(sandbox: &Sandbox, command: &str, lock: Option<&str>) -> JobDirectory
         wait: Duration::from_secs(60),
     }));
     let received = octo_core::base::cli::utc_now();
-    let request = Request { pusher: None, by: "a test".into(), received };
+    let request = JobRequest { pusher: None, by: "a test".into(), received };
     let id = JobId::generate().expect("an id");
     let spec = spec.encode();
     let new = NewJob { id: &id, request: &request, spec: &spec, script: None, secrets: None };

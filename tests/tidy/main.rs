@@ -1,7 +1,7 @@
 //! Tidiness that would rot unseen: help, pages, completion and code name the same
 //! options; versions agree; dependencies are the ones that ARCHITECTURE.md justifies.
 
-use octo_core::trust::OptionRow;
+use octo_core::trust::TrustOption;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -127,7 +127,7 @@ fn the_page_of_the_trust_file_has_each_option_and_no_other() {
         let item = line.strip_prefix(".It Cm ").filter(|_| depth == 1);
         heads.extend(item.and_then(|item| item.split(' ').next()));
     }
-    let keys: Vec<&str> = OptionRow::all().map(|row| row.key).collect();
+    let keys: Vec<&str> = TrustOption::all().map(|row| row.key).collect();
     assert_eq!(heads, keys, "octo-trust(5) (left), trust/options.rs (right)");
 }
 

@@ -1,6 +1,6 @@
 //! A yes, and all that it contains.
 
-use super::{Allow, Line, OptionRow, Options};
+use super::{Allow, Line, Options, TrustOption};
 use crate::base::names::{PusherName, VariableName};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Cited {
 impl Grant {
     /// What a line brings to whom it lets.
     pub(super) fn of(line: &Line) -> Grant {
-        let about_runs = OptionRow::all().filter(|row| row.is_for_runs()).flat_map(|row| {
+        let about_runs = TrustOption::all().filter(|row| row.is_for_runs()).flat_map(|row| {
             row.values(&line.options).into_iter().map(move |value| (row.key, value))
         });
         let about_runs = about_runs.collect();
@@ -117,13 +117,9 @@ impl Grant {
         self.line.as_ref().map_or("local".to_string(), |line| line.number.to_string())
     }
 
-    /// Does it cover other pushers' jobs too?
-    pub fn sees_all_jobs(&self) -> bool {
-        self.allow.any
-    }
-
-    /// Does it cover a job of the pusher of this name?
-    pub fn sees_jobs_of(&self, owner: &PusherName) -> bool {
-        self.allow.any || self.name == *owner
+    /// Does it cover the jobs of this owner? Those of nobody, started on the machine
+    /// itself, are for who sees all.
+    pub fn sees(&self, owner: Option<&PusherName>) -> bool {
+        self.allow.any || owner == Some(&self.name)
     }
 }

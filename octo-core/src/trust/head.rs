@@ -7,15 +7,15 @@ use crate::base::names::PusherName;
 use crate::base::thumbprint::Thumbprint;
 
 /// The columns of a line that say whose it is.
-pub(super) struct Head<'a> {
+pub(super) struct Columns<'a> {
     pub(super) thumbprint: Result<Thumbprint, String>,
     pub(super) name: Result<PusherName, String>,
     pub(super) rest: &'a [&'a str],
 }
 
-impl<'a> Head<'a> {
+impl<'a> Columns<'a> {
     /// The columns of these words; `None` without words.
-    pub(super) fn of(words: &'a [&'a str]) -> Option<Head<'a>> {
+    pub(super) fn of(words: &'a [&'a str]) -> Option<Columns<'a>> {
         let (first, rest) = words.split_first()?;
         // As openssl prints it: "sha256 Fingerprint=9F:86:…".
         let (thumbprint, rest) = match rest.split_first() {
@@ -30,7 +30,7 @@ impl<'a> Head<'a> {
             true => Err("a comment starts at the start of its line".into()),
             false => Thumbprint::parse(&thumbprint),
         };
-        Some(Head { thumbprint, name, rest })
+        Some(Columns { thumbprint, name, rest })
     }
 }
 
@@ -52,15 +52,15 @@ impl Owner {
         let text = String::from_utf8_lossy(bytes);
         let mended: String = text.chars().filter_map(mended).collect();
         let words: Vec<&str> = mended.split(' ').filter(|word| !word.is_empty()).collect();
-        let Some(head) = Head::of(&words) else { return Owner::default() };
+        let Some(columns) = Columns::of(&words) else { return Owner::default() };
         if words[0].starts_with('#') {
             return Owner::default();
         }
-        let name = head.name.ok();
+        let name = columns.name.ok();
         // Colons in wrong places, a blank behind the label, the columns exchanged.
         let column = words.iter().take(3).position(|word| digits(word).is_some());
-        let (Err(_), Some(column)) = (&head.thumbprint, column) else {
-            return Owner { thumbprint: head.thumbprint.ok(), names: Vec::from_iter(name) };
+        let (Err(_), Some(column)) = (&columns.thumbprint, column) else {
+            return Owner { thumbprint: columns.thumbprint.ok(), names: Vec::from_iter(name) };
         };
         let around = words[..column].iter().chain(words.get(column + 1));
         let names = around.filter(|word| !is_label(word)).filter_map(|word| parse_name(word).ok());

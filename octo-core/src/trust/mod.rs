@@ -25,10 +25,10 @@ pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
 pub use grant::{Cited, Grant};
 pub use line::Line;
 pub use network::Network;
-pub use options::{OptionRow, Options};
+pub use options::{Options, TrustOption};
 pub use shadow::Unreachable;
 pub use values::Allow;
-pub use verb::{AllowWord, Verb, VerbRow};
+pub use verb::{AllowWord, RequestRow, Verb};
 pub use window::{Range, Windows};
 
 use crate::base::error::{Error, Exit, Result};

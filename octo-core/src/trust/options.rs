@@ -75,10 +75,10 @@ impl Default for Options {
 
 /// All that is said about an option in one place.
 #[derive(Debug)]
-pub struct OptionRow {
+pub struct TrustOption {
     /// The word, or what stands before the `=`.
     pub key: &'static str,
-    form: Form,
+    takes: Takes,
     /// Its values as the file spells them; none where nothing is said.
     show: fn(&Options) -> Vec<String>,
     /// What holds where nothing is said, in words; empty where `show` says it.
@@ -89,9 +89,9 @@ pub struct OptionRow {
 
 /// How an option is written, and what takes it.
 #[derive(Debug)]
-enum Form {
+enum Takes {
     /// The word alone.
-    Word(fn(&mut Options)),
+    Nothing(fn(&mut Options)),
     /// `key=VALUE`; the error says what a value is.
     Value(fn(&mut Options, &str) -> Result<(), String>),
     /// `key=NAME=VALUE`, once a name.
@@ -99,10 +99,10 @@ enum Form {
 }
 
 /// In the order of [`Options`].
-static ROWS: [OptionRow; 16] = [
-    OptionRow {
+static ROWS: [TrustOption; 16] = [
+    TrustOption {
         key: "from",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.from = Some(values::each(value, Network::parse)?);
             Ok(())
         }),
@@ -110,9 +110,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "anywhere",
         bounds: &[],
     },
-    OptionRow {
+    TrustOption {
         key: "expires",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.expires = Some(values::date(value)?);
             Ok(())
         }),
@@ -120,9 +120,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "never",
         bounds: &[],
     },
-    OptionRow {
+    TrustOption {
         key: "allow",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.allow = values::allow(value)?;
             Ok(())
         }),
@@ -130,9 +130,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[],
     },
-    OptionRow {
+    TrustOption {
         key: "user",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.user = Some(values::user(value)?);
             Ok(())
         }),
@@ -140,16 +140,16 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "whoever starts it",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "sudo",
-        form: Form::Word(|options| options.sudo = true),
+        takes: Takes::Nothing(|options| options.sudo = true),
         show: |options| values::yes_or_no(options.sudo),
         otherwise: "",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "scripts",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.scripts = Some(values::directory(value)?);
             Ok(())
         }),
@@ -157,9 +157,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "any that it sends",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "window",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.window = Some(Windows::parse(value)?);
             Ok(())
         }),
@@ -167,23 +167,23 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "at any time",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "hold",
-        form: Form::Word(|options| options.hold = true),
+        takes: Takes::Nothing(|options| options.hold = true),
         show: |options| values::yes_or_no(options.hold),
         otherwise: "",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "set",
-        form: Form::Variable(|options, name, value| options.set.push((name, value))),
+        takes: Takes::Variable(|options, name, value| options.set.push((name, value))),
         show: |options| options.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         otherwise: "nothing",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "locks",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.locks = Some(values::locks(value)?);
             Ok(())
         }),
@@ -191,9 +191,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "any",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "max-wait",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.max_wait = values::duration(value)?;
             Ok(())
         }),
@@ -201,9 +201,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "max-size",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.max_size = values::size(value)?;
             Ok(())
         }),
@@ -211,9 +211,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[Verb::Put, Verb::Run, Verb::Get],
     },
-    OptionRow {
+    TrustOption {
         key: "max-store",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.max_store = values::size(value)?;
             Ok(())
         }),
@@ -221,9 +221,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[Verb::Put],
     },
-    OptionRow {
+    TrustOption {
         key: "max-jobs",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.max_jobs = values::count(value)?;
             Ok(())
         }),
@@ -231,9 +231,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "max-log",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.max_log = values::size(value)?;
             Ok(())
         }),
@@ -241,9 +241,9 @@ static ROWS: [OptionRow; 16] = [
         otherwise: "",
         bounds: &[Verb::Run],
     },
-    OptionRow {
+    TrustOption {
         key: "timeout",
-        form: Form::Value(|options, value| {
+        takes: Takes::Value(|options, value| {
             options.timeout = Some(values::time_limit(value)?);
             Ok(())
         }),
@@ -253,9 +253,9 @@ static ROWS: [OptionRow; 16] = [
     },
 ];
 
-impl OptionRow {
+impl TrustOption {
     /// All of them, in the order in which they are told.
-    pub fn all() -> impl Iterator<Item = &'static OptionRow> {
+    pub fn all() -> impl Iterator<Item = &'static TrustOption> {
         ROWS.iter()
     }
 
@@ -294,15 +294,15 @@ impl Options {
             None => (word, None),
         };
         let row = ROWS.iter().find(|row| row.key == key).ok_or_else(|| unknown(key))?;
-        match (&row.form, raw) {
-            (Form::Word(take), None) => take(self),
-            (Form::Word(_), Some(_)) => return Err(format!("{key} takes no value")),
+        match (&row.takes, raw) {
+            (Takes::Nothing(take), None) => take(self),
+            (Takes::Nothing(_), Some(_)) => return Err(format!("{key} takes no value")),
             (_, None) => return Err(format!("{key} needs a value: {key}=…")),
-            (Form::Value(take), Some(raw)) => {
+            (Takes::Value(take), Some(raw)) => {
                 let value = values::unquoted(raw)?;
                 take(self, value).map_err(|wrong| values::wrong(key, value, &wrong))?;
             }
-            (Form::Variable(take), Some(raw)) => {
+            (Takes::Variable(take), Some(raw)) => {
                 let (name, value) = values::variable(key, raw)?;
                 let said = format!("{key}={name}");
                 take(self, name, value);
@@ -339,8 +339,8 @@ mod tests {
         for row in &ROWS {
             let given = row.values(&options);
             assert_ne!(given, row.values(&Options::default()), "{} isn't tried", row.key);
-            words.extend(given.iter().map(|value| match &row.form {
-                Form::Word(_) => row.key.to_string(),
+            words.extend(given.iter().map(|value| match &row.takes {
+                Takes::Nothing(_) => row.key.to_string(),
                 _ => format!("{}={value}", row.key),
             }));
         }

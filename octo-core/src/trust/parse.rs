@@ -1,6 +1,6 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
-use super::head::{Head, is_hidden};
+use super::head::{Columns, is_hidden};
 use super::{LARGEST, Line, Options, Trust};
 use crate::base::problem::Problem;
 use std::path::Path;
@@ -47,16 +47,16 @@ pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> 
         return Ok(None);
     }
     let words = words(text)?;
-    let Some(head) = Head::of(&words) else { return Ok(None) };
-    let thumbprint = head.thumbprint?;
+    let Some(columns) = Columns::of(&words) else { return Ok(None) };
+    let thumbprint = columns.thumbprint?;
     if let Some(hidden) = text.chars().find(|c| *c != '\t' && is_hidden(*c)) {
         return Err(format!(
             "a character that can't be seen (U+{:04X}) is in the line",
             hidden as u32
         ));
     }
-    let name = head.name?;
-    let options = Options::read(head.rest.iter().copied())?;
+    let name = columns.name?;
+    let options = Options::read(columns.rest.iter().copied())?;
     Ok(Some(Line { number, text: text.trim_ascii().to_string(), thumbprint, name, options }))
 }
 

@@ -20,7 +20,7 @@ pub enum AllowWord {
 
 /// All that is said about a verb in one place.
 #[derive(Debug)]
-pub struct VerbRow {
+pub struct RequestRow {
     /// The verb.
     pub verb: Verb,
     /// Its word on the wire and the command line.
@@ -58,7 +58,7 @@ macro_rules! verbs {
         }
 
         /// In the order of the variants: the discriminant is the row.
-        static ROWS: [VerbRow; [$(Verb::$verb),*].len()] = [$(VerbRow { verb: Verb::$verb, $($row)* }),*];
+        static ROWS: [RequestRow; [$(Verb::$verb),*].len()] = [$(RequestRow { verb: Verb::$verb, $($row)* }),*];
     };
 }
 
@@ -214,7 +214,7 @@ impl Verb {
     }
 
     /// What is said about it.
-    pub const fn row(self) -> &'static VerbRow {
+    pub const fn row(self) -> &'static RequestRow {
         &ROWS[self as usize]
     }
 

@@ -1,6 +1,6 @@
 //! What a sound trust file says that its sysadmin may not have meant.
 
-use super::{Line, OptionRow, Options, StartedBy, Trust, Verb, scripts};
+use super::{Line, Options, StartedBy, Trust, TrustOption, Verb, scripts};
 use crate::base::problem::Problem;
 use jiff::Zoned;
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ fn reasons<'a>(
     }
     if !options.allow.covers(Verb::Run) {
         let usual = Options::default();
-        let idle = OptionRow::all()
+        let idle = TrustOption::all()
             .filter(|row| row.is_for_runs() && row.values(options) != row.values(&usual));
         let idle: Vec<&str> = idle.map(|row| row.key).collect();
         if idle.is_empty() {

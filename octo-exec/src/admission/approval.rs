@@ -2,7 +2,7 @@
 
 use super::admit::is_expired;
 use super::adopt::{is_ours, share_with_publisher};
-use super::stop::Stop;
+use super::unstarted::Unstarted;
 use octo_core::base::cli::utc_now;
 use octo_core::base::error::Result;
 use octo_core::base::record::Record;
@@ -71,7 +71,7 @@ pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
 ///
 /// # Errors
 /// Where it waits or waited too long, or the records can't be read or written.
-pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Stop> {
+pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Unstarted> {
     let wanted = digest(subject).to_string();
     // An approval is worth its author: one that the listener's user could have
     // written approves nothing.
@@ -88,7 +88,7 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
     let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
     let since = since.unwrap_or_else(utc_now);
     if is_expired(&since, EXPIRES_AFTER) {
-        return Err(Stop::expired("nobody approved it in time"));
+        return Err(Unstarted::expired("nobody approved it in time"));
     }
     if held.is_none_or(|r| r.first("digest") != Some(&wanted)) {
         let mut record = Record::new();
@@ -101,5 +101,5 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
         job.publish_record("held", &record)?;
         share_with_publisher(job, "held")?;
     }
-    Err(Stop::Held)
+    Err(Unstarted::Held)
 }

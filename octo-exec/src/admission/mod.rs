@@ -3,4 +3,4 @@
 pub(crate) mod admit;
 pub(crate) mod adopt;
 pub(crate) mod approval;
-pub(crate) mod stop;
+pub(crate) mod unstarted;

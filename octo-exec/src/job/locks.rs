@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldLock {
     file: File,
     path: PathBuf,
 }
@@ -34,8 +34,8 @@ pub(crate) struct Waiting {
 
 /// What a first look found.
 #[derive(Debug)]
-pub(crate) enum Try {
-    Taken(Held),
+pub(crate) enum FirstLook {
+    Taken(HeldLock),
     /// Somebody has it: who, and the way to wait for it.
     Waiting(Option<String>, Waiting),
 }
@@ -44,7 +44,7 @@ pub(crate) enum Try {
 ///
 /// # Errors
 /// Where the lock's files can't be used.
-pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<Try> {
+pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<FirstLook> {
     create_directory(&places.locks(), 0o700)?;
     let path = path_of(places, &wanted.name);
     let io = |e: io::Error| Error::doing("lock", &path, &e);
@@ -55,7 +55,7 @@ pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<Try> {
         .try_lock()
         .and_then(|()| if shared { file.try_lock_shared() } else { file.try_lock() });
     match at_once {
-        Ok(()) => return Ok(Try::Taken(Held { file, path })),
+        Ok(()) => return Ok(FirstLook::Taken(HeldLock { file, path })),
         Err(TryLockError::Error(error)) => return Err(io(error)),
         Err(TryLockError::WouldBlock) => {}
     }
@@ -76,7 +76,7 @@ pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<Try> {
             Ok(file)
         })
         .map_err(io)?;
-    Ok(Try::Waiting(holder, Waiting { ready: ready.into(), thread, path }))
+    Ok(FirstLook::Waiting(holder, Waiting { ready: ready.into(), thread, path }))
 }
 
 impl Waiting {
@@ -84,15 +84,15 @@ impl Waiting {
     ///
     /// # Errors
     /// Where it could not be taken.
-    pub(crate) fn finish(self) -> Result<Held> {
+    pub(crate) fn finish(self) -> Result<HeldLock> {
         let result =
             self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the waiter died")));
         let file = result.map_err(|e| Error::doing("lock", &self.path, &e))?;
-        Ok(Held { file, path: self.path })
+        Ok(HeldLock { file, path: self.path })
     }
 }
 
-impl Held {
+impl HeldLock {
     /// Writes down who holds it, for those who wait; says whose it was before.
     ///
     /// # Errors

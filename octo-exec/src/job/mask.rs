@@ -12,13 +12,13 @@ const MASK: &[u8] = b"********";
 #[derive(Debug, Default)]
 pub(crate) struct Masker {
     /// In order, so that values which begin alike stand together.
-    values: Vec<Value>,
+    values: Vec<Masked>,
     /// The end of what came so far, which may be the beginning of a value.
     held: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Value {
+struct Masked {
     bytes: Zeroizing<Vec<u8>>,
     /// The longest other value that this one begins with.
     shorter: Option<usize>,
@@ -30,13 +30,13 @@ impl Masker {
         let mut long: Vec<&[u8]> = values.filter(|value| value.len() >= SHORTEST).collect();
         long.sort_unstable();
         long.dedup();
-        let mut values: Vec<Value> = Vec::with_capacity(long.len());
+        let mut values: Vec<Masked> = Vec::with_capacity(long.len());
         for value in long {
             let mut shorter = values.len().checked_sub(1);
             while let Some(index) = shorter.filter(|i| !value.starts_with(&values[*i].bytes)) {
                 shorter = values[index].shorter;
             }
-            values.push(Value { bytes: Zeroizing::new(value.to_vec()), shorter });
+            values.push(Masked { bytes: Zeroizing::new(value.to_vec()), shorter });
         }
         Masker { values, held: Vec::new() }
     }

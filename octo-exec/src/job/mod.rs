@@ -1,6 +1,5 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
-pub(crate) mod attempt;
 mod directories;
 mod ending;
 mod environment;
@@ -9,6 +8,7 @@ mod locks;
 mod mask;
 mod package;
 mod privileges;
+pub(crate) mod runner;
 mod script;
 pub(crate) mod secrets;
 pub(crate) mod settle;

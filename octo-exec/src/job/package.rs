@@ -1,6 +1,6 @@
 //! The package of a job, checked against the spec's digest right before it starts.
 
-use crate::admission::stop::Stop;
+use crate::admission::unstarted::Unstarted;
 use octo_core::Digest;
 use octo_core::base::digest::Hasher;
 use octo_core::base::error::{Error, Exit};
@@ -24,10 +24,10 @@ pub(crate) fn prepare(
     job: &JobDirectory,
     digest: &Digest,
     who: Who<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), Unstarted> {
     let store = Store::at(places);
     if store.holds(digest, who)?.is_none() {
-        return Err(Stop::denied(Exit::Data, format!("package {digest} is not in the store")));
+        return Err(Unstarted::denied(Exit::Data, format!("package {digest} is not in the store")));
     }
     let (source, target) = (store.path(digest), job.file("package"));
     let io = |e: io::Error| Error::doing("prepare", &target, &e);
@@ -42,7 +42,7 @@ pub(crate) fn prepare(
     if found != *digest {
         let _ = std::fs::remove_file(&target);
         let reason = format!("package {digest}: its bytes in the store have changed: put it again");
-        return Err(Stop::denied(Exit::Data, reason));
+        return Err(Unstarted::denied(Exit::Data, reason));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::interpreter::{self, CantRun};
 use crate::admission::adopt::is_ours;
-use crate::admission::stop::Stop;
+use crate::admission::unstarted::Unstarted;
 use octo_core::Digest;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::publish;
@@ -35,7 +35,7 @@ pub(crate) fn digest(spec: &Spec, installed: Option<&Path>) -> Option<Digest> {
 
 /// What came of the preparation of a script.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum Runnable {
     /// The words to run, without the spec's arguments.
     Words(Vec<OsString>),
     /// It can't run here: the job ends with this code, and this is its output.
@@ -51,26 +51,27 @@ pub(crate) fn prepare(
     spec: &Spec,
     installed: Option<&Path>,
     user: &User,
-) -> std::result::Result<Command, Stop> {
+) -> std::result::Result<Runnable, Unstarted> {
     let (path, head) = match &spec.script {
         Script::Sent { digest, .. } => sent(job, digest, user)?,
         Script::Command(text) => {
             publish::replace(&job.file("script"), text.as_bytes(), 0o640)?;
             readable(&job.file("script"), user, 0o440)?;
             let words = vec!["/bin/sh".into(), job.file("script").into_os_string()];
-            return Ok(Command::Words(words));
+            return Ok(Runnable::Words(words));
         }
         Script::Named(name) => {
-            let none = || Stop::denied(Exit::Refused, "no scripts are installed for it");
+            let none = || Unstarted::denied(Exit::Refused, "no scripts are installed for it");
             let opened = scripts::open(installed.ok_or_else(none)?, name);
-            let (file, path) = opened.map_err(|error| Stop::denied(error.exit, error.message))?;
+            let (file, path) =
+                opened.map_err(|error| Unstarted::denied(error.exit, error.message))?;
             let head = head_of(file, &path)?;
             (path, head)
         }
     };
     Ok(match interpreter::command(&path, &head) {
-        Ok(words) => Command::Words(words),
-        Err(cant) => Command::CantRun(cant),
+        Ok(words) => Runnable::Words(words),
+        Err(cant) => Runnable::CantRun(cant),
     })
 }
 
@@ -78,12 +79,12 @@ fn sent(
     job: &JobDirectory,
     digest: &Digest,
     user: &User,
-) -> std::result::Result<(PathBuf, Vec<u8>), Stop> {
+) -> std::result::Result<(PathBuf, Vec<u8>), Unstarted> {
     let path = job.file("script");
     let bytes = job.read("script", MAXIMUM_SCRIPT)?.unwrap_or_default();
     // Bytes of a file that somebody else owns may be others once they are read again.
     if Digest::of(&bytes) != *digest || !is_ours(job, "script") {
-        return Err(Stop::denied(Exit::Data, "the script's bytes are not those of the spec"));
+        return Err(Unstarted::denied(Exit::Data, "the script's bytes are not those of the spec"));
     }
     // A program of the machine's own kind is run by the kernel: it must be executable.
     let mode = if bytes.starts_with(b"\x7fELF") { 0o550 } else { 0o440 };

@@ -1,6 +1,6 @@
 //! The secrets of a job: on the disk only until it starts.
 
-use crate::admission::stop::Stop;
+use crate::admission::unstarted::Unstarted;
 use octo_core::VariableName;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::publish::sync_parent;
@@ -16,12 +16,13 @@ pub(crate) type Secrets = Vec<(VariableName, Vec<u8>)>;
 ///
 /// # Errors
 /// Where they are missing or not those of the spec.
-pub(crate) fn read(job: &JobDirectory, spec: &Spec) -> std::result::Result<Secrets, Stop> {
+pub(crate) fn read(job: &JobDirectory, spec: &Spec) -> std::result::Result<Secrets, Unstarted> {
     let Some(digest) = &spec.secrets_digest else { return Ok(Vec::new()) };
     let Some(body) = job.read("secrets", MAXIMUM_SECRETS)?.map(Zeroizing::new) else {
-        return Err(Stop::denied(Exit::Data, "its secrets are missing"));
+        return Err(Unstarted::denied(Exit::Data, "its secrets are missing"));
     };
-    secrets::decode(&body, digest, &spec.secrets).map_err(|e| Stop::denied(Exit::Data, e.reason))
+    secrets::decode(&body, digest, &spec.secrets)
+        .map_err(|e| Unstarted::denied(Exit::Data, e.reason))
 }
 
 /// Removes the secrets' file; gone already is as good.

@@ -1,11 +1,11 @@
 //! A job's turn: it takes its named locks one by one, in the order of its spec,
 //! and waits for each of them.
 
-use super::locks::{self, Held, Try, Waiting};
+use super::locks::{self, FirstLook, HeldLock, Waiting};
 use super::settle;
 use super::watch::JobWatch;
 use crate::admission::adopt::share_with_publisher;
-use crate::admission::stop::Stop;
+use crate::admission::unstarted::Unstarted;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Exit;
 use octo_core::base::paths::Places;
@@ -30,7 +30,7 @@ pub(crate) struct Turn<'a> {
 
 /// The locks of a job, held until this is dropped.
 pub(crate) struct Locks {
-    _held: Vec<Held>,
+    _held: Vec<HeldLock>,
     /// Time has passed: what was permitted before may not be any more.
     pub(crate) waited: bool,
 }
@@ -40,15 +40,15 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// Where one isn't free in time, or the job is cancelled meanwhile.
-    pub(crate) fn take(&self, wanted: &[LockRequest]) -> Result<Locks, Stop> {
+    pub(crate) fn take(&self, wanted: &[LockRequest]) -> Result<Locks, Unstarted> {
         let mut held = Vec::new();
         let mut waited = false;
         for request in wanted {
             let longest = self.longest.map_or(request.wait, |limit| request.wait.min(limit));
             let until = Instant::now() + longest;
             let mut lock = match locks::take(self.places, request)? {
-                Try::Taken(lock) => lock,
-                Try::Waiting(holder, waiting) => {
+                FirstLook::Taken(lock) => lock,
+                FirstLook::Waiting(holder, waiting) => {
                     waited = true;
                     self.wait(request, holder, waiting, until)?
                 }
@@ -71,7 +71,7 @@ impl Turn<'_> {
         holder: Option<String>,
         waiting: Waiting,
         until: Instant,
-    ) -> Result<Held, Stop> {
+    ) -> Result<HeldLock, Unstarted> {
         let holder = holder.unwrap_or_else(|| "somebody".into());
         let mut record = Record::new();
         record.text("lock", &wanted.name);
@@ -81,14 +81,14 @@ impl Turn<'_> {
         loop {
             self.watch.clear();
             if let Some(who) = self.watch.cancelled() {
-                return Err(Stop::cancelled(who));
+                return Err(Unstarted::cancelled(who));
             }
             if is_readable(&waiting) {
                 return Ok(waiting.finish()?);
             }
             if Instant::now() >= until {
                 let reason = format!("lock {} is held by {holder}", wanted.name);
-                return Err(Stop::denied(Exit::Temporary, reason));
+                return Err(Unstarted::denied(Exit::Temporary, reason));
             }
             self.watch.wait(&[waiting.ready.as_fd()], Some(until))?;
         }

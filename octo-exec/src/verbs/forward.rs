@@ -1,8 +1,8 @@
 //! `octo-exec job DIR`: brings one job forward, as far as it can go. Calling it
 //! again is always safe: it runs a job at most once.
 
-use crate::admission::stop::Stop;
-use crate::job::attempt::Attempt;
+use crate::admission::unstarted::Unstarted;
+use crate::job::runner::Runner;
 use crate::job::{settle, signals};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result};
@@ -45,11 +45,11 @@ pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
 
 fn forward(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Result<()> {
     let mut room = None;
-    let attempt = Attempt::new(tool, places, job, held).map_err(Stop::Failed);
+    let attempt = Runner::new(tool, places, job, held).map_err(Unstarted::Failed);
     let end = match attempt.and_then(|attempt| attempt.run(&mut room)) {
-        Ok(end) | Err(Stop::Over(end)) => end,
-        Err(Stop::Held) => return Ok(()),
-        Err(Stop::Failed(error)) => {
+        Ok(end) | Err(Unstarted::Over(end)) => end,
+        Err(Unstarted::Held) => return Ok(()),
+        Err(Unstarted::Failed(error)) => {
             tool.report(&error);
             if job.open("started")?.is_some() {
                 // As if we had been killed: nobody of it may stay.

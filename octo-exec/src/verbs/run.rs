@@ -11,7 +11,8 @@ use octo_core::base::paths::{Places, create_directory, read_bounded};
 use octo_core::base::signals::Ignored;
 use octo_core::base::units;
 use octo_core::tentacle::job::{
-    End, EndKind, Event, Follower, JobDirectory, JobLock, NewJob, Published, Request, State, Stream,
+    End, EndKind, Event, Follower, JobDirectory, JobLock, JobRequest, NewJob, Published, State,
+    Stream,
 };
 use octo_core::tentacle::spec::seed::Seed;
 use octo_core::tentacle::spec::variables;
@@ -183,7 +184,7 @@ fn read(text: &str, limit: u64) -> Result<Vec<u8>> {
 
 fn publish(places: &Places, id: &JobId, wanted: &Wanted) -> Result<JobDirectory> {
     create_directory(&places.state, 0o711)?;
-    let request = Request {
+    let request = JobRequest {
         pusher: None,
         by: operator::at_host(),
         received: octo_core::base::cli::utc_now(),

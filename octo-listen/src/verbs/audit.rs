@@ -12,7 +12,7 @@ pub(crate) fn audit<S: Duplex>(
     request: &Fields,
 ) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
-    let line = host.judge(peer, Verb::Audit, Asked::default())?;
+    let grant = host.judge(peer, Verb::Audit, Asked::default())?;
     let seq = request.get::<u64>("seq").filter(|seq| *seq > 0);
     let seq = seq.ok_or_else(|| Failure::Malformed("seq is missing or 0".into()))?;
     let asked = Head { seq, hash: request.need("head")? };
@@ -20,7 +20,7 @@ pub(crate) fn audit<S: Duplex>(
     let proof = session.ticking(|| host.audit.proves(asked))?;
     match proof.map_err(|e| No::failed(host, &e))? {
         Proof::Holds => {
-            let head = host.record_or_log(peer, &line, "audit", &[("seq", &seq.to_string())]);
+            let head = host.record_or_log(peer, &grant, "audit", &[("seq", &seq.to_string())]);
             Ok(Answer::ok(Verb::Audit, head))
         }
         Proof::TooOld => {

@@ -48,10 +48,10 @@ pub(crate) fn follow<S: Duplex>(
     let id: JobId = request.need("job")?;
     let offset = request.get("offset").unwrap_or(0);
     let (host, peer) = (session.host, session.peer);
-    let line = host.judge(peer, Verb::Follow, Asked::default())?;
-    let job = host.visible(&line, &id)?;
+    let grant = host.judge(peer, Verb::Follow, Asked::default())?;
+    let job = host.visible(&grant, &id)?;
     let follower = Follower::new(&job, offset).map_err(|e| No::failed(host, &e))?;
-    let head = host.record_or_log(peer, &line, "follow", &[("job", id.as_str())]);
+    let head = host.record_or_log(peer, &grant, "follow", &[("job", id.as_str())]);
     session.say(&Answer::ok(Verb::Follow, head).fields)?;
     let (out, now) = (Vec::new(), Instant::now());
     Following { session, job, follower, head, out, judged: now, told: now, looked: now }.go()?;
@@ -180,7 +180,7 @@ impl<S: Duplex> Following<'_, '_, S> {
     fn still_trusted(&self) -> Result<(), Ended> {
         let (host, peer) = (self.session.host, self.session.peer);
         let judged = host.judge(peer, Verb::Follow, Asked::default());
-        match judged.and_then(|line| host.visible(&line, self.job.id())) {
+        match judged.and_then(|grant| host.visible(&grant, self.job.id())) {
             Ok(_) => Ok(()),
             Err(no) => {
                 let reason = format!("no longer: {}", no.reason);

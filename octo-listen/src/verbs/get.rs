@@ -23,9 +23,9 @@ pub(crate) fn get<S: Duplex>(
 ) -> std::result::Result<Answer, Ended> {
     let id: JobId = request.need("job")?;
     let (host, peer) = (session.host, session.peer);
-    let line = host.judge(peer, Verb::Get, Asked::default())?;
-    let job = host.visible(&line, &id)?;
-    let head = host.record_or_log(peer, &line, "get", &[("job", id.as_str())]);
+    let grant = host.judge(peer, Verb::Get, Asked::default())?;
+    let job = host.visible(&grant, &id)?;
+    let head = host.record_or_log(peer, &grant, "get", &[("job", id.as_str())]);
     let Some(artifact) = request.get::<&[u8]>("artifact") else {
         let listed = list(&job).map_err(|e| No::failed(host, &e))?;
         return Ok(Answer::ok(Verb::Get, head).listing(&listed)?);
@@ -33,8 +33,8 @@ pub(crate) fn get<S: Duplex>(
     let missing = || No::new(Refusal::Missing, format!("no such artifact of {id}"));
     let opened = open(&job, artifact).map_err(|e| No::failed(host, &e))?;
     let (file, size) = opened.ok_or_else(missing)?;
-    if size > line.max_size {
-        let (size, most) = (human_size(size), human_size(line.max_size));
+    if size > grant.max_size {
+        let (size, most) = (human_size(size), human_size(grant.max_size));
         let reason = format!("the artifact has {size}, max-size is {most}");
         return Err(No::new(Refusal::Limit, reason).into());
     }

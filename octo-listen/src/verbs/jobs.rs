@@ -1,6 +1,6 @@
 //! `jobs`: a line a job, the oldest first.
 
-use crate::host::{Asked, No, sees};
+use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::Script;
@@ -15,20 +15,20 @@ const SHOWN: usize = 200;
 
 pub(crate) fn jobs<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
-    let line = host.judge(peer, Verb::Jobs, Asked::default())?;
-    let head = host.record_or_log(peer, &line, "jobs", &[]);
+    let grant = host.judge(peer, Verb::Jobs, Asked::default())?;
+    let head = host.record_or_log(peer, &grant, "jobs", &[]);
     let all = JobDirectory::all(&host.places).map_err(|e| No::failed(host, &e))?;
-    let newest = all.iter().rev().filter_map(|job| entry(&line, job)).take(LISTED);
+    let newest = all.iter().rev().filter_map(|job| entry(&grant, job)).take(LISTED);
     let mut listed: Vec<Fields> = newest.collect();
     listed.reverse();
     Ok(Answer::ok(Verb::Jobs, head).listing(&listed)?)
 }
 
-/// A line of the list; `None` for what the line may not see, and for what goes
+/// A line of the list; `None` for what the grant may not see, and for what goes
 /// while it is looked at.
-fn entry(line: &Grant, job: &JobDirectory) -> Option<Fields> {
+fn entry(grant: &Grant, job: &JobDirectory) -> Option<Fields> {
     let owner = job.owner().ok()?;
-    if !sees(line, owner.as_ref()) {
+    if !grant.sees(owner.as_ref()) {
         return None;
     }
     let request = job.request().ok()?;

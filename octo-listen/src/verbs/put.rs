@@ -52,17 +52,18 @@ fn ahead<S: Duplex>(
     let (host, peer) = (session.host, session.peer);
     let before = session.ahead.take();
     let asked = Asked { size: Some(size), ..Asked::default() };
-    let line = host.judge(peer, Verb::Put, asked)?;
+    let grant = host.judge(peer, Verb::Put, asked)?;
     let (ahead, head) = if offset == 0 {
         drop(before);
-        let limits = limits(&line);
-        let ahead = session.ticking(|| host.store.ahead(size, &line.name, limits))?;
+        let limits = limits(&grant);
+        let ahead = session.ticking(|| host.store.ahead(size, &grant.name, limits))?;
         let ahead = ahead.map_err(refusal)?;
         let shown = String::from_utf8_lossy(name);
         let fields = [("size", &*size.to_string()), ("file", &*shown)];
-        (ahead, host.must_record(peer, &line, "put", &fields)?)
+        (ahead, host.must_record(peer, &grant, "put", &fields)?)
     } else {
-        let goes_on = |ahead: &Ahead<'_>| ahead.is_of(size, &line.name) && ahead.offset() == offset;
+        let goes_on =
+            |ahead: &Ahead<'_>| ahead.is_of(size, &grant.name) && ahead.offset() == offset;
         let ahead = before.filter(goes_on);
         let wrong = || Failure::Malformed(format!("the {offset} bytes before did not come here"));
         (ahead.ok_or_else(wrong)?, None)
@@ -83,20 +84,20 @@ fn whole<S: Duplex>(
 ) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
     let asked = Asked { size: Some(size), ..Asked::default() };
-    let line = host.judge(peer, Verb::Put, asked)?;
+    let grant = host.judge(peer, Verb::Put, asked)?;
     let shown = String::from_utf8_lossy(name).into_owned();
-    let what = format!("{peer}: {}: put {digest} ({shown}, {})", line.name, human_size(size));
+    let what = format!("{peer}: {}: put {digest} ({shown}, {})", grant.name, human_size(size));
     let fields = [("sha256", digest.to_string()), ("size", size.to_string()), ("file", shown)];
     let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
 
-    let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &line.name));
-    let begun = session.ticking(|| begin(host, &line, &digest, size, &mut ahead))??;
+    let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &grant.name));
+    let begun = session.ticking(|| begin(host, &grant, &digest, size, &mut ahead))??;
     let Some(upload) = begun else {
-        let head = host.must_record(peer, &line, "put", &fields)?;
+        let head = host.must_record(peer, &grant, "put", &fields)?;
         host.log.detail(format_args!("{what}: is there"));
         return Ok(Answer::ok(Verb::Put, head));
     };
-    host.must_record(peer, &line, "put", &fields)?;
+    host.must_record(peer, &grant, "put", &fields)?;
     let offset = upload.offset();
     session.say(&Fields::ok(Verb::Put).with("offset", offset))?;
     let upload = receive(session, size - offset, |read| upload.receive(read))?;
@@ -106,18 +107,18 @@ fn whole<S: Duplex>(
     session.ticking(|| upload.finish())?.map_err(refusal)?;
     host.log.event(format_args!("{what}: stored"));
     // The package is there, come what may: the record of it is the request's.
-    let head = host.record_or_log(peer, &line, "stored", &fields[..1]);
+    let head = host.record_or_log(peer, &grant, "stored", &fields[..1]);
     Ok(Answer::ok(Verb::Put, head))
 }
 
-fn limits(line: &Grant) -> Limits {
-    Limits { max_store: line.max_store, any: line.sees_all_jobs() }
+fn limits(grant: &Grant) -> Limits {
+    Limits { max_store: grant.max_store, any: grant.allow.any }
 }
 
 /// Begins or takes up the upload; `None` if the package is there.
 fn begin<'a>(
     host: &'a Host,
-    line: &Grant,
+    grant: &Grant,
     digest: &Digest,
     size: u64,
     ahead: &mut Option<Ahead<'a>>,
@@ -125,13 +126,13 @@ fn begin<'a>(
     let mut progress = (0, Instant::now());
     let mut pause = LOOK_FIRST;
     loop {
-        let begun = host.store.begin(digest, size, &line.name, limits(line), ahead);
+        let begun = host.store.begin(digest, size, &grant.name, limits(grant), ahead);
         match begun.map_err(refusal)? {
             Begin::Whole => return Ok(None),
             Begin::Upload(upload) => return Ok(Some(upload)),
             Begin::Busy => {}
         }
-        let there = host.store.progress(digest, &line.name);
+        let there = host.store.progress(digest, &grant.name);
         if there != progress.0 {
             progress = (there, Instant::now());
         } else if progress.1.elapsed() >= STANDSTILL {

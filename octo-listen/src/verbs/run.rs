@@ -8,7 +8,7 @@ use crate::session::{Answer, Ended, Session};
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{
-    JobDirectory, NewJob, Published, Pusher, Request, State, is_pruned,
+    JobDirectory, JobRequest, NewJob, Published, Pusher, State, is_pruned,
 };
 use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
 use octo_core::tentacle::store::Who;
@@ -38,10 +38,10 @@ pub(crate) fn run<S: Duplex>(
     if by.len() > MAXIMUM_BY {
         return Err(Failure::Malformed(format!("by is longer than {MAXIMUM_BY} bytes")).into());
     }
-    // Whoever may run nothing at all need not send it. What else the line says
+    // Whoever may run nothing at all need not send it. What else its line says
     // comes later: a job that is there is attached to at any time.
-    let line = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
-    if !line.allow.covers(Verb::Run) {
+    let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
+    if !grant.allow.covers(Verb::Run) {
         host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
     }
     let body = receive(session, request)?;
@@ -49,9 +49,9 @@ pub(crate) fn run<S: Duplex>(
     if let Some(answer) = attach(host, peer, &id, &body)? {
         return Ok(answer);
     }
-    let (line, job, head) = publish(host, peer, &id, by, &body)?;
+    let (grant, job, head) = publish(host, peer, &id, by, &body)?;
     let what = describe(&body.spec);
-    host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", line.name));
+    host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", grant.name));
     // It is published, durably: the pusher need not wait for a fork.
     let told = session.say(&Answer::ok(Verb::Run, head).with("job", &id).fields);
     host.start(&job);
@@ -130,8 +130,8 @@ fn attach(host: &Host, peer: &Peer, id: &JobId, body: &JobBody) -> Result<Option
         return Ok(None);
     }
     // What runs already needs no window and no quota.
-    let line = host.judge(peer, Verb::Follow, Asked::default())?;
-    let job = host.visible(&line, id)?;
+    let grant = host.judge(peer, Verb::Follow, Asked::default())?;
+    let job = host.visible(&grant, id)?;
     let there = job.spec_bytes().map_err(|e| No::failed(host, &e))?;
     if there != body.spec() {
         let reason = format!("the job {id} is there with another spec");
@@ -143,7 +143,7 @@ fn attach(host: &Host, peer: &Peer, id: &JobId, body: &JobBody) -> Result<Option
     if matches!(job.state(), Ok(State::Queued | State::Lost)) {
         host.start(&job);
     }
-    let head = host.record_or_log(peer, &line, "attach", &[("job", id.as_str())]);
+    let head = host.record_or_log(peer, &grant, "attach", &[("job", id.as_str())]);
     Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))
 }
 
@@ -170,24 +170,24 @@ fn publish(
         let size = Some(body.bytes.len() as u64);
         host.judge(peer, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
     };
-    let line = ask(false, None)?;
-    let submission = host.submit(&line.name).map_err(failed)?;
+    let grant = ask(false, None)?;
+    let submission = host.submit(&grant.name).map_err(failed)?;
     // What an operator is to approve starts when he does, and is judged then.
-    let line = ask(!line.hold, Some(submission.jobs))?;
+    let grant = ask(!grant.hold, Some(submission.jobs))?;
     if let Some((package, _)) = &body.spec.package {
-        let who = if line.sees_all_jobs() { Who::Any } else { Who::Pusher(&line.name) };
+        let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
         if host.store.holds(package, who).map_err(failed)?.is_none() {
-            let reason = format!("no package {package} of {} here", line.name);
+            let reason = format!("no package {package} of {} here", grant.name);
             return Err(No::new(Refusal::Missing, reason).into());
         }
     }
     let what = describe(&body.spec);
     let digest = body.digest.to_string();
     let fields = [("job", id.as_str()), ("spec", &digest), ("what", &what), ("by", by)];
-    let head = host.must_record(peer, &line, "run", &fields)?;
+    let head = host.must_record(peer, &grant, "run", &fields)?;
     let pusher =
-        Pusher { thumbprint: peer.thumbprint, name: line.name.clone(), address: peer.address };
-    let request = Request {
+        Pusher { thumbprint: peer.thumbprint, name: grant.name.clone(), address: peer.address };
+    let request = JobRequest {
         pusher: Some(pusher),
         by: by.to_string(),
         received: octo_core::base::cli::utc_now(),
@@ -195,7 +195,7 @@ fn publish(
     let (script, secrets) = (body.script(), body.secrets());
     let new = NewJob { id, request: &request, spec: body.spec(), script, secrets };
     match new.publish(&host.places).map_err(failed)? {
-        Published::New(job) => Ok((line, job, head)),
+        Published::New(job) => Ok((grant, job, head)),
         // Another connection was faster with the same id: it is asked for again.
         Published::Exists(_) => {
             Err(No::new(Refusal::Busy, format!("the job {id} came just now: repeat")).into())

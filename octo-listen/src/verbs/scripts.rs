@@ -7,10 +7,10 @@ use octo_wire::{Duplex, Fields};
 
 pub(crate) fn scripts<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
-    let line = host.judge(peer, Verb::Scripts, Asked::default())?;
-    let head = host.record_or_log(peer, &line, "scripts", &[]);
+    let grant = host.judge(peer, Verb::Scripts, Asked::default())?;
+    let head = host.record_or_log(peer, &grant, "scripts", &[]);
     let mut offered = Vec::new();
-    if let Some(directory) = &line.scripts {
+    if let Some(directory) = &grant.scripts {
         for script in installed(directory).map_err(|e| No::failed(host, &e))? {
             match script.unsound {
                 None => offered.push(Fields::item(Verb::Scripts).with("name", script.name)),

@@ -1,6 +1,6 @@
 //! `status`: who this is, what it can, and how the machine is.
 
-use crate::host::{Asked, Host, No, sees};
+use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::trust::{Grant, Verb};
@@ -9,9 +9,9 @@ use rustix::fs::statvfs;
 
 pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let host = session.host;
-    let line = host.judge(session.peer, Verb::Status, Asked::default())?;
+    let grant = host.judge(session.peer, Verb::Status, Asked::default())?;
     // How a machine is must be told even if its disk is full.
-    let head = host.record_or_log(session.peer, &line, "status", &[]);
+    let head = host.record_or_log(session.peer, &grant, "status", &[]);
     let mut answer = Answer::ok(Verb::Status, head)
         .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
         .with("version", env!("CARGO_PKG_VERSION"))
@@ -25,7 +25,7 @@ pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, 
     {
         answer = answer.with("load", minute);
     }
-    let running = running(host, &line).map_err(|e| No::failed(host, &e))?;
+    let running = running(host, &grant).map_err(|e| No::failed(host, &e))?;
     Ok(answer.with("running", running))
 }
 
@@ -34,14 +34,14 @@ fn features() -> String {
     Verb::all().flat_map(|verb| verb.row().features).copied().collect::<Vec<_>>().join(",")
 }
 
-/// The running jobs that this line may know of.
-fn running(host: &Host, line: &Grant) -> octo_core::Result<usize> {
+/// The running jobs that this grant may know of.
+fn running(host: &Host, grant: &Grant) -> octo_core::Result<usize> {
     let mut count = 0;
     for job in JobDirectory::all(&host.places)? {
         if job.file("end").exists() {
             continue;
         }
-        let seen = job.owner().is_ok_and(|owner| sees(line, owner.as_ref()));
+        let seen = job.owner().is_ok_and(|owner| grant.sees(owner.as_ref()));
         if seen && matches!(job.state(), Ok(State::Running)) {
             count += 1;
         }

@@ -25,27 +25,27 @@ pub struct User {
     pub shell: String,
 }
 
-/// Asked for a user: by the name or by the number.
+/// How a user is looked for.
 #[derive(Debug, Clone, Copy)]
-enum Key<'a> {
+enum By<'a> {
     Name(&'a str),
     Uid(u32),
 }
 
 /// The user of this name; `None` where nobody knows it.
 pub fn named(name: &str) -> Option<User> {
-    local(Key::Name(name)).or_else(|| elsewhere(Key::Name(name)))
+    local(By::Name(name)).or_else(|| elsewhere(By::Name(name)))
 }
 
 /// The user of this number; `None` where nobody knows it.
 pub fn of_uid(uid: u32) -> Option<User> {
-    local_of_uid(uid).or_else(|| elsewhere(Key::Uid(uid)))
+    local_of_uid(uid).or_else(|| elsewhere(By::Uid(uid)))
 }
 
 /// As [`of_uid`], from /etc/passwd alone: what is shown in a record is not worth
 /// a query over the network.
 pub fn local_of_uid(uid: u32) -> Option<User> {
-    local(Key::Uid(uid))
+    local(By::Uid(uid))
 }
 
 /// Those of these names that nobody knows; one look for all of them.
@@ -66,17 +66,17 @@ fn remove_found(names: &mut HashSet<&str>, bytes: &[u8]) {
     }
 }
 
-fn local(key: Key<'_>) -> Option<User> {
-    in_passwd(&passwd(), key)
+fn local(by: By<'_>) -> Option<User> {
+    in_passwd(&passwd(), by)
 }
 
-fn elsewhere(key: Key<'_>) -> Option<User> {
-    let asked = match key {
-        Key::Uid(uid) => uid.to_string(),
-        Key::Name(name) if !is_askable(name) => return None,
-        Key::Name(name) => name.to_string(),
+fn elsewhere(by: By<'_>) -> Option<User> {
+    let asked = match by {
+        By::Uid(uid) => uid.to_string(),
+        By::Name(name) if !is_askable(name) => return None,
+        By::Name(name) => name.to_string(),
     };
-    in_passwd(&getent(&[asked]), key)
+    in_passwd(&getent(&[asked]), by)
 }
 
 /// To getent, digits are a number and a dash begins an option.
@@ -103,10 +103,10 @@ fn getent(keys: &[String]) -> Vec<u8> {
 }
 
 /// The first line of this user in what passwd(5) describes.
-fn in_passwd(bytes: &[u8], key: Key<'_>) -> Option<User> {
-    let is_meant = |user: &User| match key {
-        Key::Name(name) => user.name == name,
-        Key::Uid(uid) => user.uid == uid,
+fn in_passwd(bytes: &[u8], by: By<'_>) -> Option<User> {
+    let is_meant = |user: &User| match by {
+        By::Name(name) => user.name == name,
+        By::Uid(uid) => user.uid == uid,
     };
     String::from_utf8_lossy(bytes).lines().filter_map(user).find(is_meant)
 }
@@ -136,15 +136,15 @@ mod tests {
             app:x:1000:100:An\xff app:/srv/app:/bin/false\n\
             app:x:1001:100::/other:/bin/sh\n\
             cut:x:12\n";
-        let found = |key| in_passwd(passwd, key).map(|user| (user.name, user.uid, user.shell));
+        let found = |by| in_passwd(passwd, by).map(|user| (user.name, user.uid, user.shell));
         let is = |name: &str, uid, shell: &str| Some((name.to_string(), uid, shell.to_string()));
-        assert_eq!(found(Key::Name("root")), is("root", 0, "/bin/bash"));
-        assert_eq!(found(Key::Name("app")), is("app", 1000, "/bin/false"));
-        assert_eq!(found(Key::Uid(1000)), is("app", 1000, "/bin/false"));
-        assert_eq!(found(Key::Name("1000")), is("1000", 7, "/bin/sh"));
-        assert_eq!(found(Key::Name("cut")), None);
-        assert_eq!(found(Key::Name("+")), None);
-        assert_eq!(found(Key::Uid(12)), None);
+        assert_eq!(found(By::Name("root")), is("root", 0, "/bin/bash"));
+        assert_eq!(found(By::Name("app")), is("app", 1000, "/bin/false"));
+        assert_eq!(found(By::Uid(1000)), is("app", 1000, "/bin/false"));
+        assert_eq!(found(By::Name("1000")), is("1000", 7, "/bin/sh"));
+        assert_eq!(found(By::Name("cut")), None);
+        assert_eq!(found(By::Name("+")), None);
+        assert_eq!(found(By::Uid(12)), None);
         assert_eq!(named("--help"), None);
         assert_eq!(unknown(["root", "--help", "no-such-user"]).len(), 2);
         assert_eq!(local_of_uid(0).map(|user| user.name), Some("root".into()));

@@ -121,7 +121,7 @@ pub(super) fn hash(previous: Digest, body: &[u8]) -> Digest {
 
 /// A line as it stands there; nothing of it is checked against the chain.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line<'a> {
+pub(super) struct AuditLine<'a> {
     /// All but the hash and the space before it.
     pub(super) body: &'a [u8],
     /// The event's word.
@@ -130,9 +130,9 @@ pub(super) struct Line<'a> {
     pub(super) head: Head,
 }
 
-impl<'a> Line<'a> {
+impl<'a> AuditLine<'a> {
     /// The line of these bytes, without the LF, if it is one.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Line<'a>> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<AuditLine<'a>> {
         let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(HEX + 1)?)?;
         let hash = std::str::from_utf8(hash.strip_prefix(b" ")?).ok()?;
         let mut words = body.split(|b| *b == b' ');
@@ -140,7 +140,7 @@ impl<'a> Line<'a> {
         let seq = number(seq)?;
         let _time = words.next()?;
         let event = words.next().filter(|word| is_word(word))?;
-        Some(Line { body, event, head: Head { seq, hash: Digest::parse(hash)? } })
+        Some(AuditLine { body, event, head: Head { seq, hash: Digest::parse(hash)? } })
     }
 
     /// Does the line come right behind this head?
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(text, "refused address=::1 why=a%20b%0A%1B%5B31m%3D");
         let mut lines = Vec::new();
         let head = push(&mut lines, Head::none(), "2026-01-31T23:59:59Z", &text);
-        let line = Line::parse(lines.strip_suffix(b"\n").expect("LF")).expect("a line");
+        let line = AuditLine::parse(lines.strip_suffix(b"\n").expect("LF")).expect("a line");
         assert!(line.follows(Head::none()));
         assert_eq!(line.head, head);
         assert_eq!(line.field("why").as_deref(), Some("a b\n\x1b[31m="));

@@ -1,6 +1,6 @@
 //! The files of a log as of one moment, in the order of the chain.
 
-use super::line::{Head, LONGEST, Line};
+use super::line::{AuditLine, Head, LONGEST};
 use super::tail::rotated;
 use super::write::{head_file, read_head};
 use crate::base::appended::{self, Access};
@@ -82,7 +82,8 @@ impl Piece {
         let size = file.metadata().map_err(|e| failed(&e))?.len();
         let mut bytes = vec![0; size.min(4 * LONGEST as u64) as usize];
         file.read_exact_at(&mut bytes, 0).map_err(|e| failed(&e))?;
-        let first = bytes.split(|b| *b == b'\n').find_map(Line::parse).map(|line| line.head.seq);
+        let first =
+            bytes.split(|b| *b == b'\n').find_map(AuditLine::parse).map(|line| line.head.seq);
         Ok(Piece { path, file, size, first })
     }
 }

@@ -1,6 +1,6 @@
 //! Where the log ends, and which files it has.
 
-use super::line::{Head, LONGEST, Line};
+use super::line::{AuditLine, Head, LONGEST};
 use crate::base::error::{Error, Exit, Result};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -53,7 +53,7 @@ fn tail_of(bytes: &[u8]) -> Tail {
     tail.open = bytes.last() != Some(&b'\n');
     let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     for (index, line) in lines.rsplit(|b| *b == b'\n').enumerate() {
-        if let Some(line) = Line::parse(line) {
+        if let Some(line) = AuditLine::parse(line) {
             tail.head = Some(line.head);
             return tail;
         }

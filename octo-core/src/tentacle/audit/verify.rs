@@ -4,7 +4,7 @@
 //! is named and remembered: a line that follows from it shows whether it was
 //! edited, moved, or stands behind a hole, so that no damage is told twice.
 
-use super::line::{Head, LONGEST, Line, hash};
+use super::line::{AuditLine, Head, LONGEST, hash};
 use super::pieces::{Piece, Pieces};
 use super::write::{BEGIN, CUT, TORN, torn_field};
 use crate::base::error::{Error, Result};
@@ -122,7 +122,7 @@ impl Check {
             } else if count == LONGEST_READ {
                 self.unreadable(&piece.path, number, &line);
                 self.found.bytes += reader.skip_until(b'\n').map_err(failed)? as u64;
-            } else if Line::parse(&line).is_some() {
+            } else if AuditLine::parse(&line).is_some() {
                 self.line(&piece.path, number, &line);
             } else {
                 let reason = "a crash tore this line: it is not closed yet";
@@ -136,7 +136,7 @@ impl Check {
     }
 
     fn line(&mut self, path: &Path, number: usize, bytes: &[u8]) {
-        let Some(line) = Line::parse(bytes) else {
+        let Some(line) = AuditLine::parse(bytes) else {
             return self.unreadable(path, number, bytes);
         };
         let fault = |reason: String| Problem::new(path, number, bytes, reason);
@@ -182,7 +182,7 @@ impl Check {
 
     /// The first line of a file: it names the end of the file before. False if
     /// there is nothing that it could follow.
-    fn goes_on(&mut self, line: &Line<'_>, fault: &dyn Fn(String) -> Problem) -> bool {
+    fn goes_on(&mut self, line: &AuditLine<'_>, fault: &dyn Fn(String) -> Problem) -> bool {
         let begins = line.event == BEGIN.as_bytes();
         let named = line.head_field("previous").unwrap_or_else(Head::none);
         let Some(good) = self.good else {
@@ -211,7 +211,7 @@ impl Check {
     }
 
     /// A record that closes a torn line, and the line before it.
-    fn closes(&mut self, line: &Line<'_>, fault: &dyn Fn(String) -> Problem) {
+    fn closes(&mut self, line: &AuditLine<'_>, fault: &dyn Fn(String) -> Problem) {
         let field = [BEGIN, TORN, CUT].iter().any(|event| line.event == event.as_bytes());
         let field = if field { line.field("torn") } else { None };
         match (field, self.torn.take()) {
@@ -250,7 +250,7 @@ impl Check {
     }
 
     /// Does it come behind a line that itself doesn't follow?
-    fn follows_stray(&mut self, line: &Line<'_>) -> bool {
+    fn follows_stray(&mut self, line: &AuditLine<'_>) -> bool {
         let found = self.strays.iter().position(|stray| {
             (stray.is_last || stray.head.seq.checked_add(1) == Some(line.head.seq))
                 && hash(stray.head.hash, line.body) == line.head.hash
@@ -268,7 +268,7 @@ impl Check {
         true
     }
 
-    fn stray(&mut self, line: &Line<'_>, good: Head, fault: &dyn Fn(String) -> Problem) {
+    fn stray(&mut self, line: &AuditLine<'_>, good: Head, fault: &dyn Fn(String) -> Problem) {
         let expected = good.seq + 1;
         let seq = line.head.seq;
         let reason = if seq == expected {
@@ -293,7 +293,7 @@ impl Check {
         }
     }
 
-    fn accept(&mut self, line: &Line<'_>, fault: &dyn Fn(String) -> Problem) {
+    fn accept(&mut self, line: &AuditLine<'_>, fault: &dyn Fn(String) -> Problem) {
         for stray in &mut self.strays {
             stray.is_last = false;
         }

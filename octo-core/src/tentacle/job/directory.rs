@@ -1,6 +1,6 @@
 //! The directory of one job: its files, and the records among them.
 
-use super::{End, Request};
+use super::{End, JobRequest};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::{JobId, PusherName};
@@ -103,10 +103,10 @@ impl JobDirectory {
     ///
     /// # Errors
     /// Where it can't be read or understood.
-    pub fn request(&self) -> Result<Request> {
+    pub fn request(&self) -> Result<JobRequest> {
         let missing = || Error::new(Exit::Data, self.file("request").display(), "not of the form");
         let record = self.record("request")?.ok_or_else(missing)?;
-        Request::of(&record).ok_or_else(missing)
+        JobRequest::of(&record).ok_or_else(missing)
     }
 
     /// The job's end, if it has one.

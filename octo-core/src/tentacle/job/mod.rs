@@ -28,5 +28,5 @@ pub use follow::{Event, Follower};
 pub use log::{Chunk, Finished, LogReader, LogWriter, MAXIMUM_CHUNK, Stream};
 pub use lost::settle_lost;
 pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
-pub use request::{Pusher, Request};
+pub use request::{JobRequest, Pusher};
 pub use state::{JobLock, State};

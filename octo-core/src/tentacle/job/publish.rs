@@ -1,6 +1,6 @@
 //! Publishing a job: all of its files, then one rename. Exactly once an id.
 
-use super::{JobDirectory, Request};
+use super::{JobDirectory, JobRequest};
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
 use crate::base::paths::{Places, create_directory};
@@ -16,7 +16,7 @@ pub struct NewJob<'a> {
     /// Its id, chosen by who starts it.
     pub id: &'a JobId,
     /// Who asks.
-    pub request: &'a Request,
+    pub request: &'a JobRequest,
     /// The spec, byte for byte.
     pub spec: &'a [u8],
     /// The script's bytes, where it is sent.

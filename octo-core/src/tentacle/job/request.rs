@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// What the publisher of a job wrote down about who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct JobRequest {
     /// Who asked; absent for a job that was started on this machine by hand.
     pub pusher: Option<Pusher>,
     /// user@host as the asker claims: shown, never used to decide.
@@ -27,7 +27,7 @@ pub struct Pusher {
     pub address: Option<IpAddr>,
 }
 
-impl Request {
+impl JobRequest {
     /// The record that is written down.
     pub fn record(&self) -> Record {
         let mut record = Record::new();
@@ -44,7 +44,7 @@ impl Request {
     }
 
     /// The request that a record says.
-    pub fn of(record: &Record) -> Option<Request> {
+    pub fn of(record: &Record) -> Option<JobRequest> {
         let pusher = match record.first("thumbprint") {
             None => None,
             Some(thumbprint) => Some(Pusher {
@@ -56,7 +56,7 @@ impl Request {
                 },
             }),
         };
-        Some(Request {
+        Some(JobRequest {
             pusher,
             by: record.first("by")?.to_string(),
             received: record.first("received")?.to_string(),

@@ -15,7 +15,7 @@ fn places() -> (tempfile::TempDir, Places) {
 
 fn publish(places: &Places, id: &JobId) -> Published {
     let request =
-        Request { pusher: None, by: "me@here".into(), received: crate::base::cli::utc_now() };
+        JobRequest { pusher: None, by: "me@here".into(), received: crate::base::cli::utc_now() };
     let new = NewJob {
         id,
         request: &request,

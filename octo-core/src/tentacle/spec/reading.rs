@@ -34,7 +34,7 @@ impl Reading {
     }
 
     pub(super) fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
-        let fields = Fields { key, values };
+        let fields = SpecLine { key, values };
         match key {
             "script" | "name" | "command" => self.script(&fields),
             "package" => {
@@ -68,7 +68,7 @@ impl Reading {
         }
     }
 
-    fn script(&mut self, fields: &Fields<'_>) -> Result<(), SpecError> {
+    fn script(&mut self, fields: &SpecLine<'_>) -> Result<(), SpecError> {
         if self.script.is_some() {
             return Err(malformed("a second thing to run"));
         }
@@ -87,7 +87,7 @@ impl Reading {
         Ok(())
     }
 
-    fn argument(&mut self, fields: Fields<'_>) -> Result<(), SpecError> {
+    fn argument(&mut self, fields: SpecLine<'_>) -> Result<(), SpecError> {
         fields.count(1)?;
         let value = &fields.values[0];
         let what = || format!("argument {}", self.spec.arguments.len() + 1);
@@ -96,7 +96,7 @@ impl Reading {
         Ok(())
     }
 
-    fn assignment(&mut self, fields: Fields<'_>) -> Result<(), SpecError> {
+    fn assignment(&mut self, fields: SpecLine<'_>) -> Result<(), SpecError> {
         fields.count(2)?;
         let name = self.variable(fields.text(0)?)?;
         let value = &fields.values[1];
@@ -106,7 +106,7 @@ impl Reading {
         Ok(())
     }
 
-    fn lock(&mut self, fields: &Fields<'_>) -> Result<(), SpecError> {
+    fn lock(&mut self, fields: &SpecLine<'_>) -> Result<(), SpecError> {
         fields.count(3)?;
         let name = LockName::parse(fields.text(0)?).ok_or_else(|| malformed("not a lock name"))?;
         // At most 64 of them.
@@ -145,12 +145,12 @@ impl Reading {
 }
 
 /// The fields of one line.
-struct Fields<'a> {
+struct SpecLine<'a> {
     key: &'a str,
     values: Vec<Vec<u8>>,
 }
 
-impl Fields<'_> {
+impl SpecLine<'_> {
     fn count(&self, wanted: usize) -> Result<(), SpecError> {
         if self.values.len() == wanted {
             return Ok(());

@@ -1,9 +1,9 @@
 //! One attempt to run a job: decide, wait for approval and locks, prepare, record,
-//! run. Whatever the trust file grants takes effect in [`Attempt::run`].
+//! run. Whatever the trust file grants takes effect in [`Runner::run`].
 
 use super::environment::{self, Sources};
 use super::mask::Masker;
-use super::script::{self, Command};
+use super::script::{self, Runnable};
 use super::secrets::{self, Secrets};
 use super::supervise::{self, Launch, say};
 use super::turn::Turn;
@@ -12,7 +12,7 @@ use super::{directories, package, privileges, settle, tree, user, values};
 use crate::admission::admit::{admit, is_expired};
 use crate::admission::adopt::{self, Origin, share_with_publisher};
 use crate::admission::approval;
-use crate::admission::stop::Stop;
+use crate::admission::unstarted::Unstarted;
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Exit, Result};
 use octo_core::base::no_core;
@@ -21,7 +21,7 @@ use octo_core::base::publish::Reserved;
 use octo_core::base::record::Record;
 use octo_core::base::users::User;
 use octo_core::tentacle::audit::Audit;
-use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, LogWriter, Request};
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, JobRequest, LogWriter};
 use octo_core::tentacle::spec::Spec;
 use octo_core::tentacle::store::Who;
 use octo_core::trust::{Cited, Grant};
@@ -40,12 +40,12 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 
 /// A job whose lock we hold, and what it is.
-pub(crate) struct Attempt<'a> {
+pub(crate) struct Runner<'a> {
     tool: &'a Tool,
     places: &'a Places,
     job: &'a JobDirectory,
     origin: Origin,
-    request: Request,
+    request: JobRequest,
     spec: Spec,
     spec_digest: Digest,
     watch: JobWatch,
@@ -54,11 +54,11 @@ pub(crate) struct Attempt<'a> {
 /// What a job runs with, in its place and checked.
 struct Prepared {
     work: PathBuf,
-    command: Command,
+    command: Runnable,
     secrets: Secrets,
 }
 
-impl<'a> Attempt<'a> {
+impl<'a> Runner<'a> {
     /// Makes the job ours, and reads what it is.
     ///
     /// # Errors
@@ -68,12 +68,12 @@ impl<'a> Attempt<'a> {
         places: &'a Places,
         job: &'a JobDirectory,
         held: &JobLock,
-    ) -> Result<Attempt<'a>> {
+    ) -> Result<Runner<'a>> {
         let origin = adopt::adopt(job, held)?;
         let request = job.request()?;
         let (spec, spec_digest) = job.spec()?;
         let watch = JobWatch::new(job)?;
-        Ok(Attempt { tool, places, job, origin, request, spec, spec_digest, watch })
+        Ok(Runner { tool, places, job, origin, request, spec, spec_digest, watch })
     }
 
     /// Runs the job to its end, which is not written yet; `room` is for that, from
@@ -81,9 +81,9 @@ impl<'a> Attempt<'a> {
     ///
     /// # Errors
     /// Where it doesn't start.
-    pub(crate) fn run(&self, room: &mut Option<Reserved>) -> std::result::Result<End, Stop> {
+    pub(crate) fn run(&self, room: &mut Option<Reserved>) -> std::result::Result<End, Unstarted> {
         if let Some(who) = self.watch.cancelled() {
-            return Err(Stop::cancelled(who));
+            return Err(Unstarted::cancelled(who));
         }
         // A window says when a job may start, not when it may wait for approval.
         let grant = self.decide(false)?;
@@ -117,7 +117,7 @@ impl<'a> Attempt<'a> {
         // An installed script may be another one now than what was approved.
         if *hold && self.subject(line, scripts) != subject {
             let reason = "its script changed after it was approved";
-            return Err(Stop::denied(Exit::Refused, reason));
+            return Err(Unstarted::denied(Exit::Refused, reason));
         }
         let user = user::of_job(user.as_deref())?;
         let owner = if allow.any { Who::Any } else { Who::Pusher(name) };
@@ -140,17 +140,17 @@ impl<'a> Attempt<'a> {
         self.launch(prepared, &user, *sudo, variables, limit, &mut log)
     }
 
-    fn decide(&self, starting: bool) -> std::result::Result<Grant, Stop> {
+    fn decide(&self, starting: bool) -> std::result::Result<Grant, Unstarted> {
         admit(self.places, self.origin, &self.request, &self.spec, starting)
     }
 
     /// It may start now, with just what it was granted.
-    fn decide_again(&self, grant: &Grant) -> std::result::Result<(), Stop> {
+    fn decide_again(&self, grant: &Grant) -> std::result::Result<(), Unstarted> {
         if self.decide(true)? == *grant {
             return Ok(());
         }
         let reason = "its line in the trust file changed while it waited";
-        Err(Stop::denied(Exit::Refused, reason))
+        Err(Unstarted::denied(Exit::Refused, reason))
     }
 
     /// How others see whose job it is.
@@ -167,7 +167,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// An approved job is queued from its approval on.
-    fn wait_for_approval(&self, hold: bool, subject: &Record) -> std::result::Result<(), Stop> {
+    fn wait_for_approval(
+        &self,
+        hold: bool,
+        subject: &Record,
+    ) -> std::result::Result<(), Unstarted> {
         let mut approved = None;
         if hold {
             approval::require(self.job, subject)?;
@@ -175,7 +179,7 @@ impl<'a> Attempt<'a> {
         }
         let queued = approved.as_deref().unwrap_or(&self.request.received);
         match is_expired(queued, EXPIRES_AFTER) {
-            true => Err(Stop::expired("nobody started it in time")),
+            true => Err(Unstarted::expired("nobody started it in time")),
             false => Ok(()),
         }
     }
@@ -190,7 +194,7 @@ impl<'a> Attempt<'a> {
         user: &User,
         owner: Who<'_>,
         scripts: Option<&Path>,
-    ) -> std::result::Result<Prepared, Stop> {
+    ) -> std::result::Result<Prepared, Unstarted> {
         let work = directories::make(self.job, user)?;
         if let Some((digest, _)) = &self.spec.package {
             package::prepare(self.places, self.job, digest, owner)?;
@@ -257,10 +261,10 @@ impl<'a> Attempt<'a> {
         variables: Vec<(OsString, OsString)>,
         timeout: Option<Duration>,
         log: &mut LogWriter,
-    ) -> std::result::Result<End, Stop> {
+    ) -> std::result::Result<End, Unstarted> {
         let script = match prepared.command {
-            Command::Words(words) => words,
-            Command::CantRun(cant) => {
+            Runnable::Words(words) => words,
+            Runnable::CantRun(cant) => {
                 say(log, &format!("{}: {}", self.spec.summary(), cant.reason));
                 return Ok(supervise::ended(EndKind::Exit(cant.code), log));
             }
