@@ -67,14 +67,6 @@ impl Trust {
             jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)
         }
     }
-
-    /// The lines of a file's bytes; `path` is for the messages.
-    ///
-    /// # Errors
-    /// What is wrong, in the order of the lines.
-    pub fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Trust, Vec<Problem>> {
-        parse::file(path, bytes)
-    }
 }
 
 /// The bytes of a trust file that only root or this user could have written.

@@ -10,24 +10,32 @@ const LONGEST: usize = 64 << 10;
 /// More problems than this are not collected: it is another kind of file.
 const ENOUGH: usize = 100;
 
-/// The lines of a trust file's bytes.
-pub(super) fn file(path: &Path, bytes: &[u8]) -> Result<Trust, Vec<Problem>> {
-    if bytes.len() as u64 > LARGEST {
-        let reason = format!("the file is larger than {LARGEST} bytes");
-        return Err(vec![Problem::new(path, 1, b"", reason)]);
-    }
-    let mut lines = Vec::new();
-    let mut problems = Vec::new();
-    for (index, bytes) in bytes.split(|b| *b == b'\n').enumerate() {
-        match line(index + 1, bytes) {
-            Ok(line) => lines.extend(line),
-            Err(reason) => problems.push(Problem::new(path, index + 1, bytes, reason)),
+impl Trust {
+    /// The lines of a file's bytes; `path` is for the messages.
+    ///
+    /// # Errors
+    /// What is wrong, in the order of the lines.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Trust, Vec<Problem>> {
+        if bytes.len() as u64 > LARGEST {
+            let reason = format!("the file is larger than {LARGEST} bytes");
+            return Err(vec![Problem::new(path, 1, b"", reason)]);
         }
-        if problems.len() == ENOUGH {
-            break;
+        let mut lines = Vec::new();
+        let mut problems = Vec::new();
+        for (index, bytes) in bytes.split(|b| *b == b'\n').enumerate() {
+            match line(index + 1, bytes) {
+                Ok(line) => lines.extend(line),
+                Err(reason) => problems.push(Problem::new(path, index + 1, bytes, reason)),
+            }
+            if problems.len() == ENOUGH {
+                break;
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(Trust { path: path.to_path_buf(), lines }),
+            false => Err(problems),
         }
     }
-    if problems.is_empty() { Ok(Trust { path: path.to_path_buf(), lines }) } else { Err(problems) }
 }
 
 /// One line; a comment and an empty one name nobody.

@@ -11,9 +11,8 @@ pub mod variables;
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName};
-use crate::base::record::{self, Record};
+use crate::base::record::Record;
 use crate::base::refusal::Refusal;
-use reading::Reading;
 use std::time::Duration;
 
 /// The largest spec, in bytes.
@@ -110,29 +109,6 @@ impl Spec {
             grace: None,
             locks: Vec::new(),
         }
-    }
-
-    /// Parses and checks a spec, line by line: what a line adds is bounded before
-    /// the next one is looked at.
-    ///
-    /// # Errors
-    /// What is wrong with it, and by which code it is refused.
-    pub fn parse(bytes: &[u8]) -> Result<Spec, SpecError> {
-        if bytes.len() as u64 > MAXIMUM {
-            return Err(limit(format!("the spec is larger than {MAXIMUM} bytes")));
-        }
-        let mut reading = Reading::new();
-        for (index, line) in record::lines(bytes).enumerate() {
-            let number = index + 1;
-            let (key, values) =
-                line.map_err(|_| malformed(format!("spec line {number}: not of the form")))?;
-            reading.line(key, values).map_err(|error| match error.refusal {
-                Refusal::Malformed => malformed(format!("spec line {number}: {}", error.reason)),
-                // What is too large or not permitted has a name of its own.
-                _ => error,
-            })?;
-        }
-        reading.end()
     }
 
     /// The spec's bytes, as sent and stored.

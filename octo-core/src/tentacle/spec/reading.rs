@@ -1,19 +1,45 @@
 //! A spec's lines, one at a time, each checked and bounded before the next.
 
-use super::{LockRequest, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
+use super::{LockRequest, MAXIMUM, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
 use super::{Script, Spec, SpecError, limit, malformed};
 use crate::base::digest::Digest;
 use crate::base::names::{LockName, VariableName, is_file_name};
+use crate::base::record;
 use crate::base::refusal::Refusal;
 use crate::base::units::whole;
 use std::collections::HashSet;
 use std::time::Duration;
 
+impl Spec {
+    /// Parses and checks a spec, line by line: what a line adds is bounded before
+    /// the next one is looked at.
+    ///
+    /// # Errors
+    /// What is wrong with it, and by which code it is refused.
+    pub fn parse(bytes: &[u8]) -> Result<Spec, SpecError> {
+        if bytes.len() as u64 > MAXIMUM {
+            return Err(limit(format!("the spec is larger than {MAXIMUM} bytes")));
+        }
+        let mut reading = Reading::new();
+        for (index, line) in record::lines(bytes).enumerate() {
+            let number = index + 1;
+            let (key, values) =
+                line.map_err(|_| malformed(format!("spec line {number}: not of the form")))?;
+            reading.line(key, values).map_err(|error| match error.refusal {
+                Refusal::Malformed => malformed(format!("spec line {number}: {}", error.reason)),
+                // What is too large or not permitted has a name of its own.
+                _ => error,
+            })?;
+        }
+        reading.end()
+    }
+}
+
 /// A thousand years: more would overflow clocks.
 const MAXIMUM_SECONDS: u64 = 31_557_600_000;
 
 /// A spec in the making.
-pub(super) struct Reading {
+struct Reading {
     spec: Spec,
     script: Option<Script>,
     /// The names of variables and secrets so far.
@@ -23,7 +49,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new() -> Reading {
+    fn new() -> Reading {
         Reading {
             // Filled line by line; what runs is put in at the end, once it is known.
             spec: Spec::of(Script::Command(String::new())),
@@ -33,7 +59,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
+    fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
         let fields = SpecLine { key, values };
         match key {
             "script" | "name" | "command" => self.script(&fields),
@@ -135,7 +161,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn end(self) -> Result<Spec, SpecError> {
+    fn end(self) -> Result<Spec, SpecError> {
         let script = self.script.ok_or_else(|| malformed("the spec names nothing to run"))?;
         if self.spec.secrets.is_empty() != self.spec.secrets_digest.is_none() {
             return Err(malformed("secrets are named without their digest, or the reverse"));

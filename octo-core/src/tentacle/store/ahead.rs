@@ -7,14 +7,11 @@
 //! removed, and its sender begins anew.
 
 use super::upload::{After, open_locked};
-use super::{Limits, ReceiveError, Store, StoreError, Upload};
+use super::{AHEAD, Limits, ReceiveError, Store, StoreError, Upload};
 use crate::base::digest::Digest;
 use crate::base::names::{PusherName, random_bytes};
 use std::io;
 use std::path::PathBuf;
-
-/// What the file names of such beginnings begin with.
-pub(super) const PREFIX: &str = "ahead-";
 
 /// A beginning, and the room for the rest.
 #[derive(Debug)]
@@ -38,7 +35,7 @@ impl Store {
         let mut random = [0; 32];
         random_bytes(&mut random).map_err(|e| StoreError::io("name it", &e))?;
         let name = Digest::from_bytes(random);
-        let path = self.incoming().join(format!("{PREFIX}{name}.{pusher}"));
+        let path = self.incoming().join(format!("{AHEAD}{name}.{pusher}"));
         // Only a name that was never used before is locked by nobody.
         let taken = || StoreError::io("name it", &io::ErrorKind::AlreadyExists.into());
         let file = open_locked(&path)?.ok_or_else(taken)?;

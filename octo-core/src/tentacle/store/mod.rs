@@ -14,13 +14,17 @@
 //! sha256 is no permission, and what another pusher put is not shown to exist.
 
 mod ahead;
+mod begin;
 mod pipeline;
+mod share;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 pub use ahead::Ahead;
-pub use upload::{Begin, Limits, RESERVE, ReceiveError, Upload};
+pub use begin::Begin;
+pub use share::Limits;
+pub use upload::{RESERVE, ReceiveError, Upload};
 
 use crate::base::appended::lock_within;
 use crate::base::digest::Digest;
@@ -31,7 +35,7 @@ use crate::base::publish;
 use crate::base::refusal::Refusal;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -84,6 +88,9 @@ pub struct Object {
     pub holders: Vec<PusherName>,
 }
 
+/// What the file names of beginnings begin with.
+const AHEAD: &str = "ahead-";
+
 /// What lies in incoming/.
 struct Partial {
     digest: Digest,
@@ -96,7 +103,7 @@ struct Partial {
 impl Partial {
     fn of(incoming: &Path, name: &str) -> Option<Partial> {
         let path = incoming.join(name);
-        let ahead = name.strip_prefix(ahead::PREFIX);
+        let ahead = name.strip_prefix(AHEAD);
         let (digest, pusher) = ahead.unwrap_or(name).split_once('.')?;
         let (digest, pusher) = (Digest::parse(digest)?, PusherName::parse(pusher)?);
         Some(Partial { digest, pusher, path, ahead: ahead.is_some() })
@@ -159,28 +166,6 @@ impl Store {
         };
         let bytes = read_bounded(&mut file, &path, MAXIMUM_NAMES)?;
         Ok(String::from_utf8_lossy(&bytes).lines().filter_map(PusherName::parse).collect())
-    }
-
-    /// The bytes that count against a pusher's max-store: its objects, and what
-    /// its partial uploads take or have reserved, less those of `except`.
-    ///
-    /// # Errors
-    /// Where the directories can't be read.
-    pub fn usage(&self, pusher: &PusherName, except: &dyn Fn(&Digest) -> bool) -> Result<u64> {
-        let mut bytes: u64 = 0;
-        for object in self.objects()? {
-            if !except(&object.digest) && object.holders.contains(pusher) {
-                bytes = bytes.saturating_add(object.size);
-            }
-        }
-        for partial in self.partials()? {
-            if !except(&partial.digest) && partial.pusher == *pusher {
-                // What was swept or finished meanwhile counts no more.
-                let taken = partial.path.metadata().map_or(0, |m| m.len().max(m.blocks() * 512));
-                bytes = bytes.saturating_add(taken);
-            }
-        }
-        Ok(bytes)
     }
 
     /// All objects.
@@ -260,17 +245,6 @@ impl Store {
             swept += usize::from(sweep_one(&partial.path, age)?);
         }
         Ok(swept)
-    }
-
-    /// Removes what a killed listener left of this pusher's beginnings: nobody can
-    /// take them up.
-    fn sweep_ahead(&self, pusher: &PusherName) -> Result<()> {
-        for partial in self.partials()? {
-            if partial.ahead && partial.pusher == *pusher {
-                sweep_one(&partial.path, Duration::ZERO)?;
-            }
-        }
-        Ok(())
     }
 
     fn incoming(&self) -> PathBuf {

@@ -1,9 +1,8 @@
 //! One upload: taken up where the last connection broke off, hashed as it comes,
 //! published only when all of its bytes are on the disk and are the right ones.
 
-use super::ahead::Ahead;
 use super::pipeline::{self, ALIGNMENT, BUFFER, Broken, Buffer};
-use super::{Store, StoreError, Who, remove};
+use super::{Store, StoreError, remove};
 use crate::base::digest::{Digest, Hasher};
 use crate::base::names::PusherName;
 use crate::base::publish;
@@ -19,26 +18,6 @@ use std::path::{Path, PathBuf};
 /// An upload never takes the last of the disk: a twentieth of it stays free, but
 /// no more than this.
 pub const RESERVE: u64 = 1 << 30;
-
-/// How an announced package stands.
-#[derive(Debug)]
-pub enum Begin<'a> {
-    /// It is there, and this pusher may use it: nothing to send.
-    Whole,
-    /// It is to be sent, from [`Upload::offset`] on.
-    Upload(Box<Upload<'a>>),
-    /// Another connection of the same pusher is sending it.
-    Busy,
-}
-
-/// What one pusher may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For its packages together.
-    pub max_store: u64,
-    /// Whether it may use what others put (allow=any).
-    pub any: bool,
-}
 
 /// An upload that has begun. It holds the lock of its partial file; dropped, the
 /// bytes that came stay for the next try.
@@ -75,87 +54,6 @@ pub enum ReceiveError {
     Sender(io::Error),
     /// The store.
     Store(StoreError),
-}
-
-impl Store {
-    /// Begins or takes up an upload. May take as long as reading what is there.
-    /// What came ahead of it is taken, unless the answer is [`Begin::Busy`].
-    ///
-    /// # Errors
-    /// Full, limit or io; then nothing is reserved.
-    pub fn begin<'a>(
-        &'a self,
-        digest: &Digest,
-        size: u64,
-        pusher: &PusherName,
-        limits: Limits,
-        ahead: &mut Option<Ahead<'a>>,
-    ) -> Result<Begin<'a>, StoreError> {
-        match self.reserve(digest, size, pusher, limits, ahead)? {
-            Begin::Upload(mut upload) => {
-                upload.rehash()?;
-                Ok(Begin::Upload(upload))
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn reserve<'a>(
-        &'a self,
-        digest: &Digest,
-        size: u64,
-        pusher: &PusherName,
-        limits: Limits,
-        ahead: &mut Option<Ahead<'a>>,
-    ) -> Result<Begin<'a>, StoreError> {
-        // One at a time: two uploads can't both take the last of a share.
-        let _changing = self.change()?;
-        let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
-        // An object of another length is damaged: it is sent and put anew.
-        if self.holds(digest, who)? == Some(size) {
-            *ahead = None;
-            self.touch(digest);
-            // Who published it may have been killed before its name was durable.
-            publish::sync_directory(&self.directory)?;
-            return Ok(Begin::Whole);
-        }
-        let provisional = ahead.as_ref().map(Ahead::name);
-        let not_counted = [Some(*digest), provisional];
-        self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
-        let path = self.partial(digest, pusher);
-        let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
-        let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
-        if let Some(ahead) = ahead.take()
-            && there < ahead.offset()
-        {
-            return ahead.upload(digest, path).map(|upload| Begin::Upload(Box::new(upload)));
-        }
-        let mut upload = Upload::new(self, digest, size, pusher, path, file, After::Partial);
-        upload.make_room()?;
-        Ok(Begin::Upload(Box::new(upload)))
-    }
-
-    /// Would so much more be within the pusher's share?
-    pub(super) fn check_share(
-        &self,
-        size: u64,
-        pusher: &PusherName,
-        limits: Limits,
-        except: &dyn Fn(&Digest) -> bool,
-    ) -> Result<(), StoreError> {
-        self.sweep_ahead(pusher)?;
-        let used = self.usage(pusher, except)?;
-        if used.saturating_add(size) <= limits.max_store {
-            return Ok(());
-        }
-        let reason = format!(
-            "{} on top of {} would pass max-store={}",
-            human_size(size),
-            human_size(used),
-            human_size(limits.max_store)
-        );
-        Err(StoreError::new(Refusal::Limit, reason))
-    }
 }
 
 /// Opens a partial file, past the page cache where that is possible, and locks
@@ -323,7 +221,7 @@ impl<'a> Upload<'a> {
     }
 
     /// Hashes what an earlier connection brought.
-    fn rehash(&mut self) -> Result<(), StoreError> {
+    pub(super) fn rehash(&mut self) -> Result<(), StoreError> {
         if self.hashed == self.offset {
             return Ok(());
         }

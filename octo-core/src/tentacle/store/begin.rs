@@ -1,0 +1,78 @@
+//! The beginning of an upload: is the package there, is there room for it, and from
+//! where does it go on?
+
+use super::upload::{After, Upload, open_locked};
+use super::{Ahead, Limits, Store, StoreError, Who};
+use crate::base::digest::Digest;
+use crate::base::names::PusherName;
+use crate::base::publish;
+
+/// How an announced package stands.
+#[derive(Debug)]
+pub enum Begin<'a> {
+    /// It is there, and this pusher may use it: nothing to send.
+    Whole,
+    /// It is to be sent, from [`Upload::offset`] on.
+    Upload(Box<Upload<'a>>),
+    /// Another connection of the same pusher is sending it.
+    Busy,
+}
+
+impl Store {
+    /// Begins or takes up an upload. May take as long as reading what is there.
+    /// What came ahead of it is taken, unless the answer is [`Begin::Busy`].
+    ///
+    /// # Errors
+    /// Full, limit or io; then nothing is reserved.
+    pub fn begin<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
+    ) -> Result<Begin<'a>, StoreError> {
+        match self.reserve(digest, size, pusher, limits, ahead)? {
+            Begin::Upload(mut upload) => {
+                upload.rehash()?;
+                Ok(Begin::Upload(upload))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        digest: &Digest,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        ahead: &mut Option<Ahead<'a>>,
+    ) -> Result<Begin<'a>, StoreError> {
+        // One at a time: two uploads can't both take the last of a share.
+        let _changing = self.change()?;
+        let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
+        // An object of another length is damaged: it is sent and put anew.
+        if self.holds(digest, who)? == Some(size) {
+            *ahead = None;
+            self.touch(digest);
+            // Who published it may have been killed before its name was durable.
+            publish::sync_directory(&self.directory)?;
+            return Ok(Begin::Whole);
+        }
+        let provisional = ahead.as_ref().map(Ahead::name);
+        let not_counted = [Some(*digest), provisional];
+        self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
+        let path = self.partial(digest, pusher);
+        let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
+        let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
+        if let Some(ahead) = ahead.take()
+            && there < ahead.offset()
+        {
+            return ahead.upload(digest, path).map(|upload| Begin::Upload(Box::new(upload)));
+        }
+        let mut upload = Upload::new(self, digest, size, pusher, path, file, After::Partial);
+        upload.make_room()?;
+        Ok(Begin::Upload(Box::new(upload)))
+    }
+}
