@@ -4,7 +4,7 @@ use super::admit::is_expired;
 use super::adopt::{is_ours, share_with_publisher};
 use super::unstarted::Unstarted;
 use octo_core::base::cli::utc_now;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
@@ -43,6 +43,16 @@ pub(crate) fn subject(
 /// The digest of the subject: what `approve` may name.
 pub(crate) fn digest(subject: &Record) -> Digest {
     Digest::of(subject.encode().as_bytes())
+}
+
+/// The digest of what a held job waits to have approved.
+///
+/// # Errors
+/// Exit 65 where it isn't held.
+pub(crate) fn held_digest(job: &JobDirectory) -> Result<String> {
+    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    let digest = held.as_ref().and_then(|record| record.first("digest")).map(str::to_string);
+    digest.ok_or_else(|| Error::new(Exit::Data, format!("job {}", job.id()), "is not held"))
 }
 
 /// When it was approved; nothing where no approval of ours is there.

@@ -1,11 +1,15 @@
 //! One file a verb, or a few that belong together.
 
+mod add;
 mod approve;
 mod end;
 mod forward;
 mod jobs;
+mod list;
+mod named;
 mod prune;
 mod run;
+mod show;
 
 use octo_core::base::cli::{Tool, places_of};
 use octo_core::base::error::Result;
@@ -22,10 +26,10 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
         "job" => forward::job(tool, &places, rest),
         "start" => jobs::start(tool, &places, rest),
         "cancel" => jobs::cancel(tool, &places, rest),
-        "list" => jobs::list(tool, &places, rest),
-        "add" => jobs::add(tool, &places, rest),
+        "list" => list::list(tool, &places, rest),
+        "add" => add::add(tool, &places, rest),
         "end" => end::end(tool, rest),
-        "show" => approve::show(tool, &places, rest),
+        "show" => show::show(tool, &places, rest),
         "approve" => approve::approve(tool, &places, rest),
         "deny" => approve::deny(tool, &places, rest),
         "prune" => prune::prune(tool, &places, rest),

@@ -161,7 +161,7 @@ fn package_of(places: &Places, text: &str) -> Result<(Digest, String)> {
         return Ok((digest, text.to_string()));
     }
     let name = Path::new(text).file_name().and_then(|n| n.to_str()).unwrap_or(text).to_string();
-    Ok((super::jobs::add_file(places, Path::new(text))?, name))
+    Ok((super::add::add_file(places, Path::new(text))?, name))
 }
 
 fn read_script(text: &str) -> Result<(String, Vec<u8>)> {

@@ -1,0 +1,69 @@
+//! `octo-exec list`: a line a job.
+
+use super::show::difference;
+use octo_core::base::cli::{Tool, print};
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+use octo_core::tentacle::job::{JobDirectory, State};
+use std::fmt::Write;
+
+/// `list [--held]`
+pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
+    let mut options = tool.options();
+    options.optflag("", "held", "");
+    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
+    let mut text = String::new();
+    for job in JobDirectory::all(places)? {
+        match line(&job) {
+            Ok((state, line)) => {
+                let held = matches.opt_present("held");
+                if !held || state == State::Held {
+                    let _ = writeln!(text, "{line}");
+                }
+                if held && state == State::Held {
+                    text.push_str(&to_approve(places, &job)?);
+                }
+            }
+            Err(error) => tool.report(&error),
+        }
+    }
+    print(&text)?;
+    Ok(0)
+}
+
+fn line(job: &JobDirectory) -> Result<(State, String)> {
+    let state = job.state()?;
+    let request = job.request()?;
+    let (spec, _) = job.spec()?;
+    let who = request.pusher.map_or_else(|| "local".to_string(), |p| p.name.to_string());
+    let code = match &state {
+        State::Over(end) => end.kind.code().to_string(),
+        _ => "-".into(),
+    };
+    let line = format!(
+        "{} {:<9} {:>3} {} {} {} {}",
+        job.id(),
+        state.word(),
+        code,
+        request.received,
+        who,
+        printable(request.by.as_bytes()),
+        spec.summary()
+    );
+    Ok((state, line))
+}
+
+/// What an approval of this job is about: digests, since when it waits, and how
+/// its script differs from the one approved before.
+fn to_approve(places: &Places, job: &JobDirectory) -> Result<String> {
+    let mut text = String::new();
+    for (key, values) in job.record("held")?.unwrap_or_default().lines() {
+        let value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(text, "    {key} {value}");
+    }
+    for line in difference(places, job)?.lines().filter(|line| !line.is_empty()) {
+        let _ = writeln!(text, "    {line}");
+    }
+    Ok(text)
+}
