@@ -56,16 +56,15 @@ fn end(job: &JobDirectory) -> (String, u8, String) {
     (end.kind.word().to_string(), end.kind.code(), end.reason.unwrap_or_default())
 }
 
-fn own_user(sandbox: &Sandbox) -> String {
+fn own_user() -> String {
     let mut id = assert_cmd::Command::new("id");
-    let _ = sandbox;
     stdout_of(id.arg("-un")).trim().to_string()
 }
 
 #[test]
 fn it_believes_the_trust_file_and_nothing_else() {
     let sandbox = sandbox();
-    let user = own_user(&sandbox);
+    let user = own_user();
     let mark = sandbox.path("ran");
     let spec = format!("command touch%20{}\n", mark.display());
     for (options, kind, code) in [
@@ -96,7 +95,7 @@ fn it_believes_the_trust_file_and_nothing_else() {
 #[test]
 fn the_sysadmins_variables_and_limits_win() {
     let sandbox = sandbox();
-    let user = own_user(&sandbox);
+    let user = own_user();
     trust(
         &sandbox,
         &format!("user={user} set=BASE=/srv/a set=OCTO_APPS=shop max-log=4K timeout=1s"),
@@ -117,7 +116,7 @@ fn the_sysadmins_variables_and_limits_win() {
 #[test]
 fn a_job_that_waited_too_long_never_runs() {
     let sandbox = sandbox();
-    trust(&sandbox, &format!("user={}", own_user(&sandbox)));
+    trust(&sandbox, &format!("user={}", own_user()));
     let job = submit(&sandbox, "command true\n", Some("2026-01-01T00:00:00Z"));
     assert_eq!((end(&job).0.as_str(), end(&job).1), ("expired", 75));
     assert!(!job.file("started").exists());
@@ -126,7 +125,7 @@ fn a_job_that_waited_too_long_never_runs() {
 #[test]
 fn a_held_job_waits_for_exactly_what_was_approved() {
     let sandbox = sandbox();
-    let user = own_user(&sandbox);
+    let user = own_user();
     trust(&sandbox, &format!("user={user} hold"));
     let job = submit(&sandbox, "command echo%20approved\n", None);
     let id = job.id().as_str();
@@ -163,7 +162,7 @@ fn a_held_job_waits_for_exactly_what_was_approved() {
 #[test]
 fn an_approval_is_no_longer_worth_anything_after_its_time() {
     let sandbox = sandbox();
-    trust(&sandbox, &format!("user={} hold", own_user(&sandbox)));
+    trust(&sandbox, &format!("user={} hold", own_user()));
     // Held for too long: nobody can approve it any more.
     let job = submit(&sandbox, "command true\n", None);
     let id = job.id().as_str();
@@ -191,7 +190,7 @@ fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
     let sandbox = sandbox();
     let script = sandbox.write("scripts/hello", "echo approved\n");
     let directory = sandbox.path("scripts");
-    trust(&sandbox, &format!("user={} hold scripts={}", own_user(&sandbox), directory.display()));
+    trust(&sandbox, &format!("user={} hold scripts={}", own_user(), directory.display()));
     let go = sandbox.path("go");
     let holder = format!("until test -e {}; do sleep .02; done", go.display());
     let mut run = sandbox.tool("octo-exec");
@@ -213,7 +212,7 @@ fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
 #[test]
 fn a_denied_job_says_why_and_never_runs() {
     let sandbox = sandbox();
-    trust(&sandbox, &format!("user={} hold", own_user(&sandbox)));
+    trust(&sandbox, &format!("user={} hold", own_user()));
     let job = submit(&sandbox, "command true\n", None);
     let id = job.id().as_str();
     sandbox.tool("octo-exec").args(["deny", id, "not", "today"]).assert().success();
@@ -237,7 +236,7 @@ fn installed_scripts_are_named_and_cant_be_escaped() {
     set_mode(&script, 0o755);
     sandbox.write("secret", "echo no");
     let directory = sandbox.path("scripts");
-    trust(&sandbox, &format!("user={} scripts={}", own_user(&sandbox), directory.display()));
+    trust(&sandbox, &format!("user={} scripts={}", own_user(), directory.display()));
     let job = submit(&sandbox, "name hello\narg you\n", None);
     assert_eq!(std::fs::read(job.file("log")).expect("log"), b"hello you 1\n");
     for (spec, code) in [("name nothing\n", 65), ("command id\n", 77), ("name .hidden\n", 77)] {
@@ -386,7 +385,7 @@ fn wait_until(mut fact: impl FnMut() -> bool) {
 #[test]
 fn an_audit_that_cant_be_written_lets_nothing_start() {
     let sandbox = sandbox();
-    trust(&sandbox, &format!("user={}", own_user(&sandbox)));
+    trust(&sandbox, &format!("user={}", own_user()));
     std::fs::create_dir_all(sandbox.state("audit.log")).expect("mkdir");
     let mark = sandbox.path("ran");
     let job = submit_any(&sandbox, &format!("command touch%20{}\n", mark.display()));

@@ -3,6 +3,7 @@
 mod add;
 mod approve;
 mod end;
+mod following;
 mod forward;
 mod jobs;
 mod list;

@@ -1,29 +1,21 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
-use crate::job::secrets as kept_secrets;
+use super::following::{to_end, withdraw};
 use crate::start;
 use getopts::Matches;
-use octo_core::base::cli::{Tool, print, print_bytes};
+use octo_core::base::cli::{Tool, print};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::no_core;
 use octo_core::base::operator;
 use octo_core::base::paths::{Places, create_directory, read_bounded};
-use octo_core::base::signals::Ignored;
 use octo_core::base::units;
-use octo_core::tentacle::job::{
-    End, EndKind, Event, Follower, JobDirectory, JobLock, JobRequest, NewJob, Published, State,
-    Stream,
-};
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobRequest, NewJob, Published};
 use octo_core::tentacle::spec::seed::Seed;
 use octo_core::tentacle::spec::variables;
 use octo_core::tentacle::spec::{LockRequest, MAXIMUM_SCRIPT, Script, Spec, secrets};
 use octo_core::tentacle::store::{Store, Who};
 use octo_core::{Digest, JobId, LockName};
-use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// A job that is still to be published.
@@ -68,7 +60,7 @@ pub(super) fn run(tool: &Tool, places: &Places, arguments: &[String]) -> Result<
         print(&format!("{id}\n"))?;
         return Ok(0);
     }
-    let end = follow(tool, places, &job)?;
+    let end = to_end(tool, places, &job)?;
     finish(tool, &matches, &job, &end)
 }
 
@@ -206,137 +198,6 @@ fn publish(places: &Places, id: &JobId, wanted: &Wanted) -> Result<JobDirectory>
         }
         Published::Pruned => Err(Error::new(Exit::Data, object, "it ran, and was pruned")),
     }
-}
-
-/// A job that can't be started here must not be started by somebody else later:
-/// that is what 75 says. Where it is not ours any more, its end is not known.
-fn withdraw(job: &JobDirectory, error: Error) -> Error {
-    let never = |held: &JobLock| -> Result<bool> {
-        let _kept = held;
-        if job.end()?.is_some() || job.open("started")?.is_some() {
-            return Ok(false);
-        }
-        let end = End::unstarted(EndKind::Denied(Exit::Temporary.code()), &error.message);
-        kept_secrets::unlink(job)?;
-        job.publish_record("end", &end.record())?;
-        Ok(true)
-    };
-    match job.try_hold() {
-        Ok(Some(held)) if matches!(never(&held), Ok(true)) => error,
-        _ => error.exit(Exit::UnknownEnd).hint(format!("octo-exec show {}", job.id())),
-    }
-}
-
-/// Follows a job to its end, and asks for its cancellation at Ctrl-C.
-fn follow(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
-    let io = |e: std::io::Error| Error::new(Exit::Io, format!("job {}", job.id()), describe(&e));
-    let (interrupts, theirs) = UnixStream::pair().map_err(io)?;
-    interrupts.set_nonblocking(true).map_err(io)?;
-    let ignored = Ignored::by_us();
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // In the background of a shell, Ctrl-C is not meant for us.
-        if ignored.contains(signal) {
-            continue;
-        }
-        let theirs = theirs.try_clone().map_err(io)?;
-        signal_hook::low_level::pipe::register(signal, theirs).map_err(io)?;
-    }
-    let mut follower = Follower::new(job, 0)?;
-    let begin = || Starter::begin(places, job).map_err(|error| withdraw(job, error));
-    let mut starter = Some(begin()?);
-    let mut cancelling = false;
-    let mut output: Result<()> = Ok(());
-    loop {
-        while let Some(event) = follower.next_event()? {
-            match event {
-                Event::Output(chunk) if output.is_ok() => output = show(chunk.stream, &chunk.bytes),
-                Event::Output(_) => {}
-                Event::State(State::Waiting(holder)) => {
-                    tool.say(format!(
-                        "job {}: waits for a lock, held by {}",
-                        job.id(),
-                        holder.unwrap_or_default()
-                    ));
-                }
-                Event::State(_) => {}
-                Event::End(end) => return output.map(|()| end),
-            }
-        }
-        if starter.as_ref().is_some_and(|s| s.is_over()) {
-            starter = match job.state()? {
-                // It died before the end: once more, to settle it.
-                State::Lost => Some(begin()?),
-                State::Over(_) | State::Running | State::Waiting(_) => None,
-                State::Queued | State::Held => {
-                    return Err(Error::new(
-                        Exit::UnknownEnd,
-                        format!("job {}", job.id()),
-                        "was not started",
-                    )
-                    .hint("octo-exec start"));
-                }
-            };
-            continue;
-        }
-        let mut fds: Vec<PollFd<'_>> =
-            follower.wait_on().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        fds.push(PollFd::from_borrowed_fd(interrupts.as_fd(), PollFlags::IN));
-        if let Some(starter) = &starter {
-            fds.push(PollFd::from_borrowed_fd(starter.over.as_fd(), PollFlags::IN));
-        }
-        let _ = poll(&mut fds, None);
-        if matches!((&interrupts).read(&mut [0; 64]), Ok(woken) if woken > 0) {
-            if cancelling {
-                return Err(Error::new(
-                    Exit::UnknownEnd,
-                    format!("job {}", job.id()),
-                    "left while it was being cancelled",
-                )
-                .hint(format!("octo-exec show {}", job.id())));
-            }
-            cancelling = true;
-            tool.say(format!("job {}: cancelling; once more to leave at once", job.id()));
-            job.cancel(&operator::at_host())?;
-        }
-    }
-}
-
-/// `octo-exec job`, started, and a descriptor that ends with it.
-struct Starter {
-    over: OwnedFd,
-}
-
-impl Starter {
-    fn begin(places: &Places, job: &JobDirectory) -> Result<Starter> {
-        let io = |e: std::io::Error| {
-            Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e))
-        };
-        let (over, theirs) = std::io::pipe().map_err(io)?;
-        let mut child = start::program(places, job)?;
-        std::thread::Builder::new()
-            .stack_size(64 * 1024)
-            .spawn(move || {
-                let _tells = theirs;
-                let _ = child.wait();
-            })
-            .map_err(io)?;
-        Ok(Starter { over: over.into() })
-    }
-
-    fn is_over(&self) -> bool {
-        let mut fds = [PollFd::new(&self.over, PollFlags::IN)];
-        let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        matches!(poll(&mut fds, Some(&none)), Ok(count) if count > 0)
-    }
-}
-
-fn show(stream: Stream, bytes: &[u8]) -> Result<()> {
-    if stream == Stream::Out {
-        return print_bytes(bytes);
-    }
-    // A closed standard error is no reason to stop.
-    let _ = std::io::stderr().lock().write_all(bytes);
-    Ok(())
 }
 
 fn finish(tool: &Tool, matches: &Matches, job: &JobDirectory, end: &End) -> Result<u8> {
