@@ -353,6 +353,16 @@ mod tests {
     }
 
     #[test]
+    fn every_field_is_an_option() {
+        let shown = format!("{:#?}", Options::default());
+        let fields =
+            shown.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
+        let fields = fields.filter_map(|line| line.split_once(": "));
+        let fields: Vec<String> = fields.map(|(name, _)| name.trim().replace('_', "-")).collect();
+        assert_eq!(fields, ROWS.iter().map(|row| row.key).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn an_unknown_word_is_named_with_the_nearest() {
         let unknown = |word| Options::read([word]).expect_err(word);
         assert!(
