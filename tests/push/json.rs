@@ -1,6 +1,6 @@
 //! What `--json` prints: octo-json(5) is the contract, and its examples work.
 
-use crate::faults::local::one_that_says;
+use crate::faults::one_that_says;
 use crate::support::{skipped, stdout_of};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;

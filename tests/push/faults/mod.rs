@@ -1,6 +1,8 @@
 //! What fails around octo-push: connections, its own machine, either end.
 
-pub(crate) mod local;
+mod local;
 mod lost;
 mod proxy;
 mod resilience;
+
+pub(crate) use local::one_that_says;
