@@ -21,19 +21,18 @@ fn line(row: &Row) -> String {
         object.text_or_null(key, value.map(String::as_str))
     };
     let sha256 = release.and_then(|r| r.sha256).as_ref().map(Digest::to_string);
-    let mut object = JsonObject::of("release").text("target", &row.target).text("state", state);
-    object = text(object, "message", row.message().as_ref());
-    object = object.text_or_null("mark", row.mark.map(Mark::word));
-    object = text(object, "application", release.map(|r| &r.application));
-    object = text(object, "version", release.and_then(|r| r.version.as_ref()));
-    object = text(object, "sha256", sha256.as_ref());
-    object = text(object, "since", release.and_then(|r| r.since.as_ref()));
-    object = text(object, "by", release.and_then(|r| r.by.as_ref()));
-    object = text(object, "result", release.and_then(|r| r.result.as_ref()));
-    object = text(object, "release", release.and_then(|r| r.release.as_ref()));
-    object = text(object, "last_version", release.and_then(|r| r.last_version.as_ref()));
-    object = text(object, "last_result", release.and_then(|r| r.last_result.as_ref()));
-    object.line()
+    let mut said = text(JsonObject::new(), "application", release.map(|r| &r.application));
+    said = text(said, "version", release.and_then(|r| r.version.as_ref()));
+    said = text(said, "sha256", sha256.as_ref());
+    said = text(said, "since", release.and_then(|r| r.since.as_ref()));
+    said = text(said, "by", release.and_then(|r| r.by.as_ref()));
+    said = text(said, "result", release.and_then(|r| r.result.as_ref()));
+    said = text(said, "release", release.and_then(|r| r.release.as_ref()));
+    said = text(said, "last_version", release.and_then(|r| r.last_version.as_ref()));
+    said = text(said, "last_result", release.and_then(|r| r.last_result.as_ref()));
+    let object = JsonObject::of("release").text("target", &row.target).text("state", state);
+    let object = text(object, "message", row.message().as_ref());
+    object.text_or_null("mark", row.mark.map(Mark::word)).object("tentacle", said).line()
 }
 
 #[cfg(test)]
@@ -47,12 +46,13 @@ mod tests {
         let sha256 = "a".repeat(64);
         let expected = format!(
             "{}\n{}\n{}\n",
-            r#"{"type":"release","target":"away","state":"unknown","message":"no \"answer","mark":"unknown","application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}"#,
-            r#"{"type":"release","target":"web2","state":"empty","message":null,"mark":null,"application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}"#,
-            r#"{"type":"release","target":"web1","state":"answered","message":null,"mark":"failed","application":"shop","version":"1.1","sha256":"SHA256","since":"2026-01-31T23:59:01Z","by":"ada","result":"succeeded","release":"1.1","last_version":"1.2","last_result":"failed"}"#
+            r#"{"type":"release","target":"away","state":"unknown","message":"no \"answer","mark":"unknown","tentacle":{"application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}}"#,
+            r#"{"type":"release","target":"web2","state":"empty","message":null,"mark":null,"tentacle":{"application":null,"version":null,"sha256":null,"since":null,"by":null,"result":null,"release":null,"last_version":null,"last_result":null}}"#,
+            r#"{"type":"release","target":"web1","state":"answered","message":null,"mark":"failed","tentacle":{"application":"shop","version":"1.1","sha256":"SHA256","since":"2026-01-31T23:59:01Z","by":"ada","result":"succeeded","release":"1.1","last_version":"1.2","last_result":"failed"}}"#
         );
         assert_eq!(lines(&rows), expected.replace("SHA256", &sha256));
     }
+
     #[test]
     fn the_page_lists_the_keys_in_their_order() {
         let page = include_str!("../../../../../man/octo-json.5");
@@ -64,6 +64,10 @@ mod tests {
         let line = lines(&marked(states(&["web2"])));
         let ends: Vec<&str> = line.split("\":").collect();
         let keys = ends[..ends.len() - 1].iter().filter_map(|end| end.rsplit('"').next());
-        assert_eq!(listed, keys.collect::<Vec<_>>());
+        let keys: Vec<&str> = keys.collect();
+        let (ours, said) = keys.split_at(5);
+        let said = said[1..].iter().map(|key| format!("tentacle.{key}"));
+        let ours = ours.iter().map(ToString::to_string);
+        assert_eq!(listed, ours.chain(said).collect::<Vec<_>>());
     }
 }
