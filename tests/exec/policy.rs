@@ -35,6 +35,15 @@ fn submit(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirectory
 }
 
 fn publish(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirectory {
+    publish_with(sandbox, spec, received, None)
+}
+
+fn publish_with(
+    sandbox: &Sandbox,
+    spec: &str,
+    received: Option<&str>,
+    script: Option<&[u8]>,
+) -> JobDirectory {
     let id = JobId::generate().expect("an id");
     let received = received.map_or_else(octo_core::base::cli::utc_now, str::to_string);
     let pusher = Pusher {
@@ -43,8 +52,7 @@ fn publish(sandbox: &Sandbox, spec: &str, received: Option<&str>) -> JobDirector
         address: Some([10, 1, 2, 3].into()),
     };
     let request = JobRequest { pusher: Some(pusher), by: "me@laptop".into(), received };
-    let new =
-        NewJob { id: &id, request: &request, spec: spec.as_bytes(), script: None, secrets: None };
+    let new = NewJob { id: &id, request: &request, spec: spec.as_bytes(), script, secrets: None };
     match new.publish(&places(sandbox)).expect("publish") {
         Published::New(job) => job,
         other => panic!("{other:?}"),
@@ -157,6 +165,34 @@ fn a_held_job_waits_for_exactly_what_was_approved() {
     assert_eq!(std::fs::read(job.file("log")).expect("log"), b"approved\n");
     let audit = std::fs::read_to_string(sandbox.state("audit.log")).expect("audit");
     assert!(audit.contains("approve") && audit.contains(id));
+}
+
+#[test]
+fn a_held_script_is_shown_beside_the_last_of_its_name_that_was_approved() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} hold", own_user()));
+    let hold = |name: &str, script: &str| {
+        let spec = format!("script {} {name}\n", octo_core::Digest::of(script.as_bytes()));
+        let job = publish_with(&sandbox, &spec, None, Some(script.as_bytes()));
+        sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+        job
+    };
+    for (name, script) in [("x.sh", "echo 1\n"), ("y.sh", "echo y\n"), ("x.sh", "echo 2\n")] {
+        let job = hold(name, script);
+        sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
+        wait_until(|| job.end().expect("readable").is_some());
+        if script == "echo 1\n" {
+            // Approvals are told apart by the second.
+            let approved = "digest x\nby me\nat 2026-01-01T00:00:00Z\n";
+            std::fs::write(job.file("approved"), approved).expect("write");
+        }
+    }
+    let job = hold("x.sh", "echo 3\n");
+    for arguments in [&["list", "--held"][..], &["show", job.id().as_str()]] {
+        let shown = stdout_of(sandbox.tool("octo-exec").args(arguments));
+        assert!(shown.contains("-echo 2\n") && shown.contains("+echo 3\n"), "{shown}");
+        assert!(!shown.contains("echo 1") && !shown.contains("echo y"), "{shown}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `octo-exec list`: a line a job.
 
+use super::approved::Approved;
 use super::show::difference;
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
@@ -13,16 +14,17 @@ pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result
     let mut options = tool.options();
     options.optflag("", "held", "");
     let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
+    let held = matches.opt_present("held");
+    let approved = if held { Approved::read(places)? } else { Approved::default() };
     let mut text = String::new();
     for job in JobDirectory::all(places)? {
         match line(&job) {
             Ok((state, line)) => {
-                let held = matches.opt_present("held");
                 if !held || state == State::Held {
                     let _ = writeln!(text, "{line}");
                 }
                 if held && state == State::Held {
-                    text.push_str(&to_approve(places, &job)?);
+                    text.push_str(&to_approve(&approved, &job)?);
                 }
             }
             Err(error) => tool.report(&error),
@@ -56,13 +58,13 @@ fn line(job: &JobDirectory) -> Result<(State, String)> {
 
 /// What an approval of this job is about: digests, since when it waits, and how
 /// its script differs from the one approved before.
-fn to_approve(places: &Places, job: &JobDirectory) -> Result<String> {
+fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
     let mut text = String::new();
     for (key, values) in job.record("held")?.unwrap_or_default().lines() {
         let value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "    {key} {value}");
     }
-    for line in difference(places, job)?.lines().filter(|line| !line.is_empty()) {
+    for line in difference(approved, job)?.lines().filter(|line| !line.is_empty()) {
         let _ = writeln!(text, "    {line}");
     }
     Ok(text)

@@ -2,6 +2,7 @@
 
 mod add;
 mod approve;
+mod approved;
 mod end;
 mod following;
 mod forward;

@@ -1,7 +1,7 @@
 //! `octo-exec show`: what a job is, and what a held one would do.
 
+use super::approved::{Approved, script_file};
 use super::named::named;
-use crate::admission::adopt::is_ours;
 use crate::admission::approval;
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
@@ -9,9 +9,9 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::tentacle::spec::{Script, Spec};
+use octo_core::tentacle::spec::Script;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// `show JOB`: its records, and for a held job what is to be approved.
@@ -33,7 +33,7 @@ pub(super) fn show(tool: &Tool, places: &Places, arguments: &[String]) -> Result
         }
     }
     if state == State::Held {
-        text.push_str(&difference(places, &job)?);
+        text.push_str(&difference(&Approved::read(places)?, &job)?);
         let _ = writeln!(
             text,
             "\nto approve exactly this:\n  octo-exec approve {} {}",
@@ -53,7 +53,7 @@ fn spec_record(job: &JobDirectory) -> Result<Record> {
 
 /// What a held job would do: its script beside the last one of its name that was
 /// approved, or its command.
-pub(super) fn difference(places: &Places, job: &JobDirectory) -> Result<String> {
+pub(super) fn difference(approved: &Approved, job: &JobDirectory) -> Result<String> {
     let (spec, _) = job.spec()?;
     // A command is shown whole: what its first line hides would be approved, too.
     if let Script::Command(command) = &spec.script {
@@ -61,8 +61,7 @@ pub(super) fn difference(places: &Places, job: &JobDirectory) -> Result<String> 
         return Ok(format!("\nits command:\n{}", lines.collect::<String>()));
     }
     let Some(now) = script_file(job, &spec) else { return Ok(String::new()) };
-    let before = last_approved(places, job, &spec)?;
-    let (title, before) = match &before {
+    let (title, before) = match approved.last(&spec) {
         Some((id, path)) => (format!("its script, beside that of {id}:"), path.as_path()),
         None => ("its script, the first of this name:".to_string(), Path::new("/dev/null")),
     };
@@ -78,34 +77,4 @@ pub(super) fn difference(places: &Places, job: &JobDirectory) -> Result<String> 
         let _ = writeln!(text, "  {}", printable(line).replace("\\t", "\t"));
     }
     Ok(text)
-}
-
-fn script_file(job: &JobDirectory, spec: &Spec) -> Option<PathBuf> {
-    matches!(spec.script, Script::Sent { .. })
-        .then(|| job.file("script"))
-        .filter(|path| path.exists())
-}
-
-/// By the time of the approval: the time in an id is its pusher's word.
-fn last_approved(
-    places: &Places,
-    than: &JobDirectory,
-    spec: &Spec,
-) -> Result<Option<(String, PathBuf)>> {
-    let mut last = None;
-    for job in JobDirectory::all(places)? {
-        if job.id() == than.id() || !is_ours(&job, "approved") {
-            continue;
-        }
-        let (Ok((other, _)), Ok(Some(approved))) = (job.spec(), job.record("approved")) else {
-            continue;
-        };
-        if other.summary() == spec.summary()
-            && let Some(path) = script_file(&job, &other)
-        {
-            let at = approved.first("at").unwrap_or_default().to_string();
-            last = last.max(Some((at, job.id().to_string(), path)));
-        }
-    }
-    Ok(last.map(|(_, id, path)| (id, path)))
 }
