@@ -103,8 +103,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "from",
         takes: Takes::Value(|options, value| {
-            options.from = Some(values::each(value, Network::parse)?);
-            Ok(())
+            values::each(value, Network::parse).map(|networks| options.from = Some(networks))
         }),
         show: |options| values::list(options.from.as_deref()),
         otherwise: "anywhere",
@@ -113,8 +112,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "expires",
         takes: Takes::Value(|options, value| {
-            options.expires = Some(values::date(value)?);
-            Ok(())
+            values::date(value).map(|day| options.expires = Some(day))
         }),
         show: |options| values::one(options.expires),
         otherwise: "never",
@@ -123,8 +121,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "allow",
         takes: Takes::Value(|options, value| {
-            options.allow = values::allow(value)?;
-            Ok(())
+            values::allow(value).map(|words| options.allow = words)
         }),
         show: |options| vec![options.allow.to_string()],
         otherwise: "",
@@ -133,8 +130,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "user",
         takes: Takes::Value(|options, value| {
-            options.user = Some(values::user(value)?);
-            Ok(())
+            values::user(value).map(|user| options.user = Some(user))
         }),
         show: |options| values::one(options.user.as_ref()),
         otherwise: "whoever starts it",
@@ -150,8 +146,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "scripts",
         takes: Takes::Value(|options, value| {
-            options.scripts = Some(values::directory(value)?);
-            Ok(())
+            values::directory(value).map(|directory| options.scripts = Some(directory))
         }),
         show: |options| values::one(options.scripts.as_ref().map(|path| path.display())),
         otherwise: "any that it sends",
@@ -160,8 +155,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "window",
         takes: Takes::Value(|options, value| {
-            options.window = Some(Windows::parse(value)?);
-            Ok(())
+            Windows::parse(value).map(|windows| options.window = Some(windows))
         }),
         show: |options| values::one(options.window.as_ref()),
         otherwise: "at any time",
@@ -184,8 +178,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "locks",
         takes: Takes::Value(|options, value| {
-            options.locks = Some(values::locks(value)?);
-            Ok(())
+            values::locks(value).map(|names| options.locks = Some(names))
         }),
         show: |options| values::list(options.locks.as_deref()),
         otherwise: "any",
@@ -194,8 +187,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "max-wait",
         takes: Takes::Value(|options, value| {
-            options.max_wait = values::duration(value)?;
-            Ok(())
+            values::duration(value).map(|wait| options.max_wait = wait)
         }),
         show: |options| vec![human_duration(options.max_wait)],
         otherwise: "",
@@ -204,8 +196,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "max-size",
         takes: Takes::Value(|options, value| {
-            options.max_size = values::size(value)?;
-            Ok(())
+            values::size(value).map(|size| options.max_size = size)
         }),
         show: |options| vec![values::size_text(options.max_size)],
         otherwise: "",
@@ -214,8 +205,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "max-store",
         takes: Takes::Value(|options, value| {
-            options.max_store = values::size(value)?;
-            Ok(())
+            values::size(value).map(|size| options.max_store = size)
         }),
         show: |options| vec![values::size_text(options.max_store)],
         otherwise: "",
@@ -224,8 +214,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "max-jobs",
         takes: Takes::Value(|options, value| {
-            options.max_jobs = values::count(value)?;
-            Ok(())
+            values::count(value).map(|jobs| options.max_jobs = jobs)
         }),
         show: |options| vec![options.max_jobs.to_string()],
         otherwise: "",
@@ -234,8 +223,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "max-log",
         takes: Takes::Value(|options, value| {
-            options.max_log = values::size(value)?;
-            Ok(())
+            values::size(value).map(|size| options.max_log = size)
         }),
         show: |options| vec![values::size_text(options.max_log)],
         otherwise: "",
@@ -244,8 +232,7 @@ static ROWS: [TrustOption; 16] = [
     TrustOption {
         key: "timeout",
         takes: Takes::Value(|options, value| {
-            options.timeout = Some(values::time_limit(value)?);
-            Ok(())
+            values::time_limit(value).map(|limit| options.timeout = Some(limit))
         }),
         show: |options| values::one(options.timeout.map(human_duration)),
         otherwise: "no limit",
