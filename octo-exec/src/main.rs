@@ -4,14 +4,34 @@
 //! does; `job` decides for itself, whatever its publisher decided before.
 
 mod admission;
-mod help;
 mod job;
 mod start;
 mod verbs;
 
 use octo_core::base::cli::Tool;
+use octo_core::base::cli::help::Help;
+use octo_core::base::cli::verbs::{groups, listed};
 use std::process::ExitCode;
 
+const TOOL: Tool = Tool { name: "octo-exec", help };
+
 fn main() -> ExitCode {
-    Tool { name: "octo-exec", help: || help::TEXT.to_string() }.main(verbs::run)
+    TOOL.main(verbs::call)
+}
+
+fn help() -> String {
+    let help = Help {
+        usage: &["octo-exec [OPTION]... VERB [ARGUMENT]..."],
+        about: "Runs one script as one job, on this machine, and keeps its record.",
+        verbs: listed(&verbs::VERBS),
+        options: groups(&verbs::VERBS),
+        notes: "Options of run come before its script.",
+        examples: &[
+            "octo-exec run -c 'uptime'",
+            "octo-exec run -T 10m -L backup /usr/local/sbin/backup.sh",
+            "octo-exec list --held",
+            "octo-exec prune --older 14d",
+        ],
+    };
+    help.text()
 }

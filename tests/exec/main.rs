@@ -7,5 +7,6 @@ mod control;
 mod ends;
 mod faults;
 mod policy;
+mod result_files;
 mod run;
 mod states;

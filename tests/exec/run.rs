@@ -104,22 +104,6 @@ fn a_death_by_signal_is_no_exit_code() {
         assert!(record.starts_with(&format!("kind signal\ncode {signal}\n")), "{record}");
         assert!(record.ends_with(&format!("origin script\nstatus {}\n", 128 + signal)), "{record}");
     }
-    // What a run before this one left is no proof of one that never began.
-    let end = sandbox.path("end");
-    for options in [&["-T", "soon"][..], &["-p", &"0".repeat(64)], &["-e", "IFS=x"]] {
-        std::fs::write(&end, "kind exit\ncode 0\n").expect("write");
-        let mut refused = sandbox.tool("octo-exec");
-        refused.args(["run", "--end"]).arg(&end).args(options).args(["-c", "true"]);
-        refused.assert().failure();
-        assert!(!end.exists(), "{options:?}");
-    }
-    std::fs::write(&end, "kind exit\ncode 0\n").expect("write");
-    let mut taken = sandbox.tool("octo-exec");
-    let id = "20260101T000000-abcdefghijklm";
-    taken.args(["run", "-j", id, "-c", "true"]).assert().code(0);
-    let mut taken = sandbox.tool("octo-exec");
-    taken.args(["run", "-j", id, "--end"]).arg(&end).args(["-c", "false"]).assert().code(65);
-    assert!(!end.exists());
 }
 
 #[test]

@@ -65,21 +65,6 @@ fn compare(wrong: &mut Vec<String>, tool: &str, one: (&str, &Set), other: (&str,
 }
 
 #[test]
-fn every_option_that_code_reads_is_in_the_help() {
-    let mut wrong = Vec::new();
-    for tool in BINARIES {
-        let help = options_of_help(&help(tool));
-        for (short, long) in declared(&root().join(tool).join("src")) {
-            let known = [format!("-{short}"), format!("--{long}")].iter().any(|o| help.contains(o));
-            if !known {
-                wrong.push(format!("{tool}: -{short} --{long} is not in its help"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[test]
 fn every_tool_has_one_version_and_a_bounded_help() {
     for tool in tools() {
         let said = output(Command::new(path_of(&tool)).arg("--version"));
@@ -398,23 +383,6 @@ fn complete(tool: &str, word: &str) -> Set {
             .current_dir(root()),
     );
     said.lines().filter(|line| !line.is_empty()).map(String::from).collect()
-}
-
-/// The (short, long) names in calls of getopts' `optflag` and its kin.
-fn declared(sources: &Path) -> BTreeSet<(String, String)> {
-    let mut found = BTreeSet::new();
-    for file in files_below(sources, &["rs"]) {
-        let text = read(&file);
-        for kind in ["optflag(", "optflagmulti(", "optopt(", "optmulti(", "optflagopt("] {
-            for call in text.split(kind).skip(1) {
-                let names: Vec<&str> = call.split('"').skip(1).step_by(2).take(2).collect();
-                if let [short, long] = names[..] {
-                    found.insert((short.to_string(), long.to_string()));
-                }
-            }
-        }
-    }
-    found
 }
 
 fn workspace() -> Vec<String> {

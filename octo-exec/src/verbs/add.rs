@@ -1,6 +1,7 @@
 //! `octo-exec add`: a file of this machine into the package store.
 
-use octo_core::base::cli::{Tool, print};
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::tentacle::store::{Begin, Limits, ReceiveError, Store, StoreError};
@@ -10,10 +11,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// `add FILE`
-pub(super) fn add(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let [path] = &matches.free[..] else { return Err(tool.misuse("add takes one file")) };
-    print(&format!("{}\n", add_file(places, Path::new(path))?))?;
+pub(super) fn add(said: &Said, places: &Places) -> Result<u8> {
+    let path = Path::new(&said.counted(1..=1)?[0]);
+    print(&format!("{}\n", add_file(places, path)?))?;
     Ok(0)
 }
 

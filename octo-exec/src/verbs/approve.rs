@@ -4,7 +4,8 @@ use super::named::named;
 use crate::admission::{adopt, approval};
 use crate::job::secrets;
 use crate::start;
-use octo_core::base::cli::{Tool, utc_now};
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::utc_now;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::operator;
 use octo_core::base::paths::Places;
@@ -12,8 +13,8 @@ use octo_core::base::record::Record;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, State};
 
-fn held(tool: &Tool, places: &Places, id: &str) -> Result<JobDirectory> {
-    let job = named(tool, places, id)?;
+fn held(said: &Said, places: &Places, id: &str) -> Result<JobDirectory> {
+    let job = named(said, places, id)?;
     match job.state()? {
         State::Held => Ok(job),
         state => Err(Error::new(
@@ -25,14 +26,10 @@ fn held(tool: &Tool, places: &Places, id: &str) -> Result<JobDirectory> {
 }
 
 /// `approve JOB [DIGEST]`
-pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let (id, wanted) = match &matches.free[..] {
-        [id] => (id, None),
-        [id, digest] => (id, Some(digest)),
-        _ => return Err(tool.misuse("approve takes a job, and the digest that show printed")),
-    };
-    let job = held(tool, places, id)?;
+pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
+    let arguments = said.counted(1..=2)?;
+    let (id, wanted) = (&arguments[0], arguments.get(1));
+    let job = held(said, places, id)?;
     let digest = approval::held_digest(&job)?;
     if approval::waited_too_long(&job)? {
         start::detached(places, &job)?;
@@ -44,7 +41,7 @@ pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Res
             format!("job {id}"),
             format!("is not what you saw: it is {digest} now"),
         )
-        .hint(format!("{} show {id}", tool.name)));
+        .hint(format!("{} show {id}", said.tool().name)));
     }
     // What runs is compared with this once more at the start.
     let mut record = Record::new();
@@ -61,12 +58,10 @@ pub(super) fn approve(tool: &Tool, places: &Places, arguments: &[String]) -> Res
 }
 
 /// `deny JOB [REASON]`
-pub(super) fn deny(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let Some((id, reason)) = matches.free.split_first() else {
-        return Err(tool.misuse("deny takes a job, and a reason that its pusher sees"));
-    };
-    let job = held(tool, places, id)?;
+pub(super) fn deny(said: &Said, places: &Places) -> Result<u8> {
+    let arguments = said.counted(1..=usize::MAX)?;
+    let (id, reason) = (&arguments[0], &arguments[1..]);
+    let job = held(said, places, id)?;
     let busy = || Error::new(Exit::Temporary, format!("job {id}"), "somebody is starting it");
     let _held = job.try_hold()?.ok_or_else(busy)?;
     if job.end()?.is_some() || job.open("started")?.is_some() {

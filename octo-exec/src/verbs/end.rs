@@ -2,11 +2,11 @@
 //! script has to know how a record is written.
 
 use octo_core::JobId;
-use octo_core::base::cli::options::Order;
-use octo_core::base::cli::{Tool, print};
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
 use octo_core::base::encoding::{is_word, printable};
 use octo_core::base::error::{Error, Exit, Result};
-use octo_core::base::paths::read_bounded;
+use octo_core::base::paths::{Places, read_bounded};
 use octo_core::base::record::Record;
 use std::fs::File;
 use std::io;
@@ -20,12 +20,9 @@ const NOT_BEGUN: &str = "none\t-\t1\t-\tnot begun\n";
 
 /// The verb. It prints nothing where one of the files is damaged: a script that
 /// reads a line a file must not take one for another.
-pub(super) fn end(tool: &Tool, arguments: &[String]) -> Result<u8> {
-    let Some(said) = tool.said(&[], arguments, Order::Anywhere)? else { return Ok(0) };
-    if said.arguments().is_empty() {
-        return Err(tool.misuse("end takes files that --end wrote"));
-    }
-    let lines: Result<String> = said.arguments().iter().map(|file| read(Path::new(file))).collect();
+pub(super) fn end(said: &Said, _: &Places) -> Result<u8> {
+    let files = said.counted(1..=usize::MAX)?;
+    let lines: Result<String> = files.iter().map(|file| read(Path::new(file))).collect();
     print(&lines?)?;
     Ok(0)
 }

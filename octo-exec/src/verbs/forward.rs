@@ -5,6 +5,7 @@ use crate::admission::unstarted::Unstarted;
 use crate::job::runner::Runner;
 use crate::job::{settle, signals};
 use octo_core::base::cli::Tool;
+use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock};
@@ -12,11 +13,8 @@ use rustix::process::{getpid, setsid};
 use std::path::Path;
 
 /// The verb.
-pub(super) fn job(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let [directory] = &matches.free[..] else {
-        return Err(tool.misuse("job takes one job directory"));
-    };
+pub(super) fn job(said: &Said, places: &Places) -> Result<u8> {
+    let (tool, directory) = (said.tool(), &said.counted(1..=1)?[0]);
     let directory =
         std::path::absolute(directory).map_err(|e| Error::io(Path::new(directory), &e))?;
     let job = JobDirectory::at(&directory)?;

@@ -2,29 +2,25 @@
 
 use super::named::named;
 use crate::start;
-use octo_core::base::cli::Tool;
+use octo_core::base::cli::options::Said;
 use octo_core::base::error::Result;
 use octo_core::base::operator;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::State;
 
 /// `start`: every queued, lost and approved job.
-pub(super) fn start(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    if !matches.free.is_empty() {
-        return Err(tool.misuse("start takes no arguments"));
-    }
+pub(super) fn start(said: &Said, places: &Places) -> Result<u8> {
+    said.counted(0..=0)?;
     start::all(places)?;
     Ok(0)
 }
 
 /// `cancel JOB`
-pub(super) fn cancel(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let [id] = &matches.free[..] else { return Err(tool.misuse("cancel takes one job")) };
-    let job = named(tool, places, id)?;
+pub(super) fn cancel(said: &Said, places: &Places) -> Result<u8> {
+    let id = &said.counted(1..=1)?[0];
+    let job = named(said, places, id)?;
     if let State::Over(end) = job.state()? {
-        tool.say(format!("job {id}: over already: {}", end.kind.word()));
+        said.tool().say(format!("job {id}: over already: {}", end.kind.word()));
         return Ok(0);
     }
     job.cancel(&operator::at_host())?;

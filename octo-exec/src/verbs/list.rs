@@ -2,19 +2,24 @@
 
 use super::approved::Approved;
 use super::show::difference;
-use octo_core::base::cli::{Tool, print};
+use octo_core::base::cli::options::{OptionGroup, Said, flag};
+use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{JobDirectory, State};
 use std::fmt::Write;
 
+/// Its own.
+pub(super) static LIST: OptionGroup = OptionGroup {
+    title: "list",
+    rows: &[flag("", "held", "those that wait for approval, and what it would be for")],
+};
+
 /// `list [--held]`
-pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let mut options = tool.options();
-    options.optflag("", "held", "");
-    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
-    let held = matches.opt_present("held");
+pub(super) fn list(said: &Said, places: &Places) -> Result<u8> {
+    said.counted(0..=0)?;
+    let held = said.flag("held");
     let approved = if held { Approved::read(places)? } else { Approved::default() };
     let mut text = String::new();
     for job in JobDirectory::all(places)? {
@@ -27,7 +32,7 @@ pub(super) fn list(tool: &Tool, places: &Places, arguments: &[String]) -> Result
                     text.push_str(&to_approve(&approved, &job)?);
                 }
             }
-            Err(error) => tool.report(&error),
+            Err(error) => said.tool().report(&error),
         }
     }
     print(&text)?;

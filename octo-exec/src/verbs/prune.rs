@@ -2,12 +2,12 @@
 //! or is being sent.
 
 use octo_core::Digest;
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{TEMPORARY_PREFIX, sync_directory};
-use octo_core::base::units;
-use octo_core::base::units::{Share, duration, human_size, size};
+use octo_core::base::units::{Share, human_size, size};
 use octo_core::tentacle::job::{self, JobDirectory, State, mark_pruned};
 use octo_core::tentacle::store::{ABANDONED, Store};
 use std::collections::HashSet;
@@ -29,48 +29,44 @@ enum Free {
     Percent(u64),
 }
 
-/// The verb.
-pub(super) fn prune(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let mut options = tool.options();
-    options.optopt("", "older", "", "TIME");
-    options.optopt("", "keep", "", "N");
-    options.optopt("", "free", "", "SIZE|P%");
-    options.optflag("n", "dry-run", "");
-    let Some(matches) = tool.parse_untabled(&options, arguments)? else { return Ok(0) };
-    if !matches.free.is_empty() {
-        return Err(tool.misuse("prune takes options only"));
-    }
-    let bad = |name: &str, text: &str| tool.misuse(format!("--{name} {text}: not understood"));
-    let rules = Rules {
-        older: match matches.opt_str("older") {
-            Some(text) => duration(&text).ok_or_else(|| bad("older", &text))?,
-            None => Duration::from_secs(30 * 86400),
-        },
-        keep: match matches.opt_str("keep") {
-            Some(text) => units::whole(&text)
-                .and_then(|n| n.try_into().ok())
-                .ok_or_else(|| bad("keep", &text))?,
-            None => 100,
-        },
-        free: match matches.opt_str("free") {
-            None => None,
-            Some(text) => Some(match Share::parse(&text) {
-                Some(Share::Percent(percent)) => Free::Percent(percent),
-                _ => Free::Bytes(size(&text).ok_or_else(|| bad("free", &text))?),
-            }),
-        },
-        dry_run: matches.opt_present("dry-run"),
-    };
+/// Its own.
+pub(super) static PRUNE: OptionGroup = OptionGroup {
+    title: "prune",
+    rows: &[
+        value("", "older", "TIME", "those that are over for so long (30d)"),
+        value("", "keep", "N", "beyond the newest (100)"),
+        value("", "free", "SIZE|P%", "and the oldest ones until so much is free"),
+        flag("n", "dry-run", "only say what would go"),
+    ],
+};
+
+pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
+    said.counted(0..=0)?;
+    let rules = Rules::read(said)?;
     if !rules.dry_run {
         job::sweep(places)?;
     }
-    let mut text = jobs(tool, places, &rules)?;
+    let mut text = jobs(said.tool(), places, &rules)?;
     text.push_str(&packages(places, &rules)?);
     print(&text)?;
     Ok(0)
 }
 
 impl Rules {
+    fn read(said: &Said) -> Result<Rules> {
+        let free = |text: &str| match Share::parse(text) {
+            Some(Share::Percent(percent)) => Some(Free::Percent(percent)),
+            _ => size(text).map(Free::Bytes),
+        };
+        let keep = said.number("keep", 0..=u64::MAX)?.unwrap_or(100);
+        Ok(Rules {
+            older: said.time("older")?.unwrap_or(Duration::from_secs(30 * 86400)),
+            keep: usize::try_from(keep).unwrap_or(usize::MAX),
+            free: said.parsed("free", "a size such as 10G, or a percentage", free)?,
+            dry_run: said.flag("dry-run"),
+        })
+    }
+
     fn is_short_of_space(&self, places: &Places) -> bool {
         let Some(free) = &self.free else { return false };
         let Ok(disk) = rustix::fs::statvfs(&places.state) else { return false };

@@ -3,7 +3,8 @@
 use super::approved::{Approved, script_file};
 use super::named::named;
 use crate::admission::approval;
-use octo_core::base::cli::{Tool, print};
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
@@ -15,10 +16,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// `show JOB`: its records, and for a held job what is to be approved.
-pub(super) fn show(tool: &Tool, places: &Places, arguments: &[String]) -> Result<u8> {
-    let Some(matches) = tool.parse_untabled(&tool.options(), arguments)? else { return Ok(0) };
-    let [id] = &matches.free[..] else { return Err(tool.misuse("show takes one job")) };
-    let job = named(tool, places, id)?;
+pub(super) fn show(said: &Said, places: &Places) -> Result<u8> {
+    let job = named(said, places, &said.counted(1..=1)?[0])?;
     let state = job.state()?;
     let mut text = format!("job {}\nstate {}\n", job.id(), state.word());
     for name in

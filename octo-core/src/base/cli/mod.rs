@@ -5,13 +5,11 @@ pub mod help;
 pub mod options;
 mod output;
 mod tool;
-mod untabled;
 pub mod verbs;
 
 pub use options::places;
 pub use output::{print, print_bytes};
 pub use tool::Tool;
-pub use untabled::places_of;
 
 /// Now, in UTC and to the second: `2026-01-31T23:59:59Z` (RFC 3339).
 pub fn utc_now() -> String {

@@ -155,7 +155,7 @@ pub(super) fn parse(
 }
 
 /// `None` where the question was for the help or the version, which are printed.
-pub(super) fn answered(tool: &Tool, matches: Matches) -> Result<Option<Matches>> {
+fn answered(tool: &Tool, matches: Matches) -> Result<Option<Matches>> {
     if matches.opt_present("help") {
         print(&(tool.help)())?;
         return Ok(None);
@@ -168,7 +168,7 @@ pub(super) fn answered(tool: &Tool, matches: Matches) -> Result<Option<Matches>>
 }
 
 /// What getopts found, in the words of our messages.
-pub(super) fn complaint(fail: &Fail) -> String {
+fn complaint(fail: &Fail) -> String {
     match fail {
         Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(name)),
         Fail::ArgumentMissing(name) => format!("{}: its value is missing", dashed(name)),
