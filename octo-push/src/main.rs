@@ -24,7 +24,7 @@ fn help() -> String {
     all.push(("plumb WORD [ARGUMENT]...".into(), "for scripts: answer a question"));
     let help = Help {
         usage: &["octo-push [OPTION]... VERB [ARGUMENT]..."],
-        about: "",
+        about: "Does one thing with one or many tentacles.",
         verbs: all,
         options: groups(&verbs::VERBS),
         notes: "\

@@ -43,8 +43,9 @@ impl Ends {
     /// Reads them.
     ///
     /// # Errors
-    /// Exit 64 for one that is given twice.
+    /// Exit 64 for one that is given twice, or that another leaves nothing for.
     pub(crate) fn read(said: &Said) -> Result<Ends> {
+        said.apart("json", "output")?;
         Ok(Ends {
             end: said.one("end")?,
             outputs: said.one("outputs")?,
