@@ -2,7 +2,7 @@
 //! job's life, a disk that is full or broken at each write. Whatever happens, the
 //! script ran once or not at all, its end is told truly, and no secret stays.
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, can_trace};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{EndKind, JobDirectory, JobRequest, NewJob, Published, State};
@@ -19,15 +19,6 @@ const SECRET: &str = "s3cret-of-the-test";
 /// The calls that change what others see, or start something.
 const CALLS: [&str; 9] =
     ["write", "fsync", "fdatasync", "renameat", "unlink", "mkdir", "fchmod", "flock", "clone3"];
-
-fn has_strace(test: &str) -> bool {
-    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
-    let has = traced.is_ok_and(|status| status.success());
-    if !has {
-        crate::support::skipped(test, "needs strace");
-    }
-    has
-}
 
 /// A published job that leaves a line in `trace` each time it runs.
 struct Prepared {
@@ -140,7 +131,7 @@ fn at_each(call: &str, fault: &str, mut check: impl FnMut(&Prepared, &str)) -> u
 
 #[test]
 fn killed_at_each_system_call_it_runs_once_and_is_settled() {
-    if !has_strace("killed_at_each_system_call_it_runs_once_and_is_settled") {
+    if !can_trace("killed_at_each_system_call_it_runs_once_and_is_settled") {
         return;
     }
     let ends = Mutex::new(BTreeSet::new());
@@ -165,7 +156,7 @@ fn killed_at_each_system_call_it_runs_once_and_is_settled() {
 
 #[test]
 fn a_disk_that_fails_at_each_write_loses_no_truth() {
-    if !has_strace("a_disk_that_fails_at_each_write_loses_no_truth") {
+    if !can_trace("a_disk_that_fails_at_each_write_loses_no_truth") {
         return;
     }
     for (call, fault) in
@@ -181,7 +172,7 @@ fn a_disk_that_fails_at_each_write_loses_no_truth() {
 /// A script that dies between the look for the dead and the wait for news.
 #[test]
 fn a_death_that_comes_at_a_bad_moment_is_not_missed() {
-    if !has_strace("a_death_that_comes_at_a_bad_moment_is_not_missed") {
+    if !can_trace("a_death_that_comes_at_a_bad_moment_is_not_missed") {
         return;
     }
     // Its output closes first, so that nothing but its death can wake anybody.
@@ -213,7 +204,7 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&state).stderr(Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
-        crate::support::skipped(TEST, "can't mount a small tmpfs");
+        crate::support::impossible(TEST, "can't mount a small tmpfs");
         return;
     }
     let end = sandbox.path("end");
@@ -236,7 +227,7 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
 
 #[test]
 fn what_cannot_be_started_never_starts_later() {
-    if !has_strace("what_cannot_be_started_never_starts_later") {
+    if !can_trace("what_cannot_be_started_never_starts_later") {
         return;
     }
     let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
@@ -266,7 +257,7 @@ fn what_cannot_be_started_never_starts_later() {
 /// Published or not, whole: a publisher that is killed at each of its calls.
 #[test]
 fn a_publisher_that_is_killed_leaves_a_whole_job_or_none() {
-    if !has_strace("a_publisher_that_is_killed_leaves_a_whole_job_or_none") {
+    if !can_trace("a_publisher_that_is_killed_leaves_a_whole_job_or_none") {
         return;
     }
     let places =

@@ -151,9 +151,7 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
 /// A thumbprint that was printed is of an identity that a power cut leaves.
 #[test]
 fn a_disk_that_fails_makes_no_identity() {
-    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
-    if !traced.is_ok_and(|status| status.success()) {
-        crate::support::skipped("a_disk_that_fails_makes_no_identity", "needs strace");
+    if !crate::support::can_trace("a_disk_that_fails_makes_no_identity") {
         return;
     }
     let sandbox = sandbox();

@@ -215,9 +215,7 @@ fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
 /// A disk that fails under an edit: the old file stays, and the error says so.
 #[test]
 fn a_disk_that_fails_leaves_the_old_file() {
-    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
-    if !traced.is_ok_and(|status| status.success()) {
-        crate::support::skipped("a_disk_that_fails_leaves_the_old_file", "needs strace");
+    if !crate::support::can_trace("a_disk_that_fails_leaves_the_old_file") {
         return;
     }
     let sandbox = sandbox();

@@ -22,9 +22,7 @@ struct Scene {
 }
 
 fn scene(test: &str) -> Option<Scene> {
-    let traced = Command::new("strace").args(["-qq", "true"]).stderr(Stdio::null()).status();
-    if !traced.is_ok_and(|status| status.success()) {
-        crate::support::skipped(test, "needs strace");
+    if !crate::support::can_trace(test) {
         return None;
     }
     let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));

@@ -1,6 +1,7 @@
 //! Jobs as their pusher sees them: how they ended, how soon their output comes,
 //! who follows them, and what may be replaced while they run.
 
+use crate::support::copy_program;
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::io::{BufRead, BufReader};
@@ -127,8 +128,8 @@ fn many_followers_each_get_all_of_it() {
     });
 }
 
-/// The median of the milliseconds from a write to its arrival at the pusher.
-fn median_latency(octopus: &Octopus) -> f64 {
+/// A quarter of what is written arrives at the pusher within so many milliseconds.
+fn quick_quartile(octopus: &Octopus) -> f64 {
     let script = "i=0; while [ $i -lt 60 ]; do date +%s%N; sleep 0.01; i=$((i+1)); done";
     let mut command = octopus.start(&["-t", "web1", "run", "-c", script]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
@@ -141,15 +142,18 @@ fn median_latency(octopus: &Octopus) -> f64 {
     assert!(child.wait().expect("wait").success());
     assert_eq!(all.len(), 60);
     all.sort_by(f64::total_cmp);
-    all[30]
+    all[15]
 }
 
 #[test]
 fn output_comes_within_milliseconds() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     // A busy machine is no reason to fail; a poll every 50 ms would be one.
-    let medians: Vec<f64> = (0..3).map(|_| median_latency(&octopus)).collect();
-    assert!(medians.iter().any(|median| *median < 10.0), "{medians:?} ms");
+    let mut quartiles = Vec::new();
+    while !quartiles.last().is_some_and(|quartile| *quartile < 8.0) {
+        assert!(quartiles.len() < 10, "{quartiles:?} ms");
+        quartiles.push(quick_quartile(&octopus));
+    }
 }
 
 /// New programs are put in place while the old ones run a job.
@@ -163,7 +167,7 @@ fn the_programs_are_replaced_while_a_job_runs() {
     let install = |program: &dyn Fn(&str) -> std::path::PathBuf| {
         for name in ["octo-listen", "octo-exec"] {
             let staged = programs.join(format!("{name}.new"));
-            std::fs::copy(program(name), &staged).expect("copy");
+            copy_program(&program(name), &staged);
             std::fs::rename(staged, programs.join(name)).expect("rename");
         }
     };

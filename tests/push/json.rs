@@ -1,7 +1,7 @@
 //! What `--json` prints: octo-json(5) is the contract, and its examples work.
 
 use crate::faults::one_that_says;
-use crate::support::{skipped, stdout_of};
+use crate::support::{needs, stdout_of};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,14 +44,6 @@ fn keys(lines: &str) -> Vec<String> {
     String::from_utf8(output.stdout).expect("text").lines().map(String::from).collect()
 }
 
-fn has_program(test: &str, program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !found {
-        skipped(test, &format!("needs {program}"));
-    }
-    found
-}
-
 fn page() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     std::fs::read_to_string(root.join("man/octo-json.5")).expect("the page")
@@ -78,7 +70,7 @@ fn json_of(octopus: &Octopus, arguments: &[&str]) -> String {
 
 #[test]
 fn each_kind_has_the_keys_of_the_page_in_each_line() {
-    if !has_program("each_kind_has_the_keys_of_the_page_in_each_line", "python3") {
+    if !needs("each_kind_has_the_keys_of_the_page_in_each_line", "python3") {
         return;
     }
     let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
@@ -146,7 +138,7 @@ fn a_peers_words_stand_in_an_object_of_their_own() {
 
 #[test]
 fn the_examples_of_the_page_work() {
-    if !has_program("the_examples_of_the_page_work", "jq") {
+    if !needs("the_examples_of_the_page_work", "jq") {
         return;
     }
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));

@@ -1,7 +1,7 @@
 //! octo-push with what people push: the project's own programs, somebody else's
 //! package, odd names, scripts of every kind.
 
-use crate::support::{set_mode, skipped};
+use crate::support::{impossible, needs, set_mode};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
@@ -36,7 +36,10 @@ fn our_own_programs_packed_are_unpacked_and_run() {
 #[test]
 fn somebody_elses_package_arrives_as_it_is() {
     let Some(package) = a_crate() else {
-        return skipped("somebody_elses_package_arrives_as_it_is", "no package in cargo's cache");
+        return impossible(
+            "somebody_elses_package_arrives_as_it_is",
+            "no package in cargo's cache",
+        );
     };
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let listed = Command::new("tar").arg("-tzf").arg(&package).output().expect("tar");
@@ -78,8 +81,8 @@ fn scripts_need_neither_a_first_line_nor_a_mode() {
     // From standard input, with a program's own bytes as the rest.
     let mut command = octopus.push(&["-t", "web1", "run", "-", "a b"]);
     command.write_stdin("#!/bin/sh\necho input \"$1\"\n").assert().success().stdout("input a b\n");
-    if !Path::new("/usr/bin/python3").exists() {
-        return skipped("scripts_need_neither_a_first_line_nor_a_mode", "a part needs python3");
+    if !needs("scripts_need_neither_a_first_line_nor_a_mode", "python3") {
+        return;
     }
     octopus.sandbox.write("python", "#!/usr/bin/env python3\nimport sys\nsys.exit(sys.argv[1])\n");
     let run = octopus.push(&["-t", "web1", "run", "python", "said by é"]).assert();

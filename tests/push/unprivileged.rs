@@ -1,7 +1,7 @@
 //! A listener without privileges: CONFIG/start has sudo start octo-exec, and jobs
 //! run as the user of their trust line, whoever listens.
 
-use crate::support::{NOBODY, is_root, set_mode, skipped};
+use crate::support::{NOBODY, copy_program, impossible, is_root, needs, set_mode};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
@@ -23,7 +23,7 @@ impl Drop for Listener {
 #[test]
 fn sudo_starts_jobs_as_another_user_for_a_listener_without_privileges() {
     let test = "sudo_starts_jobs_as_another_user_for_a_listener_without_privileges";
-    if !is_root(test) {
+    if !is_root(test) || !needs(test, "sudo") {
         return;
     }
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
@@ -32,7 +32,7 @@ fn sudo_starts_jobs_as_another_user_for_a_listener_without_privileges() {
     let line = |options: &str| format!("{thumbprint} octopus allow=any {options}\n");
     tentacle.set_trusted(&line("user=daemon"));
     let Some((listener, address)) = listen(&octopus, &tentacle) else {
-        return skipped(test, "needs sudo, and mounts of its own");
+        return impossible(test, "no mounts of its own");
     };
     octopus.add_target(&tentacle.line_at(&address, "web"));
 
@@ -75,7 +75,7 @@ fn listen(octopus: &Octopus, tentacle: &Tentacle) -> Option<(Listener, String)> 
     let octo_exec = sandbox.program("octo-exec");
     // A copy, as the tree may lie where nobody can reach it.
     let octo_listen = sandbox.path("octo-listen");
-    std::fs::copy(sandbox.program("octo-listen"), &octo_listen).expect("copy");
+    copy_program(&sandbox.program("octo-listen"), &octo_listen);
     let rule = format!("nobody ALL=(root) NOPASSWD: {}\n", octo_exec.display());
     set_mode(&sandbox.write("sudoers.d/octo", rule), 0o440);
     let (config, state) = (&tentacle.config, &tentacle.state);

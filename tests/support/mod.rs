@@ -11,6 +11,8 @@ use tempfile::TempDir;
 /// A user without privileges or a home, on any Linux.
 pub(crate) const NOBODY: u32 = 65534;
 
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A home, a configuration and a state directory, gone after the test.
 pub(crate) struct Sandbox {
     top: TempDir,
@@ -76,7 +78,7 @@ impl Sandbox {
     fn scrubbed(&self, mut command: Command) -> Command {
         command
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("PATH", SYSTEM_PATH)
             .env("HOME", self.top.path())
             .env("OCTO_CONFIG", self.path("config"))
             .env("OCTO_STATE", self.path("state"))
@@ -91,14 +93,44 @@ pub(crate) fn is_root(test: &str) -> bool {
     let root = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
     let root = root.expect("/proc is mounted") == 0;
     if !root {
-        skipped(test, "needs root");
+        impossible(test, "needs root");
     }
     root
 }
 
-/// Says that a test, or a part of it, doesn't run here, and why.
-pub(crate) fn skipped(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}");
+/// Is this program installed? Where it isn't, this says that the test, or a part of it, is
+/// skipped, which `scripts/test --strict` doesn't take.
+pub(crate) fn needs(test: &str, program: &str) -> bool {
+    let found = SYSTEM_PATH.split(':').any(|directory| Path::new(directory).join(program).exists());
+    if !found {
+        eprintln!("skipped: {test}: needs {program}, not installed");
+    }
+    found
+}
+
+/// Is there strace, and may it trace?
+pub(crate) fn can_trace(test: &str) -> bool {
+    if !needs(test, "strace") {
+        return false;
+    }
+    let traced = std::process::Command::new("strace").args(["-qq", "true"]).output();
+    let may = traced.is_ok_and(|output| output.status.success());
+    if !may {
+        impossible(test, "may not trace");
+    }
+    may
+}
+
+/// Says that this kernel, or what this user may do, forbids a test or a part of it.
+pub(crate) fn impossible(test: &str, why: &str) {
+    eprintln!("not possible here: {test}: {why}");
+}
+
+/// Copies a program that is to run, by a child: a process that another thread starts
+/// meanwhile would hold a descriptor of ours open for writing, and what is written can't run.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(status.success(), "cp {} {}", from.display(), to.display());
 }
 
 /// chmod.

@@ -127,7 +127,7 @@ fn a_web_server_is_not_taken_for_a_new_tentacle() {
 #[allow(clippy::print_stderr, reason = "what is skipped is said")]
 fn tls_1_2_is_refused_and_1_3_is_what_openssl_speaks_too() {
     if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("skipped: no openssl here");
+        eprintln!("skipped: tls_1_2_is_refused: needs openssl, not installed");
         return;
     }
     let parts = Parts::ecdsa();
