@@ -120,11 +120,11 @@ as_nobody() {
     "${nobody[@]}" bash "$tree/tests/shell/${SELF##*/}" --one "$1"
 }
 
-# needs COMMAND…: skips where one is missing, which scripts/test --strict doesn't take
+# needs COMMAND|/FILE…: skips where one is missing, which scripts/test --strict doesn't take
 needs() {
   local command
   for command in "$@"; do
-    if ! command -v "$command" >/dev/null; then
+    if [[ $command != /* || ! -e $command ]] && ! command -v "$command" >/dev/null; then
       printf 'skipped: needs %s, not installed\n' "$command"
       exit 0
     fi
