@@ -1,14 +1,15 @@
 //! One attempt to run a job: decide, wait for approval and locks, prepare, record,
 //! run. Whatever the trust file grants takes effect in [`Runner::run`].
 
-use super::environment::{self, Sources};
 use super::mask::Masker;
-use super::script::{self, Runnable};
-use super::secrets::{self, Secrets};
+use super::prepare::environment::{self, Sources};
+use super::prepare::script::{self, Runnable};
+use super::prepare::secrets::{self, Secrets};
+use super::prepare::{directories, package, privileges, user};
 use super::supervise::{self, Launch, say};
 use super::turn::Turn;
 use super::watch::JobWatch;
-use super::{directories, package, privileges, settle, tree, user, values};
+use super::{settle, tree, values};
 use crate::admission::admit::{admit, is_expired};
 use crate::admission::adopt::{self, Origin, share_with_publisher};
 use crate::admission::approval;

@@ -1,7 +1,7 @@
 //! Writing down how a job ended. One whose octo-exec died: first nobody of it is
 //! left, then its end is written. Never started again.
 
-use super::secrets;
+use super::prepare::secrets;
 use super::tree::{self, Process};
 use crate::admission::adopt;
 use octo_core::base::cli::Tool;

@@ -1,8 +1,8 @@
 //! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
 
-use super::directories::VALUES;
 use super::mask::Masker;
-use super::secrets::Secrets;
+use super::prepare::directories::VALUES;
+use super::prepare::secrets::Secrets;
 use crate::admission::adopt::share_with_publisher;
 use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};

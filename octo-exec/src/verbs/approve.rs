@@ -2,7 +2,7 @@
 
 use super::named::named;
 use crate::admission::{adopt, approval};
-use crate::job::secrets;
+use crate::job::prepare::secrets;
 use crate::start;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::utc_now;

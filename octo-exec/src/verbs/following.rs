@@ -1,6 +1,6 @@
 //! A job by hand, started and followed to its end.
 
-use crate::job::secrets;
+use crate::job::prepare::secrets;
 use crate::start;
 use octo_core::base::cli::{Tool, print_bytes};
 use octo_core::base::error::{Error, Exit, Result, describe};

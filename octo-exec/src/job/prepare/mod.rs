@@ -1,0 +1,11 @@
+//! What a job needs before its script starts: directories, package, script,
+//! secrets, variables, and the privileges of its user.
+
+pub(crate) mod directories;
+pub(crate) mod environment;
+pub(crate) mod interpreter;
+pub(crate) mod package;
+pub(crate) mod privileges;
+pub(crate) mod script;
+pub(crate) mod secrets;
+pub(crate) mod user;
