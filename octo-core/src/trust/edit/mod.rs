@@ -4,218 +4,22 @@
 //! replaces the old one, under a lock, so that two edits don't lose one
 //! another's line; owner and mode stay as they are.
 
-use super::head::Owner;
-use super::warn::shadow_reason;
-use super::{LARGEST, Trust, parse};
-use crate::base::error::{Error, Exit, Result};
-use crate::base::names::PusherName;
-use crate::base::paths::{check_trusted, create_directory, open_trusted, read_bounded};
-use crate::base::problem::Problem;
-use crate::base::publish;
-use crate::base::thumbprint::Thumbprint;
-use rustix::fs::{Mode, OFlags};
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+mod add;
+mod locked;
+mod remove;
 
-/// A line that was added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    /// The line's number.
-    pub number: usize,
-    /// The line itself.
-    pub text: String,
-    /// Older lines of the thumbprint: they decide while their conditions hold.
-    pub older: Vec<usize>,
-}
-
-/// Whose lines are removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
-    /// Those of one key.
-    Thumbprint(Thumbprint),
-    /// Those of a pusher, with all its keys.
-    Name(PusherName),
-}
-
-/// What was removed, and what is still wrong with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
-    /// The lines, with the numbers that they had.
-    pub lines: Vec<(usize, String)>,
-    /// Nobody is let in as long as there are any.
-    pub problems: Vec<Problem>,
-}
-
-/// Adds a line at the end; makes the file, and its directory, where there is none.
-///
-/// # Errors
-/// Exit 64 where the options are wrong, 65 where an older line always decides
-/// instead, 78 where the file is unsound; it is then as it was.
-pub fn add_line(
-    path: &Path,
-    thumbprint: Thumbprint,
-    name: &PusherName,
-    options: &str,
-) -> Result<Added> {
-    let mut text = format!("{thumbprint} {name}");
-    if !options.trim().is_empty() {
-        text.push(' ');
-        text.push_str(options.trim());
-    }
-    if text.contains('\n') {
-        return Err(Error::new(Exit::Usage, "options", "a line break is in them"));
-    }
-    parse::line(1, text.as_bytes()).map_err(|reason| {
-        Error::new(Exit::Usage, "options", reason).hint("octo-trust(5) describes the options")
-    })?;
-
-    let edit = Edit::begin(path)?;
-    Trust::parse(path, &edit.bytes).map_err(|problems| Problem::error(&problems))?;
-    let mut bytes = edit.bytes.clone();
-    if bytes.last().is_some_and(|last| *last != b'\n') {
-        bytes.push(b'\n');
-    }
-    let number = bytes.iter().filter(|b| **b == b'\n').count() + 1;
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.push(b'\n');
-    let trust = Trust::parse(path, &bytes).map_err(|problems| Problem::error(&problems))?;
-    if let Some(shadowed) = trust.unreachable().iter().find(|u| u.line.number == number) {
-        let mut error = Error::new(
-            Exit::Data,
-            path.display(),
-            format!("not added, as it {}", shadow_reason(&shadowed.by)),
-        );
-        for line in &shadowed.by {
-            error = error.hint(format!("line {}: {}", line.number, line.text));
-        }
-        return Err(error.hint(format!("octo-keys distrust {thumbprint}, or edit that line")));
-    }
-    edit.commit(&bytes)?;
-    let older = trust.of(thumbprint).map(|line| line.number).filter(|n| *n != number).collect();
-    Ok(Added { number, text, older })
-}
-
-/// Removes all lines of a thumbprint or a name, also from an unsound file.
-///
-/// # Errors
-/// Exit 65 where there are none, 78 where the file can't be believed.
-pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
-    if is_missing(path) {
-        return Err(Error::new(Exit::Data, path.display(), "there is no such file"));
-    }
-    let edit = Edit::begin(path)?;
-    let mut kept = Vec::with_capacity(edit.bytes.len());
-    let mut lines = Vec::new();
-    let mut number = 1;
-    for piece in pieces(&edit.bytes) {
-        let owner = Owner::of(piece);
-        let is_theirs = match whose {
-            Whose::Thumbprint(thumbprint) => owner.thumbprint.as_ref() == Some(thumbprint),
-            Whose::Name(name) => owner.names.contains(name),
-        };
-        if is_theirs {
-            lines.push((number, String::from_utf8_lossy(piece.trim_ascii()).into_owned()));
-        } else {
-            kept.extend_from_slice(piece);
-        }
-        number += usize::from(piece.ends_with(b"\n"));
-    }
-    if lines.is_empty() {
-        let whose = match whose {
-            Whose::Thumbprint(thumbprint) => thumbprint.to_string(),
-            Whose::Name(name) => name.to_string(),
-        };
-        return Err(Error::new(Exit::Data, path.display(), format!("no line of {whose}")));
-    }
-    edit.commit(&kept)?;
-    let problems = Trust::parse(path, &kept).err().unwrap_or_default();
-    Ok(Removed { lines, problems })
-}
-
-/// The lines of a file, their ends included. A CR alone is none, but whoever
-/// mends the file will make one of it.
-fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let ends = |at: usize| match rest[at] {
-            b'\r' => rest.get(at + 1) != Some(&b'\n'),
-            byte => byte == b'\n',
-        };
-        let end = (0..rest.len()).find(|at| ends(*at)).map_or(rest.len(), |at| at + 1);
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-/// An edit under way; the lock is held until it is dropped.
-struct Edit {
-    /// The file without links: a rename would else replace the link.
-    path: PathBuf,
-    bytes: Vec<u8>,
-    old: Option<Metadata>,
-    _lock: File,
-}
-
-impl Edit {
-    fn begin(path: &Path) -> Result<Edit> {
-        let named = path.file_name().ok_or_else(|| Error::usage("not the path of a file"))?;
-        let directory = publish::parent(path);
-        let missing = is_missing(path);
-        let path = if missing {
-            create_directory(directory, 0o755)?;
-            check_trusted(directory)?.join(named)
-        } else {
-            check_trusted(path)?
-        };
-        let directory = publish::parent(&path);
-        let lock = lock(directory)?;
-        // Only now: another edit may have made or changed it meanwhile.
-        if is_missing(&path) {
-            return Ok(Edit { path, bytes: Vec::new(), old: None, _lock: lock });
-        }
-        let unsound = |error: Error| error.exit(Exit::Configuration);
-        let mut file = open_trusted(&path).map_err(unsound)?;
-        let old = file.metadata().map_err(|e| Error::io(&path, &e))?;
-        let bytes = read_bounded(&mut file, &path, LARGEST).map_err(unsound)?;
-        Ok(Edit { path, bytes, old: Some(old), _lock: lock })
-    }
-
-    fn commit(&self, bytes: &[u8]) -> Result<()> {
-        match &self.old {
-            Some(old) => publish::replace_like(&self.path, bytes, old),
-            None => publish::replace(&self.path, bytes, 0o644),
-        }
-    }
-}
-
-/// Waits for other edits to end. The file is nobody else's to open: a lock on the
-/// directory or the trust file could be held for ever by whoever may read them.
-fn lock(directory: &Path) -> Result<File> {
-    let path = directory.join(".trusted.lock");
-    let failed = |e: std::io::Error| Error::doing("lock", &path, &e);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
-    let file = File::from(file);
-    let owner = directory.metadata().map_err(failed)?.uid();
-    if file.metadata().map_err(failed)?.uid() != owner {
-        // Root edits for a service, which must be able to do so itself later.
-        std::os::unix::fs::fchown(&file, Some(owner), None).map_err(failed)?;
-    }
-    file.lock().map_err(failed)?;
-    Ok(file)
-}
-
-fn is_missing(path: &Path) -> bool {
-    matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
-}
+pub use add::{Added, add_line};
+pub use remove::{Removed, Whose, remove_lines};
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Exit;
+    use crate::base::names::PusherName;
+    use crate::base::thumbprint::Thumbprint;
+    use crate::trust::Trust;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn print(seed: &str) -> Thumbprint {
         Thumbprint::of_certificate(seed.as_bytes())

@@ -1,0 +1,73 @@
+//! An edit as a whole: read, changed and replaced under one lock.
+
+use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::{check_trusted, create_directory, open_trusted, read_bounded};
+use crate::base::publish;
+use crate::trust::LARGEST;
+use rustix::fs::{Mode, OFlags};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// An edit under way; the lock is held until it is dropped.
+pub(super) struct Edit {
+    /// The file without links: a rename would else replace the link.
+    path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    old: Option<Metadata>,
+    _lock: File,
+}
+
+impl Edit {
+    pub(super) fn begin(path: &Path) -> Result<Edit> {
+        let named = path.file_name().ok_or_else(|| Error::usage("not the path of a file"))?;
+        let directory = publish::parent(path);
+        let missing = is_missing(path);
+        let path = if missing {
+            create_directory(directory, 0o755)?;
+            check_trusted(directory)?.join(named)
+        } else {
+            check_trusted(path)?
+        };
+        let directory = publish::parent(&path);
+        let lock = lock(directory)?;
+        // Only now: another edit may have made or changed it meanwhile.
+        if is_missing(&path) {
+            return Ok(Edit { path, bytes: Vec::new(), old: None, _lock: lock });
+        }
+        let unsound = |error: Error| error.exit(Exit::Configuration);
+        let mut file = open_trusted(&path).map_err(unsound)?;
+        let old = file.metadata().map_err(|e| Error::io(&path, &e))?;
+        let bytes = read_bounded(&mut file, &path, LARGEST).map_err(unsound)?;
+        Ok(Edit { path, bytes, old: Some(old), _lock: lock })
+    }
+
+    pub(super) fn commit(&self, bytes: &[u8]) -> Result<()> {
+        match &self.old {
+            Some(old) => publish::replace_like(&self.path, bytes, old),
+            None => publish::replace(&self.path, bytes, 0o644),
+        }
+    }
+}
+
+/// Waits for other edits to end. The file is nobody else's to open: a lock on the
+/// directory or the trust file could be held for ever by whoever may read them.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join(".trusted.lock");
+    let failed = |e: std::io::Error| Error::doing("lock", &path, &e);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
+    let file = File::from(file);
+    let owner = directory.metadata().map_err(failed)?.uid();
+    if file.metadata().map_err(failed)?.uid() != owner {
+        // Root edits for a service, which must be able to do so itself later.
+        std::os::unix::fs::fchown(&file, Some(owner), None).map_err(failed)?;
+    }
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+pub(super) fn is_missing(path: &Path) -> bool {
+    matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}

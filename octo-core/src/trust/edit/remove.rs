@@ -1,0 +1,81 @@
+//! Lines that are removed: from an unsound file too, and wrong lines as well.
+
+use super::locked::{Edit, is_missing};
+use crate::base::error::{Error, Exit, Result};
+use crate::base::names::PusherName;
+use crate::base::problem::Problem;
+use crate::base::thumbprint::Thumbprint;
+use crate::trust::Trust;
+use crate::trust::head::Owner;
+use std::path::Path;
+
+/// Whose lines are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of one key.
+    Thumbprint(Thumbprint),
+    /// Those of a pusher, with all its keys.
+    Name(PusherName),
+}
+
+/// What was removed, and what is still wrong with the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The lines, with the numbers that they had.
+    pub lines: Vec<(usize, String)>,
+    /// Nobody is let in as long as there are any.
+    pub problems: Vec<Problem>,
+}
+
+/// Removes all lines of a thumbprint or a name, also from an unsound file.
+///
+/// # Errors
+/// Exit 65 where there are none, 78 where the file can't be believed.
+pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
+    if is_missing(path) {
+        return Err(Error::new(Exit::Data, path.display(), "there is no such file"));
+    }
+    let edit = Edit::begin(path)?;
+    let mut kept = Vec::with_capacity(edit.bytes.len());
+    let mut lines = Vec::new();
+    let mut number = 1;
+    for piece in pieces(&edit.bytes) {
+        let owner = Owner::of(piece);
+        let is_theirs = match whose {
+            Whose::Thumbprint(thumbprint) => owner.thumbprint.as_ref() == Some(thumbprint),
+            Whose::Name(name) => owner.names.contains(name),
+        };
+        if is_theirs {
+            lines.push((number, String::from_utf8_lossy(piece.trim_ascii()).into_owned()));
+        } else {
+            kept.extend_from_slice(piece);
+        }
+        number += usize::from(piece.ends_with(b"\n"));
+    }
+    if lines.is_empty() {
+        let whose = match whose {
+            Whose::Thumbprint(thumbprint) => thumbprint.to_string(),
+            Whose::Name(name) => name.to_string(),
+        };
+        return Err(Error::new(Exit::Data, path.display(), format!("no line of {whose}")));
+    }
+    edit.commit(&kept)?;
+    let problems = Trust::parse(path, &kept).err().unwrap_or_default();
+    Ok(Removed { lines, problems })
+}
+
+/// The lines of a file, their ends included. A CR alone is none, but whoever
+/// mends the file will make one of it.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let ends = |at: usize| match rest[at] {
+            b'\r' => rest.get(at + 1) != Some(&b'\n'),
+            byte => byte == b'\n',
+        };
+        let end = (0..rest.len()).find(|at| ends(*at)).map_or(rest.len(), |at| at + 1);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
