@@ -32,7 +32,15 @@ static NEW: OptionGroup = OptionGroup {
 
 static TRUST: OptionGroup = OptionGroup {
     title: "trust",
-    rows: &[values("o", "options", "OPTIONS", "the options of the line, octo-trust(5)")],
+    rows: &[
+        values("o", "options", "OPTIONS", "the options of the line, octo-trust(5)"),
+        value("", "like", "OLD", "in place of NAME: names and options of the lines of OLD"),
+    ],
+};
+
+static DISTRUST: OptionGroup = OptionGroup {
+    title: "distrust",
+    rows: &[value("", "replaced-by", "NEW", "only if this thumbprint has a line")],
 };
 
 static CHECK: OptionGroup =
@@ -81,7 +89,7 @@ static VERBS: [Row; 7] = [
         word: "distrust",
         arguments: "THUMBPRINT|NAME",
         help: "remove all its lines",
-        options: &[],
+        options: &[&DISTRUST],
         order: Order::Anywhere,
         run: trust::distrust,
     },

@@ -113,6 +113,47 @@ fn lines_are_added_and_removed() {
     }
 }
 
+/// What a rotation asks for, whoever pasted the old line, and in which form.
+#[test]
+fn a_new_key_takes_the_place_of_an_old_one() {
+    let sandbox = elsewhere();
+    let (old, new) = (print("a"), print("b"));
+    let options = "user=root set=\"GREETING=two  words\" window=\"Mon-Fri 22:00-05:00\"";
+    let pasted = format!("SHA256 Fingerprint={}", colons(&old));
+    let before = format!("{pasted} ci from=10.0.0.0/8 user=root\n{pasted} ci {options}\n");
+    sandbox.write("config/trusted", &before);
+    let keys = |words: &[&str]| {
+        let mut command = sandbox.tool("octo-keys");
+        command.args(words).assert()
+    };
+    keys(&["distrust", "--replaced-by", &new, &old]).code(65).stderr(
+        contains(format!("config/trusted: no line of {new}"))
+            .and(contains(format!("hint: {old} stays trusted"))),
+    );
+    assert_eq!(trusted(&sandbox), before);
+    let after = format!("{new} ci from=10.0.0.0/8 user=root\n{new} ci {options}\n");
+    for _ in 0..2 {
+        keys(&["trust", "--like", &pasted, &new]).success().stderr(is_empty());
+        assert_eq!(trusted(&sandbox), format!("{before}{after}"));
+    }
+    for _ in 0..2 {
+        keys(&["distrust", "--replaced-by", &colons(&new), &pasted]).success().stderr(is_empty());
+        assert_eq!(trusted(&sandbox), after);
+    }
+    keys(&["trust", "--like", &old, &new]).code(65).stderr(contains(format!("no line of {old}")));
+    for (words, said) in [
+        (&["trust", "--like", &old, &new, "ci"][..], "ci: one argument too many"),
+        (&["trust", "--like", &old, "-o", "sudo", &new], "--like and --options"),
+        (&["trust", "--like", "ci", &new], "is not a hex digit"),
+        (&["trust", &new], "an argument is missing"),
+        (&["distrust", "--replaced-by", &new, "ci"], "is not a hex digit"),
+        (&["distrust", "--replaced-by", &new, &new], "can't replace itself"),
+    ] {
+        keys(words).code(64).stderr(contains(said));
+    }
+    assert_eq!(trusted(&sandbox), after);
+}
+
 #[test]
 fn distrust_without_a_file() {
     let sandbox = sandbox();

@@ -3,6 +3,7 @@
 use super::head::{Columns, is_hidden};
 use super::{LARGEST, Line, Options, Trust};
 use crate::base::problem::Problem;
+use crate::base::thumbprint::Thumbprint;
 use std::path::Path;
 
 /// The longest line, in bytes.
@@ -35,6 +36,20 @@ impl Trust {
             true => Ok(Trust { path: path.to_path_buf(), lines }),
             false => Err(problems),
         }
+    }
+}
+
+impl Line {
+    /// The same line for another thumbprint: name and options as they stand there.
+    pub(super) fn like(&self, thumbprint: Thumbprint, number: usize) -> Line {
+        let words = words(&self.text).expect("the quotes of a line that was read are closed");
+        let columns = Columns::of(&words).expect("a line that was read has words");
+        let mut text = format!("{thumbprint} {}", self.name);
+        for word in columns.rest {
+            text.push(' ');
+            text.push_str(word);
+        }
+        Line { number, text, thumbprint, ..self.clone() }
     }
 }
 
@@ -94,7 +109,6 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::thumbprint::Thumbprint;
     use crate::trust::Network;
     use std::path::PathBuf;
     use std::time::Duration;

@@ -6,7 +6,8 @@ use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::warn::shadow_reason;
-use crate::trust::{Trust, parse};
+use crate::trust::{Line, Trust, parse};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// A line that was added.
@@ -16,8 +17,6 @@ pub struct Added {
     pub number: usize,
     /// The line itself.
     pub text: String,
-    /// Older lines of the thumbprint: they decide while their conditions hold.
-    pub older: Vec<usize>,
 }
 
 /// Adds a line at the end; makes the file, and its directory, where there is none.
@@ -44,15 +43,10 @@ pub fn add_line(
     })?;
 
     let edit = Edit::begin(path)?;
-    Trust::parse(path, &edit.bytes).map_err(|problems| Problem::error(&problems))?;
-    let mut bytes = edit.bytes.clone();
-    if bytes.last().is_some_and(|last| *last != b'\n') {
-        bytes.push(b'\n');
-    }
-    let number = bytes.iter().filter(|b| **b == b'\n').count() + 1;
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.push(b'\n');
-    let trust = Trust::parse(path, &bytes).map_err(|problems| Problem::error(&problems))?;
+    sound(path, &edit.bytes)?;
+    let number = next_number(&edit.bytes);
+    let bytes = with_lines(&edit.bytes, std::slice::from_ref(&text));
+    let trust = sound(path, &bytes)?;
     if let Some(shadowed) = trust.unreachable().iter().find(|u| u.line.number == number) {
         let mut error = Error::new(
             Exit::Data,
@@ -65,6 +59,57 @@ pub fn add_line(
         return Err(error.hint(format!("octo-keys distrust {thumbprint}, or edit that line")));
     }
     edit.commit(&bytes)?;
-    let older = trust.of(thumbprint).map(|line| line.number).filter(|n| *n != number).collect();
-    Ok(Added { number, text, older })
+    Ok(Added { number, text })
+}
+
+/// Adds for the thumbprint `new` what `old` has: the same names and options, in
+/// the same order. A line that could never decide, as one of `new` holds whenever
+/// it would, is left out; so nothing is added twice.
+///
+/// # Errors
+/// Exit 65 where `old` has no line, 78 where the file is unsound; it is then as
+/// it was.
+pub fn add_like(path: &Path, old: Thumbprint, new: Thumbprint) -> Result<Vec<Added>> {
+    let edit = Edit::of_existing(path)?;
+    let mut trust = sound(path, &edit.bytes)?;
+    let first = next_number(&edit.bytes);
+    let likes: Vec<Line> =
+        trust.of(old).zip(first..).map(|(line, number)| line.like(new, number)).collect();
+    if likes.is_empty() {
+        return Err(Error::new(Exit::Data, path.display(), format!("no line of {old}")));
+    }
+    trust.lines.extend_from_slice(&likes);
+    let idle: HashSet<usize> = trust.unreachable().iter().map(|u| u.line.number).collect();
+    let missing = likes.into_iter().filter(|line| !idle.contains(&line.number));
+    let texts: Vec<String> = missing.map(|line| line.text).collect();
+    if !texts.is_empty() {
+        let bytes = with_lines(&edit.bytes, &texts);
+        sound(path, &bytes)?;
+        edit.commit(&bytes)?;
+    }
+    Ok(texts.into_iter().zip(first..).map(|(text, number)| Added { number, text }).collect())
+}
+
+/// The lines of these bytes.
+fn sound(path: &Path, bytes: &[u8]) -> Result<Trust> {
+    Trust::parse(path, bytes).map_err(|problems| Problem::error(&problems))
+}
+
+/// The number of the next line behind these bytes.
+fn next_number(bytes: &[u8]) -> usize {
+    let ends = bytes.iter().filter(|b| **b == b'\n').count();
+    ends + 1 + usize::from(bytes.last().is_some_and(|last| *last != b'\n'))
+}
+
+/// These bytes with more lines behind them.
+fn with_lines(bytes: &[u8], lines: &[String]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if bytes.last().is_some_and(|last| *last != b'\n') {
+        bytes.push(b'\n');
+    }
+    for line in lines {
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.push(b'\n');
+    }
+    bytes
 }

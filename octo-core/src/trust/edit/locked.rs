@@ -19,6 +19,15 @@ pub(super) struct Edit {
 }
 
 impl Edit {
+    /// Of a file that there must be.
+    pub(super) fn of_existing(path: &Path) -> Result<Edit> {
+        if is_missing(path) {
+            return Err(Error::new(Exit::Data, path.display(), "there is no such file"));
+        }
+        Edit::begin(path)
+    }
+
+    /// Of a file that is made where there is none, with its directory.
     pub(super) fn begin(path: &Path) -> Result<Edit> {
         let named = path.file_name().ok_or_else(|| Error::usage("not the path of a file"))?;
         let directory = publish::parent(path);
@@ -68,6 +77,6 @@ fn lock(directory: &Path) -> Result<File> {
     Ok(file)
 }
 
-pub(super) fn is_missing(path: &Path) -> bool {
+fn is_missing(path: &Path) -> bool {
     matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }

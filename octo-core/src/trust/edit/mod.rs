@@ -8,8 +8,8 @@ mod add;
 mod locked;
 mod remove;
 
-pub use add::{Added, add_line};
-pub use remove::{Removed, Whose, remove_lines};
+pub use add::{Added, add_like, add_line};
+pub use remove::{Removed, Whose, remove_lines, remove_replaced};
 
 #[cfg(test)]
 mod tests {
@@ -35,7 +35,7 @@ mod tests {
         let path = top.path().join("etc/trusted");
         let added =
             add_line(&path, print("a"), &name("ci"), "from=10.0.0.0/8 sudo").expect("added");
-        assert_eq!((added.number, added.older), (1, vec![]));
+        assert_eq!(added.number, 1);
         let mode = |path: &Path| path.metadata().expect("stat").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().expect("parent"))), (0o644, 0o755));
         let text = format!(
@@ -45,7 +45,7 @@ mod tests {
         std::fs::write(&path, text).expect("write");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         let added = add_line(&path, print("a"), &name("ci2"), "").expect("added");
-        assert_eq!((added.number, added.older), (5, vec![2]));
+        assert_eq!(added.number, 5);
         add_line(&path, print("b"), &name("ci"), " hold ").expect("added");
         assert_eq!(mode(&path), 0o600);
         let before = std::fs::read_to_string(&path).expect("read");
@@ -154,5 +154,79 @@ mod tests {
             add_line(&link, print("b"), &name("b"), "").expect_err("dangles").exit,
             Exit::Data
         );
+    }
+
+    /// As openssl prints it.
+    fn pasted(thumbprint: Thumbprint) -> String {
+        let hex = thumbprint.to_string().to_uppercase();
+        let pairs: Vec<&str> = (0..32).map(|i| &hex[2 * i..2 * i + 2]).collect();
+        format!("SHA256 Fingerprint={}", pairs.join(":"))
+    }
+
+    #[test]
+    fn likes_are_added_once_in_their_order() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = top.path().join("trusted");
+        let (a, b, c) = (print("a"), print("b"), print("c"));
+        let options = "user=x set=\"B=two  words\" window=\"Mon-Fri 22:00-05:00\"";
+        let old = format!(
+            "# ci\n{} ci from=10.0.0.0/8\tallow=status\n{c} c\n{a} ci  {options}\r\n{a} ci hold",
+            pasted(a)
+        );
+        std::fs::write(&path, &old).expect("write");
+        let numbers = |added: &[Added]| added.iter().map(|line| line.number).collect::<Vec<_>>();
+        // The last line of the old one never decides, nor would its like.
+        let added = add_like(&path, a, b).expect("added");
+        assert_eq!(numbers(&added), [6, 7]);
+        let new = format!("{old}\n{b} ci from=10.0.0.0/8 allow=status\n{b} ci {options}\n");
+        let read = || std::fs::read_to_string(&path).expect("read");
+        assert_eq!(read(), new);
+        let trust = Trust::load(&path).expect("sound");
+        let of = |thumbprint| trust.of(thumbprint).map(|line| &line.options).collect::<Vec<_>>();
+        assert_eq!(of(a)[..2], of(b));
+        assert_eq!(add_like(&path, a, b).expect("all there"), []);
+        assert_eq!(read(), new);
+        // One of them is there.
+        let one = format!("{old}\n{b} ci from=10.0.0.0/8 allow=status\n");
+        std::fs::write(&path, &one).expect("write");
+        assert_eq!(numbers(&add_like(&path, a, b).expect("added")), [7]);
+        assert_eq!(read(), new);
+
+        for (text, exit, said) in [
+            (format!("{c} c\n"), Exit::Data, "no line of"),
+            (format!("{a} ci\n{c} c oops\n"), Exit::Configuration, "unknown option 'oops'"),
+        ] {
+            std::fs::write(&path, &text).expect("write");
+            let error = add_like(&path, a, b).expect_err(said);
+            assert_eq!(error.exit, exit);
+            assert!(error.message.contains(said), "{error}");
+            assert_eq!(read(), text);
+        }
+        let missing = top.path().join("etc/trusted");
+        assert_eq!(add_like(&missing, a, b).expect_err("none").exit, Exit::Data);
+        assert!(!top.path().join("etc").exists());
+    }
+
+    #[test]
+    fn the_old_one_goes_where_the_new_one_is_sound() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = top.path().join("trusted");
+        let (a, b) = (print("a"), print("b"));
+        let faulty = format!("{} ci max-jobs=4K\n", pasted(a));
+        for new in [String::new(), format!("# {b} ci\n"), format!("{b} ci oops\n")] {
+            let text = format!("{faulty}{new}");
+            std::fs::write(&path, &text).expect("write");
+            let error = remove_replaced(&path, a, b).expect_err(&new);
+            assert_eq!(error.exit, Exit::Data);
+            assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
+        }
+        let new = format!("{b} ci\n");
+        std::fs::write(&path, format!("{faulty}{new}{a} ci\n")).expect("write");
+        let removed = remove_replaced(&path, a, b).expect("removed");
+        assert_eq!((removed.lines.len(), removed.problems), (2, vec![]));
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), new);
+        assert_eq!(remove_replaced(&path, a, b).expect("done").lines, []);
+        assert_eq!(remove_replaced(&path, b, b).expect_err("the same").exit, Exit::Usage);
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), new);
     }
 }

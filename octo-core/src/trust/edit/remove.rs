@@ -1,12 +1,12 @@
 //! Lines that are removed: from an unsound file too, and wrong lines as well.
 
-use super::locked::{Edit, is_missing};
+use super::locked::Edit;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
-use crate::trust::Trust;
 use crate::trust::head::Owner;
+use crate::trust::{Trust, parse};
 use std::path::Path;
 
 /// Whose lines are removed.
@@ -32,10 +32,43 @@ pub struct Removed {
 /// # Errors
 /// Exit 65 where there are none, 78 where the file can't be believed.
 pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
-    if is_missing(path) {
-        return Err(Error::new(Exit::Data, path.display(), "there is no such file"));
+    let edit = Edit::of_existing(path)?;
+    let removed = remove(&edit, path, whose)?;
+    if removed.lines.is_empty() {
+        let whose = match whose {
+            Whose::Thumbprint(thumbprint) => thumbprint.to_string(),
+            Whose::Name(name) => name.to_string(),
+        };
+        return Err(no_line(path, &whose));
     }
-    let edit = Edit::begin(path)?;
+    Ok(removed)
+}
+
+/// Removes all lines of the thumbprint `old` if `new` has a sound one. That `old`
+/// has none any more is no error: this may be the second time.
+///
+/// # Errors
+/// Exit 64 where both are the same, 65 where `new` has no such line, 78 where the
+/// file can't be believed; it is then as it was.
+pub fn remove_replaced(path: &Path, old: Thumbprint, new: Thumbprint) -> Result<Removed> {
+    if old == new {
+        return Err(Error::new(Exit::Usage, old, "can't replace itself"));
+    }
+    let edit = Edit::of_existing(path)?;
+    let is_of_new = |bytes: &[u8]| {
+        parse::line(1, bytes).is_ok_and(|line| line.is_some_and(|line| line.thumbprint == new))
+    };
+    if !edit.bytes.split(|b| *b == b'\n').any(is_of_new) {
+        return Err(no_line(path, &new.to_string()).hint(format!("{old} stays trusted")));
+    }
+    remove(&edit, path, &Whose::Thumbprint(old))
+}
+
+fn no_line(path: &Path, whose: &str) -> Error {
+    Error::new(Exit::Data, path.display(), format!("no line of {whose}"))
+}
+
+fn remove(edit: &Edit, path: &Path, whose: &Whose) -> Result<Removed> {
     let mut kept = Vec::with_capacity(edit.bytes.len());
     let mut lines = Vec::new();
     let mut number = 1;
@@ -52,14 +85,9 @@ pub fn remove_lines(path: &Path, whose: &Whose) -> Result<Removed> {
         }
         number += usize::from(piece.ends_with(b"\n"));
     }
-    if lines.is_empty() {
-        let whose = match whose {
-            Whose::Thumbprint(thumbprint) => thumbprint.to_string(),
-            Whose::Name(name) => name.to_string(),
-        };
-        return Err(Error::new(Exit::Data, path.display(), format!("no line of {whose}")));
+    if !lines.is_empty() {
+        edit.commit(&kept)?;
     }
-    edit.commit(&kept)?;
     let problems = Trust::parse(path, &kept).err().unwrap_or_default();
     Ok(Removed { lines, problems })
 }
