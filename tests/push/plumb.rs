@@ -1,6 +1,7 @@
 //! Questions of scripts: one form of each answer, under the name of who asks.
 
 use crate::support::{Sandbox, mode_of, set_mode};
+use crate::tentacle::Octopus;
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
@@ -92,6 +93,43 @@ fn variables_are_written_for_their_owner_alone() {
     assert_eq!(mode_of(&old), 0o600);
     assert_eq!(std::fs::read(sandbox.path("into/a.secrets")).expect("read"), b"");
     plumb(&sandbox, &["variables", "--into", "nowhere", "a"]).assert().code(73);
+}
+
+/// No line of any file names the tentacle, nor does its trust file name us.
+#[test]
+fn the_thumbprint_of_what_answers() {
+    let octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut web1 = octopus.stranger("web1");
+    web1.start();
+    let at = |words: &[&str]| {
+        let mut command = octopus.push(&["plumb", "--as", "octo-enroll", "thumbprint"]);
+        command.args(words).assert()
+    };
+    let seen = format!("{}\n", web1.thumbprint);
+    at(&["web1", &web1.address]).success().stdout(seen.clone()).stderr("");
+    // As the other verbs: by another identity, by another way.
+    let identity = octopus.sandbox.config("identity.pem");
+    let other = octopus.sandbox.path("other.pem");
+    std::fs::rename(&identity, &other).expect("rename");
+    at(&["web1", &web1.address]).code(78).stderr(contains("identity.pem"));
+    let way = format!(
+        "{} --config {} --state {} --stdio",
+        octopus.sandbox.program("octo-listen").display(),
+        web1.config.display(),
+        web1.state.display()
+    );
+    let other = other.to_str().expect("UTF-8");
+    at(&["-i", other, "-P", &way, "web1", "nowhere.invalid"]).success().stdout(seen);
+    web1.kill();
+    let address = web1.address.clone();
+    at(&["-i", other, "-w", "5s", "web1", &address])
+        .code(69)
+        .stdout("")
+        .stderr(contains(format!("octo-enroll: {address}: connection refused")));
+    for words in [&["web1"][..], &["../web1", &address], &["web1", "a b"], &["-w", "x", "w", "h"]] {
+        at(words).code(64).stdout("");
+    }
+    assert!(!octopus.sandbox.path("state").exists());
 }
 
 /// Another thumbprint.

@@ -3,7 +3,7 @@
 
 use crate::cli::argv;
 use crate::cli::rolling::{ROLLING, Rolling};
-use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
+use octo_core::base::cli::options::{OptionGroup, OptionRow, Said, flag, value, values};
 use octo_core::base::cli::places;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
@@ -23,17 +23,28 @@ pub(crate) static WHICH: OptionGroup = OptionGroup {
     ],
 };
 
+/// Who asks.
+pub(crate) const IDENTITY: OptionRow =
+    value("i", "identity", "FILE", "this identity, not CONFIG/identity.pem; may be a pipe");
+/// How long connecting may take.
+pub(crate) const WAIT: OptionRow = value("w", "wait", "TIME", "bound of each connecting (15s)");
+/// Where nobody says so.
+pub(crate) const USUAL_WAIT: Duration = Duration::from_secs(15);
+/// By which way.
+pub(crate) const TRANSPORT: OptionRow =
+    value("P", "transport", "COMMAND", "a program is the connection");
+
 /// How they are reached, and what is shown.
 pub(crate) static HOW: OptionGroup = OptionGroup {
     title: "how",
     rows: &[
-        value("i", "identity", "FILE", "this identity, not CONFIG/identity.pem; may be a pipe"),
+        IDENTITY,
         value("f", "fanout", "N", "so many targets at once (64)"),
-        value("w", "wait", "TIME", "bound of each connecting (15s)"),
+        WAIT,
         value("", "reconnect", "TIME", "how long contact may be lost (--wait, else 2m)"),
         value("", "limit", "TIME", "how long to stay with one target at most"),
         value("", "retries", "N", "how often a failed connection is tried again (0)"),
-        value("P", "transport", "COMMAND", "a program is the connection"),
+        TRANSPORT,
         flag("", "json", "one object a line on standard output"),
         value("", "record", "FILE", "the same objects to this file"),
         flag("q", "quiet", "nothing on success, the whole output of what failed"),
@@ -117,7 +128,7 @@ impl Common {
             all: said.flag("all"),
             shard: said.parsed("shard", shard, Shard::parse)?,
             fanout: said.number("fanout", 1..=4096)?.unwrap_or(64) as usize,
-            wait: wait.unwrap_or(Duration::from_secs(15)),
+            wait: wait.unwrap_or(USUAL_WAIT),
             outage: said.time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),
             limit: said.time("limit")?,
             retries: said.number("retries", 0..=1000)?.unwrap_or(0) as u32,

@@ -24,7 +24,8 @@ impl Context {
     /// # Errors
     /// Where our identity can't be read or is none.
     pub(crate) fn new(common: Common, targets: Vec<Target>) -> Result<Context> {
-        let client_config = ClientConfig::load(&common)?;
+        let (identity, transport) = (common.identity.clone(), common.transport.clone());
+        let client_config = ClientConfig::load(&common.places, identity, transport)?;
         let (stop, counters) = (Stop::default(), UploadCounters::default());
         Ok(Context { client_config, common, targets, stop, counters })
     }

@@ -209,7 +209,7 @@ impl<'a> JobClient<'a> {
     /// `before` is the stage in which the last try began: its own refusal is an
     /// answer, one after an unanswered request is not.
     fn give_up(&self, before: Stage, runs: bool, error: ClientError) -> Outcome {
-        let answered = matches!(error, ClientError::Refused(..) | ClientError::Untrusted(_));
+        let answered = matches!(error, ClientError::Refused(..) | ClientError::Untrusted(..));
         let unheard = matches!(error, ClientError::Unreachable(_) | ClientError::Lost(_));
         let known = match self.stage {
             Stage::Accepted => Stage::Accepted,

@@ -146,7 +146,7 @@ impl Outcome {
             ClientError::Refused(refusal, _) => {
                 (OutcomeKind::Refused(*refusal), OutcomeOrigin::Tentacle)
             }
-            ClientError::Untrusted(_) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),
+            ClientError::Untrusted(..) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),
             _ => (OutcomeKind::Failed, OutcomeOrigin::Octopus),
         };
         Outcome::error(kind, origin, error.into_error())

@@ -132,7 +132,7 @@ impl<'a, S: Duplex> Client<'a, S> {
         if matches!(failure, Failure::Truncated) {
             self.connection.stream_mut().set_idle(Some(Duration::from_secs(1)));
             match self.reply() {
-                Err(error @ (ClientError::Refused(..) | ClientError::Untrusted(_))) => {
+                Err(error @ (ClientError::Refused(..) | ClientError::Untrusted(..))) => {
                     return error;
                 }
                 _ => self.connection.stream_mut().set_idle(Some(LOST_AFTER)),

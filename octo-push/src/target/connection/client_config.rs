@@ -1,11 +1,12 @@
 //! Who we are, and how we connect: the same for all targets.
 
 use crate::cli::argv;
-use crate::cli::options::Common;
 use crate::target::connection::first_contact::Introduction;
 use octo_core::base::error::Result;
 use octo_core::base::names::PusherName;
+use octo_core::base::paths::Places;
 use octo_wire::Identity;
+use std::path::PathBuf;
 
 /// What every connection needs besides its target.
 #[derive(Debug, Clone)]
@@ -21,20 +22,24 @@ pub(crate) struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// Loads the identity that the options name.
+    /// With our usual identity, or another.
     ///
     /// # Errors
     /// Where it can't be read or is none.
-    pub(crate) fn load(common: &Common) -> Result<ClientConfig> {
-        let path = common.identity.clone().unwrap_or_else(|| common.places.identity());
+    pub(crate) fn load(
+        places: &Places,
+        identity: Option<PathBuf>,
+        transport: Option<Vec<String>>,
+    ) -> Result<ClientConfig> {
+        let path = identity.unwrap_or_else(|| places.identity());
         let identity = Identity::load(&path)?;
         let by = claimed_name();
         let introduction = Introduction {
             thumbprint: identity.thumbprint(),
             name: proposed_name(&by),
-            config: common.places.config.clone(),
+            config: places.config.clone(),
         };
-        Ok(ClientConfig { identity, by, introduction, transport: common.transport.clone() })
+        Ok(ClientConfig { identity, by, introduction, transport })
     }
 }
 

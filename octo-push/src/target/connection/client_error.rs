@@ -5,6 +5,7 @@ use crate::target::connection::first_contact::{self, Introduction};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
+use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::Target;
 use octo_wire::{Failure, Fields};
 
@@ -15,8 +16,9 @@ pub(crate) enum ClientError {
     Unreachable(Error),
     /// The connection broke or fell silent. Trying again may help.
     Lost(Error),
-    /// We are unknown there, or the tentacle is not who it should be.
-    Untrusted(Error),
+    /// We are unknown there, or the tentacle is not who it should be: then its
+    /// thumbprint.
+    Untrusted(Option<Thumbprint>, Error),
     Refused(Refusal, Error),
     /// What speaks there is no tentacle, or not as it should.
     Protocol(Error),
@@ -30,7 +32,7 @@ impl ClientError {
         match self {
             ClientError::Unreachable(error)
             | ClientError::Lost(error)
-            | ClientError::Untrusted(error)
+            | ClientError::Untrusted(_, error)
             | ClientError::Refused(_, error)
             | ClientError::Protocol(error)
             | ClientError::Local(error) => error,
@@ -64,16 +66,20 @@ impl ClientError {
         let address = &target.address;
         match failure {
             Failure::Refused => {
-                ClientError::Untrusted(first_contact::we_are_unknown(introduction, target))
+                ClientError::Untrusted(None, first_contact::we_are_unknown(introduction, target))
             }
             Failure::Unexpected { expected, seen } => ClientError::Untrusted(
+                Some(seen),
                 first_contact::it_is_another(introduction, target, &expected, seen),
             ),
-            Failure::Untrusted(reason) => ClientError::Untrusted(Error::new(
-                Exit::Refused,
-                address,
-                format!("its certificate is not accepted: {reason}"),
-            )),
+            Failure::Untrusted(reason) => ClientError::Untrusted(
+                None,
+                Error::new(
+                    Exit::Refused,
+                    address,
+                    format!("its certificate is not accepted: {reason}"),
+                ),
+            ),
             Failure::Unusable(reason) => {
                 ClientError::Local(Error::new(Exit::Configuration, address, reason))
             }

@@ -4,6 +4,7 @@
 mod ask;
 mod package;
 mod status;
+mod thumbprint;
 mod values;
 mod variables;
 
@@ -57,6 +58,14 @@ static WORDS: &[VerbRow<Answer>] = &[
         options: &[&OPTIONS, &package::OPTIONS],
         order: Order::Anywhere,
         run: package::package,
+    },
+    VerbRow {
+        word: "thumbprint",
+        arguments: "NAME ADDRESS",
+        help: "of what answers there, whoever it is; to be compared by a person",
+        options: &[&OPTIONS, &thumbprint::OPTIONS],
+        order: Order::Anywhere,
+        run: thumbprint::thumbprint,
     },
     VerbRow {
         word: "variables",
