@@ -410,11 +410,14 @@ fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
 
 /// Every file of the tree, or those with these endings, but what is built or git's.
 fn files_below(directory: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    // By their places: a folder of sources may be called target, too.
+    let built = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let apart = [root().join("target"), root().join(built), root().join(".git")];
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).expect("directory") {
         let path = entry.expect("entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if ["target", ".git"].contains(&name.as_str()) || path.is_symlink() {
+        if apart.contains(&path) || path.is_symlink() {
             continue;
         }
         if path.is_dir() {
