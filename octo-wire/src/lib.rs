@@ -4,21 +4,14 @@
 //! plain bytes. TLS is in [`tls`] and [`verify`] alone; who is trusted is asked of
 //! the caller, inside the handshake.
 
-pub mod body;
-mod buffered;
-pub mod channel;
-pub mod connection;
-pub mod duplex;
 pub mod failure;
-pub mod fields;
-pub mod identity;
-pub mod message;
-pub mod pace;
-pub mod reply;
-pub mod request;
+mod messages;
+mod stream;
 pub mod tls;
-pub mod verify;
-pub mod words;
+
+pub use messages::{fields, message, reply, request, words};
+pub use stream::{body, channel, connection, duplex, pace};
+pub use tls::{identity, verify};
 
 pub use channel::Channel;
 pub use connection::Connection;

@@ -3,9 +3,9 @@
 //! Resumption is off on both sides: a resumed session would skip the verifier,
 //! and a pusher whose thumbprint was removed would still get in.
 
+use super::identity::Identity;
+use super::verify::{ByPermit, ByTarget, Known, Permit};
 use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::verify::{ByPermit, ByTarget, Known, Permit};
 use octo_core::Thumbprint;
 use octo_core::base::error::describe;
 use octo_core::base::paths::read_bounded;

@@ -2,14 +2,16 @@
 
 mod config;
 mod handshake;
+pub mod identity;
+pub mod verify;
 
 pub use config::ALPN;
 
+use self::identity::Identity;
+use self::verify::Permit;
 use crate::channel::Channel;
 use crate::duplex::Duplex;
 use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::verify::Permit;
 use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
 use rustls::{ClientConnection, Connection, ServerConnection};

@@ -1,6 +1,6 @@
 //! An identity: a private key and its certificate, in one PEM file or a pipe.
 
-use crate::verify::MAXIMUM_CERTIFICATE;
+use super::verify::MAXIMUM_CERTIFICATE;
 use octo_core::Thumbprint;
 use octo_core::base::error::{Error, Exit, Result};
 use rustix::process::geteuid;

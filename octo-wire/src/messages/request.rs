@@ -1,8 +1,8 @@
 //! Requests, as the octopus makes them and the tentacle reads them.
 
+use super::fields::Fields;
+use super::message::Message;
 use crate::failure::Failure;
-use crate::fields::Fields;
-use crate::message::Message;
 use octo_core::Refusal;
 use octo_core::trust::Verb;
 

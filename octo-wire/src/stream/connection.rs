@@ -1,11 +1,11 @@
 //! Messages and counted bytes over a stream: the grammar both ways.
 
-use crate::body::Body;
-use crate::buffered::Buffered;
-use crate::duplex::Duplex;
+use super::body::Body;
+use super::buffered::Buffered;
+use super::duplex::Duplex;
+use super::pace::Pace;
 use crate::failure::Failure;
 use crate::message::{MAXIMUM_LINE, Message};
-use crate::pace::Pace;
 use std::time::Instant;
 
 /// What the peer did while it had no turn.

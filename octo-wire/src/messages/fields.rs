@@ -1,9 +1,9 @@
 //! A message whose keys the tables know: what is read is checked against its row
 //! before anybody sees it, what is made can have no other keys.
 
+use super::message::Message;
+use super::words::{FINAL, StreamWord};
 use crate::failure::Failure;
-use crate::message::Message;
-use crate::words::{FINAL, StreamWord};
 use octo_core::base::key::{Key, Word, number};
 use octo_core::trust::Verb;
 use octo_core::{Digest, JobId};

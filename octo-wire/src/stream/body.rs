@@ -1,9 +1,9 @@
 //! Counted bytes, as they come, at no less than a minimum rate.
 
-use crate::buffered::Buffered;
-use crate::duplex::Duplex;
+use super::buffered::Buffered;
+use super::duplex::Duplex;
+use super::pace::Pace;
 use crate::failure::Failure;
-use crate::pace::Pace;
 use std::time::{Duration, Instant};
 
 /// The bytes of one body, as they come.

@@ -4,10 +4,10 @@
 //! no row has: a later version may say more. A known key is of its form, or the
 //! message is malformed.
 
+use super::fields::Fields;
+use super::message::Message;
+use super::words::StreamWord;
 use crate::failure::Failure;
-use crate::fields::Fields;
-use crate::message::Message;
-use crate::words::StreamWord;
 use octo_core::trust::Verb;
 
 /// What answers a request.

@@ -1,7 +1,7 @@
 //! A stream, and what came of it and was not used yet: behind a line there may
 //! be the first bytes of its body.
 
-use crate::duplex::Duplex;
+use super::duplex::Duplex;
 use crate::message::MAXIMUM_LINE;
 use std::io;
 
