@@ -8,12 +8,10 @@
 
 mod decide;
 pub mod edit;
+mod file;
 mod grant;
-mod head;
-mod line;
 mod network;
 mod options;
-mod parse;
 pub mod scripts;
 mod shadow;
 mod values;
@@ -22,8 +20,8 @@ mod warn;
 mod window;
 
 pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
+pub use file::Line;
 pub use grant::{Cited, Grant};
-pub use line::Line;
 pub use network::Network;
 pub use options::{Options, TrustOption};
 pub use shadow::Unreachable;

@@ -5,8 +5,9 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
+use crate::trust::file::parse;
 use crate::trust::warn::shadow_reason;
-use crate::trust::{Line, Trust, parse};
+use crate::trust::{Line, Trust};
 use std::collections::HashSet;
 use std::path::Path;
 

@@ -5,8 +5,9 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
-use crate::trust::head::Owner;
-use crate::trust::{Trust, parse};
+use crate::trust::Trust;
+use crate::trust::file::head::Owner;
+use crate::trust::file::parse;
 use std::path::Path;
 
 /// Whose lines are removed.

@@ -40,15 +40,15 @@ fn is_label(word: &str) -> bool {
 
 /// Whose line it is, as far as it can be read.
 #[derive(Debug, Default)]
-pub(super) struct Owner {
-    pub(super) thumbprint: Option<Thumbprint>,
+pub(in crate::trust) struct Owner {
+    pub(in crate::trust) thumbprint: Option<Thumbprint>,
     /// The pusher's name; two where either could be it.
-    pub(super) names: Vec<PusherName>,
+    pub(in crate::trust) names: Vec<PusherName>,
 }
 
 impl Owner {
     /// Whose line it is, sound or not: what it will say once somebody has mended it.
-    pub(super) fn of(bytes: &[u8]) -> Owner {
+    pub(in crate::trust) fn of(bytes: &[u8]) -> Owner {
         let text = String::from_utf8_lossy(bytes);
         let mended: String = text.chars().filter_map(mended).collect();
         let words: Vec<&str> = mended.split(' ').filter(|word| !word.is_empty()).collect();

@@ -1,9 +1,10 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
 use super::head::{Columns, is_hidden};
-use super::{LARGEST, Line, Options, Trust};
+use super::line::Line;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
+use crate::trust::{LARGEST, Options, Trust};
 use std::path::Path;
 
 /// The longest line, in bytes.
@@ -41,7 +42,7 @@ impl Trust {
 
 impl Line {
     /// The same line for another thumbprint: name and options as they stand there.
-    pub(super) fn like(&self, thumbprint: Thumbprint, number: usize) -> Line {
+    pub(in crate::trust) fn like(&self, thumbprint: Thumbprint, number: usize) -> Line {
         let words = words(&self.text).expect("the quotes of a line that was read are closed");
         let columns = Columns::of(&words).expect("a line that was read has words");
         let mut text = format!("{thumbprint} {}", self.name);
@@ -54,7 +55,7 @@ impl Line {
 }
 
 /// One line; a comment and an empty one name nobody.
-pub(super) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> {
+pub(in crate::trust) fn line(number: usize, bytes: &[u8]) -> Result<Option<Line>, String> {
     if bytes.len() > LONGEST {
         return Err(format!("the line is longer than {LONGEST} bytes"));
     }

@@ -1,8 +1,8 @@
 //! One line of the trust file: whose it is, when it holds, what it allows.
 
-use super::Options;
 use crate::base::names::PusherName;
 use crate::base::thumbprint::Thumbprint;
+use crate::trust::Options;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use std::net::IpAddr;
