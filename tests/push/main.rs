@@ -9,14 +9,11 @@ mod tentacle;
 
 mod ahead;
 mod control;
-mod errors;
 mod faults;
 mod fleet;
 mod jobs;
-mod json;
-mod plumb;
+mod output;
 mod real_input;
-mod result_files;
 mod run;
 mod signals;
 mod unprivileged;
