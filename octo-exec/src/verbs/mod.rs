@@ -5,7 +5,6 @@ mod add;
 mod approve;
 mod approved;
 mod end;
-mod following;
 mod forward;
 mod jobs;
 mod list;

@@ -1,8 +1,10 @@
 //! `octo-exec run`: the same job as a listener would make, by hand or from cron.
 
+mod following;
+
 use super::add::add_file;
-use super::following::{to_end, withdraw};
 use crate::start;
+use following::{to_end, withdraw};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{Tool, print, utc_now};
 use octo_core::base::error::{Error, Exit, Result, describe};
