@@ -297,12 +297,12 @@ fn a_job_with_secrets_can_be_repeated_and_leaves_no_core() {
         std::fs::write(&file, format!("TOKEN={value}\n")).expect("write");
         let mut command = sandbox.tool("octo-exec");
         command.args(["run", "-j", "20260101T000000-abcdefghijklm", "-S"]).arg(&file);
-        command.args(["-c", "echo once >>../../../runs; grep -i core /proc/self/limits"]);
+        command.args(["-c", "echo once >>../../../runs; grep -i core /proc/self/limits | tr -s ' '"]);
         command
     };
     // Neither a file, which needs more, nor a program behind core_pattern, which
     // ignores 0, gets one with a limit of 1 byte.
-    let limit = predicates::str::is_match("size +1 +1 ").expect("a pattern");
+    let limit = contains("size 1 1 ");
     run("s3cret-value").assert().code(0).stdout(limit.clone());
     run("s3cret-value").assert().code(0).stdout(limit);
     assert_eq!(std::fs::read(sandbox.state("runs")).expect("it ran"), b"once\n");
