@@ -1,6 +1,8 @@
 //! Tidiness that would rot unseen: help, pages, completion and code name the same
 //! options; versions agree; dependencies are the ones that ARCHITECTURE.md justifies.
 
+mod deny;
+
 use octo_core::trust::TrustOption;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
