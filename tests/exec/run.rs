@@ -297,7 +297,8 @@ fn a_job_with_secrets_can_be_repeated_and_leaves_no_core() {
         std::fs::write(&file, format!("TOKEN={value}\n")).expect("write");
         let mut command = sandbox.tool("octo-exec");
         command.args(["run", "-j", "20260101T000000-abcdefghijklm", "-S"]).arg(&file);
-        command.args(["-c", "echo once >>../../../runs; grep -i core /proc/self/limits | tr -s ' '"]);
+        command
+            .args(["-c", "echo once >>../../../runs; grep -i core /proc/self/limits | tr -s ' '"]);
         command
     };
     // Neither a file, which needs more, nor a program behind core_pattern, which
