@@ -2,6 +2,7 @@
 //! options; versions agree; dependencies are the ones that ARCHITECTURE.md justifies.
 
 mod deny;
+mod layout;
 
 use octo_core::trust::TrustOption;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,60 @@
+//! The house: each folder has its row in ARCHITECTURE.md, and text has the form that
+//! .editorconfig asks for.
+
+use crate::{Set, files_below, read, root, rows};
+use std::path::Path;
+
+/// Parts of one sample, which has a row.
+const SAMPLE: &str = "examples/hello-web/";
+
+#[test]
+fn each_folder_has_its_row_and_each_row_its_folder() {
+    let text = read(&root().join("ARCHITECTURE.md"));
+    let table = text.split("## The rooms").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let listed: Set = rows(table.expect("a table of rooms")).map(|row| row[0].into()).collect();
+    let folders: Set = all_files()
+        .filter_map(|file| Some(file.rsplit_once('/')?.0.to_string()))
+        .filter(|folder| !folder.starts_with(SAMPLE) && !is_of_a_crate(folder))
+        .collect();
+    let mut wrong: Vec<String> =
+        folders.difference(&listed).map(|folder| format!("{folder}: has no row")).collect();
+    wrong.extend(listed.difference(&folders).map(|row| format!("{row}: no such folder")));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn text_has_the_form_that_editorconfig_asks_for() {
+    let mut wrong = Vec::new();
+    for file in all_files() {
+        let text = read(&root().join(&file));
+        if !text.is_empty() && !text.ends_with('\n') {
+            wrong.push(format!("{file}: its last line has no end"));
+        }
+        let width = if file.starts_with("scripts/") { 100 } else { usize::MAX };
+        for (number, line) in (1..).zip(text.split('\n')) {
+            let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+            let reason = if line.ends_with([' ', '\t', '\r']) {
+                "ends in a blank"
+            } else if indent.contains('\t') {
+                "begins with a tab"
+            } else if line.chars().count() > width {
+                "is too long"
+            } else {
+                continue;
+            };
+            wrong.push(format!("{file}:{number}: {reason}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Paths from the top of the tree.
+fn all_files() -> impl Iterator<Item = String> {
+    let below = |path: &Path| path.strip_prefix(root()).expect("below").to_path_buf();
+    files_below(&root(), &[]).into_iter().map(move |f| below(&f).to_str().expect("UTF-8").into())
+}
+
+/// Is this the folder of a crate, in which there is a Cargo.toml and no code?
+fn is_of_a_crate(folder: &str) -> bool {
+    !folder.contains('/') && root().join(folder).join("Cargo.toml").exists()
+}
