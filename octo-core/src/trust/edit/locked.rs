@@ -3,11 +3,13 @@
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{check_trusted, create_directory, open_trusted, read_bounded};
 use crate::base::publish;
-use crate::trust::LARGEST;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// A file that is too large to let anybody in still gives lines up.
+const LARGEST_EDITED: u64 = 64 << 20;
 
 /// An edit under way; the lock is held until it is dropped.
 pub(super) struct Edit {
@@ -47,7 +49,7 @@ impl Edit {
         let unsound = |error: Error| error.exit(Exit::Configuration);
         let mut file = open_trusted(&path).map_err(unsound)?;
         let old = file.metadata().map_err(|e| Error::io(&path, &e))?;
-        let bytes = read_bounded(&mut file, &path, LARGEST).map_err(unsound)?;
+        let bytes = read_bounded(&mut file, &path, LARGEST_EDITED).map_err(unsound)?;
         Ok(Edit { path, bytes, old: Some(old), _lock: lock })
     }
 

@@ -229,4 +229,16 @@ mod tests {
         assert_eq!(remove_replaced(&path, b, b).expect_err("the same").exit, Exit::Usage);
         assert_eq!(std::fs::read_to_string(&path).expect("read"), new);
     }
+
+    #[test]
+    fn a_file_that_is_too_large_gives_a_line_up() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = top.path().join("trusted");
+        let text = format!("{}{} ci\n", "# x\n".repeat(300_000), print("a"));
+        std::fs::write(&path, &text).expect("write");
+        assert!(Trust::load(&path).is_err());
+        let removed = remove_lines(&path, &Whose::Name(name("ci"))).expect("removed");
+        assert_eq!(removed.lines.len(), 1);
+        assert!(add_line(&path, print("b"), &name("new"), "").is_err());
+    }
 }

@@ -6,7 +6,7 @@ use crate::base::names::PusherName;
 use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::Trust;
-use crate::trust::file::head::Owner;
+use crate::trust::file::owner::Owner;
 use crate::trust::file::parse;
 use std::path::Path;
 
@@ -76,8 +76,8 @@ fn remove(edit: &Edit, path: &Path, whose: &Whose) -> Result<Removed> {
     for piece in pieces(&edit.bytes) {
         let owner = Owner::of(piece);
         let is_theirs = match whose {
-            Whose::Thumbprint(thumbprint) => owner.thumbprint.as_ref() == Some(thumbprint),
-            Whose::Name(name) => owner.names.contains(name),
+            Whose::Thumbprint(thumbprint) => owner.has_key(thumbprint),
+            Whose::Name(name) => owner.has_name(name),
         };
         if is_theirs {
             lines.push((number, String::from_utf8_lossy(piece.trim_ascii()).into_owned()));

@@ -2,6 +2,7 @@
 
 pub(super) mod head;
 mod line;
+pub(super) mod owner;
 pub(super) mod parse;
 
 pub use line::Line;
