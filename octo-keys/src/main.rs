@@ -15,8 +15,8 @@ mod x509;
 use call::Call;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
-use octo_core::base::cli::options::{OptionGroup, Order, flag, value, values};
-use octo_core::base::cli::verbs::{Front, VerbRow, groups, listed};
+use octo_core::base::cli::options::{OptionGroup, flag, value, values};
+use octo_core::base::cli::verbs::{Front, VerbRow, groups, listed, verb};
 use octo_core::base::error::Result;
 use std::process::ExitCode;
 
@@ -53,62 +53,24 @@ type Row = VerbRow<fn(&Call) -> Result<u8>>;
 
 /// In the order of `--help`.
 static VERBS: [Row; 7] = [
-    VerbRow {
-        word: "new",
-        arguments: "[FILE|-]",
-        help: "make an identity, print its thumbprint; never overwrites",
-        options: &[&NEW],
-        order: Order::Anywhere,
-        run: new::run,
-    },
-    VerbRow {
-        word: "show",
-        arguments: "[FILE|-]",
-        help: "thumbprint, name, key and dates of an identity or certificate",
-        options: &[],
-        order: Order::Anywhere,
-        run: show::show,
-    },
-    VerbRow {
-        word: "cert",
-        arguments: "[FILE|-]",
-        help: "the certificate alone, as PEM",
-        options: &[],
-        order: Order::Anywhere,
-        run: show::cert,
-    },
-    VerbRow {
-        word: "trust",
-        arguments: "THUMBPRINT NAME",
-        help: "add a line to CONFIG/trusted: this pusher is let in",
-        options: &[&TRUST],
-        order: Order::Anywhere,
-        run: trust::trust,
-    },
-    VerbRow {
-        word: "distrust",
-        arguments: "THUMBPRINT|NAME",
-        help: "remove all its lines",
-        options: &[&DISTRUST],
-        order: Order::Anywhere,
-        run: trust::distrust,
-    },
-    VerbRow {
-        word: "check",
-        arguments: "[FILE]",
-        help: "are trust file, targets file and identity sound?",
-        options: &[&CHECK],
-        order: Order::Anywhere,
-        run: check::run,
-    },
-    VerbRow {
-        word: "explain",
-        arguments: "THUMBPRINT ADDRESS VERB",
-        help: "is it permitted, and by which line?",
-        options: &[&EXPLAIN],
-        order: Order::Anywhere,
-        run: explain::run,
-    },
+    verb("new", "[FILE|-]", "make an identity, print its thumbprint; never overwrites")
+        .takes(&[&NEW])
+        .runs(new::run),
+    verb("show", "[FILE|-]", "thumbprint, name, key and dates of an identity or certificate")
+        .runs(show::show),
+    verb("cert", "[FILE|-]", "the certificate alone, as PEM").runs(show::cert),
+    verb("trust", "THUMBPRINT NAME", "add a line to CONFIG/trusted: this pusher is let in")
+        .takes(&[&TRUST])
+        .runs(trust::trust),
+    verb("distrust", "THUMBPRINT|NAME", "remove all its lines")
+        .takes(&[&DISTRUST])
+        .runs(trust::distrust),
+    verb("check", "[FILE]", "are trust file, targets file and identity sound?")
+        .takes(&[&CHECK])
+        .runs(check::run),
+    verb("explain", "THUMBPRINT ADDRESS VERB", "is it permitted, and by which line?")
+        .takes(&[&EXPLAIN])
+        .runs(explain::run),
 ];
 
 fn main() -> ExitCode {

@@ -19,8 +19,8 @@ use crate::cli::call::Call;
 use crate::cli::options::{FOLLOWED, HOW, SHARED, WHICH};
 use crate::cli::rolling::ROLLING;
 use octo_core::base::cli::Tool;
-use octo_core::base::cli::options::{OptionGroup, Order};
-use octo_core::base::cli::verbs::{Front, VerbRow};
+use octo_core::base::cli::options::OptionGroup;
+use octo_core::base::cli::verbs::{Front, VerbRow, verb};
 use octo_core::base::error::{Error, Result};
 use octo_core::tentacle::spec::options::{BY_NAME, ENDS, JOB};
 use octo_core::trust::Verb;
@@ -33,94 +33,32 @@ const ASK: &[&OptionGroup] = &[&WHICH, &HOW];
 
 /// In the order of `--help`.
 pub(crate) static VERBS: [Row; 11] = [
-    VerbRow {
-        word: Verb::Put.word(),
-        arguments: "FILE...",
-        help: "put files into the tentacles' package stores",
-        options: ASK,
-        order: Order::Anywhere,
-        run: put::run,
-    },
-    VerbRow {
-        word: Verb::Run.word(),
-        arguments: "SCRIPT|- [ARG]...",
-        help: "run a script, give back its output and exit code",
-        options: &[&WHICH, &HOW, &JOB, &BY_NAME, &FOLLOWED, &ENDS, &ROLLING],
-        order: Order::BeforeArguments,
-        run: run::run,
-    },
-    VerbRow {
-        word: Verb::Follow.word(),
-        arguments: "JOB",
-        help: "show a job from its beginning to its end",
-        options: &[&WHICH, &HOW, &FOLLOWED, &ENDS],
-        order: Order::Anywhere,
-        run: follow::run,
-    },
-    VerbRow {
-        word: Verb::Cancel.word(),
-        arguments: "JOB",
-        help: "ask for a job's end",
-        options: ASK,
-        order: Order::Anywhere,
-        run: cancel::run,
-    },
-    VerbRow {
-        word: Verb::Jobs.word(),
-        arguments: "",
-        help: "list the jobs of this pusher",
-        options: ASK,
-        order: Order::Anywhere,
-        run: jobs::run,
-    },
-    VerbRow {
-        word: Verb::Get.word(),
-        arguments: "JOB [ARTIFACT]...",
-        help: "list a job's artifacts, or fetch some",
-        options: &[&WHICH, &HOW, &get::GET],
-        order: Order::Anywhere,
-        run: get::run,
-    },
-    VerbRow {
-        word: Verb::Status.word(),
-        arguments: "",
-        help: "how the tentacles are",
-        options: ASK,
-        order: Order::Anywhere,
-        run: status::run,
-    },
-    VerbRow {
-        word: Verb::Scripts.word(),
-        arguments: "",
-        help: "list the scripts that run --name can run",
-        options: ASK,
-        order: Order::Anywhere,
-        run: scripts::run,
-    },
-    VerbRow {
-        word: Verb::Audit.word(),
-        arguments: "",
-        help: "are the tentacles' audit logs as they were?",
-        options: ASK,
-        order: Order::Anywhere,
-        run: audit::run,
-    },
-    VerbRow {
-        word: "targets",
-        arguments: "",
-        help: "show CONFIG/targets as it is understood",
-        options: ASK,
-        order: Order::Anywhere,
-        run: targets::run,
-    },
-    VerbRow {
-        word: "journal",
-        arguments: "[TARGET]...",
-        help: "show what was done from here",
-        options: &[&HOW],
-        order: Order::Anywhere,
-        run: journal::run,
-    },
+    verb(Verb::Put.word(), "FILE...", "put files into the tentacles' package stores")
+        .takes(ASK)
+        .runs(put::run),
+    verb(Verb::Run.word(), "SCRIPT|- [ARG]...", "run a script, give back its output and exit code")
+        .options_first()
+        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &FOLLOWED, &ENDS, &ROLLING])
+        .runs(run::run),
+    verb(Verb::Follow.word(), "JOB", "show a job from its beginning to its end")
+        .takes(&[&WHICH, &HOW, &FOLLOWED, &ENDS])
+        .runs(follow::run),
+    verb(Verb::Cancel.word(), "JOB", "ask for a job's end").takes(ASK).runs(cancel::run),
+    verb(Verb::Jobs.word(), "", "list the jobs of this pusher").takes(ASK).runs(jobs::run),
+    verb(Verb::Get.word(), "JOB [ARTIFACT]...", "list a job's artifacts, or fetch some")
+        .takes(&[&WHICH, &HOW, &get::GET])
+        .runs(get::run),
+    verb(Verb::Status.word(), "", "how the tentacles are").takes(ASK).runs(status::run),
+    verb(Verb::Scripts.word(), "", "list the scripts that run --name can run")
+        .takes(ASK)
+        .runs(scripts::run),
+    verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
+        .takes(ASK)
+        .runs(audit::run),
+    verb("targets", "", "show CONFIG/targets as it is understood").takes(ASK).runs(targets::run),
+    verb("journal", "[TARGET]...", "show what was done from here")
+        .takes(&[&HOW])
+        .runs(journal::run),
 ];
 
 /// Finds the verb of a command line and does it.
@@ -211,7 +149,7 @@ mod tests {
             ("targets x", "x: one argument too many"),
         ] {
             let mut words = vec!["--config=/nonexistent".to_string(), "--state=/s".into()];
-            words.extend(argv::split(line).expect(line));
+            words.extend(octo_core::base::argv::split(line).expect(line));
             let error = call(&TOOL, &words).expect_err(line);
             let hints = error.hints.join("\n");
             assert!(error.message.contains(said) || hints.contains(said), "{line}: {error}");

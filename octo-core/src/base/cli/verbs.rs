@@ -28,6 +28,30 @@ pub struct VerbRow<F: 'static> {
     pub run: F,
 }
 
+/// A verb with its arguments and what it does, both for `--help`; what [`VerbRow`]'s
+/// functions add makes the row whole.
+pub const fn verb(word: &'static str, arguments: &'static str, help: &'static str) -> VerbRow<()> {
+    VerbRow { word, arguments, help, options: &[], order: Order::Anywhere, run: () }
+}
+
+impl VerbRow<()> {
+    /// With options of these groups.
+    pub const fn takes(self, options: &'static [&'static OptionGroup]) -> VerbRow<()> {
+        VerbRow { options, ..self }
+    }
+
+    /// With options before its arguments only.
+    pub const fn options_first(self) -> VerbRow<()> {
+        VerbRow { order: Order::BeforeArguments, ..self }
+    }
+
+    /// Done by this.
+    pub const fn runs<F>(self, run: F) -> VerbRow<F> {
+        let VerbRow { word, arguments, help, options, order, run: () } = self;
+        VerbRow { word, arguments, help, options, order, run }
+    }
+}
+
 /// A command line up to its verb.
 #[derive(Debug)]
 pub struct Front<'a> {
@@ -128,22 +152,8 @@ mod tests {
         OptionGroup { title: "steps", rows: &[flag("", "canary", ""), flag("q", "quiet", "")] };
     static SHARED: &[&OptionGroup] = &[&WHICH, &STEPS];
     static VERBS: [VerbRow<()>; 2] = [
-        VerbRow {
-            word: "run",
-            arguments: "SCRIPT",
-            help: "",
-            options: &[&WHICH, &STEPS],
-            order: Order::BeforeArguments,
-            run: (),
-        },
-        VerbRow {
-            word: "status",
-            arguments: "",
-            help: "",
-            options: &[&WHICH],
-            order: Order::Anywhere,
-            run: (),
-        },
+        verb("run", "SCRIPT", "").options_first().takes(&[&WHICH, &STEPS]),
+        verb("status", "", "").takes(&[&WHICH]),
     ];
 
     fn read(line: &str) -> Result<(&'static str, Option<String>, Vec<String>)> {

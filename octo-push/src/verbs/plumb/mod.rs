@@ -9,8 +9,8 @@ mod values;
 mod variables;
 
 use octo_core::base::cli::help::Help;
-use octo_core::base::cli::options::{OptionGroup, Order, Said, value};
-use octo_core::base::cli::verbs::{self, Front, VerbRow};
+use octo_core::base::cli::options::{OptionGroup, Said, value};
+use octo_core::base::cli::verbs::{Front, VerbRow, groups, listed, verb};
 use octo_core::base::cli::{Tool, places};
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
@@ -19,70 +19,38 @@ use octo_core::base::paths::Places;
 type Answer = fn(&Said, &Places) -> Result<u8>;
 
 static WORDS: &[VerbRow<Answer>] = &[
-    VerbRow {
-        word: "places",
-        arguments: "",
-        help: "CONFIG and STATE, a line each",
-        options: &[&OPTIONS],
-        order: Order::Anywhere,
-        run: ask::places,
-    },
-    VerbRow {
-        word: "hosts",
-        arguments: "TARGET...",
-        help: "the host of each, without port and brackets",
-        options: &[&OPTIONS],
-        order: Order::Anywhere,
-        run: ask::hosts,
-    },
-    VerbRow {
-        word: "nearest",
-        arguments: "WORD KNOWN...",
-        help: "the known word that may have been meant, or nothing",
-        options: &[&OPTIONS],
-        order: Order::BeforeArguments,
-        run: ask::nearest,
-    },
-    VerbRow {
-        word: "values",
-        arguments: "-- [LABEL KIND VALUE]...",
-        help: "each value in its one form, a line each; exit 64 if it is not of its kind",
-        options: &[&OPTIONS],
-        order: Order::BeforeArguments,
-        run: values::values,
-    },
-    VerbRow {
-        word: "package",
-        arguments: "FILE",
-        help: "application and version by the file's name, its sha256 if asked for",
-        options: &[&OPTIONS, &package::OPTIONS],
-        order: Order::Anywhere,
-        run: package::package,
-    },
-    VerbRow {
-        word: "thumbprint",
-        arguments: "NAME ADDRESS",
-        help: "of what answers there, whoever it is; to be compared by a person",
-        options: &[&OPTIONS, &thumbprint::OPTIONS],
-        order: Order::Anywhere,
-        run: thumbprint::thumbprint,
-    },
-    VerbRow {
-        word: "variables",
-        arguments: "TARGET...",
-        help: "what octo-vars shows",
-        options: &[&OPTIONS, &variables::OPTIONS],
-        order: Order::Anywhere,
-        run: variables::variables,
-    },
-    VerbRow {
-        word: "status",
-        arguments: "TARGET...",
-        help: "what octo-status and octo-health show",
-        options: &[&OPTIONS, &status::OPTIONS],
-        order: Order::Anywhere,
-        run: status::status,
-    },
+    verb("places", "", "CONFIG and STATE, a line each").takes(&[&OPTIONS]).runs(ask::places),
+    verb("hosts", "TARGET...", "the host of each, without port and brackets")
+        .takes(&[&OPTIONS])
+        .runs(ask::hosts),
+    verb("nearest", "WORD KNOWN...", "the known word that may have been meant, or nothing")
+        .options_first()
+        .takes(&[&OPTIONS])
+        .runs(ask::nearest),
+    verb(
+        "values",
+        "-- [LABEL KIND VALUE]...",
+        "each value in its one form, a line each; exit 64 if it is not of its kind",
+    )
+    .options_first()
+    .takes(&[&OPTIONS])
+    .runs(values::values),
+    verb("package", "FILE", "application and version by the file's name, its sha256 if asked for")
+        .takes(&[&OPTIONS, &package::OPTIONS])
+        .runs(package::package),
+    verb(
+        "thumbprint",
+        "NAME ADDRESS",
+        "of what answers there, whoever it is; to be compared by a person",
+    )
+    .takes(&[&OPTIONS, &thumbprint::OPTIONS])
+    .runs(thumbprint::thumbprint),
+    verb("variables", "TARGET...", "what octo-vars shows")
+        .takes(&[&OPTIONS, &variables::OPTIONS])
+        .runs(variables::variables),
+    verb("status", "TARGET...", "what octo-status and octo-health show")
+        .takes(&[&OPTIONS, &status::OPTIONS])
+        .runs(status::status),
 ];
 
 static OPTIONS: OptionGroup = OptionGroup {
@@ -139,8 +107,8 @@ fn help() -> String {
     let help = Help {
         usage: &["octo-push [--config DIR] [--state DIR] plumb [--as TOOL] WORD [ARGUMENT]..."],
         about: "Answers questions of scripts, a line a value. octo-push(1) says more.",
-        verbs: verbs::listed(WORDS),
-        options: verbs::groups(WORDS),
+        verbs: listed(WORDS),
+        options: groups(WORDS),
         notes: "",
         examples: &["octo-push plumb values -- --wait TIME 5m", "octo-push plumb places"],
     };
