@@ -100,147 +100,102 @@ enum Takes {
 
 /// In the order of [`Options`].
 static ROWS: [TrustOption; 16] = [
-    TrustOption {
-        key: "from",
-        takes: Takes::Value(|options, value| {
-            values::each(value, Network::parse).map(|networks| options.from = Some(networks))
-        }),
-        show: |options| values::list(options.from.as_deref()),
-        otherwise: "anywhere",
-        bounds: &[],
-    },
-    TrustOption {
-        key: "expires",
-        takes: Takes::Value(|options, value| {
-            values::date(value).map(|day| options.expires = Some(day))
-        }),
-        show: |options| values::one(options.expires),
-        otherwise: "never",
-        bounds: &[],
-    },
-    TrustOption {
-        key: "allow",
-        takes: Takes::Value(|options, value| {
-            values::allow(value).map(|words| options.allow = words)
-        }),
-        show: |options| vec![options.allow.to_string()],
-        otherwise: "",
-        bounds: &[],
-    },
-    TrustOption {
-        key: "user",
-        takes: Takes::Value(|options, value| {
-            values::user(value).map(|user| options.user = Some(user))
-        }),
-        show: |options| values::one(options.user.as_ref()),
-        otherwise: "whoever starts it",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "sudo",
-        takes: Takes::Nothing(|options| options.sudo = true),
-        show: |options| values::yes_or_no(options.sudo),
-        otherwise: "",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "scripts",
-        takes: Takes::Value(|options, value| {
-            values::directory(value).map(|directory| options.scripts = Some(directory))
-        }),
-        show: |options| values::one(options.scripts.as_ref().map(|path| path.display())),
-        otherwise: "any that it sends",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "window",
-        takes: Takes::Value(|options, value| {
-            Windows::parse(value).map(|windows| options.window = Some(windows))
-        }),
-        show: |options| values::one(options.window.as_ref()),
-        otherwise: "at any time",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "hold",
-        takes: Takes::Nothing(|options| options.hold = true),
-        show: |options| values::yes_or_no(options.hold),
-        otherwise: "",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "set",
-        takes: Takes::Variable(|options, name, value| options.set.push((name, value))),
-        show: |options| options.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-        otherwise: "nothing",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "locks",
-        takes: Takes::Value(|options, value| {
-            values::locks(value).map(|names| options.locks = Some(names))
-        }),
-        show: |options| values::list(options.locks.as_deref()),
-        otherwise: "any",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "max-wait",
-        takes: Takes::Value(|options, value| {
-            values::duration(value).map(|wait| options.max_wait = wait)
-        }),
-        show: |options| vec![human_duration(options.max_wait)],
-        otherwise: "",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "max-size",
-        takes: Takes::Value(|options, value| {
-            values::size(value).map(|size| options.max_size = size)
-        }),
-        show: |options| vec![values::size_text(options.max_size)],
-        otherwise: "",
-        bounds: &[Verb::Put, Verb::Run, Verb::Get],
-    },
-    TrustOption {
-        key: "max-store",
-        takes: Takes::Value(|options, value| {
-            values::size(value).map(|size| options.max_store = size)
-        }),
-        show: |options| vec![values::size_text(options.max_store)],
-        otherwise: "",
-        bounds: &[Verb::Put],
-    },
-    TrustOption {
-        key: "max-jobs",
-        takes: Takes::Value(|options, value| {
-            values::count(value).map(|jobs| options.max_jobs = jobs)
-        }),
-        show: |options| vec![options.max_jobs.to_string()],
-        otherwise: "",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "max-log",
-        takes: Takes::Value(|options, value| {
-            values::size(value).map(|size| options.max_log = size)
-        }),
-        show: |options| vec![values::size_text(options.max_log)],
-        otherwise: "",
-        bounds: &[Verb::Run],
-    },
-    TrustOption {
-        key: "timeout",
-        takes: Takes::Value(|options, value| {
-            values::time_limit(value).map(|limit| options.timeout = Some(limit))
-        }),
-        show: |options| values::one(options.timeout.map(human_duration)),
-        otherwise: "no limit",
-        bounds: &[Verb::Run],
-    },
+    value("from", |options, value| {
+        values::each(value, Network::parse).map(|networks| options.from = Some(networks))
+    })
+    .shown(|options| values::list(options.from.as_deref()))
+    .otherwise("anywhere"),
+    value("expires", |options, value| values::date(value).map(|day| options.expires = Some(day)))
+        .shown(|options| values::one(options.expires))
+        .otherwise("never"),
+    value("allow", |options, value| values::allow(value).map(|words| options.allow = words))
+        .shown(|options| vec![options.allow.to_string()]),
+    value("user", |options, value| values::user(value).map(|user| options.user = Some(user)))
+        .shown(|options| values::one(options.user.as_ref()))
+        .otherwise("whoever starts it")
+        .bounds(RUN),
+    word("sudo", |options| options.sudo = true)
+        .shown(|options| values::yes_or_no(options.sudo))
+        .bounds(RUN),
+    value("scripts", |options, value| {
+        values::directory(value).map(|directory| options.scripts = Some(directory))
+    })
+    .shown(|options| values::one(options.scripts.as_ref().map(|path| path.display())))
+    .otherwise("any that it sends")
+    .bounds(RUN),
+    value("window", |options, value| {
+        Windows::parse(value).map(|windows| options.window = Some(windows))
+    })
+    .shown(|options| values::one(options.window.as_ref()))
+    .otherwise("at any time")
+    .bounds(RUN),
+    word("hold", |options| options.hold = true)
+        .shown(|options| values::yes_or_no(options.hold))
+        .bounds(RUN),
+    option("set", Takes::Variable(|options, name, value| options.set.push((name, value))))
+        .shown(|options| {
+            options.set.iter().map(|(name, value)| format!("{name}={value}")).collect()
+        })
+        .otherwise("nothing")
+        .bounds(RUN),
+    value("locks", |options, value| values::locks(value).map(|names| options.locks = Some(names)))
+        .shown(|options| values::list(options.locks.as_deref()))
+        .otherwise("any")
+        .bounds(RUN),
+    value("max-wait", |options, value| values::duration(value).map(|wait| options.max_wait = wait))
+        .shown(|options| vec![human_duration(options.max_wait)])
+        .bounds(RUN),
+    value("max-size", |options, value| values::size(value).map(|size| options.max_size = size))
+        .shown(|options| vec![values::size_text(options.max_size)])
+        .bounds(&[Verb::Put, Verb::Run, Verb::Get]),
+    value("max-store", |options, value| values::size(value).map(|size| options.max_store = size))
+        .shown(|options| vec![values::size_text(options.max_store)])
+        .bounds(&[Verb::Put]),
+    value("max-jobs", |options, value| values::count(value).map(|jobs| options.max_jobs = jobs))
+        .shown(|options| vec![options.max_jobs.to_string()])
+        .bounds(RUN),
+    value("max-log", |options, value| values::size(value).map(|size| options.max_log = size))
+        .shown(|options| vec![values::size_text(options.max_log)])
+        .bounds(RUN),
+    value("timeout", |options, value| {
+        values::time_limit(value).map(|limit| options.timeout = Some(limit))
+    })
+    .shown(|options| values::one(options.timeout.map(human_duration)))
+    .otherwise("no limit")
+    .bounds(RUN),
 ];
 
+/// Those that are about runs alone.
+const RUN: &[Verb] = &[Verb::Run];
+
+const fn word(key: &'static str, take: fn(&mut Options)) -> TrustOption {
+    option(key, Takes::Nothing(take))
+}
+
+const fn value(
+    key: &'static str,
+    take: fn(&mut Options, &str) -> Result<(), String>,
+) -> TrustOption {
+    option(key, Takes::Value(take))
+}
+
+const fn option(key: &'static str, takes: Takes) -> TrustOption {
+    TrustOption { key, takes, show: |_| Vec::new(), otherwise: "", bounds: &[] }
+}
+
 impl TrustOption {
+    const fn shown(self, show: fn(&Options) -> Vec<String>) -> TrustOption {
+        TrustOption { show, ..self }
+    }
+
+    const fn otherwise(self, otherwise: &'static str) -> TrustOption {
+        TrustOption { otherwise, ..self }
+    }
+
+    const fn bounds(self, bounds: &'static [Verb]) -> TrustOption {
+        TrustOption { bounds, ..self }
+    }
+
     /// All of them, in the order in which they are told.
     pub fn all() -> impl Iterator<Item = &'static TrustOption> {
         ROWS.iter()
