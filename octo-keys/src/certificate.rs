@@ -1,6 +1,6 @@
 //! Certificates as octo-keys shows them: out of PEM files, with or without a key.
 
-use crate::x509::Fields;
+use crate::x509::CertificateFields;
 use octo_core::Thumbprint;
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
@@ -102,7 +102,7 @@ pub(crate) struct Certificate {
     /// Its block, as it stood in the file.
     pub(crate) pem: String,
     pub(crate) thumbprint: Thumbprint,
-    pub(crate) fields: Fields,
+    pub(crate) fields: CertificateFields,
 }
 
 impl Certificate {
@@ -113,7 +113,8 @@ impl Certificate {
         Ok(Certificate {
             pem: format!("{}\n", block.replace('\r', "")),
             thumbprint: Thumbprint::of_certificate(&der),
-            fields: Fields::read(&der).ok_or_else(|| damaged("the certificate is damaged"))?,
+            fields: CertificateFields::read(&der)
+                .ok_or_else(|| damaged("the certificate is damaged"))?,
         })
     }
 
@@ -122,7 +123,7 @@ impl Certificate {
     /// # Errors
     /// Where printing fails.
     pub(crate) fn print(&self, others: usize) -> Result<()> {
-        let Fields { name, key, not_before, not_after, .. } = &self.fields;
+        let CertificateFields { name, key, not_before, not_after, .. } = &self.fields;
         let mut text = format!(
             "thumbprint {}\nname {name}\nkey {key}\nvalid-from {not_before}\nvalid-until {not_after}\n",
             self.thumbprint

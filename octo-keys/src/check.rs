@@ -2,11 +2,12 @@
 //!
 //! Silent and 0 where they are; what is sound and odd is a warning.
 
-use crate::call::Call;
 use crate::identity;
 use crate::trust::started_by;
+use octo_core::base::cli::Tool;
+use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Exit, Result};
-use octo_core::base::paths::{check_trusted, open_trusted, read_bounded};
+use octo_core::base::paths::{Places, check_trusted, open_trusted, read_bounded};
 use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::users;
@@ -14,42 +15,42 @@ use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::trust::{self, Trust};
 use std::path::{Path, PathBuf};
 
-pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.said.counted(0..=1)?;
+pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
+    let arguments = said.counted(0..=1)?;
     let files = match arguments.first() {
         Some(file) => {
             let path = PathBuf::from(file);
             vec![(kind_of(&path)?, path)]
         }
-        None => configured(call),
+        None => configured(places),
     };
     let mut sound = true;
     for (kind, path) in files {
         let checked = match kind {
-            Kind::Trust => check_trust(call, &path),
-            Kind::Targets => check_targets(call, &path),
+            FileKind::Trust => check_trust(said.tool(), places, &path),
+            FileKind::Targets => check_targets(said.tool(), &path),
             // Whoever can write it decides what runs.
-            Kind::Start => check_trusted(&path).map(|_| Some("how jobs are started".into())),
-            Kind::Identity => identity::check(&path)
+            FileKind::Start => check_trusted(&path).map(|_| Some("how jobs are started".into())),
+            FileKind::Identity => identity::check(&path)
                 .map(|it| Some(format!("{} {}", it.fields.name, it.thumbprint))),
         };
         match checked {
             Ok(Some(summary)) => {
-                if call.said.flag("verbose") {
-                    call.tool.say(format!("{}: sound: {summary}", path.display()));
+                if said.flag("verbose") {
+                    said.tool().say(format!("{}: sound: {summary}", path.display()));
                 }
             }
             Ok(None) => sound = false,
             Err(error) => {
                 sound = false;
-                call.tool.report(&error);
+                said.tool().report(&error);
             }
         }
     }
     Ok(if sound { 0 } else { Exit::Configuration.code() })
 }
 
-enum Kind {
+enum FileKind {
     Trust,
     Targets,
     Identity,
@@ -57,31 +58,31 @@ enum Kind {
 }
 
 /// What there is on this machine. One that pushes only has no trust file.
-fn configured(call: &Call) -> Vec<(Kind, PathBuf)> {
+fn configured(places: &Places) -> Vec<(FileKind, PathBuf)> {
     let there = |path: &Path| path.symlink_metadata().is_ok();
     let mut files = Vec::new();
-    if there(&call.places.trusted()) || !there(&call.places.targets()) {
-        files.push((Kind::Trust, call.places.trusted()));
+    if there(&places.trusted()) || !there(&places.targets()) {
+        files.push((FileKind::Trust, places.trusted()));
     }
-    if there(&call.places.targets()) {
-        files.push((Kind::Targets, call.places.targets()));
+    if there(&places.targets()) {
+        files.push((FileKind::Targets, places.targets()));
     }
-    if there(&call.places.identity()) {
-        files.push((Kind::Identity, call.places.identity()));
+    if there(&places.identity()) {
+        files.push((FileKind::Identity, places.identity()));
     }
-    if there(&call.places.start()) {
-        files.push((Kind::Start, call.places.start()));
+    if there(&places.start()) {
+        files.push((FileKind::Start, places.start()));
     }
     files
 }
 
 /// What a file is, by its name, else by its first line that says something.
-fn kind_of(path: &Path) -> Result<Kind> {
+fn kind_of(path: &Path) -> Result<FileKind> {
     let by_name = match path.file_name().and_then(|name| name.to_str()) {
-        Some("trusted") => Some(Kind::Trust),
-        Some("targets") => Some(Kind::Targets),
-        Some("identity.pem") => Some(Kind::Identity),
-        Some("start") => Some(Kind::Start),
+        Some("trusted") => Some(FileKind::Trust),
+        Some("targets") => Some(FileKind::Targets),
+        Some("identity.pem") => Some(FileKind::Identity),
+        Some("start") => Some(FileKind::Start),
         _ => None,
     };
     if let Some(kind) = by_name {
@@ -90,7 +91,7 @@ fn kind_of(path: &Path) -> Result<Kind> {
     let bytes = read(path, LARGEST_TARGETS)?;
     let text = String::from_utf8_lossy(&bytes);
     if text.contains("-----BEGIN ") {
-        return Ok(Kind::Identity);
+        return Ok(FileKind::Identity);
     }
     let mut lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let mut words = lines.next().unwrap_or_default().split_ascii_whitespace();
@@ -100,7 +101,7 @@ fn kind_of(path: &Path) -> Result<Kind> {
             || third.split(',').all(|t| Thumbprint::parse(t).is_ok())
     });
     let thumbprint_first = words.next().is_some_and(|first| Thumbprint::parse(first).is_ok());
-    Ok(if thumbprint_third && !thumbprint_first { Kind::Targets } else { Kind::Trust })
+    Ok(if thumbprint_third && !thumbprint_first { FileKind::Targets } else { FileKind::Trust })
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -109,13 +110,13 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 }
 
 /// A summary; `None` where it has said what is wrong.
-fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
+fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<String>> {
     let bytes = trust::read(path)?;
     let trust = match Trust::parse(path, &bytes) {
         Ok(trust) => trust,
-        Err(problems) => return Ok(show(call, "", &problems)),
+        Err(problems) => return Ok(show(tool, "", &problems)),
     };
-    let mut warnings = trust.warnings(&started_by(call), &jiff::Zoned::now());
+    let mut warnings = trust.warnings(&started_by(places), &jiff::Zoned::now());
     // A user= that doesn't exist makes every run fail.
     let users =
         || trust.lines.iter().filter_map(|line| Some((line, line.options.user.as_deref()?)));
@@ -131,7 +132,7 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
         warnings.push(Problem::new(path, number, last, reason));
     }
     warnings.sort_by_key(|warning| warning.line);
-    show(call, "warning: ", &warnings);
+    show(tool, "warning: ", &warnings);
     let mut names: Vec<&str> = trust.lines.iter().map(|line| line.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -139,15 +140,15 @@ fn check_trust(call: &Call, path: &Path) -> Result<Option<String>> {
 }
 
 /// As [`check_trust`].
-fn check_targets(call: &Call, path: &Path) -> Result<Option<String>> {
+fn check_targets(tool: &Tool, path: &Path) -> Result<Option<String>> {
     let bytes = read(path, LARGEST_TARGETS)?;
     let targets = match Targets::parse(path, &bytes) {
         Ok(targets) => targets,
-        Err(problems) => return Ok(show(call, "", &problems)),
+        Err(problems) => return Ok(show(tool, "", &problems)),
     };
     for (thumbprint, sharing) in targets.shared_thumbprints() {
         let names: Vec<&str> = sharing.iter().map(|target| target.name.as_str()).collect();
-        call.tool.say(format!(
+        tool.say(format!(
             "warning: {}: {} have the same thumbprint, {thumbprint}: is one a clone of the other?",
             path.display(),
             names.join(", ")
@@ -156,10 +157,10 @@ fn check_targets(call: &Call, path: &Path) -> Result<Option<String>> {
     Ok(Some(format!("{} targets", targets.all.len())))
 }
 
-fn show(call: &Call, kind: &str, problems: &[Problem]) -> Option<String> {
+fn show(tool: &Tool, kind: &str, problems: &[Problem]) -> Option<String> {
     for problem in problems {
-        call.tool.say(format!("{kind}{}", problem.heading()));
-        call.tool.say(format!("  {}", problem.text));
+        tool.say(format!("{kind}{}", problem.heading()));
+        tool.say(format!("  {}", problem.text));
     }
     None
 }

@@ -1,20 +1,21 @@
 //! octo-keys explain: permitted or not, by the very function that decides.
 
-use crate::call::Call;
 use crate::trust::{started_by, thumbprint};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
+use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::nearest::nearest;
+use octo_core::base::paths::Places;
 use octo_core::trust::{AllowWord, Denial, Line, Question, RunQuestion, Trust, TrustOption, Verb};
 use std::net::IpAddr;
 
-pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.said.counted(3..=3)?;
-    let tool = call.tool;
+pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
+    let arguments = said.counted(3..=3)?;
+    let tool = said.tool();
     let thumbprint = thumbprint(tool, &arguments[0])?;
     let address: Option<IpAddr> = match arguments[1].as_str() {
         "-" => None,
@@ -28,17 +29,17 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
         let meant = meant.map(|meant| format!("{meant} is one"));
         tool.misspelt(format!("{}: no such verb", arguments[2]), meant)
     })?;
-    let at = match call.said.one("at")? {
+    let at = match said.one("at")? {
         Some(text) => parse_time(tool, &text)?,
         None => Zoned::now(),
     };
 
-    let trust = Trust::load(&call.places.trusted())?;
+    let trust = Trust::load(&places.trusted())?;
     let mut question = Question::new(thumbprint, address, &at, verb);
     if verb == Verb::Run {
         // Whatever it is that runs: a script that it may send or name.
         let by_name = trust.line_of(&question).is_some_and(|line| line.options.scripts.is_some());
-        let started_by = started_by(call);
+        let started_by = started_by(places);
         let named = by_name.then_some("SCRIPT");
         question.run = Some(RunQuestion { named, locks: &[], starting: true, started_by });
     }

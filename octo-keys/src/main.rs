@@ -1,6 +1,5 @@
 //! octo-keys: identities, thumbprints, and the trust file. octo-keys(1)
 
-mod call;
 mod certificate;
 mod check;
 mod der;
@@ -12,11 +11,10 @@ mod show;
 mod trust;
 mod x509;
 
-use call::Call;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
 use octo_core::base::cli::options::{OptionGroup, flag, value, values};
-use octo_core::base::cli::verbs::{Front, VerbRow, groups, listed, verb};
+use octo_core::base::cli::verbs::{self, PlainVerb, groups, listed, verb};
 use octo_core::base::error::Result;
 use std::process::ExitCode;
 
@@ -49,10 +47,8 @@ static CHECK: OptionGroup =
 static EXPLAIN: OptionGroup =
     OptionGroup { title: "explain", rows: &[value("", "at", "TIME", "at that time, not now")] };
 
-type Row = VerbRow<fn(&Call) -> Result<u8>>;
-
 /// In the order of `--help`.
-static VERBS: [Row; 7] = [
+static VERBS: [PlainVerb; 7] = [
     verb("new", "[FILE|-]", "make an identity, print its thumbprint; never overwrites")
         .takes(&[&NEW])
         .runs(new::run),
@@ -78,10 +74,7 @@ fn main() -> ExitCode {
 }
 
 fn run(tool: &Tool, words: &[String]) -> Result<u8> {
-    let Some(front) = Front::read(tool, &[], words)? else { return Ok(0) };
-    let verb = front.verb(&VERBS)?;
-    let Some(said) = front.said(verb)? else { return Ok(0) };
-    (verb.run)(&Call::read(said)?)
+    verbs::call(tool, &[], words, &VERBS)
 }
 
 fn help() -> String {

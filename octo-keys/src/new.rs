@@ -4,13 +4,13 @@
 //! and taken by thumbprint alone. The file appears whole, mode 0600, and never
 //! in the place of another.
 
-use crate::call::Call;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use octo_core::Thumbprint;
+use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, print_bytes};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::{PusherName, random_bytes};
-use octo_core::base::paths::create_directory;
+use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
 use octo_core::trust::StartedBy;
 use rcgen::{
@@ -22,26 +22,26 @@ use std::path::Path;
 use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
-pub(crate) fn run(call: &Call) -> Result<u8> {
-    let arguments = call.said.counted(0..=1)?;
-    let algorithm = match call.said.one("key")?.as_deref() {
+pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
+    let arguments = said.counted(0..=1)?;
+    let algorithm = match said.one("key")?.as_deref() {
         None | Some("ed25519") => &PKCS_ED25519,
         Some("ecdsa-p256") => &PKCS_ECDSA_P256_SHA256,
         Some(other) => {
             let message = format!("{other}: not a type of key (ed25519, ecdsa-p256)");
-            return Err(call.tool.misuse(message));
+            return Err(said.tool().misuse(message));
         }
     };
-    let name = match call.said.one("name")? {
+    let name = match said.one("name")? {
         Some(name) => PusherName::parse(&name).ok_or_else(|| {
-            call.tool.misuse(format!("--name {name}: a name is {}", PusherName::FORM))
+            said.tool().misuse(format!("--name {name}: a name is {}", PusherName::FORM))
         })?,
         None => default_name()?,
     };
-    let path = arguments.first().map_or_else(|| call.places.identity(), Into::into);
+    let path = arguments.first().map_or_else(|| places.identity(), Into::into);
     let aside = path == Path::new("-");
     if !aside {
-        make_room(&path, arguments.is_empty(), &call.places.config)?;
+        make_room(&path, arguments.is_empty(), &places.config)?;
     }
 
     let (thumbprint, pem) = make(&name, algorithm).map_err(|reason| {
@@ -50,14 +50,14 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     if aside {
         // The identity goes to where it is encrypted: octo-keys new - | age …
         print_bytes(pem.as_bytes())?;
-        call.tool.say(format!("thumbprint {thumbprint} of {name}"));
+        said.tool().say(format!("thumbprint {thumbprint} of {name}"));
         return Ok(0);
     }
     if !publish::create(&path, pem.as_bytes(), 0o600)? {
         return Err(taken(&path));
     }
     if std::io::stderr().is_terminal() {
-        call.tool.say(format!("{}: the identity of {name}", path.display()));
+        said.tool().say(format!("{}: the identity of {name}", path.display()));
     }
     print(&format!("{thumbprint}\n"))?;
     Ok(0)

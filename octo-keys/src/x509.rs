@@ -10,7 +10,7 @@ use jiff::civil::DateTime;
 use octo_core::base::encoding::printable;
 
 /// What people ask about a certificate.
-pub(crate) struct Fields {
+pub(crate) struct CertificateFields {
     /// From 1 to 3.
     pub(crate) version: u8,
     /// The subject's common name, else the whole subject; escaped.
@@ -45,9 +45,9 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("0.9.2342.19200300.100.1.25", "DC"),
 ];
 
-impl Fields {
+impl CertificateFields {
     /// The fields of a certificate in DER; `None` where it is damaged.
-    pub(crate) fn read(certificate: &[u8]) -> Option<Fields> {
+    pub(crate) fn read(certificate: &[u8]) -> Option<CertificateFields> {
         let mut outer = Reader::new(certificate);
         let mut certificate = outer.inside(der::SEQUENCE)?;
         outer.end()?;
@@ -71,7 +71,7 @@ impl Fields {
             check_extensions(extensions)?;
         }
         signed.end()?;
-        Some(Fields {
+        Some(CertificateFields {
             version,
             name: name(&subject),
             key: key_type(public_key)?,
@@ -181,7 +181,7 @@ mod tests {
             (&rcgen::PKCS_ECDSA_P521_SHA512, "ecdsa-p521"),
         ] {
             let (certificate, public_key) = real(algorithm);
-            let fields = Fields::read(&certificate).expect(key);
+            let fields = CertificateFields::read(&certificate).expect(key);
             assert_eq!((fields.name.as_str(), fields.key.as_str()), ("web1", key));
             assert_eq!(fields.not_before, "1970-01-01T00:00:00Z");
             assert_eq!(fields.not_after, "9999-12-31T00:00:00Z");
@@ -194,10 +194,10 @@ mod tests {
         for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256] {
             let (mut certificate, _) = real(algorithm);
             for cut in 0..certificate.len() {
-                assert!(Fields::read(&certificate[..cut]).is_none(), "cut at {cut}");
+                assert!(CertificateFields::read(&certificate[..cut]).is_none(), "cut at {cut}");
             }
             certificate.push(0);
-            assert!(Fields::read(&certificate).is_none());
+            assert!(CertificateFields::read(&certificate).is_none());
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
             let mut certificate = whole.clone();
             for change in 1..=255 {
                 certificate[place] = whole[place] ^ change;
-                match Fields::read(&certificate) {
+                match CertificateFields::read(&certificate) {
                     Some(read) => {
                         assert!(!read.name.chars().any(char::is_control), "{place} {change}");
                         assert_eq!(read.not_before.len(), 20, "{place} {change}");
@@ -281,7 +281,7 @@ mod tests {
             }
         }
 
-        fn read(&self) -> Option<Fields> {
+        fn read(&self) -> Option<CertificateFields> {
             let signed = sequence(&[
                 &self.before_serial,
                 &[2, 1, 9],
@@ -293,7 +293,7 @@ mod tests {
                 &self.behind_key,
             ]);
             let algorithm = sequence(&[&[6, 3, 0x2b, 0x65, 0x70]]);
-            Fields::read(&sequence(&[&signed, &algorithm, &[3, 2, 0, 7]]))
+            CertificateFields::read(&sequence(&[&signed, &algorithm, &[3, 2, 0, 7]]))
         }
     }
 

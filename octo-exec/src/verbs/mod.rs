@@ -13,17 +13,13 @@ mod prune;
 mod run;
 mod show;
 
-use octo_core::base::cli::options::Said;
-use octo_core::base::cli::verbs::{Front, VerbRow, verb};
-use octo_core::base::cli::{Tool, places};
+use octo_core::base::cli::Tool;
+use octo_core::base::cli::verbs::{self, PlainVerb, verb};
 use octo_core::base::error::Result;
-use octo_core::base::paths::Places;
 use octo_core::tentacle::spec::options::{ENDS, JOB};
 
-type Row = VerbRow<fn(&Said, &Places) -> Result<u8>>;
-
 /// In the order of `--help`.
-pub(crate) static VERBS: [Row; 11] = [
+pub(crate) static VERBS: [PlainVerb; 11] = [
     verb(
         "run",
         "SCRIPT|- [ARG]...",
@@ -50,8 +46,5 @@ pub(crate) static VERBS: [Row; 11] = [
 /// # Errors
 /// The verb's.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
-    let Some(front) = Front::read(tool, &[], words)? else { return Ok(0) };
-    let verb = front.verb(&VERBS)?;
-    let Some(said) = front.said(verb)? else { return Ok(0) };
-    (verb.run)(&said, &places(&said)?)
+    verbs::call(tool, &[], words, &VERBS)
 }

@@ -25,14 +25,12 @@ use octo_core::base::error::{Error, Result};
 use octo_core::tentacle::spec::options::{BY_NAME, ENDS, JOB};
 use octo_core::trust::Verb;
 
-type Row = VerbRow<fn(&Call) -> Result<u8>>;
-
 /// One that asks each target something; a verb that goes over the wire has the
 /// word of its request.
 const ASK: &[&OptionGroup] = &[&WHICH, &HOW];
 
 /// In the order of `--help`.
-pub(crate) static VERBS: [Row; 11] = [
+pub(crate) static VERBS: [VerbRow<fn(&Call) -> Result<u8>>; 11] = [
     verb(Verb::Put.word(), "FILE...", "put files into the tentacles' package stores")
         .takes(ASK)
         .runs(put::run),

@@ -4,10 +4,11 @@
 //! Options that all verbs share may stand before the verb or behind it: nobody
 //! remembers which side.
 
-use super::options::{OptionGroup, Order, Said, dashed, parse};
+use super::options::{OptionGroup, Order, Said, dashed, parse, places};
 use super::tool::Tool;
 use crate::base::error::Result;
 use crate::base::nearest::nearest;
+use crate::base::paths::Places;
 use getopts::Matches;
 use std::ptr;
 
@@ -27,6 +28,9 @@ pub struct VerbRow<F: 'static> {
     /// What does it.
     pub run: F,
 }
+
+/// A verb that needs what was said and the places, nothing else.
+pub type PlainVerb = VerbRow<fn(&Said, &Places) -> Result<u8>>;
 
 /// A verb with its arguments and what it does, both for `--help`; what [`VerbRow`]'s
 /// functions add makes the row whole.
@@ -120,6 +124,22 @@ impl<'a> Front<'a> {
         let sides = |behind| vec![self.before, behind];
         Ok(behind.map(|b| Said::new(self.tool, (verb.word, verb.arguments), sides(b))))
     }
+}
+
+/// Finds the verb of a command line and does it.
+///
+/// # Errors
+/// As [`Front`]'s and [`places`]', and the verb's.
+pub fn call(
+    tool: &Tool,
+    shared: &'static [&'static OptionGroup],
+    words: &[String],
+    verbs: &'static [PlainVerb],
+) -> Result<u8> {
+    let Some(front) = Front::read(tool, shared, words)? else { return Ok(0) };
+    let verb = front.verb(verbs)?;
+    let Some(said) = front.said(verb)? else { return Ok(0) };
+    (verb.run)(&said, &places(&said)?)
 }
 
 /// The verbs for [`super::help::Help`].

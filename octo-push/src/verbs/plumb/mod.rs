@@ -8,17 +8,13 @@ mod thumbprint;
 mod values;
 mod variables;
 
+use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
-use octo_core::base::cli::options::{OptionGroup, Said, value};
-use octo_core::base::cli::verbs::{Front, VerbRow, groups, listed, verb};
-use octo_core::base::cli::{Tool, places};
+use octo_core::base::cli::options::{OptionGroup, value};
+use octo_core::base::cli::verbs::{self, Front, PlainVerb, groups, listed, verb};
 use octo_core::base::error::Result;
-use octo_core::base::paths::Places;
 
-/// What answers a word.
-type Answer = fn(&Said, &Places) -> Result<u8>;
-
-static WORDS: &[VerbRow<Answer>] = &[
+static WORDS: &[PlainVerb] = &[
     verb("places", "", "CONFIG and STATE, a line each").takes(&[&OPTIONS]).runs(ask::places),
     verb("hosts", "TARGET...", "the host of each, without port and brackets")
         .takes(&[&OPTIONS])
@@ -90,17 +86,10 @@ fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
     };
     let tool = Tool { name, help };
     // With the name that was asked for: the caller would say ours.
-    Ok(word(&tool, &words).unwrap_or_else(|error| {
+    Ok(verbs::call(&tool, SHARED, &words, WORDS).unwrap_or_else(|error| {
         tool.report(&error);
         error.exit.code()
     }))
-}
-
-fn word(tool: &Tool, words: &[String]) -> Result<u8> {
-    let Some(front) = Front::read(tool, SHARED, words)? else { return Ok(0) };
-    let row = front.verb(WORDS)?;
-    let Some(said) = front.said(row)? else { return Ok(0) };
-    (row.run)(&said, &places(&said)?)
 }
 
 fn help() -> String {
