@@ -10,7 +10,7 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::request::{JobPlan, JobRequest};
+use crate::target::request::{JobPayload, JobPlan};
 use crate::target::retry::{Retry, over_limit};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
@@ -160,7 +160,7 @@ impl<'a> JobClient<'a> {
     fn ask_to_run(
         &mut self,
         client: &mut TlsClient<'_>,
-        job: &JobRequest,
+        job: &JobPayload,
     ) -> Result<Fields, ClientError> {
         let request = Request::new(Verb::Run)
             .with("job", self.job)

@@ -20,7 +20,7 @@ pub(crate) struct JobPlan {
 
 /// What one target is sent.
 #[derive(Debug)]
-pub(crate) struct JobRequest {
+pub(crate) struct JobPayload {
     /// The spec's bytes.
     pub(crate) spec: Vec<u8>,
     /// Spec, script and secrets, as they travel.
@@ -34,11 +34,11 @@ impl JobPlan {
     ///
     /// # Errors
     /// A file of its own that can't be read, or a spec that would be refused.
-    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobRequest> {
+    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobPayload> {
         let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
         let parts = self.draft.parts(job, Destination::Target(target), package.transpose()?)?;
         let script = self.draft.script().unwrap_or_default();
         let body = [&parts.spec, script, &parts.secrets].concat();
-        Ok(JobRequest { spec: parts.spec, body, script: script.len() })
+        Ok(JobPayload { spec: parts.spec, body, script: script.len() })
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn to_end(tool: &Tool, places: &Places, job: &JobDirectory) -> Result
         interrupts().map_err(|e| Error::new(Exit::Io, object(job), describe(&e)))?;
     // Before it is started: nothing of it is missed.
     let mut follower = Follower::new(job, 0)?;
-    let mut following = Following {
+    let mut following = JobByHand {
         tool,
         places,
         job,
@@ -67,7 +67,7 @@ fn withdrawn(job: &JobDirectory, error: &Error) -> Result<bool> {
     Ok(true)
 }
 
-struct Following<'a> {
+struct JobByHand<'a> {
     tool: &'a Tool,
     places: &'a Places,
     job: &'a JobDirectory,
@@ -79,7 +79,7 @@ struct Following<'a> {
     output: Result<()>,
 }
 
-impl Following<'_> {
+impl JobByHand<'_> {
     fn start(&mut self) -> Result<()> {
         let started = Program::start(self.places, self.job);
         self.program = Some(started.map_err(|error| withdraw(self.job, error))?);

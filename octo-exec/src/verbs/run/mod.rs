@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
     let options = JobOptions::read(said)?;
-    let ends = Ends::read(said)?;
+    let ends = ResultFiles::read(said)?;
     ends.check()?;
     let id = match &options.job {
         Some(job) => job.clone(),
@@ -45,15 +45,15 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
 }
 
 /// Files that get what came of the job.
-struct Ends {
+struct ResultFiles {
     end: Option<PathBuf>,
     outputs: Option<PathBuf>,
 }
 
-impl Ends {
-    fn read(said: &Said) -> Result<Ends> {
+impl ResultFiles {
+    fn read(said: &Said) -> Result<ResultFiles> {
         let path = |name| Ok(said.one(name)?.map(PathBuf::from));
-        Ok(Ends { end: path("end")?, outputs: path("outputs")? })
+        Ok(ResultFiles { end: path("end")?, outputs: path("outputs")? })
     }
 
     /// Nothing is touched: the run may still be refused.

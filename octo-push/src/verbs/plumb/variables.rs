@@ -30,14 +30,14 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
 };
 
 /// A variable of a target.
-struct Variable {
+struct ScopedVariable {
     value: Vec<u8>,
     source: PathBuf,
     secret: bool,
 }
 
 /// The variables of a target, by name.
-type Variables = BTreeMap<VariableName, Variable>;
+type Variables = BTreeMap<VariableName, ScopedVariable>;
 
 /// `variables`
 pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
@@ -86,7 +86,7 @@ fn gather(directory: &Path, environment: Option<&str>, target: &Target) -> Resul
                 continue;
             }
             for (name, value) in variables::read(&source.to_string_lossy(), secret)? {
-                gathered.insert(name, Variable { value, source: source.clone(), secret });
+                gathered.insert(name, ScopedVariable { value, source: source.clone(), secret });
             }
         }
     }
@@ -95,7 +95,7 @@ fn gather(directory: &Path, environment: Option<&str>, target: &Target) -> Resul
 
 /// For people: each on one line, the file behind a tab, secrets hidden.
 fn shown(variables: &Variables) -> Vec<u8> {
-    let line = |(name, variable): (&VariableName, &Variable)| {
+    let line = |(name, variable): (&VariableName, &ScopedVariable)| {
         let value = match variable.secret {
             true => "(hidden)".to_string(),
             false => printable(&variable.value),
@@ -141,8 +141,11 @@ mod tests {
     use super::*;
 
     fn given(values: &[(&str, &[u8])]) -> Variables {
-        let variable =
-            |value: &[u8]| Variable { value: value.to_vec(), source: "f".into(), secret: false };
+        let variable = |value: &[u8]| ScopedVariable {
+            value: value.to_vec(),
+            source: "f".into(),
+            secret: false,
+        };
         let name = |name: &str| VariableName::parse(name).expect("a name");
         values.iter().map(|(n, value)| (name(n), variable(value))).collect()
     }

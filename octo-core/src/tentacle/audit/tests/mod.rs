@@ -8,16 +8,16 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 
-struct Log {
+struct TestLog {
     directory: tempfile::TempDir,
     audit: Audit,
 }
 
-impl Log {
+impl TestLog {
     /// A log of so many lines, the first of which is `begin`.
-    fn of(lines: usize) -> Log {
+    fn of(lines: usize) -> TestLog {
         let directory = tempfile::tempdir().unwrap();
-        let log = Log { audit: at(directory.path()), directory };
+        let log = TestLog { audit: at(directory.path()), directory };
         for index in 1..lines {
             log.audit.append("request", &[("index", &index.to_string())]).unwrap();
         }
@@ -78,7 +78,7 @@ fn one(faults: &[String], expected: &str) {
 
 #[test]
 fn lines_are_chained_and_the_head_is_the_last() {
-    let log = Log::of(1);
+    let log = TestLog::of(1);
     assert_eq!(log.audit.head().unwrap(), None);
     let head = log.audit.append("job-end", &[("job", "x"), ("kind", "exit")]).unwrap();
     assert_eq!(head.seq, 2);
@@ -114,7 +114,7 @@ fn lines_are_chained_and_the_head_is_the_last() {
 
 #[test]
 fn no_value_makes_a_second_line_or_drives_a_terminal() {
-    let log = Log::of(1);
+    let log = TestLog::of(1);
     let evil = "x\n2 2026-01-01T00:00:00.000Z begin \u{9b}\x1b[2J=\u{202e} %";
     log.audit.append("refused", &[("by", evil), ("empty", "")]).unwrap();
     log.audit.append("refused", &[("by", &"\n".repeat(1 << 20))]).unwrap();
@@ -127,7 +127,7 @@ fn no_value_makes_a_second_line_or_drives_a_terminal() {
 
 #[test]
 fn an_edit_is_named() {
-    let log = Log::of(8);
+    let log = TestLog::of(8);
     let whole = log.lines();
     for victim in 0..8 {
         let mut lines = whole.clone();
@@ -157,7 +157,7 @@ fn an_edit_is_named() {
 
 #[test]
 fn a_line_edited_with_its_hash_shows_in_the_next() {
-    let log = Log::of(5);
+    let log = TestLog::of(5);
     let mut lines = log.lines();
     let text = lines[2].replace("index=", "index=9");
     let before = Head::parse(&format!("2:{}", lines[1].trim_end().rsplit(' ').next().unwrap()));
@@ -170,7 +170,7 @@ fn a_line_edited_with_its_hash_shows_in_the_next() {
 
 #[test]
 fn removed_inserted_and_moved_lines_are_named() {
-    let log = Log::of(9);
+    let log = TestLog::of(9);
     let whole = log.lines();
     let check = |lines: Vec<String>, expected: &str| {
         log.write(&lines);
@@ -204,7 +204,7 @@ fn removed_inserted_and_moved_lines_are_named() {
 
 #[test]
 fn what_is_no_log_is_never_written_to() {
-    let log = Log::of(3);
+    let log = TestLog::of(3);
     let said = |audit: &Audit| audit.append("e", &[]).unwrap_err();
     let place = log.path();
     let elsewhere = log.directory.path().join("elsewhere");
@@ -236,7 +236,7 @@ fn what_is_no_log_is_never_written_to() {
 
 #[test]
 fn threads_and_rotations_at_once_keep_one_chain() {
-    let log = Log::of(1);
+    let log = TestLog::of(1);
     let shared = Arc::new(log.other());
     let heads: Vec<Head> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
@@ -269,7 +269,7 @@ fn threads_and_rotations_at_once_keep_one_chain() {
 
 #[test]
 fn no_flipped_bit_passes_and_no_garbage_panics() {
-    let log = Log::of(6);
+    let log = TestLog::of(6);
     let whole = fs::read(log.path()).unwrap();
     for at in 0..whole.len() {
         for bit in [0, 5, 7] {

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_cut_tail_is_missed_before_and_after_the_next_event() {
-    let log = Log::of(6);
+    let log = TestLog::of(6);
     let given = log.audit.head().unwrap().unwrap();
     let whole = log.lines();
     log.write(&whole[..4]);
@@ -23,7 +23,7 @@ fn a_cut_tail_is_missed_before_and_after_the_next_event() {
     let found = log.audit.verify(&[given]).unwrap();
     assert!(found.faults[0].line == 6 && found.faults[0].reason.contains("when its head"));
     // All of it.
-    let log = Log::of(4);
+    let log = TestLog::of(4);
     fs::write(log.path(), "").unwrap();
     one(&log.faults(), "0: the log is empty, but number 4 was written");
     log.other().append("request", &[]).unwrap();
@@ -33,7 +33,7 @@ fn a_cut_tail_is_missed_before_and_after_the_next_event() {
 
 #[test]
 fn a_torn_tail_is_closed_at_whatever_byte_it_broke() {
-    let log = Log::of(3);
+    let log = TestLog::of(3);
     let whole = fs::read(log.path()).unwrap();
     let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
     let second = first + whole[first..].iter().position(|b| *b == b'\n').unwrap() + 1;
@@ -61,7 +61,7 @@ fn a_torn_tail_is_closed_at_whatever_byte_it_broke() {
 
 #[test]
 fn a_torn_line_is_bound_into_the_chain() {
-    let log = Log::of(3);
+    let log = TestLog::of(3);
     let whole = fs::read(log.path()).unwrap();
     fs::write(log.path(), [&whole[..], b"4 2026"].concat()).unwrap();
     log.other().append("after", &[]).unwrap();
@@ -83,7 +83,7 @@ fn a_torn_line_is_bound_into_the_chain() {
 
 #[test]
 fn the_chain_goes_on_through_rotations() {
-    let log = Log::of(4);
+    let log = TestLog::of(4);
     let old = log.audit.head().unwrap().unwrap();
     log.rotate("audit.log.1");
     assert_eq!(log.audit.head().unwrap(), Some(old));

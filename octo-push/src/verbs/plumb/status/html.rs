@@ -1,6 +1,6 @@
 //! For a web server: one page without anything beside it.
 
-use super::marks::{Mark, Row};
+use super::marks::{Mark, TargetRow};
 use super::release::Release;
 use super::release::TargetState;
 use super::{Counts, targets};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 const HEAD: &str = include_str!("head.html");
 
 /// The page; `now` in UTC, RFC 3339.
-pub(super) fn page(rows: &[Row], now: &str) -> String {
+pub(super) fn page(rows: &[TargetRow], now: &str) -> String {
     let mut page = Page(HEAD.to_string());
     page.summary(rows, now);
     let unknown = rows.iter().filter(|row| matches!(row.state, TargetState::Unknown(_)));
@@ -19,7 +19,7 @@ pub(super) fn page(rows: &[Row], now: &str) -> String {
         let why = escaped(&row.message().unwrap_or_default());
         cells(row, &[&td("", &mark(Mark::Unknown, "unknown")), &td("", &why)])
     });
-    let answered: Vec<(&Row, &Release)> =
+    let answered: Vec<(&TargetRow, &Release)> =
         rows.iter().filter_map(|row| Some((row, row.release()?))).collect();
     for section in answered.chunk_by(|(_, one), (_, other)| one.application == other.application) {
         let heads = ["Target", "", "Version", "Since", "By"];
@@ -34,7 +34,7 @@ pub(super) fn page(rows: &[Row], now: &str) -> String {
 struct Page(String);
 
 impl Page {
-    fn summary(&mut self, rows: &[Row], now: &str) {
+    fn summary(&mut self, rows: &[TargetRow], now: &str) {
         let counts = Counts::of(rows);
         let now = format!("{} UTC", now.get(..16).unwrap_or(now).replace('T', " "));
         let _ = write!(self.0, "<p>{now}, {}", targets(counts.targets));
@@ -75,7 +75,7 @@ impl Page {
 }
 
 /// The row of an application that answered.
-fn release(row: &Row, release: &Release) -> String {
+fn release(row: &TargetRow, release: &Release) -> String {
     let or_dash = |value: &Option<String>| escaped(value.as_deref().unwrap_or("-"));
     let state = match row.mark {
         Some(Mark::Failed) => {
@@ -100,7 +100,7 @@ fn release(row: &Row, release: &Release) -> String {
 }
 
 /// The target's cell and these, as a row.
-fn cells(row: &Row, cells: &[&str]) -> String {
+fn cells(row: &TargetRow, cells: &[&str]) -> String {
     let class = match row.mark {
         None => "",
         Some(Mark::Drift) => " class=\"marked drifts\"",

@@ -1,16 +1,16 @@
 //! For programs: an object a line, octo-json(5).
 
-use super::marks::{Mark, Row};
+use super::marks::{Mark, TargetRow};
 use super::release::TargetState;
 use crate::output::json::JsonObject;
 use octo_core::base::digest::Digest;
 
 /// The objects.
-pub(super) fn lines(rows: &[Row]) -> String {
+pub(super) fn lines(rows: &[TargetRow]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &TargetRow) -> String {
     let release = row.release();
     let state = match row.state {
         TargetState::Answered(_) => "answered",

@@ -29,7 +29,7 @@ impl Mark {
 
 /// A target and one application, marked.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
+pub(super) struct TargetRow {
     /// The target's name.
     pub(super) target: String,
     /// What it says.
@@ -38,7 +38,7 @@ pub(super) struct Row {
     pub(super) mark: Option<Mark>,
 }
 
-impl Row {
+impl TargetRow {
     /// The application, where the target answered with one.
     pub(super) fn release(&self) -> Option<&Release> {
         match &self.state {
@@ -62,7 +62,7 @@ impl Row {
 }
 
 /// All of it with marks, in order.
-pub(super) fn marked(states: Vec<(String, TargetState)>) -> Vec<Row> {
+pub(super) fn marked(states: Vec<(String, TargetState)>) -> Vec<TargetRow> {
     let usual = usual(&states);
     let mark = |state: &TargetState| match state {
         TargetState::Empty => None,
@@ -75,10 +75,10 @@ pub(super) fn marked(states: Vec<(String, TargetState)>) -> Vec<Row> {
             (usual[&release.application] != release.sha256).then_some(Mark::Drift)
         }
     };
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<TargetRow> = Vec::new();
     for (target, state) in states {
         let mark = mark(&state);
-        rows.push(Row { target, state, mark });
+        rows.push(TargetRow { target, state, mark });
     }
     rows.sort_by(|one, other| one.key().cmp(&other.key()));
     rows

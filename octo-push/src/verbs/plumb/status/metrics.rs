@@ -1,6 +1,6 @@
 //! For Prometheus: the text format of its textfile collector.
 
-use super::marks::{Mark, Row};
+use super::marks::{Mark, TargetRow};
 use octo_core::base::digest::Digest;
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ const MARKED: (&str, &str) =
 const CHECKED: (&str, &str) = ("octo_check_timestamp_seconds", "When this was asked.");
 
 /// The file; `now` in seconds since 1970.
-pub(super) fn text(rows: &[Row], now: i64) -> String {
+pub(super) fn text(rows: &[TargetRow], now: i64) -> String {
     let mut text = String::new();
     let mut targets: Vec<(&str, bool)> =
         rows.iter().map(|row| (row.target.as_str(), row.mark != Some(Mark::Unknown))).collect();

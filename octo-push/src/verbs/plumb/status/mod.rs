@@ -12,7 +12,7 @@ mod nagios;
 mod release;
 mod table;
 
-use marks::{Mark, Row};
+use marks::{Mark, TargetRow};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::{print, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
@@ -45,9 +45,9 @@ pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
         return Err(tool.misuse("status needs --outputs DIR"));
     };
     let limit = |name| Ok(said.number(name, 0..=u64::MAX)?.unwrap_or(1));
-    let limits = nagios::Limits { warning: limit("warning")?, critical: limit("critical")? };
+    let limits = nagios::Thresholds { warning: limit("warning")?, critical: limit("critical")? };
     let form = said.one("form")?.unwrap_or_else(|| "table".into());
-    let show: fn(&[Row]) -> String = match form.as_str() {
+    let show: fn(&[TargetRow]) -> String = match form.as_str() {
         "table" => table::text,
         "json" => json::lines,
         "html" => |rows| html::page(rows, &utc_now()),
@@ -120,8 +120,8 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(rows: &[Row]) -> Counts {
-        let count = |wanted: &dyn Fn(&Row) -> bool| {
+    fn of(rows: &[TargetRow]) -> Counts {
+        let count = |wanted: &dyn Fn(&TargetRow) -> bool| {
             let mut names: Vec<&str> =
                 rows.iter().filter(|row| wanted(row)).map(|row| row.target.as_str()).collect();
             names.sort_unstable();

@@ -1,11 +1,11 @@
 //! For people: columns.
 
-use super::marks::{Mark, Row};
+use super::marks::{Mark, TargetRow};
 
 const HEAD: [&str; 7] = ["APPLICATION", "TARGET", "VERSION", "SINCE", "BY", "RESULT", ""];
 
 /// The table, with a dash for what there is not.
-pub(super) fn text(rows: &[Row]) -> String {
+pub(super) fn text(rows: &[TargetRow]) -> String {
     let mut lines = vec![HEAD.map(String::from)];
     lines.extend(rows.iter().map(cells));
     let mut widths = [0; HEAD.len()];
@@ -23,7 +23,7 @@ pub(super) fn text(rows: &[Row]) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; HEAD.len()] {
+fn cells(row: &TargetRow) -> [String; HEAD.len()] {
     let release = row.release();
     let or_dash = |value: Option<&String>| value.map_or("-".to_string(), String::clone);
     [
