@@ -32,25 +32,9 @@ impl Store {
         limits: Limits,
         ahead: &mut Option<Ahead<'a>>,
     ) -> Result<Begin<'a>, StoreError> {
-        match self.reserve(digest, size, pusher, limits, ahead)? {
-            Begin::Upload(mut upload) => {
-                upload.rehash()?;
-                Ok(Begin::Upload(upload))
-            }
-            other => Ok(other),
-        }
-    }
-
-    fn reserve<'a>(
-        &'a self,
-        digest: &Digest,
-        size: u64,
-        pusher: &PusherName,
-        limits: Limits,
-        ahead: &mut Option<Ahead<'a>>,
-    ) -> Result<Begin<'a>, StoreError> {
-        // One at a time: two uploads can't both take the last of a share.
-        let _changing = self.change()?;
+        // One at a time: two uploads can't both take the last of a share. Given back
+        // before what is there is read: that may take long.
+        let changing = self.change()?;
         let who = if limits.any { Who::Any } else { Who::Pusher(pusher) };
         // An object of another length is damaged: it is sent and put anew.
         if self.holds(digest, who)? == Some(size) {
@@ -66,13 +50,17 @@ impl Store {
         let path = self.partial(digest, pusher);
         let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
         let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
-        if let Some(ahead) = ahead.take()
-            && there < ahead.offset()
-        {
-            return ahead.upload(digest, path).map(|upload| Begin::Upload(Box::new(upload)));
-        }
-        let mut upload = Upload::new(self, digest, size, pusher, path, file, After::Partial);
-        upload.make_room()?;
+        let mut upload = match ahead.take().filter(|ahead| there < ahead.offset()) {
+            Some(ahead) => ahead.upload(digest, path)?,
+            None => {
+                let after = After::Partial;
+                let mut upload = Upload::new(self, digest, size, pusher, path, file, after);
+                upload.make_room()?;
+                upload
+            }
+        };
+        drop(changing);
+        upload.rehash()?;
         Ok(Begin::Upload(Box::new(upload)))
     }
 }
