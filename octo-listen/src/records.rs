@@ -12,23 +12,6 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 impl Host {
-    /// Records a request that was granted; the head is for the reply.
-    ///
-    /// # Errors
-    /// Where the audit log can't be written.
-    fn record_request(
-        &self,
-        peer: &Peer,
-        grant: &Grant,
-        event: &str,
-        fields: &[(&str, &str)],
-    ) -> Result<Head> {
-        let place = grant.place();
-        let mut all = vec![("name", grant.name.as_str()), ("line", place.as_str())];
-        all.extend_from_slice(fields);
-        self.record(peer, event, &all)
-    }
-
     /// Records an event of this connection; before its first one, the connection.
     fn record(&self, peer: &Peer, event: &str, fields: &[(&str, &str)]) -> Result<Head> {
         let thumbprint = peer.thumbprint.to_string();
@@ -52,7 +35,8 @@ impl Host {
         }
     }
 
-    /// Records what must not happen unrecorded.
+    /// Records a request that was granted, and that must not happen unrecorded; the
+    /// head is for the reply.
     ///
     /// # Errors
     /// The refusal of the request.
@@ -63,7 +47,9 @@ impl Host {
         event: &str,
         fields: &[(&str, &str)],
     ) -> std::result::Result<Option<Head>, No> {
-        self.record_request(peer, grant, event, fields).map(Some).map_err(|error| {
+        let place = grant.place();
+        let granted = [("name", grant.name.as_str()), ("line", place.as_str())];
+        self.record(peer, event, &[&granted, fields].concat()).map(Some).map_err(|error| {
             self.log.error(&error);
             No::new(
                 Refusal::Io,
@@ -72,7 +58,7 @@ impl Host {
         })
     }
 
-    /// Records what must happen even unrecorded.
+    /// As [`Host::must_record`], for what must happen even unrecorded.
     pub(crate) fn record_or_log(
         &self,
         peer: &Peer,
@@ -80,8 +66,7 @@ impl Host {
         event: &str,
         fields: &[(&str, &str)],
     ) -> Option<Head> {
-        let recorded = self.record_request(peer, grant, event, fields);
-        recorded.inspect_err(|error| self.log.error(error)).ok()
+        self.must_record(peer, grant, event, fields).unwrap_or(None)
     }
 
     /// Records a no to somebody who is trusted, and hands it back with the head.
