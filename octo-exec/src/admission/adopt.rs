@@ -3,6 +3,7 @@
 //! belongs to whoever runs it.
 
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::publish;
 use octo_core::tentacle::job::{JobDirectory, JobLock};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fchmod, fchown};
 use rustix::process::geteuid;
@@ -85,7 +86,7 @@ fn own_copies(job: &JobDirectory, of: impl Fn(&str) -> bool) -> Result<()> {
             continue;
         }
         if let Some(bytes) = job.read(name, limit)? {
-            octo_core::base::publish::replace(&job.file(name), &bytes, mode)?;
+            publish::replace(&job.file(name), &bytes, mode)?;
             if mode & 0o040 != 0 {
                 share_with_publisher(job, name)?;
             }
@@ -102,14 +103,7 @@ fn clear(job: &JobDirectory) -> Result<()> {
         let name = entry.file_name();
         let kept = ["request", "spec", "script", "secrets", "lock", "cancel"];
         if !kept.iter().any(|kept| name == *kept) {
-            let path = entry.path();
-            let directory = entry.file_type().is_ok_and(|t| t.is_dir());
-            let removed = if directory {
-                std::fs::remove_dir_all(&path)
-            } else {
-                std::fs::remove_file(&path)
-            };
-            removed.map_err(|e| Error::io(&path, &e))?;
+            publish::remove(&entry).map_err(|e| Error::io(&entry.path(), &e))?;
         }
     }
     Ok(())

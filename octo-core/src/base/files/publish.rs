@@ -5,7 +5,7 @@
 //! second the name itself may be gone.
 
 use crate::base::error::{Error, Result};
-use std::fs::{File, Metadata};
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -151,14 +151,20 @@ pub fn sweep(directory: &Path) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-            let path = entry.path();
             // What can't be removed is in nobody's way: the next sweep tries again.
-            let _ = if path.is_dir() {
-                std::fs::remove_dir_all(&path)
-            } else {
-                std::fs::remove_file(&path)
-            };
+            let _ = remove(&entry);
         }
+    }
+}
+
+/// Removes a file, or a directory with all that it holds.
+///
+/// # Errors
+/// The system's.
+pub fn remove(entry: &DirEntry) -> io::Result<()> {
+    match entry.file_type()?.is_dir() {
+        true => std::fs::remove_dir_all(entry.path()),
+        false => std::fs::remove_file(entry.path()),
     }
 }
 
