@@ -47,9 +47,6 @@ fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
 
 /// Brings every job forward that waits for somebody to start or to settle it;
 /// they are sessions of their own and go on without us.
-///
-/// # Errors
-/// Where the jobs can't be read or the program can't be started.
 pub(crate) fn all(places: &Places) -> Result<()> {
     job::sweep(places)?;
     for job in JobDirectory::all(places)? {

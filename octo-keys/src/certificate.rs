@@ -34,9 +34,6 @@ impl PemFile {
     }
 
     /// Reads standard input.
-    ///
-    /// # Errors
-    /// As [`PemFile::open`].
     pub(crate) fn standard_input() -> Result<PemFile> {
         PemFile::from_reader(Path::new("standard input"), &mut std::io::stdin().lock())
     }
@@ -119,9 +116,6 @@ impl Certificate {
     }
 
     /// Prints what people ask, one `key value` a line.
-    ///
-    /// # Errors
-    /// Where printing fails.
     pub(crate) fn print(&self, others: usize) -> Result<()> {
         let CertificateFields { name, key, not_before, not_after, .. } = &self.fields;
         let mut text = format!(

@@ -17,9 +17,6 @@ const REQUEST: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves requests until the pusher leaves.
-///
-/// # Errors
-/// What broke the connection.
 pub(crate) fn serve<S: Duplex>(
     host: &Host,
     peer: &Peer,
@@ -50,9 +47,6 @@ pub(crate) fn serve<S: Duplex>(
 }
 
 /// Tells a pusher to come back later.
-///
-/// # Errors
-/// What broke the connection.
 pub(crate) fn turn_away<S: Duplex>(
     host: &Host,
     peer: &Peer,

@@ -15,9 +15,6 @@ use std::sync::Arc;
 const STACK: usize = 256 * 1024;
 
 /// Starts a thread that sleeps until a HUP comes.
-///
-/// # Errors
-/// Where there are no descriptors or threads left.
 pub(crate) fn reload_on_hangup(listening: &Arc<Listening>, host: &Arc<Host>) -> Result<()> {
     let failed = |e: std::io::Error| Error::new(Exit::Io, "signals", describe(&e));
     let (mut receiver, sender) = UnixStream::pair().map_err(failed)?;

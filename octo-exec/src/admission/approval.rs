@@ -56,18 +56,12 @@ pub(crate) fn held_digest(job: &JobDirectory) -> Result<String> {
 }
 
 /// When it was approved; nothing where no approval of ours is there.
-///
-/// # Errors
-/// Where the record can't be read.
 pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
     let approved = job.record("approved")?.filter(|_| is_ours(job, "approved"));
     Ok(approved.and_then(|r| r.first("at").map(str::to_string)))
 }
 
 /// Has it been held for too long? One that isn't held has not.
-///
-/// # Errors
-/// Where the record can't be read.
 pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
     let held = job.record("held")?.filter(|_| is_ours(job, "held"));
     match held.as_ref().and_then(|r| r.first("since")) {
@@ -78,9 +72,6 @@ pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
 
 /// Looks whether a job that is to be approved may go on, and writes `held` if it
 /// may not.
-///
-/// # Errors
-/// Where it waits or waited too long, or the records can't be read or written.
 pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Unstarted> {
     let wanted = digest(subject).to_string();
     // An approval is worth its author: one that the listener's user could have

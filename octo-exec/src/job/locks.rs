@@ -41,9 +41,6 @@ pub(crate) enum FirstLook {
 }
 
 /// Takes a lock, or begins to wait for it.
-///
-/// # Errors
-/// Where the lock's files can't be used.
 pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<FirstLook> {
     create_directory(&places.locks(), 0o700)?;
     let path = path_of(places, &wanted.name);
@@ -81,9 +78,6 @@ pub(crate) fn take(places: &Places, wanted: &LockRequest) -> Result<FirstLook> {
 
 impl Waiting {
     /// The lock, once `ready` is readable.
-    ///
-    /// # Errors
-    /// Where it could not be taken.
     pub(crate) fn finish(self) -> Result<HeldLock> {
         let result =
             self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the waiter died")));
@@ -94,9 +88,6 @@ impl Waiting {
 
 impl HeldLock {
     /// Writes down who holds it, for those who wait; says whose it was before.
-    ///
-    /// # Errors
-    /// Where the file can't be written.
     pub(crate) fn sign(&mut self, job: &JobId, pusher: &str) -> Result<Option<JobId>> {
         let io = |e: io::Error| Error::doing("write", &self.path, &e);
         let before = holder(&self.file);
@@ -110,9 +101,6 @@ impl HeldLock {
 
 /// The last holder, if its octo-exec was killed, so that its script may still
 /// run: with the right to end it.
-///
-/// # Errors
-/// Where its records can't be read.
 pub(crate) fn unsettled(
     places: &Places,
     before: &JobId,

@@ -61,9 +61,6 @@ struct Prepared {
 
 impl<'a> Runner<'a> {
     /// Makes the job ours, and reads what it is.
-    ///
-    /// # Errors
-    /// Where it can't be taken over, or its records can't be read.
     pub(crate) fn new(
         tool: &'a Tool,
         places: &'a Places,

@@ -29,9 +29,6 @@ pub(crate) fn boot() -> String {
 pub(crate) const ROOM: usize = 8192;
 
 /// Writes down the end of a job that this process brought forward.
-///
-/// # Errors
-/// Where the record can't be written.
 pub(crate) fn over(
     tool: &Tool,
     places: &Places,
@@ -55,9 +52,6 @@ pub(crate) fn over(
 }
 
 /// Ends a started job that nobody runs; `why`, where that is known.
-///
-/// # Errors
-/// Where its records can't be read or written.
 pub(crate) fn lost(
     tool: &Tool,
     places: &Places,

@@ -47,9 +47,6 @@ struct Pipe {
 }
 
 /// Runs it to its end. The end is not written yet.
-///
-/// # Errors
-/// Where the script can't be spawned for want of memory or processes.
 pub(crate) fn run(
     launch: &Launch,
     watch: &JobWatch,

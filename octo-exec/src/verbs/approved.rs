@@ -18,9 +18,6 @@ pub(super) struct Approved {
 
 impl Approved {
     /// Looks through all jobs, once.
-    ///
-    /// # Errors
-    /// Where the jobs can't be read.
     pub(super) fn read(places: &Places) -> Result<Approved> {
         let mut approved = Approved::default();
         for job in JobDirectory::all(places)?.into_iter().filter(|job| is_ours(job, "approved")) {

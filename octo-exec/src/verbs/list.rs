@@ -9,8 +9,6 @@ use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{JobDirectory, State};
 use std::fmt::Write;
-
-/// Its own.
 pub(super) static LIST: OptionGroup = OptionGroup {
     title: "list",
     rows: &[flag("", "held", "those that wait for approval, and what it would be for")],

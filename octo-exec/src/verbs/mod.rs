@@ -42,9 +42,6 @@ pub(crate) static VERBS: [PlainVerb; 11] = [
 ];
 
 /// Finds the verb of a command line and does it.
-///
-/// # Errors
-/// The verb's.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
     verbs::call(tool, &[], words, &VERBS)
 }

@@ -28,8 +28,6 @@ enum Free {
     Bytes(u64),
     Percent(u64),
 }
-
-/// Its own.
 pub(super) static PRUNE: OptionGroup = OptionGroup {
     title: "prune",
     rows: &[

@@ -36,9 +36,6 @@ pub(crate) struct StrangerPlace {
 
 impl Strangers {
     /// Gives a place to this connection; whose place it was is hung up on.
-    ///
-    /// # Errors
-    /// Where there are no descriptors left.
     pub(crate) fn admit(
         self: &Arc<Strangers>,
         address: IpAddr,

@@ -20,17 +20,11 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Reads the common options; no file is touched.
-    ///
-    /// # Errors
-    /// Exit 64, naming the option.
     pub(crate) fn read(said: Said<'a>, words: &'a [String], verb: usize) -> Result<Call<'a>> {
         Ok(Call { common: Common::read(&said)?, said, words, verb })
     }
 
     /// The job that is the only argument.
-    ///
-    /// # Errors
-    /// Exit 64 for anything else.
     pub(crate) fn job(&self) -> Result<JobId> {
         self.said.job_id(&self.said.counted(1..=1)?[0])
     }

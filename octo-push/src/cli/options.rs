@@ -111,9 +111,6 @@ pub(crate) struct Common {
 
 impl Common {
     /// Reads them, from before and from behind the verb.
-    ///
-    /// # Errors
-    /// Exit 64, naming the option.
     pub(crate) fn read(said: &Said) -> Result<Common> {
         for (one, other) in [("all", "target"), ("json", "gather"), ("quiet", "verbose")] {
             said.apart(one, other)?;

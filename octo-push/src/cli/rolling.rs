@@ -40,10 +40,6 @@ pub(crate) struct Rolling {
 }
 
 impl Rolling {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// Exit 64, naming the option.
     pub(crate) fn read(said: &Said) -> Result<Rolling> {
         let batches = said.parsed("batch", "a list such as 1,5,20%", |text| {
             let sizes = text.split(',').map(Share::parse);

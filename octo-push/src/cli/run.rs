@@ -15,7 +15,6 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Reads it.
     ///
     /// # Errors
     /// As [`JobOptions::read`]; exit 64 for a job that is left in batches.
@@ -40,7 +39,6 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Reads them.
     ///
     /// # Errors
     /// Exit 64 for one that is given twice, or that another leaves nothing for.

@@ -42,9 +42,6 @@ impl FanOut {
 }
 
 /// Asks the selected targets a question that has no arguments.
-///
-/// # Errors
-/// As [`run()`].
 pub(crate) fn ask(
     call: &Call,
     question: impl Fn(&Context, &Reporter) -> Outcome + Send + Sync + 'static,

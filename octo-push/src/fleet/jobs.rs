@@ -63,9 +63,6 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
 }
 
 /// `follow`
-///
-/// # Errors
-/// As [`run()`].
 pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = context.common.clone();
     end_files::check(&common, ends, &context.targets)?;

@@ -53,9 +53,6 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A fleet that prints by these views and writes this journal. Catches
     /// signals from now on.
-    ///
-    /// # Errors
-    /// Where the kernel gives no sockets or no thread.
     pub(crate) fn new(
         context: Context,
         screen: Screen,
@@ -117,9 +114,6 @@ impl Fleet {
 
     /// Does the task with these targets. `each` is told every outcome and says
     /// whether further ones may be begun; those that were not are returned.
-    ///
-    /// # Errors
-    /// Where not even one thread can be had.
     pub(crate) fn serve(
         &mut self,
         targets: &[usize],

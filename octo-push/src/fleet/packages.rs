@@ -14,9 +14,6 @@ use std::path::Path;
 const TELL_ABOVE: u64 = 256 << 20;
 
 /// The package of `-p`: a file, or the sha256 of one that is there already.
-///
-/// # Errors
-/// As [`Package::open`], and for reading it.
 pub(super) fn open(said: &str, digests: &mut DigestCache, screen: &mut Screen) -> Result<Package> {
     if !Path::new(said).exists()
         && let Some(digest) = Digest::parse(said)
@@ -30,9 +27,6 @@ pub(super) fn open(said: &str, digests: &mut DigestCache, screen: &mut Screen) -
 }
 
 /// Hashes a package, and remembers its digest.
-///
-/// # Errors
-/// As for reading it.
 pub(crate) fn hash(
     package: &Package,
     digests: &mut DigestCache,

@@ -21,9 +21,6 @@ pub(crate) enum Signal {
 
 /// Catches INT, HUP and TERM, but for those that our starter ignores (nohup, a
 /// shell's background job), and tells `each` of them.
-///
-/// # Errors
-/// Where the kernel gives no sockets or no thread.
 pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<()> {
     const CAUGHT: [(i32, Signal); 3] =
         [(2, Signal::Interrupt), (1, Signal::Leave), (15, Signal::Leave)];

@@ -49,9 +49,6 @@ impl<T> WorkQueue<T> {
 }
 
 /// Starts so many workers, which do the task with the queue's targets.
-///
-/// # Errors
-/// Where not even one thread can be had.
 pub(super) fn start(
     count: usize,
     context: &Arc<Context>,

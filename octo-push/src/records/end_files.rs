@@ -86,9 +86,6 @@ impl<'a> EndFiles<'a> {
 
     /// Right before the first target is asked, when nothing can refuse the run any
     /// more: a file of an older run must not be taken for this one's.
-    ///
-    /// # Errors
-    /// As [`result_file::begin`].
     pub(crate) fn begin(&mut self, targets: &[Target]) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());

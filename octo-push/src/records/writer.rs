@@ -35,9 +35,6 @@ impl JournalWriter {
 
     /// Writes down which targets are about to be asked for which jobs, and brings it
     /// to the disk. A job that can't be written down must not be sent.
-    ///
-    /// # Errors
-    /// Exit 73 or 74.
     pub(crate) fn begin<'a>(
         &self,
         jobs: impl IntoIterator<Item = (&'a str, &'a JobId)>,
@@ -53,9 +50,6 @@ impl JournalWriter {
     }
 
     /// Writes down how it went with a target, and with its job where it had one.
-    ///
-    /// # Errors
-    /// Exit 73 or 74.
     pub(crate) fn end(&self, target: &str, job: Option<&JobId>, outcome: &Outcome) -> Result<()> {
         let (kind, code) = outcome.kind_and_code();
         let line = |package: Option<Digest>| Entry {
@@ -74,9 +68,6 @@ impl JournalWriter {
     }
 
     /// Brings it to the disk.
-    ///
-    /// # Errors
-    /// Exit 74.
     pub(crate) fn sync(&self) -> Result<()> {
         self.journal.sync()
     }

@@ -20,9 +20,6 @@ pub(crate) struct Context {
 
 impl Context {
     /// For a call with these options, which means these targets.
-    ///
-    /// # Errors
-    /// Where our identity can't be read or is none.
     pub(crate) fn new(common: Common, targets: Vec<Target>) -> Result<Context> {
         let (identity, transport) = (common.identity.clone(), common.transport.clone());
         let client_config = ClientConfig::load(&common.places, identity, transport)?;

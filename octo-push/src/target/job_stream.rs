@@ -20,9 +20,6 @@ pub(super) struct JobStream {
 
 impl JobStream {
     /// Asks for what has not come yet.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
     pub(super) fn ask<S: Duplex>(
         &self,
         client: &mut Client<'_, S>,
@@ -33,9 +30,6 @@ impl JobStream {
     }
 
     /// Takes the next message; the outcome, once that was the end.
-    ///
-    /// # Errors
-    /// A refusal, and all that can go wrong with the connection.
     pub(super) fn next<S: Duplex>(
         &mut self,
         client: &mut Client<'_, S>,

@@ -27,7 +27,6 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// At the first try.
     pub(crate) fn new() -> Retry {
         let now = Instant::now();
         Retry { began: now, since: now, connected: false, failures: 0, unreachable: 0 }
@@ -134,9 +133,6 @@ fn pause(failures: u32, broken: bool) -> Duration {
 
 /// Does something on a connection that does no harm when it is done twice; tries
 /// again as [`Retry`] has it.
-///
-/// # Errors
-/// The last error.
 pub(crate) fn ask<'a, T>(
     context: &'a Context,
     reporter: &Reporter,

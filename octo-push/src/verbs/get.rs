@@ -25,8 +25,6 @@ use octo_core::trust::Verb;
 use octo_wire::Request;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Its own.
 pub(super) static GET: OptionGroup =
     OptionGroup { title: "get", rows: &[value("o", "output", "DIR", "the artifacts go there")] };
 

@@ -18,9 +18,6 @@ pub(crate) const ARTIFACTS: &str = "artifacts";
 const WORK: &str = "work";
 
 /// Makes them, and lets the job's user reach them; says where the job begins.
-///
-/// # Errors
-/// Exit 73.
 pub(crate) fn make(job: &JobDirectory, user: &User) -> Result<PathBuf> {
     for name in [WORK, ARTIFACTS] {
         let path = job.file(name);

@@ -16,9 +16,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// Starts a job, shows its output, and asks for its cancellation at Ctrl-C.
-///
-/// # Errors
-/// Where it can't be started or followed, or its output can't be shown.
 pub(super) fn to_end(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<End> {
     // Held to the end: where all signals are ignored, nobody else has the other half.
     let (interrupts, _theirs) =

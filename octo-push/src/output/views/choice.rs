@@ -13,9 +13,6 @@ use std::path::PathBuf;
 pub(crate) type Views = Vec<Box<dyn View>>;
 
 /// The views of jobs, whose output goes to `files` where those are named.
-///
-/// # Errors
-/// Exit 73 where a file can't be made.
 pub(crate) fn of_jobs(
     common: &Common,
     names: &[String],
@@ -39,9 +36,6 @@ pub(crate) fn of_jobs(
 
 /// The views of verbs whose output is a list: objects already where `--json` was
 /// said. An end follows them.
-///
-/// # Errors
-/// Exit 73 where a file can't be made.
 pub(crate) fn of_lists(common: &Common, names: &[String]) -> Result<Views> {
     let mut views: Views = vec![Box::new(LiveView::default())];
     if common.json {

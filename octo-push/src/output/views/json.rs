@@ -24,9 +24,6 @@ pub(crate) enum JsonSink {
 
 impl JsonSink {
     /// Makes the file of `--record`.
-    ///
-    /// # Errors
-    /// Exit 73.
     pub(crate) fn record(path: &Path) -> Result<JsonSink> {
         let file = File::create(path).map_err(|error| Error::doing("create", path, &error))?;
         Ok(JsonSink::Record(path.to_path_buf(), file))

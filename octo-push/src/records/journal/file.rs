@@ -48,9 +48,6 @@ impl Journal {
     }
 
     /// Brings what was appended to the disk.
-    ///
-    /// # Errors
-    /// Where that failed, naming the file.
     pub(crate) fn sync(&self) -> Result<()> {
         match &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(file) => file.sync_data().map_err(|e| Error::doing("write", &self.path, &e)),

@@ -26,10 +26,7 @@ pub(crate) struct RecordedHead {
 
 impl Journal {
     /// Hands all lines to `each`, oldest first, until it says false; returns how
-    /// many lines could not be read, torn by a crash.
-    ///
-    /// # Errors
-    /// Where the file can't be read. One that isn't there has no lines.
+    /// many lines could not be read, torn by a crash. No file has no lines.
     pub(crate) fn all(&self, each: &mut dyn FnMut(Entry) -> bool) -> Result<u64> {
         let failed = |e: std::io::Error| Error::io(&self.path, &e);
         let Some((file, size)) = self.open()? else { return Ok(0) };
@@ -56,9 +53,6 @@ impl Journal {
     }
 
     /// Hands the lines of a run or a job to `each`, newest first.
-    ///
-    /// # Errors
-    /// As [`Journal::all`].
     pub(crate) fn of(&self, id: &JobId, each: &mut dyn FnMut(Entry)) -> Result<()> {
         let earliest = time_of(id).and_then(|time| time.checked_sub(SLACK).ok());
         let mut found = false;
@@ -81,9 +75,6 @@ impl Journal {
     }
 
     /// The run of the last line that is meant.
-    ///
-    /// # Errors
-    /// As [`Journal::all`].
     pub(crate) fn last_run(&self, is_meant: &dyn Fn(&Entry) -> bool) -> Result<Option<JobId>> {
         let mut last = None;
         self.backwards(&mut |line| {
@@ -96,9 +87,6 @@ impl Journal {
     /// The heads that these targets gave out, newest first: back to the last
     /// that was proved, that one included, and at most `limit` of each target.
     /// Where all of them are proved, nothing was rewritten in between.
-    ///
-    /// # Errors
-    /// As [`Journal::all`].
     pub(crate) fn heads(
         &self,
         targets: &[&str],

@@ -95,9 +95,6 @@ impl Package {
     }
 
     /// Its sha256; waits for it, if it is being hashed.
-    ///
-    /// # Errors
-    /// Why it could not be hashed.
     pub(crate) fn digest(&self) -> Result<Digest> {
         match self.corrected.get() {
             Some(digest) => Ok(*digest),
@@ -116,9 +113,6 @@ impl Package {
     }
 
     /// Puts it; a remembered digest that proves wrong is made anew, once.
-    ///
-    /// # Errors
-    /// What goes wrong with the tentacle or the file.
     pub(crate) fn put<S: Duplex>(
         &self,
         client: &mut Client<'_, S>,
