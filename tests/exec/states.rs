@@ -84,11 +84,11 @@ fn a_restart_or_a_reused_process_id_is_lost_and_harms_no_bystander() {
         // Leader of a session whose number the record has.
         let mut bystander =
             Command::new("setsid").args(["sleep", "300"]).spawn().expect("it starts");
-        let mut record = Record::new();
-        record.text("boot", boot);
-        record.text("session", bystander.id());
-        record.text("ticks", 1);
-        record.text("at", octo_core::base::cli::utc_now());
+        let record = Record::new()
+            .with("boot", boot)
+            .with("session", bystander.id())
+            .with("ticks", 1)
+            .with("at", octo_core::base::cli::utc_now());
         job.publish_record("started", &record).expect("started");
         assert_eq!(job.state().expect("a state"), State::Lost);
         sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();

@@ -25,19 +25,12 @@ pub(crate) fn subject(
     script: Option<Digest>,
     line: Option<&Cited>,
 ) -> Record {
-    let mut record = Record::new();
-    record.text("job", job);
-    record.text("spec", spec_digest);
-    if let Some(digest) = script {
-        record.text("script", digest);
-    }
-    if let Some((digest, _)) = &spec.package {
-        record.text("package", digest);
-    }
-    if let Some(line) = line {
-        record.text("line", &line.text);
-    }
-    record
+    Record::new()
+        .with("job", job)
+        .with("spec", spec_digest)
+        .with_each("script", script)
+        .with_each("package", spec.package.as_ref().map(|(digest, _)| digest))
+        .with_each("line", line.map(|line| &line.text))
 }
 
 /// The digest of the subject: what `approve` may name.
@@ -92,9 +85,7 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
         return Err(Unstarted::expired("nobody approved it in time"));
     }
     if held.is_none_or(|r| r.first("digest") != Some(&wanted)) {
-        let mut record = Record::new();
-        record.text("digest", &wanted);
-        record.text("since", since);
+        let mut record = Record::new().with("digest", &wanted).with("since", since);
         for (key, values) in subject.lines() {
             let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
             record.push(key, &values);

@@ -237,11 +237,11 @@ impl<'a> Runner<'a> {
     /// without an end calls it lost.
     fn start(&self, max_log: u64) -> Result<LogWriter> {
         let me = getpid().as_raw_pid();
-        let mut record = Record::new();
-        record.text("boot", settle::boot());
-        record.text("session", me);
-        record.text("ticks", tree::process(me).map_or(0, |p| p.started));
-        record.text("at", utc_now());
+        let record = Record::new()
+            .with("boot", settle::boot())
+            .with("session", me)
+            .with("ticks", tree::process(me).map_or(0, |p| p.started))
+            .with("at", utc_now());
         self.job.publish_record("started", &record)?;
         secrets::unlink(self.job)?;
         let log = LogWriter::create(self.job, max_log)?;
@@ -303,15 +303,10 @@ fn granted(
     line: Option<&Cited>,
     about_runs: &[(&'static str, String)],
 ) -> Record {
-    let mut record = Record::new();
-    if let Some(line) = line {
-        record.text("line", line.number);
-        record.text("text", &line.text);
-        record.text("name", name);
-    }
-    for (key, value) in about_runs {
-        record.text(key, value);
-    }
-    record.text("at", utc_now());
-    record
+    let record = Record::new()
+        .with_each("line", line.map(|line| line.number))
+        .with_each("text", line.map(|line| &line.text))
+        .with_each("name", line.map(|_| name));
+    let record = about_runs.iter().fold(record, |record, (key, value)| record.with(key, value));
+    record.with("at", utc_now())
 }

@@ -73,9 +73,7 @@ impl Turn<'_> {
         until: Instant,
     ) -> Result<HeldLock, Unstarted> {
         let holder = holder.unwrap_or_else(|| "somebody".into());
-        let mut record = Record::new();
-        record.text("lock", &wanted.name);
-        record.text("holder", &holder);
+        let record = Record::new().with("lock", &wanted.name).with("holder", &holder);
         self.job.publish_record("waiting", &record)?;
         share_with_publisher(self.job, "waiting")?;
         loop {

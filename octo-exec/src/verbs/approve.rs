@@ -44,11 +44,8 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
         .hint(format!("{} show {id}", said.tool().name)));
     }
     // What runs is compared with this once more at the start.
-    let mut record = Record::new();
-    record.text("digest", &digest);
-    record.text("by", operator::at_host());
-    record.text("at", utc_now());
     let by = operator::at_host();
+    let record = Record::new().with("digest", &digest).with("by", &by).with("at", utc_now());
     Audit::at(places)
         .append("approve", &[("job", id.as_str()), ("digest", &digest), ("by", &by)])?;
     job.publish_record("approved", &record)?;

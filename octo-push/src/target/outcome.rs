@@ -206,25 +206,16 @@ impl Outcome {
     /// The record that `--end` writes.
     pub(crate) fn record(&self, target: &str) -> Record {
         let (kind, code) = self.kind_and_code();
-        let mut record = Record::new();
-        record.text("target", target);
-        record.text("kind", kind);
-        record.text("code", code);
-        record.text("origin", self.origin.word());
-        record.text("status", self.status);
-        if let Some(refusal) = self.refusal() {
-            record.text("refusal", refusal);
-        }
-        if let Some(job) = &self.job {
-            record.text("job", job);
-        }
-        if let Some(audit) = &self.audit {
-            record.text("audit", audit);
-        }
-        if !self.message.is_empty() {
-            record.text("message", &self.message);
-        }
-        record
+        Record::new()
+            .with("target", target)
+            .with("kind", kind)
+            .with("code", code)
+            .with("origin", self.origin.word())
+            .with("status", self.status)
+            .with_each("refusal", self.refusal())
+            .with_each("job", &self.job)
+            .with_each("audit", &self.audit)
+            .with_each("message", Some(&self.message).filter(|message| !message.is_empty()))
     }
 }
 

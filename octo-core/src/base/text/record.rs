@@ -51,9 +51,21 @@ impl Record {
         self.lines.push((key.to_string(), values.iter().map(|v| v.to_vec()).collect()));
     }
 
-    /// Adds a line of one text value.
-    pub fn text(&mut self, key: &str, value: impl ToString) {
-        self.push(key, &[value.to_string().as_bytes()]);
+    /// The same record with a line of one text value more.
+    #[must_use]
+    pub fn with(self, key: &str, value: impl ToString) -> Record {
+        self.with_each(key, [value])
+    }
+
+    /// The same record with such a line for each of these, or for what there may be.
+    #[must_use]
+    pub fn with_each(
+        mut self,
+        key: &str,
+        values: impl IntoIterator<Item = impl ToString>,
+    ) -> Record {
+        values.into_iter().for_each(|value| self.push(key, &[value.to_string().as_bytes()]));
+        self
     }
 
     /// The lines in their order.
@@ -116,7 +128,7 @@ mod tests {
         let mut record = Record::new();
         record.push("env", &[b"A", b"x y\n\0"]);
         record.push("arg", &[b""]);
-        record.text("timeout", 30);
+        let record = record.with("timeout", 30);
         let text = record.encode();
         assert_eq!(text, "env A x%20y%0A%00\narg \ntimeout 30\n");
         assert_eq!(Record::parse(text.as_bytes()), Ok(record.clone()));

@@ -160,10 +160,7 @@ impl JobDirectory {
     /// # Errors
     /// Exit 73 or 74. A job that was cancelled before, or is over, is no error.
     pub fn cancel(&self, by: &str) -> Result<()> {
-        let mut record = Record::new();
-        record.text("by", by);
-        record.text("at", crate::base::cli::utc_now());
-        let record = record.encode();
+        let record = Record::new().with("by", by).with("at", crate::base::cli::utc_now()).encode();
         let ask = || crate::base::publish::create(&self.file("cancel"), record.as_bytes(), 0o640);
         // Whoever ends a lost job or takes one over from its publisher sweeps its
         // directory, once: then the file in the making is gone, and is made anew.

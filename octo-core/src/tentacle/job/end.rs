@@ -115,21 +115,14 @@ impl End {
 
     /// The record that is written down.
     pub fn record(&self) -> Record {
-        let mut record = Record::new();
-        record.text("kind", self.kind.word());
-        record.text("code", self.kind.code());
-        record.text("at", &self.at);
-        record.text("log", self.log);
-        if let Some(reason) = &self.reason {
-            record.text("reason", reason);
-        }
-        if self.truncated {
-            record.text("truncated", "yes");
-        }
-        for stray in &self.strays {
-            record.text("stray", stray);
-        }
-        record
+        Record::new()
+            .with("kind", self.kind.word())
+            .with("code", self.kind.code())
+            .with("at", &self.at)
+            .with("log", self.log)
+            .with_each("reason", &self.reason)
+            .with_each("truncated", self.truncated.then_some("yes"))
+            .with_each("stray", &self.strays)
     }
 
     /// The end that a record says.

@@ -30,17 +30,13 @@ pub struct Pusher {
 impl JobRequest {
     /// The record that is written down.
     pub fn record(&self) -> Record {
-        let mut record = Record::new();
-        if let Some(pusher) = &self.pusher {
-            record.text("thumbprint", pusher.thumbprint);
-            record.text("name", &pusher.name);
-            if let Some(address) = pusher.address {
-                record.text("address", address);
-            }
-        }
-        record.text("by", &self.by);
-        record.text("received", &self.received);
-        record
+        let pusher = self.pusher.as_ref();
+        Record::new()
+            .with_each("thumbprint", pusher.map(|pusher| pusher.thumbprint))
+            .with_each("name", pusher.map(|pusher| &pusher.name))
+            .with_each("address", pusher.and_then(|pusher| pusher.address))
+            .with("by", &self.by)
+            .with("received", &self.received)
     }
 
     /// The request that a record says.

@@ -84,8 +84,7 @@ fn the_state_is_read_off_files_and_lock() {
     assert_eq!(job.state().expect("state"), State::Queued);
     let lock = job.try_hold().expect("lock").expect("free");
     assert!(job.try_hold().expect("lock").is_none());
-    let mut waiting = Record::new();
-    waiting.text("holder", "job x");
+    let waiting = Record::new().with("holder", "job x");
     job.publish_record("waiting", &waiting).expect("waiting");
     assert_eq!(job.state().expect("state"), State::Waiting(Some("job x".into())));
     job.publish_record("started", &Record::new()).expect("started");

@@ -118,8 +118,8 @@ impl Spec {
             Script::Sent { digest, name } => {
                 record.push("script", &[digest.to_string().as_bytes(), name.as_bytes()])
             }
-            Script::Named(name) => record.text("name", name),
-            Script::Command(text) => record.text("command", text),
+            Script::Named(name) => record.push("name", &[name.as_bytes()]),
+            Script::Command(text) => record.push("command", &[text.as_bytes()]),
         }
         if let Some((digest, name)) = &self.package {
             record.push("package", &[digest.to_string().as_bytes(), name.as_bytes()]);
@@ -130,18 +130,11 @@ impl Spec {
         for (name, value) in &self.environment {
             record.push("env", &[name.as_str().as_bytes(), value]);
         }
-        for name in &self.secrets {
-            record.text("secret", name);
-        }
-        if let Some(digest) = &self.secrets_digest {
-            record.text("secrets", digest);
-        }
-        if let Some(timeout) = self.timeout {
-            record.text("timeout", timeout.as_secs());
-        }
-        if let Some(grace) = self.grace {
-            record.text("grace", grace.as_secs());
-        }
+        let mut record = record
+            .with_each("secret", &self.secrets)
+            .with_each("secrets", &self.secrets_digest)
+            .with_each("timeout", self.timeout.map(|timeout| timeout.as_secs()))
+            .with_each("grace", self.grace.map(|grace| grace.as_secs()));
         for lock in &self.locks {
             let way = if lock.shared { "shared" } else { "exclusive" };
             let wait = lock.wait.as_secs().to_string();

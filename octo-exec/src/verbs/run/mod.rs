@@ -74,12 +74,13 @@ impl ResultFiles {
             result_file::write(path, &bytes, 0o600)?;
         }
         let Some(path) = &self.end else { return Ok(()) };
-        let mut record = end.record();
-        record.text("job", job.id());
         let own = matches!(end.kind, EndKind::Exit(_) | EndKind::Signal(_));
-        // The words of octo-push: one script reads the files of both.
-        record.text("origin", if own { "script" } else { "tentacle" });
-        record.text("status", end.kind.exit_status());
+        let record = end
+            .record()
+            .with("job", job.id())
+            // The words of octo-push: one script reads the files of both.
+            .with("origin", if own { "script" } else { "tentacle" })
+            .with("status", end.kind.exit_status());
         result_file::write(path, record.encode().as_bytes(), 0o644)
     }
 }
