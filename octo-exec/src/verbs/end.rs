@@ -6,10 +6,9 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::{is_word, printable};
 use octo_core::base::error::{Error, Exit, Result};
-use octo_core::base::paths::{Places, read_bounded};
+use octo_core::base::paths::{Places, if_there, read_bounded};
 use octo_core::base::record::Record;
 use std::fs::File;
-use std::io;
 use std::path::Path;
 
 /// A record of an end holds a message and few numbers.
@@ -28,10 +27,7 @@ pub(super) fn end(said: &Said, _: &Places) -> Result<u8> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(NOT_BEGUN.into()),
-        other => other.map_err(|e| Error::io(path, &e))?,
-    };
+    let Some(mut file) = if_there(path, File::open(path))? else { return Ok(NOT_BEGUN.into()) };
     let bytes = read_bounded(&mut file, path, LARGEST)?;
     line(&bytes).map_err(|reason| Error::new(Exit::Data, path.display(), reason))
 }

@@ -5,6 +5,7 @@
 //! locked asks whether it still is the file of that name.
 
 use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::if_there;
 use crate::base::publish::TEMPORARY_PREFIX;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
@@ -138,9 +139,6 @@ pub fn lock_within(patience: Duration, file: &File, path: &Path, exclusive: bool
 /// Is this still the file of that name? A rotation may have renamed it.
 pub fn is_at(file: &File, path: &Path) -> Result<bool> {
     let opened = file.metadata().map_err(|e| Error::io(path, &e))?;
-    match path.symlink_metadata() {
-        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::io(path, &error)),
-    }
+    let there = if_there(path, path.symlink_metadata())?;
+    Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino())))
 }

@@ -6,7 +6,7 @@ use rustix::process::geteuid;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -110,7 +110,7 @@ pub fn create_directory(path: &Path, mode: u32) -> Result<()> {
             .map_err(|e| Error::doing("create", parent, &e))?;
     }
     match std::fs::DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
             return Ok(());
         }
         other => other.map_err(|e| Error::doing("create", path, &e))?,
@@ -214,6 +214,17 @@ fn check_owner_and_mode(path: &Path, metadata: &Metadata) -> Result<()> {
 
 fn unsound(path: &Path, reason: &str) -> Error {
     Error::new(Exit::Configuration, path.display(), reason)
+}
+
+/// What was found at a path; `None` where nothing is.
+///
+/// # Errors
+/// As [`Error::io`], for any other failure.
+pub fn if_there<T>(path: &Path, found: io::Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(|error| Error::io(path, &error)),
+    }
 }
 
 /// Reads all of an open file, up to a bound.

@@ -2,8 +2,8 @@
 
 use super::line::{AuditLine, Head, LONGEST};
 use crate::base::error::{Error, Exit, Result};
+use crate::base::paths::if_there;
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -73,12 +73,7 @@ pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
-    let entries = match parent.read_dir() {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(Error::io(parent, &error)),
-    };
-    for entry in entries {
+    for entry in if_there(parent, parent.read_dir())?.into_iter().flatten() {
         let entry = entry.map_err(|e| Error::io(parent, &e))?;
         let other = entry.file_name().to_string_lossy().into_owned();
         let rest = other.strip_prefix(&name).unwrap_or_default();

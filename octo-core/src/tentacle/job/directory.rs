@@ -4,12 +4,11 @@ use super::{End, JobRequest};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::{JobId, PusherName};
-use crate::base::paths::{Places, read_bounded};
+use crate::base::paths::{Places, if_there, read_bounded};
 use crate::base::record::Record;
 use crate::tentacle::spec::Spec;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Records other than the spec are small; a larger one is not ours.
@@ -45,12 +44,9 @@ impl JobDirectory {
     /// Where the directory can't be read; one that isn't there holds no jobs.
     pub fn all(places: &Places) -> Result<Vec<JobDirectory>> {
         let directory = places.jobs();
-        let entries = match std::fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(|e| Error::io(&directory, &e))?,
-        };
+        let entries = if_there(&directory, std::fs::read_dir(&directory))?;
         let mut ids = Vec::new();
-        for entry in entries {
+        for entry in entries.into_iter().flatten() {
             let entry = entry.map_err(|e| Error::io(&directory, &e))?;
             ids.extend(entry.file_name().to_str().and_then(JobId::parse));
         }

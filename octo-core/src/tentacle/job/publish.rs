@@ -3,7 +3,7 @@
 use super::{JobDirectory, JobRequest};
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
-use crate::base::paths::{Places, create_directory};
+use crate::base::paths::{Places, create_directory, if_there};
 use crate::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -123,10 +123,7 @@ fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Where STATE/jobs/pruned can't be read.
 pub fn is_pruned(places: &Places, id: &JobId) -> Result<bool> {
     let path = places.jobs().join("pruned");
-    let mut file = match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        other => other.map_err(|e| Error::io(&path, &e))?,
-    };
+    let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(false) };
     // Lines of one length, read in pieces: the file grows with the years.
     const LINE: usize = 30;
     let mut buffer = vec![0; LINE * 2048];

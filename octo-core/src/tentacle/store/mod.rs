@@ -30,10 +30,10 @@ use crate::base::appended::lock_within;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result, describe};
 use crate::base::names::PusherName;
-use crate::base::paths::{Places, create_directory, read_bounded};
+use crate::base::paths::{Places, create_directory, if_there, read_bounded};
 use crate::base::publish;
 use crate::base::refusal::Refusal;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -159,11 +159,7 @@ impl Store {
     /// Where the list can't be read.
     pub fn holders(&self, digest: &Digest) -> Result<Vec<PusherName>> {
         let path = self.names(digest);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io(&path, &error)),
-        };
+        let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(Vec::new()) };
         let bytes = read_bounded(&mut file, &path, MAXIMUM_NAMES)?;
         Ok(String::from_utf8_lossy(&bytes).lines().filter_map(PusherName::parse).collect())
     }
@@ -274,11 +270,8 @@ impl Store {
 
     fn size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.path(digest);
-        match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(&path, &error)),
-        }
+        let found = if_there(&path, path.symlink_metadata())?;
+        Ok(found.filter(Metadata::is_file).map(|metadata| metadata.len()))
     }
 
     /// Adds a name to an object's list, which may come before the object: all of

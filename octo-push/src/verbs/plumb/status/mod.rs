@@ -16,7 +16,7 @@ use marks::{Mark, TargetRow};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::{print, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
-use octo_core::base::paths::{Places, read_bounded};
+use octo_core::base::paths::{Places, if_there, read_bounded};
 use octo_core::base::publish;
 use release::TargetState;
 use std::fs::File;
@@ -98,11 +98,8 @@ fn states_of(output: &Path, end: &str) -> Result<Vec<TargetState>> {
         let message = if message == "-" { format!("{kind} {code}") } else { message.to_string() };
         return Ok(vec![TargetState::Unknown(message)]);
     }
-    let mut file = match File::open(output) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(vec![TargetState::Empty]);
-        }
-        other => other.map_err(|error| Error::io(output, &error))?,
+    let Some(mut file) = if_there(output, File::open(output))? else {
+        return Ok(vec![TargetState::Empty]);
     };
     Ok(match read_bounded(&mut file, output, LARGEST) {
         Ok(bytes) => release::states(&bytes),
