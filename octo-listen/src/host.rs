@@ -103,10 +103,7 @@ impl Host {
     ) -> std::result::Result<JobDirectory, No> {
         let job = JobDirectory::of(&self.places, id);
         if job.exists() {
-            let owner = job.owner().unwrap_or_else(|error| {
-                self.log.error(&error);
-                None
-            });
+            let owner = self.log.ok(job.owner()).flatten();
             if grant.sees(owner.as_ref()) {
                 return Ok(job);
             }
@@ -117,9 +114,7 @@ impl Host {
     /// Has a job started. Where that fails, its followers try again, and so does the
     /// next listener.
     pub(crate) fn start(&self, job: &JobDirectory) {
-        if let Err(error) = self.launcher.start(job) {
-            self.log.error(&error);
-        }
+        self.log.ok(self.launcher.start(job));
     }
 
     /// Has a job started for which nobody works: one that should have been started,

@@ -150,9 +150,7 @@ fn look_after(job: JobDirectory, launcher: Launcher) {
         if matches!(job.state(), Ok(State::Queued | State::Lost)) {
             log.event(format_args!("job {}: its octo-exec was killed", job.id()));
             std::thread::sleep(AGAIN_AFTER);
-            if let Err(error) = launcher.start(&job) {
-                log.error(&error);
-            }
+            log.ok(launcher.start(&job));
         }
     };
     // Without a thread, whoever follows it, or the next listener, does that.

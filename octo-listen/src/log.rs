@@ -40,6 +40,11 @@ impl Log {
         }
     }
 
+    /// What there is, where the log has the error instead.
+    pub(crate) fn ok<T>(&self, result: octo_core::Result<T>) -> Option<T> {
+        result.inspect_err(|error| self.error(error)).ok()
+    }
+
     /// Does standard error belong to the peer?
     pub(crate) fn is_silent(&self) -> bool {
         self.silent

@@ -28,10 +28,8 @@ impl Host {
 
     /// Records a connection that ended without a request.
     pub(crate) fn record_accepted(&self, peer: &Peer) {
-        if !peer.recorded.load(Ordering::Relaxed)
-            && let Err(error) = self.record(peer, "left", &[])
-        {
-            self.log.error(&error);
+        if !peer.recorded.load(Ordering::Relaxed) {
+            self.log.ok(self.record(peer, "left", &[]));
         }
     }
 
@@ -49,13 +47,9 @@ impl Host {
     ) -> std::result::Result<Option<Head>, No> {
         let place = grant.place();
         let granted = [("name", grant.name.as_str()), ("line", place.as_str())];
-        self.record(peer, event, &[&granted, fields].concat()).map(Some).map_err(|error| {
-            self.log.error(&error);
-            No::new(
-                Refusal::Io,
-                "the tentacle can't write its audit log, and does nothing unrecorded",
-            )
-        })
+        let head = self.log.ok(self.record(peer, event, &[&granted, fields].concat()));
+        let reason = "the tentacle can't write its audit log, and does nothing unrecorded";
+        head.map(Some).ok_or_else(|| No::new(Refusal::Io, reason))
     }
 
     /// As [`Host::must_record`], for what must happen even unrecorded.
@@ -79,9 +73,7 @@ impl Host {
         if no.line.is_some() {
             fields.push(("line", &line));
         }
-        let head = self.record(peer, "denied", &fields);
-        let head = head.inspect_err(|error| self.log.error(error)).ok();
-        No { head, ..no }
+        No { head: self.log.ok(self.record(peer, "denied", &fields)), ..no }
     }
 
     /// Records a refusal before trust, and says in the log how to end it.
@@ -105,9 +97,7 @@ impl Host {
         let (who, why) = (list(who, ","), list(why, "; "));
         fields.extend(who.as_deref().map(|who| ("thumbprint", who)));
         fields.extend(why.as_deref().map(|why| ("reason", why)));
-        if let Err(error) = self.audit.append("refused", &fields) {
-            self.log.error(&error);
-        }
+        self.log.ok(self.audit.append("refused", &fields));
     }
 
     fn say_refused(&self, from: &str, attempt: &Attempt) {

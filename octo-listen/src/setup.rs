@@ -149,9 +149,7 @@ fn lock(places: &Places) -> Result<File> {
 
 /// What its admin may not have meant.
 fn warn(host: &Host) {
-    if let Err(error) = host.launcher.argv() {
-        host.log.error(&error);
-    }
+    host.log.ok(host.launcher.argv());
     let Ok(trust) = Trust::load(&host.places.trusted()) else { return };
     for warning in trust.warnings(&host.starts_as(), &jiff::Zoned::now()) {
         host.log.event(format_args!("warning: {warning}"));
@@ -160,17 +158,13 @@ fn warn(host: &Host) {
 
 /// What an earlier listener, or a crash, left to do.
 fn tidy(host: &Host) {
-    if let Err(error) = octo_core::tentacle::job::sweep(&host.places) {
-        host.log.error(&error);
+    host.log.ok(octo_core::tentacle::job::sweep(&host.places));
+    let abandoned = host.log.ok(host.store.sweep(ABANDONED)).unwrap_or(0);
+    if abandoned > 0 {
+        host.log.event(format_args!("{abandoned} abandoned uploads were removed"));
     }
-    match host.store.sweep(ABANDONED) {
-        Ok(0) => {}
-        Ok(count) => host.log.event(format_args!("{count} abandoned uploads were removed")),
-        Err(error) => host.log.error(&error),
-    }
-    match host.launcher.start_waiting() {
-        Ok(0) => {}
-        Ok(count) => host.log.event(format_args!("{count} waiting jobs were started")),
-        Err(error) => host.log.error(&error),
+    let waiting = host.log.ok(host.launcher.start_waiting()).unwrap_or(0);
+    if waiting > 0 {
+        host.log.event(format_args!("{waiting} waiting jobs were started"));
     }
 }

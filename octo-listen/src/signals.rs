@@ -44,7 +44,5 @@ fn reload(listening: &Listening, host: &Host) {
             host.log.event("the identity stays as it was");
         }
     }
-    if let Err(error) = octo_core::trust::Trust::load(&host.places.trusted()) {
-        host.log.error(&error);
-    }
+    host.log.ok(octo_core::trust::Trust::load(&host.places.trusted()));
 }
