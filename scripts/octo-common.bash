@@ -159,7 +159,8 @@ scratch() {
   [[ -d $base && -w $base ]] || base=${TMPDIR:-/tmp}
   for old in "$base"/octo-pipeline.*/.lock; do
     [[ -f $old && -O ${old%/*} && ! -L ${old%/*} ]] || continue
-    flock -n "$old" rm -rf -- "${old%/*}" || :
+    # Meanwhile its owner may have removed it.
+    flock -n "$old" rm -rf -- "${old%/*}" 2>/dev/null || :
   done
   SCRATCH=$(umask 077 && mktemp -d "$base/octo-pipeline.XXXXXXXXXX") ||
     fail "$EX_CREATE" "$base: can't create a private directory"
