@@ -214,7 +214,7 @@ impl Outcome {
             .with("status", self.status)
             .with_each("refusal", self.refusal())
             .with_each("job", &self.job)
-            .with_each("audit", &self.audit)
+            .with_each("audit", self.audit)
             .with_each("message", Some(&self.message).filter(|message| !message.is_empty()))
     }
 }

@@ -29,8 +29,11 @@ use octo_core::trust::Verb;
 /// word of its request.
 const ASK: &[&OptionGroup] = &[&WHICH, &HOW];
 
+/// Returns the exit code.
+type RunVerb = fn(&Call) -> Result<u8>;
+
 /// In the order of `--help`.
-pub(crate) static VERBS: [VerbRow<fn(&Call) -> Result<u8>>; 11] = [
+pub(crate) static VERBS: [VerbRow<RunVerb>; 11] = [
     verb(Verb::Put.word(), "FILE...", "put files into the tentacles' package stores")
         .takes(ASK)
         .runs(put::run),

@@ -132,7 +132,7 @@ impl Spec {
         }
         let mut record = record
             .with_each("secret", &self.secrets)
-            .with_each("secrets", &self.secrets_digest)
+            .with_each("secrets", self.secrets_digest)
             .with_each("timeout", self.timeout.map(|timeout| timeout.as_secs()))
             .with_each("grace", self.grace.map(|grace| grace.as_secs()));
         for lock in &self.locks {
