@@ -67,11 +67,12 @@ pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u
     let writer =
         |verb: Verb| Ok(JournalWriter::new(places, verb.word(), &new_id()?, by, packages.clone()));
     let journal = journal.map(writer).transpose()?;
-    let views = choice::of_lists(&context.common, &context.names())?;
+    let views = choice::of_lists(&context.common, &context.names());
     let all: Vec<usize> = (0..context.targets.len()).collect();
     let mut fleet = Fleet::new(context, screen, views, journal)?;
     fleet.transfers = !packages.is_empty();
     hash_meanwhile(&packages, &fleet.context);
+    end_files::begin_record(&fleet.context.common)?;
     fleet.serve(&all, &task, &mut |_, _| true)?;
     Ok(conclusion::of_questions(&mut fleet))
 }

@@ -75,12 +75,12 @@ pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends)
     });
     let by = context.client_config.by.clone();
     let journal = JournalWriter::new(&common.places, "follow", job, &by, vec![]);
-    let views = views(&context, ends)?;
+    let views = views(&context, ends);
     let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     let mut files = EndFiles::new(ends);
     let context = Arc::clone(&fleet.context);
     let all: Vec<usize> = (0..context.targets.len()).collect();
-    files.begin(&context.targets)?;
+    files.begin(&common, &context.targets)?;
     fleet.serve(&all, &task, &mut |target, outcome| {
         files.ended(target, &context.targets[target], outcome);
         true
@@ -115,7 +115,7 @@ fn fleet(screen: Screen, context: Context, plan: &JobPlan, ends: &Ends) -> Resul
     let (places, by) = (&context.common.places, &context.client_config.by);
     let packages = plan.package.iter().cloned().collect();
     let journal = JournalWriter::new(places, "run", &plan.id, by, packages);
-    let views = views(&context, ends)?;
+    let views = views(&context, ends);
     let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     fleet.transfers = plan.package.is_some();
     Ok(fleet)
@@ -129,7 +129,7 @@ fn task(plan: &Arc<JobPlan>, jobs: &Arc<Vec<AssignedJob>>, detach: bool) -> Arc<
     })
 }
 
-fn views(context: &Context, ends: &Ends) -> Result<Views> {
+fn views(context: &Context, ends: &Ends) -> Views {
     let common: &Common = &context.common;
     let files = ends.output.as_ref().map(|pattern| {
         context.targets.iter().map(|target| end_files::named(pattern, target)).collect()

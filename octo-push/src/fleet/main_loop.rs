@@ -235,6 +235,9 @@ impl Fleet {
     fn show(&mut self, target: usize, event: TargetEvent) {
         match event {
             TargetEvent::Begun => {
+                for view in &mut self.views {
+                    view.begun(&mut self.screen, target);
+                }
                 self.running.insert(target, None);
             }
             TargetEvent::Accepted(job) => {

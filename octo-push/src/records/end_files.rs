@@ -49,6 +49,15 @@ pub(crate) fn check_record(common: &Common) -> Result<()> {
     common.record.as_deref().map_or(Ok(()), result_file::check_opened)
 }
 
+/// Right before the first target is asked: makes sure that the file of `--record`
+/// can be made.
+///
+/// # Errors
+/// Exit 73.
+pub(crate) fn begin_record(common: &Common) -> Result<()> {
+    result_file::try_opened(common.record.as_slice())
+}
+
 fn files(patterns: &[&Option<String>], targets: &[Target]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for pattern in patterns.iter().copied().flatten() {
@@ -86,10 +95,16 @@ impl<'a> EndFiles<'a> {
 
     /// Right before the first target is asked, when nothing can refuse the run any
     /// more: a file of an older run must not be taken for this one's.
-    pub(crate) fn begin(&mut self, targets: &[Target]) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`result_file::begin`]; no file is touched then.
+    pub(crate) fn begin(&mut self, common: &Common, targets: &[Target]) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
+        // These are emptied as their targets begin.
+        result_file::try_opened(&files(&[&self.ends.output], targets))?;
+        begin_record(common)?;
         result_file::begin(&files(&[&self.ends.end, &self.ends.outputs], targets))
     }
 

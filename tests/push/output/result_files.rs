@@ -78,6 +78,36 @@ fn a_command_line_that_is_refused_leaves_every_file_as_it_was() {
     }
 }
 
+/// Only a target that is asked loses what an older run left of it.
+#[test]
+fn a_run_that_does_not_begin_leaves_every_file_as_it_was() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let files = ["web1.out", "web2.out", "record", "web1.end", "web2.end"];
+    for name in files {
+        octopus.sandbox.write(name, OLD);
+    }
+    for name in ["web1", "web2"] {
+        octopus.add_target(&format!("{name} 127.0.0.1:1 {}", octopus.thumbprint));
+    }
+    let run = ["run", "-o", "%n.out", "--record", "record", "--end", "%n.end", "-c", "true"];
+    octopus
+        .push(&[&["-a", "--min-healthy", "2"], &run[..]].concat())
+        .assert()
+        .code(1)
+        .stderr(contains("2 of 2 are healthy, and 2 must stay so"));
+    for name in files {
+        assert_eq!(read(&octopus, name), OLD, "{name}");
+    }
+    octopus
+        .push(&[&["-a", "--batch", "1", "--max-failures", "0"], &run[..]].concat())
+        .assert()
+        .code(69)
+        .stderr(contains("rollout stopped"));
+    assert_eq!(read(&octopus, "web1.out"), "");
+    assert_eq!(read(&octopus, "web2.out"), OLD);
+    assert!(read(&octopus, "record").contains(r#""kind":"failed""#));
+}
+
 /// What can't be written down is not sent: `ulimit -f 0` stands for a full disk.
 #[test]
 fn a_run_that_is_not_written_down_leaves_the_proof_of_an_older_one() {

@@ -37,16 +37,20 @@ pub fn check_opened(path: &Path) -> Result<()> {
 /// Exit 73, or 74 and its kin where an old file can't be removed.
 pub fn begin(paths: &[PathBuf]) -> Result<()> {
     let replaced = || paths.iter().filter(|path| is_replaced(path));
-    let mut tried = HashSet::new();
-    for path in replaced().filter(|path| tried.insert(parent(path))) {
-        let mut probe = tempfile::Builder::new();
-        let probe = probe.prefix(TEMPORARY_PREFIX).tempfile_in(parent(path));
-        probe.and_then(|probe| probe.close()).map_err(|error| cannot(path, &error))?;
-    }
+    try_parents(replaced())?;
     for path in replaced().filter(|path| path.exists()) {
         std::fs::remove_file(path).map_err(|error| Error::doing("remove", path, &error))?;
     }
     Ok(())
+}
+
+/// Right before a run begins: makes sure that those files can be made which are
+/// opened where they are, and are not there yet. It makes and empties none.
+///
+/// # Errors
+/// Exit 73.
+pub fn try_opened(paths: &[PathBuf]) -> Result<()> {
+    try_parents(paths.iter().filter(|path| !path.exists()))
 }
 
 /// Writes it.
@@ -62,6 +66,16 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(bytes))
         .map_err(|error| Error::io(path, &error))
+}
+
+fn try_parents<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let mut tried = HashSet::new();
+    for path in paths.filter(|path| tried.insert(parent(path))) {
+        let mut probe = tempfile::Builder::new();
+        let probe = probe.prefix(TEMPORARY_PREFIX).tempfile_in(parent(path));
+        probe.and_then(|probe| probe.close()).map_err(|error| cannot(path, &error))?;
+    }
+    Ok(())
 }
 
 fn could(path: &Path, replaces: bool) -> io::Result<()> {

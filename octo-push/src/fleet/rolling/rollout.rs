@@ -34,7 +34,7 @@ pub(crate) fn roll(
             batches.put_back(batch);
             return if fleet.outcomes.is_empty() { Err(error) } else { Ok(Some(error.message)) };
         }
-        if let Err(error) = files.begin(&fleet.context.targets) {
+        if let Err(error) = files.begin(&fleet.context.common, &fleet.context.targets) {
             fleet.withdraw(&batch);
             return Err(error);
         }

@@ -7,7 +7,7 @@ use octo_core::base::error::{Error, Result};
 use octo_core::tentacle::job::Stream;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Standard output goes to files, the rest to another view.
 pub(crate) struct FileView {
@@ -19,30 +19,31 @@ pub(crate) struct FileView {
 }
 
 impl FileView {
-    /// To these files, one a target, which are emptied now.
-    ///
-    /// # Errors
-    /// Exit 73 for the first that can't be made.
-    pub(crate) fn new(paths: Vec<PathBuf>, inner: Box<dyn View>) -> Result<FileView> {
-        for path in &paths {
-            File::create(path).map_err(|error| Error::doing("create", path, &error))?;
-        }
+    /// To these files, one a target. Each is emptied when its target begins, and
+    /// stays as it was where that never does.
+    pub(crate) fn new(paths: Vec<PathBuf>, inner: Box<dyn View>) -> FileView {
         let files = paths.iter().map(|_| None).collect();
-        Ok(FileView { paths, files, inner })
+        FileView { paths, files, inner }
     }
 
     fn write(&mut self, target: usize, bytes: &[u8]) -> Result<()> {
         let path = &self.paths[target];
-        let failed = |error| Error::io(path, &error);
         let file = match &mut self.files[target] {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().append(true).open(path).map_err(failed)?),
+            none => none.insert(emptied(path)?),
         };
-        file.write_all(bytes).map_err(failed)
+        file.write_all(bytes).map_err(|error| Error::io(path, &error))
     }
 }
 
 impl View for FileView {
+    fn begun(&mut self, screen: &mut Screen, target: usize) {
+        if let Err(error) = self.write(target, b"") {
+            screen.remember(error);
+        }
+        self.inner.begun(screen, target);
+    }
+
     fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
         self.inner.started(screen, target, job);
     }
@@ -61,6 +62,7 @@ impl View for FileView {
     fn ended(&mut self, screen: &mut Screen, target: usize, outcome: &Outcome) {
         // The end file follows; its readers rely on this file being whole.
         if let Some(file) = self.files[target].take()
+            && is_file(&file)
             && let Err(error) = file.sync_all()
         {
             screen.remember(Error::io(&self.paths[target], &error));
@@ -71,4 +73,20 @@ impl View for FileView {
     fn finish(&mut self, screen: &mut Screen) {
         self.inner.finish(screen);
     }
+}
+
+/// Opens the file, empty. A pipe is opened once only: its reader would take the
+/// end of the first opening for the end of all.
+fn emptied(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let file = file.map_err(|error| Error::doing("create", path, &error))?;
+    if is_file(&file) {
+        file.set_len(0).map_err(|error| Error::io(path, &error))?;
+    }
+    Ok(file)
+}
+
+/// What is no file, such as a pipe, can be neither emptied nor synced.
+fn is_file(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
 }

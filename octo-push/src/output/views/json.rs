@@ -18,24 +18,26 @@ use std::path::{Path, PathBuf};
 /// Where objects go.
 pub(crate) enum JsonSink {
     Screen,
-    /// The file of `--record`.
-    Record(PathBuf, File),
+    /// The file of `--record`, open from the first target that begins.
+    Record(PathBuf, Option<File>),
 }
 
 impl JsonSink {
-    /// Makes the file of `--record`.
-    pub(crate) fn record(path: &Path) -> Result<JsonSink> {
-        let file = File::create(path).map_err(|error| Error::doing("create", path, &error))?;
-        Ok(JsonSink::Record(path.to_path_buf(), file))
+    /// The file of `--record`, which is not touched yet.
+    pub(crate) fn record(path: &Path) -> JsonSink {
+        JsonSink::Record(path.to_path_buf(), None)
     }
 
     fn write(&mut self, screen: &mut Screen, object: JsonObject) {
-        let line = object.line();
+        self.write_bytes(screen, object.line().as_bytes());
+    }
+
+    fn write_bytes(&mut self, screen: &mut Screen, bytes: &[u8]) {
         match self {
-            JsonSink::Screen => screen.print(Stream::Out, line.as_bytes()),
+            JsonSink::Screen => screen.print(Stream::Out, bytes),
             JsonSink::Record(path, file) => {
-                if let Err(error) = file.write_all(line.as_bytes()) {
-                    screen.remember(Error::io(path, &error));
+                if let Err(error) = append(path, file, bytes) {
+                    screen.remember(error);
                 }
             }
         }
@@ -76,6 +78,10 @@ impl JsonView {
 }
 
 impl View for JsonView {
+    fn begun(&mut self, screen: &mut Screen, _target: usize) {
+        self.sink.write_bytes(screen, b"");
+    }
+
     fn started(&mut self, screen: &mut Screen, target: usize, job: &str) {
         let object = JsonObject::of("start")
             .text("target", &self.names[target])
@@ -102,6 +108,18 @@ impl View for JsonView {
         }
         self.sink.write(screen, end(&self.names[target], outcome));
     }
+}
+
+/// Appends to the file, which is made, or emptied, if it isn't open yet.
+fn append(path: &Path, file: &mut Option<File>, bytes: &[u8]) -> Result<()> {
+    let file = match file {
+        Some(file) => file,
+        none => {
+            let made = File::create(path);
+            none.insert(made.map_err(|error| Error::doing("create", path, &error))?)
+        }
+    };
+    file.write_all(bytes).map_err(|error| Error::io(path, &error))
 }
 
 fn stream_name(stream: Stream) -> &'static str {

@@ -17,6 +17,8 @@ pub(super) fn index(stream: Stream) -> usize {
 
 /// One way to show output. Targets are numbered as in the selection.
 pub(crate) trait View {
+    /// A target is about to be asked: what an older run left of it may go.
+    fn begun(&mut self, _screen: &mut Screen, _target: usize) {}
     /// A job was accepted.
     fn started(&mut self, _screen: &mut Screen, _target: usize, _job: &str) {}
     /// A job printed something.
