@@ -245,6 +245,28 @@ fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
     assert!(!job.file("started").exists());
 }
 
+/// A comment above its line moves the line; what it grants is the same.
+#[test]
+fn a_line_that_moved_while_its_approved_job_waits_for_a_lock_still_grants_it() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} hold", own_user()));
+    let go = sandbox.path("go");
+    let holder = format!("until test -e {}; do sleep .02; done", go.display());
+    let mut run = sandbox.tool("octo-exec");
+    let holder = stdout_of(run.args(["run", "-D", "-L", "db", "-c", &holder]));
+    let holder = sandbox.state("jobs").join(holder.trim());
+    wait_until(|| holder.join("started").exists());
+    let job = submit(&sandbox, "command true\nlock db exclusive 60\n", None);
+    sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
+    wait_until(|| job.file("waiting").exists());
+    let trusted = sandbox.config("trusted");
+    let lines = std::fs::read_to_string(&trusted).expect("read");
+    std::fs::write(&trusted, format!("# the pipeline\n{lines}")).expect("write");
+    std::fs::write(&go, "").expect("write");
+    wait_until(|| job.end().expect("readable").is_some());
+    assert_eq!(end(&job), ("exit".into(), 0, String::new()));
+}
+
 #[test]
 fn a_denied_job_says_why_and_never_runs() {
     let sandbox = sandbox();
