@@ -125,7 +125,7 @@ pub(super) fn date(text: &str) -> Result<Date, String> {
             4 | 7 => *b == b'-',
             _ => b.is_ascii_digit(),
         });
-    right.then(|| text.parse().ok()).flatten().ok_or_else(|| "a date is 2027-06-30".into())
+    right.then(|| text.parse().ok()).flatten().ok_or_else(|| "not a date such as 2027-06-30".into())
 }
 
 /// Names as useradd(8) makes them, and those of directories (`first.last`).
@@ -154,7 +154,7 @@ pub(super) fn locks(text: &str) -> Result<Vec<LockName>, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    units::duration(text).ok_or_else(|| "a duration is 30s, 5m, 1h".into())
+    units::duration(text).ok_or_else(|| "not a duration such as 30s, 5m, 1h".into())
 }
 
 /// A duration that a job can take.
@@ -166,11 +166,11 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    units::size(text).ok_or_else(|| "a size is 64K, 10M, 2G".into())
+    units::size(text).ok_or_else(|| "not a size such as 64K, 10M, 2G".into())
 }
 
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    units::whole(text).ok_or_else(|| "a number".into())
+    units::whole(text).ok_or_else(|| "not a number".into())
 }
 
 /// A size in the largest unit that says it exactly.

@@ -7,7 +7,7 @@
 use super::LockRequest;
 use super::variables::{self, Variable};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
-use crate::base::error::Result;
+use crate::base::error::{Exit, Result};
 use crate::base::names::{JobId, LockName, is_file_name};
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl JobOptions {
         let locks =
             said.many("lock").iter().map(|text| lock(said, text, wait)).collect::<Result<_>>();
         let given = said.many("env");
-        let given = given.iter().map(|text| variables::assignment(text.as_bytes()));
+        let given = given.iter().map(|text| variable(said, text));
         let options = JobOptions {
             what,
             arguments,
@@ -144,12 +144,25 @@ fn what(said: &Said) -> Result<(What, Vec<String>)> {
             return Err(said.misuse(format!("--name {name}: not a file name")));
         }
         (None, None) if arguments.is_empty() => {
-            let or_name = if by_name { " or --name NAME" } else { "" };
-            return Err(said.misuse(format!("needs a script, -c COMMAND{or_name}")));
+            return Err(said.misuse(match by_name {
+                true => "needs a script, -c COMMAND or --name NAME",
+                false => "needs a script or -c COMMAND",
+            }));
         }
         (None, None) => What::Script(arguments.remove(0)),
     };
     Ok((what, arguments))
+}
+
+/// No message shows a value: it may be a secret.
+fn variable(said: &Said, text: &str) -> Result<Variable> {
+    if !text.contains('=') {
+        return Err(said.misuse(format!("--env {text}: not NAME=VALUE")));
+    }
+    variables::assignment(text.as_bytes()).map_err(|error| match error.exit {
+        Exit::Refused => error,
+        _ => said.misuse(format!("--env: {}", error.message)),
+    })
 }
 
 fn lock(said: &Said, text: &str, wait: Duration) -> Result<LockRequest> {
@@ -168,7 +181,6 @@ mod tests {
     use super::*;
     use crate::base::cli::Tool;
     use crate::base::cli::options::Order;
-    use crate::base::error::Exit;
 
     fn read(groups: &[&OptionGroup], words: &[&str]) -> Result<JobOptions> {
         const TOOL: Tool = Tool { name: "x", help: String::new };
@@ -205,14 +217,15 @@ mod tests {
             (&["-D", "--end", "f", "y"], "-D leaves before the end: it has no use for --end"),
             (&["-S", "-", "-"], "standard input can be read once only"),
             (&["-S", "-", "-E", "-", "-c", "x"], "standard input can be read once only"),
-            (&["-e", "A", "y"], "not of the form NAME=VALUE"),
+            (&["-e", "A", "y"], "--env A: not NAME=VALUE"),
+            (&["-e", "A B=x", "y"], "--env: 'A B' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"),
             (&["-T", "x", "y"], "--timeout x: not a time such as 30s, 5m, 1h or 2d"),
         ] {
             let error = read(&[&JOB, &BY_NAME, &ENDS], words).expect_err(reason);
             assert_eq!((error.message.as_str(), error.exit), (reason, Exit::Usage));
         }
         let error = read(&[&JOB, &ENDS], &[]).expect_err("nothing to run");
-        assert_eq!(error.message, "needs a script, -c COMMAND");
+        assert_eq!(error.message, "needs a script or -c COMMAND");
         let error = read(&[&JOB, &ENDS], &["-e", "PATH=x", "y"]).expect_err("steers");
         assert_eq!(error.exit, Exit::Refused);
     }

@@ -22,7 +22,8 @@ pub type Variable = (VariableName, Vec<u8>);
 /// The variable of one `NAME=VALUE`.
 ///
 /// # Errors
-/// Exit 64 if it has not this form, 77 if its name steers an interpreter.
+/// Exit 64 if it has not this form, 65 if that is no name, 77 if it steers an
+/// interpreter.
 pub fn assignment(text: &[u8]) -> Result<Variable> {
     let (name, value) = split(text).map_err(Error::usage)?;
     let name = check(name)?;
