@@ -43,6 +43,9 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// What it is, for messages.
+    pub const FORM: &str = "K/N, the Kth of N shares, from 1";
+
     /// `K/N` with 1 ≤ K ≤ N.
     pub fn parse(text: &str) -> Option<Shard> {
         let (share, of) = text.split_once('/')?;

@@ -116,14 +116,13 @@ impl Common {
             said.apart(one, other)?;
         }
         let wait = said.time("wait")?;
-        let shard = "K/N, the Kth of N shares, from 1";
         Ok(Common {
             places: places(said)?,
             identity: said.one("identity")?.map(PathBuf::from),
             take: said.many("target"),
             leave: said.many("exclude"),
             all: said.flag("all"),
-            shard: said.parsed("shard", shard, Shard::parse)?,
+            shard: said.parsed("shard", Shard::FORM, Shard::parse)?,
             fanout: said.number("fanout", 1..=4096)?.unwrap_or(64) as usize,
             wait: wait.unwrap_or(USUAL_WAIT),
             outage: said.time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),

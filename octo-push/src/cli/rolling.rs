@@ -41,12 +41,8 @@ pub(crate) struct Rolling {
 
 impl Rolling {
     pub(crate) fn read(said: &Said) -> Result<Rolling> {
-        let batches = said.parsed("batch", "a list such as 1,5,20%", |text| {
-            let sizes = text.split(',').map(Share::parse);
-            sizes.map(|size| size.filter(|s| *s != Share::Count(0))).collect::<Option<Vec<_>>>()
-        })?;
         Ok(Rolling {
-            batches: batches.unwrap_or_default(),
+            batches: said.parsed("batch", SIZES, sizes)?.unwrap_or_default(),
             canary: said.one("canary")?,
             pause: said.time("pause")?.unwrap_or_default(),
             max_failures: said.share("max-failures")?,
@@ -60,4 +56,13 @@ impl Rolling {
     pub(crate) fn is_said(&self) -> bool {
         *self != Rolling::default()
     }
+}
+
+/// What [`sizes`] reads, for messages.
+pub(crate) const SIZES: &str = "a list such as 1,5,20%";
+
+/// The sizes of batches, as `--batch` takes them.
+pub(crate) fn sizes(text: &str) -> Option<Vec<Share>> {
+    let sizes = text.split(',').map(Share::parse);
+    sizes.map(|size| size.filter(|size| *size != Share::Count(0))).collect()
 }

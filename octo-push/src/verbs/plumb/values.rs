@@ -2,6 +2,7 @@
 //! script's options share with ours is read by the same function.
 
 use super::package::{PLAIN_NAME, is_plain_name};
+use crate::cli::rolling;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
@@ -80,26 +81,19 @@ fn share(text: &str) -> std::result::Result<String, String> {
 }
 
 fn batches(text: &str) -> std::result::Result<String, String> {
-    let each = |size| Share::parse(size).is_some_and(|share| share != Share::Count(0));
-    if text.split(',').all(each) {
-        Ok(text.to_string())
-    } else {
-        Err("not a list such as 1,5,20%".into())
-    }
+    let found = rolling::sizes(text).map(|_| text.to_string());
+    found.ok_or_else(|| format!("not {}", rolling::SIZES))
 }
 
 fn shard(text: &str) -> std::result::Result<String, String> {
     let found = Shard::parse(text).map(|_| text.to_string());
-    found.ok_or("not K/N, the Kth of N shares, from 1".into())
+    found.ok_or_else(|| format!("not {}", Shard::FORM))
 }
 
 /// The name of a target or a tag; an environment is a tag.
 pub(super) fn tag(text: &str) -> std::result::Result<String, String> {
     let found = PusherName::parse(text).map(|name| name.to_string());
-    found.ok_or(
-        "not a name of letters, digits and . _ @ -, beginning with a letter or digit, up to 64"
-            .into(),
-    )
+    found.ok_or_else(|| format!("not a name ({})", PusherName::FORM))
 }
 
 fn plain_name(text: &str) -> std::result::Result<String, String> {
@@ -118,6 +112,14 @@ fn thumbprint(text: &str) -> std::result::Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_our_own_options() {
+        let tag = tag("../x").expect_err("no name");
+        assert_eq!(tag, "not a name ([A-Za-z0-9][A-Za-z0-9._@-]*, at most 64)");
+        assert_eq!(batches("1,0").expect_err("0"), "not a list such as 1,5,20%");
+        assert_eq!(shard("4/3").expect_err("4 of 3"), "not K/N, the Kth of N shares, from 1");
+    }
 
     #[test]
     fn each_kind_has_one_form() {

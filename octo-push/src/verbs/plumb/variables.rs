@@ -7,15 +7,13 @@ use super::values;
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::print_bytes;
 use octo_core::base::encoding::printable;
-use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::error::{Error, Result};
 use octo_core::base::names::VariableName;
 use octo_core::base::paths::Places;
+use octo_core::base::publish::replace;
 use octo_core::targets::{Target, Targets};
 use octo_core::tentacle::spec::variables;
 use std::collections::BTreeMap;
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The options of `variables`.
@@ -64,7 +62,7 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
             Some(into) => {
                 for (ending, secret) in [("env", false), ("secrets", true)] {
                     let path = Path::new(into).join(format!("{name}.{ending}"));
-                    keep(&path, &file(&gathered, secret))?;
+                    replace(&path, &file(&gathered, secret), 0o600)?;
                 }
             }
         }
@@ -120,20 +118,6 @@ fn file(variables: &Variables, secret: bool) -> Vec<u8> {
         bytes.push(end);
     }
     bytes
-}
-
-/// Writes a file for its owner alone.
-fn keep(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        let mut options = File::options();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(bytes)
-    };
-    write().map_err(|error| {
-        let reason = format!("can't be written: {}", describe(&error));
-        Error::new(Exit::CannotCreate, path.display(), reason)
-    })
 }
 
 #[cfg(test)]
