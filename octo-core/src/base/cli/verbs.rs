@@ -80,6 +80,11 @@ impl<'a> Front<'a> {
         Ok(before.map(|before| Front { tool, shared, words, before }))
     }
 
+    /// The same, of a tool that complains by another name from here on.
+    pub fn named(self, tool: &'a Tool) -> Front<'a> {
+        Front { tool, ..self }
+    }
+
     /// Where among the words the verb stands: `-t run` is none.
     pub fn position(&self) -> usize {
         self.words.len() - self.before.free.len()
@@ -124,12 +129,22 @@ impl<'a> Front<'a> {
         let sides = |behind| vec![self.before, behind];
         Ok(behind.map(|b| Said::new(self.tool, (verb.word, verb.arguments), sides(b))))
     }
+
+    /// Finds its verb and does it.
+    ///
+    /// # Errors
+    /// As above and [`places`]', and the verb's.
+    pub fn call(self, verbs: &'static [PlainVerb]) -> Result<u8> {
+        let verb = self.verb(verbs)?;
+        let Some(said) = self.said(verb)? else { return Ok(0) };
+        (verb.run)(&said, &places(&said)?)
+    }
 }
 
 /// Finds the verb of a command line and does it.
 ///
 /// # Errors
-/// As [`Front`]'s and [`places`]', and the verb's.
+/// As [`Front`]'s.
 pub fn call(
     tool: &Tool,
     shared: &'static [&'static OptionGroup],
@@ -137,9 +152,7 @@ pub fn call(
     verbs: &'static [PlainVerb],
 ) -> Result<u8> {
     let Some(front) = Front::read(tool, shared, words)? else { return Ok(0) };
-    let verb = front.verb(verbs)?;
-    let Some(said) = front.said(verb)? else { return Ok(0) };
-    (verb.run)(&said, &places(&said)?)
+    front.call(verbs)
 }
 
 /// The verbs for [`super::help::Help`].

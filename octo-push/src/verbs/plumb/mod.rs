@@ -11,7 +11,7 @@ mod variables;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
 use octo_core::base::cli::options::{OptionGroup, value};
-use octo_core::base::cli::verbs::{self, Front, PlainVerb, groups, listed, verb};
+use octo_core::base::cli::verbs::{Front, PlainVerb, groups, listed, verb};
 use octo_core::base::error::Result;
 
 static WORDS: &[PlainVerb] = &[
@@ -86,7 +86,7 @@ fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
     };
     let tool = Tool { name, help };
     // With the name that was asked for: the caller would say ours.
-    Ok(verbs::call(&tool, SHARED, &words, WORDS).unwrap_or_else(|error| {
+    Ok(front.named(&tool).call(WORDS).unwrap_or_else(|error| {
         tool.report(&error);
         error.exit.code()
     }))
