@@ -93,6 +93,9 @@ fn variables_are_written_for_their_owner_alone() {
     assert_eq!(mode_of(&old), 0o600);
     assert_eq!(std::fs::read(sandbox.path("into/a.secrets")).expect("read"), b"");
     plumb(&sandbox, &["variables", "--into", "nowhere", "a"]).assert().code(73);
+    let form = |form| plumb(&sandbox, &["variables", "--form", form, "a"]).assert();
+    form("env").success().stdout("A=one\ntwo\n\0");
+    form("shown").code(64).stderr(contains("--form shown: not env or secrets"));
 }
 
 /// No line of any file names the tentacle, nor does its trust file name us.

@@ -22,7 +22,7 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
     rows: &[
         value("", "environment", "ENVIRONMENT", "this environment too"),
         value("", "vars", "DIR", "not CONFIG/vars"),
-        value("", "form", "FORM", "shown, env or secrets"),
+        value("", "form", "FORM", "as a file of run: env or secrets"),
         value("", "into", "DIR", "both, as DIR/TARGET.env and DIR/TARGET.secrets"),
     ],
 };
@@ -47,12 +47,12 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
     }
     let directory = said.one("vars")?.map_or_else(|| places.config.join("vars"), PathBuf::from);
     let into = said.one("into")?;
-    let form = said.one("form")?.unwrap_or_else(|| "shown".into());
-    let show: fn(&Variables) -> Vec<u8> = match form.as_str() {
-        "shown" => shown,
-        "env" => |variables| file(variables, false),
-        "secrets" => |variables| file(variables, true),
-        _ => return Err(tool.misuse(format!("--form {form}: shown, env or secrets"))),
+    let form = said.one("form")?;
+    let show: fn(&Variables) -> Vec<u8> = match form.as_deref() {
+        None => shown,
+        Some("env") => |variables| file(variables, false),
+        Some("secrets") => |variables| file(variables, true),
+        Some(form) => return Err(tool.misuse(format!("--form {form}: not env or secrets"))),
     };
     let targets = Targets::load(&places.targets())?;
     for name in said.arguments() {
