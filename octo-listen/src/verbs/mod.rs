@@ -10,7 +10,9 @@ mod run;
 mod scripts;
 mod status;
 
+use crate::host::No;
 use crate::session::{Answer, Ended, Session};
+use octo_core::Refusal;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Request};
 
@@ -21,8 +23,9 @@ pub(crate) fn answer<S: Duplex>(
 ) -> Result<Answer, Ended> {
     let fields = &request.fields;
     match request.verb {
-        // Nobody asks to connect: the handshake did.
-        Verb::Connect | Verb::Status => status::status(session),
+        // `Request::read` gives no such verb: only the trust file's judge knows it.
+        Verb::Connect => Err(Ended::No(No::new(Refusal::Unsupported, "connect is no request"))),
+        Verb::Status => status::status(session),
         Verb::Put => put::put(session, fields),
         Verb::Run => run::run(session, fields),
         Verb::Follow => follow::follow(session, fields),
