@@ -11,4 +11,4 @@ mod supervise;
 mod tree;
 mod turn;
 mod values;
-mod watch;
+pub(crate) mod watch;

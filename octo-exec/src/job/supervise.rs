@@ -4,12 +4,11 @@
 use super::ending::Ending;
 use super::mask::Masker;
 use super::tree;
-use super::watch::JobWatch;
+use super::watch::{JobWatch, is_readable};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::units::human_duration;
 use octo_core::tentacle::job::{End, EndKind, LogWriter, Stream};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use std::ffi::OsString;
@@ -227,9 +226,7 @@ impl Supervisor<'_> {
         let mut index = 0;
         while index < self.pipes.len() {
             let pipe = &mut self.pipes[index];
-            let mut fds = [PollFd::from_borrowed_fd(pipe.file.as_fd(), PollFlags::IN)];
-            let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-            if !matches!(poll(&mut fds, Some(&none)), Ok(count) if count > 0) {
+            if !is_readable(pipe.file.as_fd()) {
                 index += 1;
                 continue;
             }

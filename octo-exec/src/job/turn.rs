@@ -3,7 +3,7 @@
 
 use super::locks::{self, FirstLook, HeldLock, Waiting};
 use super::settle;
-use super::watch::JobWatch;
+use super::watch::{JobWatch, is_readable};
 use crate::admission::adopt::share_with_publisher;
 use crate::admission::unstarted::Unstarted;
 use octo_core::base::cli::Tool;
@@ -12,7 +12,6 @@ use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::LockRequest;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -81,7 +80,7 @@ impl Turn<'_> {
             if let Some(who) = self.watch.cancelled() {
                 return Err(Unstarted::cancelled(who));
             }
-            if is_readable(&waiting) {
+            if is_readable(waiting.ready.as_fd()) {
                 return Ok(waiting.finish()?);
             }
             if Instant::now() >= until {
@@ -91,9 +90,4 @@ impl Turn<'_> {
             self.watch.wait(&[waiting.ready.as_fd()], Some(until))?;
         }
     }
-}
-
-fn is_readable(waiting: &Waiting) -> bool {
-    let mut fds = [PollFd::new(&waiting.ready, PollFlags::IN)];
-    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(count) if count > 0)
 }

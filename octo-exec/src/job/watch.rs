@@ -83,3 +83,10 @@ impl JobWatch {
         }
     }
 }
+
+/// Is there something to read now, or an end?
+pub(crate) fn is_readable(file: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(file, PollFlags::IN)];
+    let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut fds, Some(&none)), Ok(count) if count > 0)
+}

@@ -7,6 +7,7 @@ use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::listing::{list, shown};
 use crate::fleet::select;
+use crate::records::end_files::named;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
@@ -20,11 +21,10 @@ use octo_core::base::names::{JobId, is_file_name};
 use octo_core::base::paths::create_directory;
 use octo_core::base::publish::{TEMPORARY_PREFIX, sync_directory};
 use octo_core::base::units::human_size;
-use octo_core::targets::Target;
 use octo_core::trust::Verb;
 use octo_wire::Request;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 pub(super) static GET: OptionGroup =
     OptionGroup { title: "get", rows: &[value("o", "output", "DIR", "the artifacts go there")] };
 
@@ -78,7 +78,7 @@ impl Wanted {
                 format!("{name}: {artifact_name} {}\n", shown(artifact, "size", "?"))
             });
         }
-        let directory = self.directory_for(&context.targets[reporter.target]);
+        let directory = named(&self.directory, &context.targets[reporter.target]);
         let mut said = Vec::new();
         let got = retry::ask(context, reporter, |client| {
             said.clear();
@@ -92,10 +92,6 @@ impl Wanted {
             Ok(()) => Outcome { message: format!("got {}", said.join("; ")), ..Outcome::done() },
             Err(error) => Outcome::failed(context, error),
         }
-    }
-
-    fn directory_for(&self, target: &Target) -> PathBuf {
-        PathBuf::from(self.directory.replace("%n", target.name.as_str()))
     }
 
     fn fetch(

@@ -1,6 +1,7 @@
 //! A job by hand, started and followed to its end.
 
 use crate::job::prepare::secrets;
+use crate::job::watch::is_readable;
 use crate::start;
 use octo_core::base::cli::{Tool, print_bytes};
 use octo_core::base::error::{Error, Exit, Result, describe};
@@ -8,7 +9,7 @@ use octo_core::base::operator;
 use octo_core::base::paths::Places;
 use octo_core::base::signals::Ignored;
 use octo_core::tentacle::job::{End, EndKind, Event, Follower, JobDirectory, State, Stream};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io::{self, Read, Write};
@@ -177,9 +178,7 @@ impl Program {
     }
 
     fn is_over(&self) -> bool {
-        let mut fds = [PollFd::new(&self.over, PollFlags::IN)];
-        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-        matches!(poll(&mut fds, Some(&none)), Ok(count) if count > 0)
+        is_readable(self.over.as_fd())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which views a call has, by its options.
 
 use super::files::FileView;
-use super::gathered::GatheredView;
+use super::gathered::{GatheredView, Mode};
 use super::json::{JsonSink, JsonView};
 use super::live::{LiveView, PrefixedView};
 use super::view::View;
@@ -48,8 +48,8 @@ fn shown(common: &Common, names: &[String]) -> Box<dyn View> {
         _ => Box::new(PrefixedView::new(names.to_vec())),
     };
     match (common.gather, common.quiet) {
-        (true, _) => Box::new(GatheredView::agreeing(names.to_vec(), live)),
-        (_, true) => Box::new(GatheredView::failing(names.to_vec(), live)),
+        (true, _) => Box::new(GatheredView::new(names.to_vec(), Mode::Agreement, live)),
+        (_, true) => Box::new(GatheredView::new(names.to_vec(), Mode::Failure, live)),
         _ => live,
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct GatheredView {
 
 /// Until when output is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// The end of all, then one block for those that agree.
     Agreement,
     /// The end of each, then the whole of it if it failed.
@@ -38,17 +38,7 @@ enum Mode {
 type GroupKey = ([Digest; 2], u8, String);
 
 impl GatheredView {
-    /// Targets with the same output and end are shown together.
-    pub(crate) fn agreeing(names: Vec<String>, inner: Box<dyn View>) -> GatheredView {
-        GatheredView::new(names, Mode::Agreement, inner)
-    }
-
-    /// Only targets that failed are shown.
-    pub(crate) fn failing(names: Vec<String>, inner: Box<dyn View>) -> GatheredView {
-        GatheredView::new(names, Mode::Failure, inner)
-    }
-
-    fn new(names: Vec<String>, mode: Mode, inner: Box<dyn View>) -> GatheredView {
+    pub(crate) fn new(names: Vec<String>, mode: Mode, inner: Box<dyn View>) -> GatheredView {
         let held = names.iter().map(|_| None).collect();
         let (kept, store) = (HashMap::new(), OutputStore::default());
         GatheredView { names, held, ended: Vec::new(), kept, store, mode, inner }
