@@ -17,11 +17,11 @@ use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::{print, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, if_there, read_bounded};
-use octo_core::base::publish;
+use octo_core::base::result_file;
 use release::TargetState;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The options of `status`.
 pub(super) static OPTIONS: OptionGroup = OptionGroup {
@@ -38,10 +38,18 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
 /// More than this no target has to say; 10,000 applications are 2 MB.
 const LARGEST: u64 = 16 << 20;
 
-/// `status`: a line of `octo-exec end` for each target is on standard input.
+/// `status`: a line of `octo-exec end` for each target is on standard input. With
+/// `--prometheus` and without `--outputs` it only looks whether FILE could be written.
 pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
     let tool = said.tool();
+    let prometheus = said.one("prometheus")?.map(PathBuf::from);
+    if let Some(path) = &prometheus {
+        result_file::check(path)?;
+    }
     let Some(outputs) = said.one("outputs")? else {
+        if prometheus.is_some() && said.arguments().is_empty() {
+            return Ok(0);
+        }
         return Err(tool.misuse("status needs --outputs DIR"));
     };
     let limit = |name| Ok(said.number(name, 0..=u64::MAX)?.unwrap_or(1));
@@ -56,11 +64,9 @@ pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
     };
     let ends = read_bounded(&mut io::stdin().lock(), Path::new("standard input"), LARGEST * 16)?;
     let rows = marks::marked(read(Path::new(&outputs), said.arguments(), &ends)?);
-    if let Some(path) = said.one("prometheus")? {
+    if let Some(path) = &prometheus {
         let text = metrics::text(&rows, jiff::Timestamp::now().as_second());
-        publish::replace(Path::new(&path), text.as_bytes(), 0o644).map_err(|error| {
-            Error::new(Exit::CannotCreate, &path, format!("can't be written ({error})"))
-        })?;
+        result_file::write(path, text.as_bytes(), 0o644)?;
     }
     if form == "nagios" {
         let (text, code) = nagios::verdict(&rows, &limits);
