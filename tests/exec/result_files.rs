@@ -1,7 +1,7 @@
 //! Files that tell what came of a run: untouched until it is permitted, of no older
 //! run from then on, and refused before it where they could not be written.
 
-use crate::support::{Sandbox, set_mode};
+use crate::support::{NOBODY, Sandbox, is_root, set_mode};
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
@@ -124,4 +124,24 @@ fn what_is_no_file_is_written_to_and_stays() {
     let assert = run(&sandbox, &["--end", "/dev/stderr", "-c", "exit 5"]).assert().code(5);
     assert.stderr(contains("kind exit\ncode 5\n"));
     assert!(std::path::Path::new("/dev/stderr").is_symlink());
+}
+
+#[test]
+fn what_others_own_in_a_sticky_directory_is_refused_before_anything() {
+    if !is_root("what_others_own_in_a_sticky_directory_is_refused_before_anything") {
+        return;
+    }
+    let sandbox = sandbox();
+    set_mode(&sandbox.path(""), 0o777);
+    set_mode(sandbox.write("sticky/theirs", OLD).parent().expect("a directory"), 0o1777);
+    let own = sandbox.write("own", OLD);
+    std::os::unix::fs::chown(own, Some(NOBODY), None).expect("chown");
+    sandbox
+        .tool_as(NOBODY, "octo-exec")
+        .args(["run", "--end", "own", "--outputs", "sticky/theirs", "-c", "true"])
+        .assert()
+        .code(73)
+        .stderr(contains("sticky/theirs: can't create: "));
+    assert_eq!(read(&sandbox, "own"), OLD);
+    assert!(!sandbox.state("jobs").exists());
 }

@@ -7,10 +7,12 @@
 use crate::base::error::{Error, Exit, Result};
 use crate::base::publish::{TEMPORARY_PREFIX, parent, replace};
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use std::collections::HashSet;
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Could [`write()`] write it? Touches nothing: asked before anything is begun.
@@ -39,7 +41,11 @@ pub fn begin(paths: &[PathBuf]) -> Result<()> {
     let replaced = || paths.iter().filter(|path| is_replaced(path));
     try_parents(replaced())?;
     for path in replaced().filter(|path| path.exists()) {
-        std::fs::remove_file(path).map_err(|error| Error::doing("remove", path, &error))?;
+        std::fs::remove_file(path).map_err(|error| {
+            let said = Error::doing("remove", path, &error);
+            let is_denied = error.kind() == ErrorKind::PermissionDenied;
+            if is_denied { said.exit(Exit::CannotCreate) } else { said }
+        })?;
     }
     Ok(())
 }
@@ -86,8 +92,23 @@ fn could(path: &Path, replaces: bool) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound || name.is_empty() => Err(error),
         Err(_) if name.ends_with(b"/") => Err(ErrorKind::IsADirectory.into()),
         // Also where it is there: it is renamed in, and the old one removed.
-        _ => Ok(access(parent(path), Access::WRITE_OK | Access::EXEC_OK)?),
+        _ => {
+            access(parent(path), Access::WRITE_OK | Access::EXEC_OK)?;
+            match path.symlink_metadata() {
+                Ok(entry) => may_remove(&parent(path).metadata()?, &entry, geteuid().as_raw()),
+                Err(_) => Ok(()),
+            }
+        }
     }
+}
+
+/// In a sticky directory, access(2) says yes to what unlink(2) and rename(2) refuse.
+fn may_remove(directory: &Metadata, entry: &Metadata, us: u32) -> io::Result<()> {
+    let is_sticky = directory.mode() & 0o1000 != 0;
+    if is_sticky && us != 0 && directory.uid() != us && entry.uid() != us {
+        return Err(rustix::io::Errno::PERM.into());
+    }
+    Ok(())
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Error {
@@ -106,6 +127,8 @@ fn is_replaced(path: &Path) -> bool {
 mod tests {
     use super::*;
     use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_could_not_be_written_is_said_and_nothing_is_touched() {
@@ -140,6 +163,24 @@ mod tests {
         let error = begin(&[at("file"), "/proc/new".into()]).expect_err("not in /proc");
         assert_eq!(error.exit, Exit::CannotCreate);
         assert_eq!(std::fs::read(at("file")).expect("read"), b"old");
+    }
+
+    #[test]
+    fn what_is_not_ours_in_a_sticky_directory_stays_there() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path();
+        std::fs::write(path.join("file"), "old").expect("write");
+        let metadata = |path: &Path| path.metadata().expect("stat");
+        let ours = metadata(path).uid();
+        let removed = |us| may_remove(&metadata(path), &metadata(&path.join("file")), us);
+        let other = ours + 1;
+        removed(other).expect("what the directory's mode says is asked elsewhere");
+        std::fs::set_permissions(path, Permissions::from_mode(0o1777)).expect("chmod");
+        for (us, may) in [(ours, true), (0, true), (other, false)] {
+            assert_eq!(removed(us).is_ok(), may, "{us}");
+        }
+        let error = cannot(path, &removed(other).expect_err("not ours"));
+        assert_eq!(error.exit, Exit::CannotCreate);
     }
 
     #[test]
