@@ -145,3 +145,25 @@ fn what_others_own_in_a_sticky_directory_is_refused_before_anything() {
     assert_eq!(read(&sandbox, "own"), OLD);
     assert!(!sandbox.state("jobs").exists());
 }
+
+#[test]
+fn a_file_that_two_options_name_is_refused_before_anything() {
+    let sandbox = sandbox();
+    sandbox.write("script", "exit 0\n");
+    set_mode(&sandbox.write("private", "A=b\n"), 0o600);
+    for arguments in [
+        &["--end", "end", "--outputs", "./end", "-c", "true"][..],
+        &["--end", "private", "-S", "private", "-c", "true"],
+        &["--outputs", "private", "-E", "private", "-c", "true"],
+        &["--end", "script", "script"],
+    ] {
+        run(&sandbox, arguments).assert().code(64).stderr(contains("is the same file"));
+        assert!(!sandbox.state("jobs").exists(), "{arguments:?}");
+    }
+    for (name, kept) in [("end", OLD), ("private", "A=b\n"), ("script", "exit 0\n")] {
+        assert_eq!(read(&sandbox, name), kept);
+    }
+    run(&sandbox, &["--end", "/dev/null", "--outputs", "/dev/null", "-c", "true"])
+        .assert()
+        .success();
+}

@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
     let Run { options, ends } = run;
-    end_files::check(&common, &ends, &context.targets)?;
+    end_files::check(&common, &ends, options.inputs(), &context.targets)?;
     let last = results::last_run(&common.places)?;
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
     let state = history.initial_state(&common, &context.targets)?;
@@ -65,7 +65,7 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
 /// `follow`
 pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
     let common = context.common.clone();
-    end_files::check(&common, ends, &context.targets)?;
+    end_files::check(&common, ends, [], &context.targets)?;
     let record = RunRecord::read(&common.places, job)?;
     let main = job.clone();
     let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {

@@ -21,8 +21,14 @@ pub(crate) fn named(pattern: &str, target: &Target) -> PathBuf {
 /// written? Nothing is touched: the run may still be refused.
 ///
 /// # Errors
-/// Exit 64 where several targets need several files; 73 with what is in the way.
-pub(crate) fn check(common: &Common, ends: &Ends, targets: &[Target]) -> Result<()> {
+/// Exit 64 where several targets need several files, or where a file is named by
+/// two options, `inputs` being those that are read; 73 with what is in the way.
+pub(crate) fn check<'a>(
+    common: &Common,
+    ends: &Ends,
+    inputs: impl IntoIterator<Item = (&'static str, &'a str)>,
+    targets: &[Target],
+) -> Result<()> {
     for (option, file) in [("--outputs", &ends.outputs), ("-o", &ends.output)] {
         if let Some(file) = file
             && targets.len() > 1
@@ -32,6 +38,13 @@ pub(crate) fn check(common: &Common, ends: &Ends, targets: &[Target]) -> Result<
                 .hint(format!("{option} 'out.%n' gives each target its own file")));
         }
     }
+    let inputs = inputs.into_iter().map(|(option, file)| (option, Some(file.to_string())));
+    let inputs = inputs.flat_map(|(option, file)| of_option(option, &file, targets));
+    let identity = common.identity.iter().map(|file| ("--identity", file.clone()));
+    let record = common.record.iter().map(|file| ("--record", file.clone()));
+    let results = [("--end", &ends.end), ("--outputs", &ends.outputs), ("-o", &ends.output)];
+    let results = results.into_iter().flat_map(|(o, file)| of_option(o, file, targets));
+    result_file::check_apart(inputs.chain(identity), results.chain(record))?;
     for path in files(&[&ends.end, &ends.outputs], targets) {
         result_file::check(&path)?;
     }
@@ -56,6 +69,14 @@ pub(crate) fn check_record(common: &Common) -> Result<()> {
 /// Exit 73.
 pub(crate) fn begin_record(common: &Common) -> Result<()> {
     result_file::try_opened(common.record.as_slice())
+}
+
+fn of_option<'a>(
+    option: &'a str,
+    pattern: &Option<String>,
+    targets: &[Target],
+) -> impl Iterator<Item = (&'a str, PathBuf)> + use<'a> {
+    files(&[pattern], targets).into_iter().map(move |path| (option, path))
 }
 
 fn files(patterns: &[&Option<String>], targets: &[Target]) -> Vec<PathBuf> {

@@ -142,6 +142,32 @@ fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
 }
 
 #[test]
+fn a_file_that_two_options_name_is_refused_before_anything() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.sandbox.write("script", "exit 0\n");
+    octopus.sandbox.write("web1.txt", OLD);
+    set_mode(&octopus.sandbox.write("private", "A=b\n"), 0o600);
+    for arguments in [
+        &["--end", "web1.txt", "-o", "%n.txt", "-c", "true"][..],
+        &["-o", "new", "--outputs", "./new", "-c", "true"],
+        &["--end", "new", "--outputs", "new", "-c", "true"],
+        &["--end", "new", "--record", "new", "-c", "true"],
+        &["--end", "private", "-S", "private", "-c", "true"],
+        &["-o", "%n.txt", "-E", "web1.txt", "-c", "true"],
+        &["--record", "script", "script"],
+    ] {
+        let line = [&["-a", "run"], arguments].concat();
+        octopus.push(&line).assert().code(64).stderr(contains("is the same file"));
+        assert!(web1.jobs().is_empty() && !octopus.sandbox.path("new").exists(), "{line:?}");
+    }
+    for (name, kept) in [("web1.txt", OLD), ("private", "A=b\n"), ("script", "exit 0\n")] {
+        assert_eq!(read(&octopus, name), kept);
+    }
+    let shared = ["-a", "run", "--end", "/dev/null", "-o", "/dev/null", "-c", "true"];
+    octopus.push(&shared).assert().success();
+}
+
+#[test]
 fn where_a_result_could_not_be_written_nothing_runs() {
     let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     octopus.sandbox.write("file", OLD);

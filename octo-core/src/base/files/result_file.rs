@@ -8,7 +8,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::publish::{TEMPORARY_PREFIX, parent, replace};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -29,6 +29,50 @@ pub fn check(path: &Path) -> Result<()> {
 /// As there.
 pub fn check_opened(path: &Path) -> Result<()> {
     could(path, false).map_err(|error| cannot(path, &error))
+}
+
+/// Are the results of different options different files, and none of the run's own
+/// inputs? Each file comes with the option that names it. What is no file, such as
+/// a terminal or /dev/null, may be shared.
+///
+/// # Errors
+/// Exit 64, naming both options.
+pub fn check_apart<'a>(
+    inputs: impl IntoIterator<Item = (&'a str, PathBuf)>,
+    results: impl IntoIterator<Item = (&'a str, PathBuf)>,
+) -> Result<()> {
+    let mut taken: HashMap<Identity, &str> = HashMap::new();
+    for (option, path) in inputs {
+        taken.extend(identities(&path).map(|identity| (identity, option)));
+    }
+    for (option, path) in results {
+        for identity in identities(&path) {
+            let other = *taken.entry(identity).or_insert(option);
+            if other != option {
+                let shown = path.display();
+                return Err(Error::usage(format!("{option} {shown}: {other} is the same file")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What makes two paths the same file: also one that isn't there yet has a place.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Place(PathBuf),
+    File(u64, u64),
+}
+
+fn identities(path: &Path) -> impl Iterator<Item = Identity> {
+    let (mut place, mut file) = (None, None);
+    if is_replaced(path) {
+        let directory = parent(path).canonicalize().ok();
+        let name = path.file_name();
+        place = directory.zip(name).map(|(directory, name)| Identity::Place(directory.join(name)));
+        file = path.metadata().ok().map(|found| Identity::File(found.dev(), found.ino()));
+    }
+    place.into_iter().chain(file)
 }
 
 /// Right before a run begins: makes sure that its files can be made where [`check`]
@@ -181,6 +225,39 @@ mod tests {
         }
         let error = cannot(path, &removed(other).expect_err("not ours"));
         assert_eq!(error.exit, Exit::CannotCreate);
+    }
+
+    #[test]
+    fn one_file_is_no_result_of_two_options() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("old"), "old").expect("write");
+        std::fs::hard_link(at("old"), at("hard")).expect("link");
+        std::os::unix::fs::symlink("old", at("soft")).expect("symlink");
+        std::os::unix::fs::symlink(".", at("here")).expect("symlink");
+        mkfifoat(CWD, at("pipe"), Mode::from_raw_mode(0o600)).expect("mkfifo");
+        for (one, other, apart) in [
+            ("new", "new", false),
+            ("new", "./new", false),
+            ("new", "here/new", false),
+            ("old", "hard", false),
+            ("soft", "old", false),
+            ("new", "other", true),
+            ("pipe", "pipe", true),
+            ("/dev/null", "/dev/null", true),
+            ("/dev/stdout", "/dev/stdout", true),
+        ] {
+            let checked = check_apart([], [("--end", at(one)), ("-o", at(other))]);
+            assert_eq!(checked.is_ok(), apart, "{one} {other}");
+            let checked = check_apart([("-S", at(one))], [("--end", at(other))]);
+            assert_eq!(checked.is_ok(), apart, "{one} {other}");
+        }
+        let same = check_apart([], [("--end", at("new")), ("-o", at("new"))]).expect_err("same");
+        let said = format!("-o {}: --end is the same file", at("new").display());
+        assert_eq!((same.exit, same.message), (Exit::Usage, said));
+        // Two inputs may be, and the targets of one option are told apart by their names.
+        check_apart([("-S", at("old")), ("-E", at("hard"))], []).expect("only read");
+        check_apart([], [("--end", at("old")), ("--end", at("hard"))]).expect("one option");
     }
 
     #[test]

@@ -114,6 +114,19 @@ impl JobOptions {
         Ok(options)
     }
 
+    /// The files that it reads, each with what names it; `%n` is as it was said.
+    pub fn inputs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let script = match &self.what {
+            What::Script(path) => Some(("SCRIPT", path)),
+            _ => None,
+        };
+        let package = self.package.iter().map(|file| ("--package", file));
+        let variables = self.variable_files.iter().map(|file| ("--env-file", file));
+        let secrets = self.secret_files.iter().map(|file| ("--secrets", file));
+        let files = script.into_iter().chain(package).chain(variables).chain(secrets);
+        files.map(|(option, file)| (option, file.as_str())).filter(|(_, file)| *file != "-")
+    }
+
     fn check(&self, said: &Said) -> Result<()> {
         for end in ["end", "outputs", "output", "gather"] {
             if self.detach && said.knows(end) && said.flag(end) {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
     let options = JobOptions::read(said)?;
     let ends = ResultFiles::read(said)?;
-    ends.check()?;
+    ends.check(&options)?;
     let id = match &options.job {
         Some(job) => job.clone(),
         None => {
@@ -57,7 +57,11 @@ impl ResultFiles {
     }
 
     /// Nothing is touched: the run may still be refused.
-    fn check(&self) -> Result<()> {
+    fn check(&self, options: &JobOptions) -> Result<()> {
+        let inputs = options.inputs().map(|(option, file)| (option, PathBuf::from(file)));
+        let end = self.end.iter().map(|path| ("--end", path.clone()));
+        let outputs = self.outputs.iter().map(|path| ("--outputs", path.clone()));
+        result_file::check_apart(inputs, end.chain(outputs))?;
         self.end.iter().chain(&self.outputs).try_for_each(|path| result_file::check(path))
     }
 
