@@ -4,7 +4,7 @@
 use super::options::{JobOptions, What};
 use super::seed::Seed;
 use super::variables::{self, Variable};
-use super::{MAXIMUM_SCRIPT, Script, Spec, secrets};
+use super::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
@@ -120,6 +120,10 @@ impl Draft {
             }
             _ => Vec::new(),
         };
+        if secrets.len() as u64 > MAXIMUM_SECRETS {
+            let reason = format!("are {} bytes, {MAXIMUM_SECRETS} at most", secrets.len());
+            return Err(Error::new(Exit::Refused, "--secrets", reason));
+        }
         let spec = Spec {
             package,
             arguments: options.arguments.iter().map(|a| a.clone().into_bytes()).collect(),
@@ -246,6 +250,26 @@ mod tests {
         let words = ["-e", "TOKEN=x", "-S", &file, "-c", "true"];
         let both = draft(directory.path(), &words).expect("a draft");
         assert_eq!(parts(&both, "web1").expect_err("both").exit, Exit::Data);
+    }
+
+    #[test]
+    fn secrets_that_their_reader_would_refuse_are_not_published() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("s");
+        let file = path.display().to_string();
+        for (lines, fits) in [(8, true), (12, false)] {
+            let value = "x".repeat(100_000);
+            let lines: String = (0..lines).map(|i| format!("A{i}={value}\n")).collect();
+            std::fs::write(&path, lines).expect("write");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+            let draft = draft(directory.path(), &["-S", &file, "-c", "true"]).expect("a draft");
+            let made = parts(&draft, "web1");
+            assert_eq!(made.is_ok(), fits, "{:?}", made.err());
+            if let Err(error) = made {
+                assert_eq!(error.exit, Exit::Refused);
+                assert!(error.message.starts_with("--secrets: are "), "{error}");
+            }
+        }
     }
 
     #[test]
