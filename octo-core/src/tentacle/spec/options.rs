@@ -4,11 +4,12 @@
 //! ([`BY_NAME`]) and knows `%n`, the target's name; a package that octo-exec is
 //! given is put into the store here.
 
-use super::LockRequest;
 use super::variables::{self, Variable};
+use super::{LockRequest, MAXIMUM_LOCKS};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
 use crate::base::error::{Exit, Result};
 use crate::base::names::{JobId, LockName, is_file_name};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a lock is waited for, unless `--lock-wait` says otherwise.
@@ -128,6 +129,13 @@ impl JobOptions {
     }
 
     fn check(&self, said: &Said) -> Result<()> {
+        let mut names = HashSet::new();
+        if let Some(twice) = self.locks.iter().find(|lock| !names.insert(lock.name.as_str())) {
+            return Err(said.misuse(format!("--lock {}: given twice", twice.name)));
+        }
+        if self.locks.len() > MAXIMUM_LOCKS {
+            return Err(said.misuse(format!("--lock: {MAXIMUM_LOCKS} at most")));
+        }
         for end in ["end", "outputs", "output", "gather"] {
             if self.detach && said.knows(end) && said.flag(end) {
                 let reason = format!("-D leaves before the end: it has no use for --{end}");
@@ -227,6 +235,7 @@ mod tests {
             (&["-j", "x", "-c", "y"], "x: not a job id, as in 20260131T235959-abcdefghijklm"),
             (&["-L", "a:b", "y"], "--lock a:b: not NAME or NAME:shared"),
             (&["-L", "a:", "y"], "--lock a:: not NAME or NAME:shared"),
+            (&["-L", "a", "-L", "a:shared", "y"], "--lock a: given twice"),
             (&["-D", "--end", "f", "y"], "-D leaves before the end: it has no use for --end"),
             (&["-S", "-", "-"], "standard input can be read once only"),
             (&["-S", "-", "-E", "-", "-c", "x"], "standard input can be read once only"),
@@ -237,6 +246,12 @@ mod tests {
             let error = read(&[&JOB, &BY_NAME, &ENDS], words).expect_err(reason);
             assert_eq!((error.message.as_str(), error.exit), (reason, Exit::Usage));
         }
+        let locks: Vec<String> = (0..65).map(|number| format!("-La{number}")).collect();
+        let mut words: Vec<&str> = locks.iter().map(String::as_str).collect();
+        words.push("y");
+        let error = read(&[&JOB, &ENDS], &words).expect_err("too many");
+        assert_eq!((error.message.as_str(), error.exit), ("--lock: 64 at most", Exit::Usage));
+        read(&[&JOB, &ENDS], &words[1..]).expect("64 locks");
         let error = read(&[&JOB, &ENDS], &[]).expect_err("nothing to run");
         assert_eq!(error.message, "needs a script or -c COMMAND");
         let error = read(&[&JOB, &ENDS], &["-e", "PATH=x", "y"]).expect_err("steers");
