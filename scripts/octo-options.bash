@@ -229,6 +229,7 @@ show_version() {
 # place_option --config|--state DIR: for us and for every tool that we call
 place_option() {
   local name=${1#--}
+  [[ -n $2 ]] || misuse "$1: its value is empty"
   export "OCTO_${name^^}=$2"
   PLACE_OPTIONS+=("$1" "$2")
 }

@@ -338,7 +338,13 @@ impl<'a> Said<'a> {
 /// The configuration and state directories that the options name.
 ///
 /// # Errors
-/// As [`Places::find`], and exit 64 where one is given twice.
+/// As [`Places::find`], and exit 64 where one is given twice, or is empty.
 pub fn places(said: &Said) -> Result<Places> {
-    Places::find(said.one("config")?, said.one("state")?)
+    let directory = |name| match said.one(name)? {
+        Some(path) if path.is_empty() => {
+            Err(said.misuse(format!("{}: its value is empty", dashed(name))))
+        }
+        path => Ok(path),
+    };
+    Places::find(directory("config")?, directory("state")?)
 }
