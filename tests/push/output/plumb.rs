@@ -33,6 +33,13 @@ fn places_are_those_of_every_tool() {
     command.assert().success().stdout(format!("/c\n{here}/s\n"));
     plumb(&sandbox, &["places", "--config", "a\nb"]).assert().code(78).stdout("");
     plumb(&sandbox, &["--config", "/c", "places", "--config", "/d"]).assert().code(64);
+    for option in ["--config", "--state"] {
+        let empty = format!("{option}: its value is empty");
+        let mut command = sandbox.tool("octo-push");
+        command.args([&format!("{option}="), "-a", "targets"]);
+        command.assert().code(64).stderr(contains(&empty));
+        plumb(&sandbox, &["places", option, ""]).assert().code(64).stderr(contains(&empty));
+    }
     // Nothing of it is made by being asked for.
     assert!(!sandbox.path("config").exists() && !sandbox.path("state").exists());
 }
@@ -53,6 +60,30 @@ fn messages_are_under_the_name_of_who_asks() {
     plumb(&sandbox, &["valeus"]).assert().code(64).stderr(contains("values is one"));
     plumb(&sandbox, &[]).assert().code(64).stderr(contains("places, hosts, "));
     plumb(&sandbox, &["--help"]).assert().success().stdout(contains("variables TARGET..."));
+}
+
+#[test]
+fn the_name_of_who_asks_drives_no_terminal() {
+    let said = plumb(&sandbox(), &["--as", "\x1b[31mx", "nope"]).assert().code(64);
+    let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    assert!(said.contains("--as \\x1b[31mx: not ") && !said.contains('\x1b'), "{said}");
+}
+
+#[test]
+fn what_targets_said_is_read_in_its_directory_alone() {
+    let sandbox = sandbox();
+    sandbox.write("x", "");
+    sandbox.write("out/web1", "");
+    for (line, code, said) in [
+        (&["--outputs", "nowhere", "web1"][..], 65, "nowhere: not a directory"),
+        (&["--outputs", "x", "web1"], 65, "x: not a directory"),
+        (&["--outputs", "out", "--", "../x"], 64, "../x: not a target's name"),
+        (&["--outputs", "out", "--", "/x"], 64, "/x: not a target's name"),
+    ] {
+        let mut command = plumb(&sandbox, &[&["status"], line].concat());
+        command.write_stdin("exit\t0\t0\t-\t-\n");
+        command.assert().code(code).stdout("").stderr(contains(said));
+    }
 }
 
 #[test]

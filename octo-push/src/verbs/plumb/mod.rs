@@ -12,7 +12,9 @@ use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
 use octo_core::base::cli::options::{OptionGroup, value};
 use octo_core::base::cli::verbs::{Front, PlainVerb, groups, listed, verb};
+use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
+use octo_core::base::names::PusherName;
 
 static WORDS: &[PlainVerb] = &[
     verb("places", "", "CONFIG and STATE, a line each").takes(&[&OPTIONS]).runs(ask::places),
@@ -80,6 +82,10 @@ fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
     let tool = Tool { name: tool.name, help };
     let Some(front) = Front::read(&tool, SHARED, &words)? else { return Ok(0) };
     let name = match front.one("as") {
+        Some(name) if PusherName::parse(&name).is_none() => {
+            let shown = printable(name.as_bytes());
+            return Err(tool.misuse(format!("--as {shown}: not {}", PusherName::FORM)));
+        }
         // A tool's name is for ever; this process answers one question.
         Some(name) => Box::leak(name.into_boxed_str()),
         None => tool.name,

@@ -15,7 +15,9 @@ mod table;
 use marks::{Mark, TargetRow};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::{print, utc_now};
+use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::names::PusherName;
 use octo_core::base::paths::{Places, if_there, read_bounded};
 use octo_core::base::result_file;
 use release::TargetState;
@@ -62,6 +64,12 @@ pub(super) fn status(said: &Said, _: &Places) -> Result<u8> {
         "nagios" => |_| String::new(),
         _ => return Err(tool.misuse(format!("--form {form}: table, json, html or nagios"))),
     };
+    if let Some(bad) = said.arguments().iter().find(|name| PusherName::parse(name).is_none()) {
+        return Err(tool.misuse(format!("{}: not a target's name", printable(bad.as_bytes()))));
+    }
+    if !said.arguments().is_empty() && !Path::new(&outputs).is_dir() {
+        return Err(Error::new(Exit::Data, &outputs, "not a directory"));
+    }
     let ends = read_bounded(&mut io::stdin().lock(), Path::new("standard input"), LARGEST * 16)?;
     let rows = marks::marked(read(Path::new(&outputs), said.arguments(), &ends)?);
     if let Some(path) = &prometheus {
