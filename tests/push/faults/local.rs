@@ -111,6 +111,7 @@ fn a_tentacle_that_makes_no_sense_is_named() {
         (b"ok body=3\n\x1b[\n", &["jobs"], "form"),
         (b"HTTP/1.1 200 OK\r\n", &["status"], "no word begins the line"),
         (b"yes\n", &["status"], "an unexpected yes"),
+        (b"no reason=gone\n", &["status"], "refused without a code: gone"),
         (b"no code=why reason=%1B%5B2J\n", &["status"], "unknown code why"),
     ] {
         let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();

@@ -48,8 +48,11 @@ impl ClientError {
         let word = said.get("code").unwrap_or("");
         let reason = said.get("reason").unwrap_or("");
         let Some(refusal) = Refusal::from_word(word) else {
-            let shown = printable(word.as_bytes());
-            let reason = format!("refused for an unknown code {shown}: {reason}");
+            let shown = match word {
+                "" => "without a code".into(),
+                _ => format!("for an unknown code {}", printable(word.as_bytes())),
+            };
+            let reason = format!("refused {shown}: {reason}");
             return ClientError::Protocol(Error::new(Exit::Protocol, &target.address, reason));
         };
         let reason = if reason.is_empty() { "no reason given" } else { reason };
