@@ -227,3 +227,12 @@ fn a_lost_job_is_in_the_audit_log_and_short_space_takes_it_first() {
     child.wait().expect("wait");
     assert_eq!(end(&running).0, EndKind::Cancelled);
 }
+
+#[test]
+fn a_job_that_is_not_there_is_not_brought_forward() {
+    let sandbox = sandbox();
+    let job = sandbox.state("jobs/20260101T000000-abcdefghijklm");
+    let assert = sandbox.tool("octo-exec").arg("job").arg(job).assert().code(65);
+    assert.stderr(contains("there is no such job"));
+    assert!(!sandbox.state("jobs").exists());
+}

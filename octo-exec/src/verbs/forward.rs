@@ -1,6 +1,7 @@
 //! `octo-exec job DIR`: brings one job forward, as far as it can go. Calling it
 //! again is always safe: it runs a job at most once.
 
+use super::named::named;
 use crate::admission::unstarted::Unstarted;
 use crate::job::runner::Runner;
 use crate::job::{settle, signals};
@@ -22,6 +23,7 @@ pub(super) fn job(said: &Said, places: &Places) -> Result<u8> {
         let reason = format!("not in {}", places.jobs().display());
         return Err(Error::new(Exit::Usage, job.path().display(), reason).hint("--state DIR"));
     }
+    let job = named(said, places, job.id().as_str())?;
     // Its own session, so that what started us can be restarted, and a terminal
     // that closes takes nothing along. Fails only where we lead one already.
     let _ = setsid();
