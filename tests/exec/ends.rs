@@ -3,6 +3,7 @@
 use crate::support::Sandbox;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 #[test]
 fn files_of_ends_are_a_line_each_and_a_damaged_one_is_none() {
@@ -28,5 +29,9 @@ fn files_of_ends_are_a_line_each_and_a_damaged_one_is_none() {
     damaged.stderr(contains("octo-exec: damaged: line 3 is not of the form"));
     end(&["two"]).code(65).stdout("").stderr(contains("two: holds more than one end"));
     end(&["."]).code(65).stdout("");
+    // Nobody writes to it.
+    mkfifoat(CWD, sandbox.path("pipe"), Mode::from_raw_mode(0o600)).expect("mkfifo");
+    end(&["pipe"]).code(65).stdout("").stderr(contains("pipe: is not a regular file"));
+    end(&["-ran", ""]).code(64).stdout("");
     end(&[]).code(64).stdout("");
 }

@@ -4,10 +4,12 @@
 use octo_core::JobId;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
-use octo_core::base::encoding::{is_word, printable};
+use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, if_there, read_bounded};
 use octo_core::base::record::Record;
+use octo_core::tentacle::job::EndKind;
+use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::path::Path;
 
@@ -21,13 +23,23 @@ const NOT_BEGUN: &str = "none\t-\t1\t-\tnot begun\n";
 /// reads a line a file must not take one for another.
 pub(super) fn end(said: &Said, _: &Places) -> Result<u8> {
     let files = said.counted(1..=usize::MAX)?;
+    if files.iter().any(String::is_empty) {
+        return Err(said.misuse("'': a file has a name"));
+    }
     let lines: Result<String> = files.iter().map(|file| read(Path::new(file))).collect();
     print(&lines?)?;
     Ok(0)
 }
 
 fn read(path: &Path) -> Result<String> {
-    let Some(mut file) = if_there(path, File::open(path))? else { return Ok(NOT_BEGUN.into()) };
+    // A pipe that nobody writes to would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(Into::into);
+    let Some(opened) = if_there(path, opened)? else { return Ok(NOT_BEGUN.into()) };
+    let mut file = File::from(opened);
+    if !file.metadata().map_err(|e| Error::io(path, &e))?.is_file() {
+        return Err(Error::new(Exit::Data, path.display(), "is not a regular file"));
+    }
     let bytes = read_bounded(&mut file, path, LARGEST)?;
     line(&bytes).map_err(|reason| Error::new(Exit::Data, path.display(), reason))
 }
@@ -44,9 +56,13 @@ fn line(bytes: &[u8]) -> std::result::Result<String, String> {
         let number = record.number(key).filter(|number| *number <= u64::from(u8::MAX));
         number.ok_or_else(|| missing(key))
     };
-    let kind = record.first("kind").filter(|kind| is_word(kind.as_bytes()));
-    let kind = kind.ok_or_else(|| missing("kind"))?;
+    let kind = record.first("kind").ok_or_else(|| missing("kind"))?;
     let (code, status) = (byte("code")?, byte("status")?);
+    match EndKind::from_words(kind, code) {
+        Some(EndKind::Exit(_)) if code != status => return Err(missing("status")),
+        None if !EndKind::OF_NO_JOB.contains(&kind) => return Err(missing("kind")),
+        _ => {}
+    }
     let job = match record.all("job").next() {
         None => "-",
         Some(_) => {
@@ -97,6 +113,8 @@ mod tests {
             ("kind exit\ncode 0\nstatus 0", "line 3"),
             ("kind exit\ncode 0\n", "status"),
             ("kind exit\ncode 256\nstatus 0\n", "code"),
+            ("kind exitt\ncode 0\nstatus 0\n", "kind"),
+            ("kind exit\ncode 0\nstatus 1\n", "status"),
             ("kind Exit\ncode 0\nstatus 0\n", "kind"),
             ("kind exit%0A\ncode 0\nstatus 0\n", "kind"),
             ("kind exit\ncode 0\nstatus 0\njob ../x\n", "job"),

@@ -268,6 +268,20 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_is_one_that_octo_exec_end_knows() {
+        let words = [
+            OutcomeKind::Done,
+            OutcomeKind::Refused(Refusal::Busy),
+            OutcomeKind::Untrusted,
+            OutcomeKind::Failed,
+            OutcomeKind::Unknown,
+            OutcomeKind::Skipped,
+        ]
+        .map(|kind| Outcome { kind, ..Outcome::done() }.kind_and_code().0);
+        assert_eq!(words, EndKind::OF_NO_JOB);
+    }
+
+    #[test]
     fn several_targets_agree_or_give_one() {
         let all = |codes: &[u8]| {
             let outcomes: Vec<_> =

@@ -42,6 +42,10 @@ pub struct End {
 }
 
 impl EndKind {
+    /// The words of octo-push where no end of a job is known: what else `--end`
+    /// may have for a kind.
+    pub const OF_NO_JOB: [&str; 6] = ["done", "no", "stranger", "failed", "unknown", "skipped"];
+
     /// The word of the record and of the wire.
     pub fn word(self) -> &'static str {
         match self {
