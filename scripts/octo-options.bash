@@ -17,6 +17,15 @@
 
 readonly VALUE_KINDS=' TIME N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
 
+# Of two names in a row only one may be given.
+APART=(
+  'quiet verbose'
+  'all target'
+  'json html'
+  'env-file secrets-file into'
+  'release list'
+)
+
 GENERAL=(
   : 'how' - - -
   - config  DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
@@ -81,10 +90,11 @@ read_options() {
   done
   ((${#BEHIND[@]} == 0)) || TYPED+=(-- "${BEHIND[@]}")
   AGAIN=$(quoted "${TYPED[@]}")
+  check_apart
   check_options
 }
 
-# index_options: ROW_OF -t and --target is where their row begins
+# index_options: ROW_OF -t and --target is where their row begins; GIVEN has none yet
 index_options() {
   local row
   declare -gA ROW_OF=() GIVEN=()
@@ -141,8 +151,8 @@ take_option() {
   local word=$name
   shift
   [[ ${OPTIONS[row]} == - ]] || word=-${OPTIONS[row]}
-  [[ -z ${GIVEN[$row]:-} || $into == *++ ]] || misuse "$name: given twice"
-  GIVEN[$row]=1
+  [[ -z ${GIVEN[$name]:-} || $into == *++ ]] || misuse "$name: given twice"
+  GIVEN[$name]=1
   TYPED+=("$word" "$@")
   # A pipe can't be read again.
   if [[ $name == --identity && ! -f $1 ]]; then TYPED[-1]=IDENTITY; fi
@@ -159,6 +169,19 @@ take_option() {
     *=*) printf -v "${into%%=*}" %s "${into#*=}" ;;
     *) printf -v "$into" %s "${1-1}" ;;
   esac
+}
+
+# check_apart: of each row of APART one at most was given
+check_apart() {
+  local row name first
+  for row in "${APART[@]}"; do
+    first=''
+    for name in $row; do
+      [[ -n ${GIVEN["--$name"]:-} ]] || continue
+      [[ -z $first ]] || misuse "$first and --$name can't stand together"
+      first=--$name
+    done
+  done
 }
 
 # check_options: the values that were taken, all in one go
