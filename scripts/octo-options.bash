@@ -26,15 +26,25 @@ APART=(
   'release list'
 )
 
-GENERAL=(
+PLACES=(
   : 'how' - - -
-  - config  DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
-  - state   DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
-  n dry-run -   DRY_RUN          'print what would be done, change nothing'
-  q quiet   -   QUIET            'say nothing unless it fails'
-  v verbose -   VERBOSE          'print each command before it runs'
-  h help    -   'show_help()'    'this text'
-  - version -   'show_version()' 'the version'
+  - config DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
+  - state  DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
+)
+TRYING=(
+  n dry-run - DRY_RUN 'print what would be done, change nothing'
+)
+ANSWERS=(
+  v verbose - VERBOSE          'print each command before it runs'
+  h help    - 'show_help()'    'this text'
+  - version - 'show_version()' 'the version'
+)
+# Of a pipeline that changes something and tells how it goes.
+GENERAL=(
+  "${PLACES[@]}"
+  "${TRYING[@]}"
+  q quiet - QUIET 'say nothing unless it fails'
+  "${ANSWERS[@]}"
 )
 CONNECTING=(
   i identity  FILE    IDENTITY      'this identity, not CONFIG/identity.pem; may be a pipe'
