@@ -207,7 +207,7 @@ hold_application() {
   local app=${1#.} wait=$2 directory=$STATE/pipelines file=$STATE/pipelines/$1.lock
   [[ -z $DRY_RUN ]] || return 0
   mkdir -p -- "$directory" || fail "$EX_CREATE" "$directory: can't create"
-  exec {APPLICATION_LOCK}<>"$file" || fail "$EX_CREATE" "$file: can't open"
+  { exec {APPLICATION_LOCK}<>"$file"; } 2>/dev/null || fail "$EX_CREATE" "$file: can't open"
   if ! flock -n "$APPLICATION_LOCK"; then
     if ((wait == 0)); then
       say "$app: held by $(one_line "$file")"
