@@ -75,11 +75,12 @@ RELEASING=(
 )
 
 # read_options WORD…: takes the options by OPTIONS; sets ARGUMENTS and BEHIND, what
-# stands behind --, and AGAIN, this command line to be typed again
+# stands behind --, AGAIN, this command line to be typed again, and TYPED, its words
+# without the tool and without those that select targets
 read_options() {
   local word
   WORDS=("$@") NEXT=0
-  ARGUMENTS=() BEHIND=() TYPED=("$TOOL") CHECKS=() CHECKED=()
+  ARGUMENTS=() BEHIND=() TYPED=() CHECKS=() CHECKED=()
   index_options
   while ((NEXT < ${#WORDS[@]})); do
     word=${WORDS[NEXT]}
@@ -99,7 +100,7 @@ read_options() {
     esac
   done
   ((${#BEHIND[@]} == 0)) || TYPED+=(-- "${BEHIND[@]}")
-  AGAIN=$(quoted "${TYPED[@]}")
+  AGAIN=$(quoted "$TOOL" "${SELECTED[@]}" "${NARROWED[@]}" "${TYPED[@]}")
   check_apart
   check_options
 }
@@ -163,7 +164,7 @@ take_option() {
   [[ ${OPTIONS[row]} == - ]] || word=-${OPTIONS[row]}
   [[ -z ${GIVEN[$name]:-} || $into == *++ ]] || misuse "$name: given twice"
   GIVEN[$name]=1
-  TYPED+=("$word" "$@")
+  [[ $into =~ ^(SELECTED|NARROWED) ]] || TYPED+=("$word" "$@")
   # A pipe can't be read again.
   if [[ $name == --identity && ! -f $1 ]]; then TYPED[-1]=IDENTITY; fi
   if [[ $VALUE_KINDS == *" $kind "* ]]; then
