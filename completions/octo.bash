@@ -48,24 +48,60 @@ _octo_targets() {
     while IFS= read -r word; do printf '%s%s\n' "$typed" "$word"; done
 }
 
-# _octo_verb_typed VERBS: is one of these already among the words?
+# _octo_value_of TOOL OPTION: the name of its value in --help, or nothing
+_octo_value_of() {
+  "$1" --help 2>/dev/null | awk -v option="$2" '
+    /^examples?:/ { exit }
+    /^ +-/ {
+      count = split($0, word, /[ ,=]+/)
+      for (i = 1; i <= count && word[i] !~ /^[A-Z]/; i++) {
+        if (word[i] != "" && word[i] !~ /^-/) next
+        if (word[i] == option) asked = 1
+      }
+      if (asked) print word[i]
+      if (asked) exit
+    }'
+}
+
+# _octo_verb_typed TOOL VERBS: is one of these already among the words? The value of an
+# option is none.
 _octo_verb_typed() {
-  local word
-  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    [[ " $1 " != *" $word "* ]] || return 0
+  local index word
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    word=${COMP_WORDS[index]}
+    [[ " $2 " == *" $word "* ]] || continue
+    word=${COMP_WORDS[index - 1]}
+    [[ $word != = ]] || continue
+    [[ $word == -* && -n $(_octo_value_of "$1" "$word") ]] || return 0
   done
   return 1
 }
 
-_octo() {
-  local tool=${1##*/} current=${2-} previous=${3-} verbs
-  COMPREPLY=()
-  case $previous in
-    -t | --target | -x | --exclude)
-      mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
-      return 0
-      ;;
+# _octo_value KIND CURRENT [PREFIX]: offers values of this kind; PREFIX goes before each
+_octo_value() {
+  case $1 in
+    SELECT) mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "$(_octo_targets "$2")" -- "$2") ;;
+    DIR | OUTDIR) mapfile -t COMPREPLY < <(compgen -P "${3-}" -d -- "$2") ;;
+    *) mapfile -t COMPREPLY < <(compgen -P "${3-}" -f -- "$2") ;;
   esac
+}
+
+_octo() {
+  local tool=${1##*/} current=${2-} previous=${3-} verbs kind=''
+  COMPREPLY=()
+  # Where = divides words, --target=we is three of them.
+  [[ $current != = ]] || current=''
+  if [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD - 2]}; fi
+  [[ $previous != -* ]] || kind=$(_octo_value_of "$1" "$previous")
+  if [[ -n $kind ]]; then
+    _octo_value "$kind" "$current"
+    return 0
+  fi
+  if [[ $current == --*=* ]]; then
+    kind=$(_octo_value_of "$1" "${current%%=*}")
+    _octo_value "$kind" "${current#*=}" "${current%%=*}="
+    return 0
+  fi
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_octo_options "$1")" -- "$current")
     return 0
@@ -73,7 +109,7 @@ _octo() {
   verbs=$(_octo_verbs "$1" | tr '\n' ' ')
   if [[ $tool == octo-vars ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(_octo_targets "$current")" -- "$current")
-  elif [[ -n $verbs ]] && ! _octo_verb_typed "$verbs"; then
+  elif [[ -n $verbs ]] && ! _octo_verb_typed "$1" "$verbs"; then
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
   else
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
