@@ -94,7 +94,7 @@ enclose() {
   [[ $1 =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]] || ENCLOSED="'${1//\'/\'\"\'\"\'}'"
 }
 
-# announce COMMAND…: -v prints what runs
+# announce COMMAND…: under -v
 announce() {
   [[ -z $VERBOSE ]] || printf '+ %s\n' "$(quoted "$@")" >&2
 }
@@ -143,7 +143,7 @@ plumb() {
   mapfile -t ANSWER <<<"$said"
 }
 
-# find_places: sets CONFIG and STATE, by the rule of the tools
+# find_places: sets CONFIG and STATE
 find_places() {
   plumb places
   CONFIG=${ANSWER[0]} STATE=${ANSWER[1]}
@@ -153,10 +153,15 @@ find_places() {
 # Its lock is held by this process and what it starts: what a killed one left
 # behind, an identity perhaps, is known by a lock that is free.
 scratch() {
-  local base=${XDG_RUNTIME_DIR:-} old
+  local base old
   [[ -z $SCRATCH ]] || return 0
-  [[ -n $base && -d $base && -w $base ]] || base=/dev/shm
-  [[ -d $base && -w $base ]] || base=${TMPDIR:-/tmp}
+  if is_writable "${XDG_RUNTIME_DIR:-}"; then
+    base=$XDG_RUNTIME_DIR
+  elif is_writable /dev/shm; then
+    base=/dev/shm
+  else
+    base=${TMPDIR:-/tmp}
+  fi
   for old in "$base"/octo-pipeline.*/.lock; do
     [[ -f $old && -O ${old%/*} && ! -L ${old%/*} ]] || continue
     # Meanwhile its owner may have removed it.
@@ -169,6 +174,10 @@ scratch() {
   exec {SCRATCH_LOCK}>"$SCRATCH/.new"
   flock "$SCRATCH_LOCK"
   mv -- "$SCRATCH/.new" "$SCRATCH/.lock"
+}
+
+is_writable() {
+  [[ -d $1 && -w $1 ]]
 }
 
 # clean_up COMMAND: runs it at the end. A signal ends the script by way of EXIT, so
@@ -221,7 +230,6 @@ hold_application() {
   printf '%s, pid %s, since %s\n' "$TOOL" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$file"
 }
 
-# refuse_if_held APP: fails if somebody holds its deployments by octo-lock
 refuse_if_held() {
   local file=$STATE/pipelines/$1.hold
   [[ -e $file ]] || return 0
@@ -251,7 +259,6 @@ read_ends() {
   done <<<"$lines"
 }
 
-# end_lines PREFIX SUFFIX TARGET…: a line of `octo-exec end` for each
 end_lines() {
   local prefix=$1 suffix=$2 name files=()
   shift 2
@@ -261,7 +268,7 @@ end_lines() {
   octo-exec end -- "${files[@]}"
 }
 
-# succeeded TARGET: did its job exit with 0, as read_ends has read?
+# succeeded TARGET: as read_ends has read
 succeeded() {
   [[ ${END_KIND[$1]}:${END_CODE[$1]} == exit:0 ]]
 }
@@ -301,13 +308,11 @@ select_targets() {
   fi
 }
 
-# joined NAME…: as one selection
 joined() {
   local IFS=,
   printf '%s' "$*"
 }
 
-# targets N: as one says it
 targets() {
   if (($1 == 1)); then
     printf '1 target'
@@ -329,7 +334,6 @@ ask_targets() {
   [[ -e $SCRATCH/end/${NAMES[0]} ]] || give_up "$code" "$(<"$SCRATCH/errors")"
 }
 
-# show_status WORD…: what `octo-push plumb status` makes of that
 show_status() {
   local words=(octo-push plumb --as "$TOOL" status --outputs "$SCRATCH/out" "$@")
   if ((${#NAMES[@]} > 0)); then
