@@ -48,6 +48,29 @@ fn text_has_the_form_that_editorconfig_asks_for() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn documents_name_files_that_exist() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"] {
+        let text = read(&root().join(document));
+        let words = text.split(|c: char| c.is_whitespace() || "`|()[],;:*".contains(c));
+        for word in words.map(|word| word.trim_end_matches('.')) {
+            let Some((first, _)) = word.split_once('/') else { continue };
+            // In capitals stands what the reader is to fill in.
+            let is_form = word.chars().any(|c| c.is_ascii_uppercase());
+            if root().join(first).is_dir() && !["", "."].contains(&first) && !is_form {
+                named += 1;
+                if !root().join(word).exists() {
+                    wrong.push(format!("{document}: {word} does not exist"));
+                }
+            }
+        }
+    }
+    assert!(named > 50, "{named}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// Paths from the top of the tree.
 fn all_files() -> impl Iterator<Item = String> {
     let below = |path: &Path| path.strip_prefix(root()).expect("below").to_path_buf();
