@@ -4,6 +4,7 @@ use crate::faults::one_that_says;
 use crate::support::{needs, stdout_of};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
+use octo_core::trust::Verb;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -82,6 +83,8 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     let mut lines = json_of(&octopus, &["-a", "run", "-j", id, "-p", "p", "-c", command]);
     assert!(lines.contains(r#""text":{"hex":"ff"}"#), "{lines}");
     assert!(lines.contains(r#""outputs":{"B":{"hex":"ff"},"A":"2"}"#), "{lines}");
+    // Nobody asks to connect, and scripts are installed below.
+    let mut tried = vec![Some(Verb::Connect), Some(Verb::Scripts)];
     for arguments in [
         &["-t", "web1", "put", "p"][..],
         &["-t", "web1", "run", "-e", "PATH=x", "-c", "true"],
@@ -96,6 +99,11 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
         &["journal"],
     ] {
         lines.push_str(&json_of(&octopus, arguments));
+        tried.push(arguments.iter().find_map(|word| Verb::from_word(word)));
+    }
+    // A verb that isn't among them shows its objects, too.
+    for verb in Verb::all().filter(|verb| !tried.contains(&Some(*verb))) {
+        lines.push_str(&json_of(&octopus, &["-a", verb.word()]));
     }
     let scripts = web1.config.join("scripts");
     std::fs::create_dir(&scripts).expect("mkdir");
