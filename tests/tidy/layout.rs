@@ -1,8 +1,13 @@
-//! The house: each folder has its row in ARCHITECTURE.md, and text has the form that
-//! .editorconfig asks for.
+//! The house: each folder has its row in ARCHITECTURE.md, files and functions are small
+//! enough to be read in one go, and text has the form that .editorconfig asks for.
 
 use crate::{Set, files_below, read, root, rows};
+use std::collections::BTreeMap;
 use std::path::Path;
+
+const FILES_A_FOLDER: usize = 12;
+const LINES_A_FILE: usize = 400;
+const LINES_A_FUNCTION: usize = 60;
 
 /// Parts of one sample, which has a row.
 const SAMPLE: &str = "examples/hello-web/";
@@ -19,6 +24,31 @@ fn each_folder_has_its_row_and_each_row_its_folder() {
     let mut wrong: Vec<String> =
         folders.difference(&listed).map(|folder| format!("{folder}: has no row")).collect();
     wrong.extend(listed.difference(&folders).map(|row| format!("{row}: no such folder")));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_folder_file_or_function_is_too_large() {
+    let mut folders: BTreeMap<String, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for file in all_files().filter(|file| file.contains("/src/") && file.ends_with(".rs")) {
+        let text = read(&root().join(&file));
+        let lines = text.lines().count();
+        if lines > LINES_A_FILE {
+            wrong.push(format!("{file}: {lines} lines, {LINES_A_FILE} at most"));
+        }
+        for (name, lines) in
+            functions(&text).into_iter().filter(|(_, lines)| *lines > LINES_A_FUNCTION)
+        {
+            wrong.push(format!("{file}: {name}: {lines} lines, {LINES_A_FUNCTION} at most"));
+        }
+        *folders.entry(file.rsplit_once('/').expect("a folder").0.into()).or_default() += 1;
+    }
+    let full = folders.iter().filter(|(_, files)| **files > FILES_A_FOLDER);
+    wrong.extend(
+        full.map(|(name, files)| format!("{name}: {files} files, {FILES_A_FOLDER} at most")),
+    );
+    assert!(folders.len() > 20, "where are the sources?");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -80,4 +110,26 @@ fn all_files() -> impl Iterator<Item = String> {
 /// Is this the folder of a crate, in which there is a Cargo.toml and no code?
 fn is_of_a_crate(folder: &str) -> bool {
     !folder.contains('/') && root().join(folder).join("Cargo.toml").exists()
+}
+
+/// The functions of code that rustfmt wrote, and their lines: to the brace that stands
+/// below the beginning.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let before = code.split(' ').take_while(|word| *word != "fn");
+        let is_head = |word: &str| word == "const" || word.starts_with("pub");
+        if !code.contains("fn ") || !before.into_iter().all(is_head) {
+            continue;
+        }
+        let end = format!("{}}}", &line[..line.len() - code.len()]);
+        let signature = lines[at..].iter().position(|line| line.ends_with(['{', '}', ';']));
+        if signature.is_some_and(|lines_of_it| lines[at + lines_of_it].ends_with('{')) {
+            let more = lines[at..].iter().position(|line| line.starts_with(&end)).unwrap_or(0);
+            found.push((code.to_string(), more + 1));
+        }
+    }
+    found
 }

@@ -153,7 +153,12 @@ mod tests {
             assert!(owner.has_key(&print("a")), "{line:?}");
             assert!(owner.has_name(&ci), "{line:?}: {owner:?}");
         }
-        // Neither of these is ever this pusher's.
+    }
+
+    #[test]
+    fn anothers_line_and_a_comment_are_never_this_pushers() {
+        let hex = print("a");
+        let ci = PusherName::parse("ci").expect("a name");
         for line in [
             format!("# {hex} ci"),
             format!("  # {hex} ci"),

@@ -192,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_line_is_named() {
+    fn each_wrong_key_or_name_is_named() {
         let a = print("a");
-        for (line, said) in [
+        are_named(&[
             (a.clone(), "name is missing"),
             (format!("ci {a}"), "'i' is not a hex digit"),
             (format!("{} ci", &a[..40]), "SHA-1"),
@@ -207,10 +207,17 @@ mod tests {
             (format!("{a} ci\u{1b}[2J"), "U+001B"),
             (format!("{a} ci\rsudo"), "U+000D"),
             (format!("{a} ci set=A=\0"), "NUL"),
+            (format!("  # {a} ci"), "at the start of its line"),
+        ]);
+    }
+
+    #[test]
+    fn each_wrong_option_is_named() {
+        let a = print("a");
+        are_named(&[
             (format!("{a} ci shell=sh"), "unknown option 'shell'"),
             (format!("{a} ci Sudo"), "unknown option 'Sudo'"),
             (format!("{a} ci # for now"), "comment is a line of its own"),
-            (format!("  # {a} ci"), "at the start of its line"),
             (format!("{a} ci sudo sudo"), "sudo stands there twice"),
             (format!("{a} ci user=a user=a"), "user stands there twice"),
             (format!("{a} ci set=A=1 set=A=2"), "set=A stands there twice"),
@@ -249,14 +256,19 @@ mod tests {
             (format!("{a} ci max-jobs=4294967296000000000000"), "not a number"),
             (format!("{a} ci timeout=0"), "in no time"),
             (format!("{a} ci set=A={}", "x".repeat(70_000)), "longer than 65536"),
-        ] {
+        ]);
+    }
+
+    /// What is said of each line; nothing of a sound one.
+    fn are_named(lines: &[(String, &str)]) {
+        for (line, said) in lines {
             let text = format!("# one\n\n{line}\n");
             let parsed = Trust::parse(Path::new("t"), text.as_bytes());
             if said.is_empty() {
                 assert!(parsed.is_ok(), "{line}");
                 continue;
             }
-            let problems = parsed.expect_err(&line);
+            let problems = parsed.expect_err(line);
             assert_eq!(problems.len(), 1, "{line}");
             assert!(problems[0].reason.contains(said), "{line}: {}", problems[0]);
             assert!(problems[0].to_string().starts_with("t:3: "), "{}", problems[0]);
