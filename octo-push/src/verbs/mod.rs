@@ -6,13 +6,12 @@ mod cancel;
 mod follow;
 mod get;
 mod jobs;
-mod journal;
+mod local;
 mod plumb;
 mod put;
 mod run;
 mod scripts;
 mod status;
-mod targets;
 
 use crate::cli::argv;
 use crate::cli::call::Call;
@@ -56,10 +55,12 @@ pub(crate) static VERBS: [VerbRow<RunVerb>; 11] = [
     verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
         .takes(ASK)
         .runs(audit::run),
-    verb("targets", "", "show CONFIG/targets as it is understood").takes(ASK).runs(targets::run),
+    verb("targets", "", "show CONFIG/targets as it is understood")
+        .takes(ASK)
+        .runs(local::targets::run),
     verb("journal", "[TARGET]...", "show what was done from here")
         .takes(&[&HOW])
-        .runs(journal::run),
+        .runs(local::journal::run),
 ];
 
 /// Finds the verb of a command line and does it.

@@ -11,7 +11,7 @@ use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use std::collections::HashSet;
 
-pub(super) fn run(call: &Call) -> Result<u8> {
+pub(crate) fn run(call: &Call) -> Result<u8> {
     let targets: HashSet<&String> = call.said.arguments().iter().collect();
     let show = if call.common.json { object } else { line };
     let mut printed = Ok(());

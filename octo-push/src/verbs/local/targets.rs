@@ -8,7 +8,7 @@ use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::targets::{Target, Targets};
 
-pub(super) fn run(call: &Call) -> Result<u8> {
+pub(crate) fn run(call: &Call) -> Result<u8> {
     call.said.counted(0..=0)?;
     let common = &call.common;
     let all = Targets::load(&common.places.targets())?;

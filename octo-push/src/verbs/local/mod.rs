@@ -1,0 +1,4 @@
+//! Verbs about this octopus itself, which ask no target.
+
+pub(super) mod journal;
+pub(super) mod targets;
