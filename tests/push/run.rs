@@ -294,10 +294,10 @@ fn status_targets_and_dry_run() {
         .stdout(contains("put p ").and(contains("run sh -c true")));
     octopus.push(&["-t", "web1", "jobs"]).assert().success().stdout("");
     octopus
-        .push(&["-t", "web1", "uptime"])
+        .push(&["-t", "web1", "uname"])
         .assert()
         .code(64)
-        .stderr(contains("octo-push -t web1 run -c uptime"));
+        .stderr(contains("octo-push -t web1 run -c uname"));
     octopus.push(&["status"]).assert().code(64).stderr(contains("no target is selected"));
     octopus.push(&["-t", "wbe", "status"]).assert().code(65).stderr(contains("wbe: no target"));
 }

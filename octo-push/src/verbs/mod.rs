@@ -78,7 +78,7 @@ pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
     (verb.run)(&Call::read(said, words, position)?)
 }
 
-/// `octo-push -t web uptime`: what was meant is plain, but running it would
+/// `octo-push -t web uname`: what was meant is plain, but running it would
 /// make every typing error of a verb a command for a fleet.
 fn or_a_command(error: Error, words: &[String], position: usize) -> Error {
     let (front, command) = words.split_at(position);
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn misuse_is_told_before_anything_is_touched() {
         for (line, said) in [
-            ("-t web uptime -p", "run -c 'uptime -p'"),
+            ("-t web uname -r", "run -c 'uname -r'"),
             ("-t web", "which verb"),
             ("-a -t web status", "--all and --target"),
             ("status -q -v", "--quiet and --verbose"),

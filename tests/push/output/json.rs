@@ -64,6 +64,13 @@ fn documented() -> BTreeMap<String, String> {
     kinds.collect()
 }
 
+/// The keys of an answer whose kind the page leaves to its verb's row.
+fn answer(kind: &str) -> String {
+    let verb = Verb::from_word(kind).expect(kind);
+    let keys = verb.row().reply.iter().map(|key| format!(" tentacle.{}", key.word));
+    format!("{kind} target{}", keys.collect::<String>().replace('-', "_"))
+}
+
 fn json_of(octopus: &Octopus, arguments: &[&str]) -> String {
     let output = octopus.push(&[&["--json"], arguments].concat()).output().expect("runs");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -118,9 +125,13 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     let mut seen = BTreeSet::new();
     for line in keys(&lines) {
         let kind = line.split(' ').next().expect("a kind").to_string();
-        assert_eq!(Some(&line), documented.get(&kind), "{kind}");
+        match documented.get(&kind) {
+            Some(keys) => assert_eq!(&line, keys, "{kind}"),
+            None => assert_eq!(line, answer(&kind)),
+        }
         seen.insert(kind);
     }
+    seen.retain(|kind| documented.contains_key(kind));
     assert_eq!(seen, documented.into_keys().collect());
 }
 
