@@ -41,7 +41,7 @@ pub fn check_apart<'a>(
     inputs: impl IntoIterator<Item = (&'a str, PathBuf)>,
     results: impl IntoIterator<Item = (&'a str, PathBuf)>,
 ) -> Result<()> {
-    let mut taken: HashMap<Identity, &str> = HashMap::new();
+    let mut taken: HashMap<FileIdentity, &str> = HashMap::new();
     for (option, path) in inputs {
         taken.extend(identities(&path).map(|identity| (identity, option)));
     }
@@ -59,18 +59,19 @@ pub fn check_apart<'a>(
 
 /// What makes two paths the same file: also one that isn't there yet has a place.
 #[derive(PartialEq, Eq, Hash)]
-enum Identity {
+enum FileIdentity {
     Place(PathBuf),
     File(u64, u64),
 }
 
-fn identities(path: &Path) -> impl Iterator<Item = Identity> {
+fn identities(path: &Path) -> impl Iterator<Item = FileIdentity> {
     let (mut place, mut file) = (None, None);
     if is_replaced(path) {
         let directory = parent(path).canonicalize().ok();
         let name = path.file_name();
-        place = directory.zip(name).map(|(directory, name)| Identity::Place(directory.join(name)));
-        file = path.metadata().ok().map(|found| Identity::File(found.dev(), found.ino()));
+        place =
+            directory.zip(name).map(|(directory, name)| FileIdentity::Place(directory.join(name)));
+        file = path.metadata().ok().map(|found| FileIdentity::File(found.dev(), found.ino()));
     }
     place.into_iter().chain(file)
 }
