@@ -5,18 +5,25 @@
 source "$(dirname "${BASH_SOURCE[0]}")/release.bash"
 
 export PATH="${OCTO_BIN:-$ROOT/target/debug}:$PATH"
-LISTENERS=()
 
 # fleet NAME:TAG,TAG…: the octopus, and a tentacle for each NAME, the first at
 # 127.0.0.1, the next at 127.0.0.2; applications live in NAME/srv
 fleet() {
   local word number=0
-  trap 'kill "${LISTENERS[@]}" 2>/dev/null || :' EXIT
+  trap end_listeners EXIT
   octo-keys new --name octopus >/dev/null
   : >config/targets
   for word in "$@"; do
     number=$((number + 1))
     tentacle "${word%%:*}" "127.0.0.$number" "${word#*:}"
+  done
+}
+
+# By the shell's own list: the number of one that has ended may be another's by now.
+end_listeners() {
+  local process
+  for process in $(jobs -p); do
+    kill "$process" 2>/dev/null || :
   done
 }
 
@@ -45,7 +52,6 @@ listen() {
   : >"$1/listening" # what an earlier one said there is stale
   env OCTO_CONFIG="$PWD/$1/config" OCTO_STATE="$PWD/$1/state" PATH="$PATH" \
     octo-listen -l "$2" >"$1/listening" 2>"$1/listen.log" &
-  LISTENERS+=("$!")
   printf '%s\n' "$!" >"$1/pid"
   eventually grep -q '^listening ' "$1/listening"
   LISTENING=$(<"$1/listening")
