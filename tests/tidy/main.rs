@@ -1,7 +1,7 @@
 //! Tidiness that would rot unseen: help, pages, completion and code name the same
 //! options; versions agree; dependencies are the ones that ARCHITECTURE.md justifies.
 
-mod deny;
+mod dependencies;
 mod layout;
 
 use octo_core::trust::TrustOption;
