@@ -1,7 +1,52 @@
-//! deny.toml, kept without cargo-deny: licences, bans, one version a crate, one registry.
+//! Dependencies are those that ARCHITECTURE.md justifies, and keep to deny.toml, without
+//! cargo-deny: licences, bans, one version a crate, one registry.
 
-use crate::{Set, cargo_tree, read, root};
+use crate::{Set, output, read, root, rows};
 use std::collections::BTreeMap;
+use std::process::Command;
+
+#[test]
+fn the_dependencies_are_those_that_are_justified() {
+    let own = workspace();
+    let mut found: BTreeMap<String, Set> = BTreeMap::new();
+    for package in &own {
+        for (edges, user) in [("normal,build", package.as_str()), ("dev", "tests")] {
+            let tree = cargo_tree(&["--package", package, "--depth", "1", "--edges", edges]);
+            for name in tree.lines().skip(1).filter_map(|line| line.split(' ').next()) {
+                found.entry(name.to_string()).or_default().insert(user.to_string());
+            }
+        }
+    }
+    found.retain(|name, users| {
+        if users.len() > 1 {
+            users.remove("tests");
+        }
+        !name.is_empty() && !name.starts_with('[') && !own.contains(name)
+    });
+    let found: Vec<(String, String)> = found
+        .into_iter()
+        .map(|(name, users)| (name, users.into_iter().collect::<Vec<_>>().join(", ")))
+        .collect();
+
+    let text = read(&root().join("ARCHITECTURE.md"));
+    let table = text.split("## Dependencies").nth(1).expect("a table of dependencies");
+    let table = table.split("\n## ").next().expect("its end");
+    let mut listed: Vec<(String, String)> =
+        rows(table).map(|row| (row[0].to_string(), row[1].to_string())).collect();
+    listed.sort();
+    assert_eq!(found, listed, "cargo tree (left), ARCHITECTURE.md (right)");
+    assert!(rows(table).all(|row| row.len() == 3 && !row[2].is_empty()), "a reason each");
+}
+
+#[test]
+fn what_runs_scripts_has_no_network_code() {
+    let tree = cargo_tree(&["--package", "octo-exec", "--edges", "normal,build"]);
+    for name in ["rustls", "aws-lc-rs", "aws-lc-sys", "ring", "openssl", "octo-wire", "tokio"] {
+        let has = tree.lines().any(|line| line.split(' ').next() == Some(name));
+        assert!(!has, "octo-exec depends on {name}:\n{tree}");
+    }
+    assert!(tree.contains("octo-core"), "not a tree: {tree}");
+}
 
 #[test]
 fn the_dependencies_keep_to_deny_toml() {
@@ -100,4 +145,21 @@ fn one(words: &mut Vec<&str>, licences: &Set) -> bool {
         licence += &format!(" WITH {}", words.pop().unwrap_or(""));
     }
     licences.contains(&licence)
+}
+
+fn workspace() -> Vec<String> {
+    let text = read(&root().join("Cargo.toml"));
+    let members = text.split("members = [").nth(1).and_then(|rest| rest.split(']').next());
+    let quoted = members.expect("members").split('"').skip(1).step_by(2);
+    quoted.map(|path| path.rsplit('/').next().expect("a name").to_string()).collect()
+}
+
+fn cargo_tree(words: &[&str]) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    output(
+        Command::new(cargo)
+            .args(["tree", "--offline", "--locked", "--prefix", "none", "--quiet"])
+            .args(words)
+            .current_dir(root()),
+    )
 }
