@@ -1,3 +1,7 @@
 //! What octo-core decides, against the pages that promise it.
 
+#[path = "../support/random.rs"]
+mod random;
+
+mod any_trust;
 mod trust;

@@ -1,6 +1,6 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
-use crate::support::{Sandbox, stdout_of};
+use crate::support::{Sandbox, stdout_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
@@ -46,14 +46,6 @@ fn jobs(sandbox: &Sandbox) -> Vec<PathBuf> {
 
 fn id(job: &Path) -> String {
     job.file_name().expect("a name").to_string_lossy().into_owned()
-}
-
-fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn end_of(job: &Path) -> String {

@@ -1,6 +1,6 @@
 //! octo-exec job: decides for itself, whoever published the job.
 
-use crate::support::{NOBODY, Sandbox, is_root, set_mode, stdout_of};
+use crate::support::{NOBODY, Sandbox, is_root, set_mode, stdout_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{JobDirectory, JobRequest, NewJob, Published, Pusher};
@@ -8,7 +8,7 @@ use octo_core::{JobId, PusherName, Thumbprint};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-exec"))
@@ -157,11 +157,11 @@ fn a_held_job_waits_for_exactly_what_was_approved() {
     let before = std::fs::read(job.file("held")).expect("held");
     sandbox.tool("octo-exec").args(["approve", id, &digest]).assert().success();
     // Until the started octo-exec has looked at the job and held it anew.
-    wait_until(|| std::fs::read(job.file("held")).expect("held") != before);
-    wait_until(|| !job.file("approved").exists());
+    wait_for("a new approval", || std::fs::read(job.file("held")).expect("held") != before);
+    wait_for("the old one's end", || !job.file("approved").exists());
     assert!(job.end().expect("readable").is_none(), "what was approved was another line");
     sandbox.tool("octo-exec").args(["approve", id]).assert().success();
-    wait_until(|| job.end().expect("readable").is_some());
+    wait_for("its end", || job.end().expect("readable").is_some());
     assert_eq!(std::fs::read(job.file("log")).expect("log"), b"approved\n");
     let audit = std::fs::read_to_string(sandbox.state("audit.log")).expect("audit");
     assert!(audit.contains("approve") && audit.contains(id));
@@ -180,7 +180,7 @@ fn a_held_script_is_shown_beside_the_last_of_its_name_that_was_approved() {
     for (name, script) in [("x.sh", "echo 1\n"), ("y.sh", "echo y\n"), ("x.sh", "echo 2\n")] {
         let job = hold(name, script);
         sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
-        wait_until(|| job.end().expect("readable").is_some());
+        wait_for("its end", || job.end().expect("readable").is_some());
         if script == "echo 1\n" {
             // Approvals are told apart by the second.
             let approved = "digest x\nby me\nat 2026-01-01T00:00:00Z\n";
@@ -208,7 +208,7 @@ fn an_approval_is_no_longer_worth_anything_after_its_time() {
     std::fs::write(job.file("held"), held).expect("write");
     let mut approve = sandbox.tool("octo-exec");
     approve.args(["approve", id]).assert().code(65).stderr(contains("expired"));
-    wait_until(|| job.end().expect("readable").is_some());
+    wait_for("its end", || job.end().expect("readable").is_some());
     assert_eq!(end(&job).0, "expired");
     // Approved, and nobody started it: as a queued one.
     let job = submit(&sandbox, "command true\n", None);
@@ -221,24 +221,30 @@ fn an_approval_is_no_longer_worth_anything_after_its_time() {
     assert!(!job.file("started").exists());
 }
 
+/// A job that was approved and waits for the lock db, and the file that ends its wait.
+fn approved_and_waiting(sandbox: &Sandbox, spec: &str) -> (JobDirectory, PathBuf) {
+    let go = sandbox.path("go");
+    let holder = format!("until test -e {}; do sleep .02; done", go.display());
+    let mut run = sandbox.tool("octo-exec");
+    let holder = stdout_of(run.args(["run", "-D", "-L", "db", "-c", &holder]));
+    let holder = sandbox.state("jobs").join(holder.trim());
+    wait_for("the holder's start", || holder.join("started").exists());
+    let job = submit(sandbox, &format!("{spec}lock db exclusive 60\n"), None);
+    sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
+    wait_for("the wait for db", || job.file("waiting").exists());
+    (job, go)
+}
+
 #[test]
 fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
     let sandbox = sandbox();
     let script = sandbox.write("scripts/hello", "echo approved\n");
     let directory = sandbox.path("scripts");
     trust(&sandbox, &format!("user={} hold scripts={}", own_user(), directory.display()));
-    let go = sandbox.path("go");
-    let holder = format!("until test -e {}; do sleep .02; done", go.display());
-    let mut run = sandbox.tool("octo-exec");
-    let holder = stdout_of(run.args(["run", "-D", "-L", "db", "-c", &holder]));
-    let holder = sandbox.state("jobs").join(holder.trim());
-    wait_until(|| holder.join("started").exists());
-    let job = submit(&sandbox, "name hello\nlock db exclusive 60\n", None);
-    sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
-    wait_until(|| job.file("waiting").exists());
+    let (job, go) = approved_and_waiting(&sandbox, "name hello\n");
     std::fs::write(&script, "echo swapped\n").expect("write");
     std::fs::write(&go, "").expect("write");
-    wait_until(|| job.end().expect("readable").is_some());
+    wait_for("its end", || job.end().expect("readable").is_some());
     let (kind, code, reason) = end(&job);
     assert_eq!((kind.as_str(), code), ("denied", 77));
     assert!(reason.contains("changed after it was approved"), "{reason}");
@@ -250,20 +256,12 @@ fn a_script_swapped_while_its_approved_job_waits_for_a_lock_never_runs() {
 fn a_line_that_moved_while_its_approved_job_waits_for_a_lock_still_grants_it() {
     let sandbox = sandbox();
     trust(&sandbox, &format!("user={} hold", own_user()));
-    let go = sandbox.path("go");
-    let holder = format!("until test -e {}; do sleep .02; done", go.display());
-    let mut run = sandbox.tool("octo-exec");
-    let holder = stdout_of(run.args(["run", "-D", "-L", "db", "-c", &holder]));
-    let holder = sandbox.state("jobs").join(holder.trim());
-    wait_until(|| holder.join("started").exists());
-    let job = submit(&sandbox, "command true\nlock db exclusive 60\n", None);
-    sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
-    wait_until(|| job.file("waiting").exists());
+    let (job, go) = approved_and_waiting(&sandbox, "command true\n");
     let trusted = sandbox.config("trusted");
     let lines = std::fs::read_to_string(&trusted).expect("read");
     std::fs::write(&trusted, format!("# the pipeline\n{lines}")).expect("write");
     std::fs::write(&go, "").expect("write");
-    wait_until(|| job.end().expect("readable").is_some());
+    wait_for("its end", || job.end().expect("readable").is_some());
     assert_eq!(end(&job), ("exit".into(), 0, String::new()));
 }
 
@@ -395,7 +393,7 @@ fn a_directory_that_an_unprivileged_listener_forged_gains_nothing() {
     // An operator's own approval counts, and the job runs as the line says.
     std::fs::remove_file(job.file("cancel")).expect("remove");
     sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
-    wait_until(|| job.end().expect("readable").is_some());
+    wait_for("its end", || job.end().expect("readable").is_some());
     assert!(!mark.exists(), "nobody can't write there");
 }
 
@@ -430,14 +428,6 @@ fn give(path: &Path) {
         std::os::unix::fs::lchown(entry.path(), Some(NOBODY), Some(NOBODY)).expect("chown");
     }
     chown(path, Some(NOBODY), Some(NOBODY)).expect("chown");
-}
-
-fn wait_until(mut fact: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !fact() {
-        assert!(std::time::Instant::now() < deadline, "it did not come true");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
 }
 
 #[test]

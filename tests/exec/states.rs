@@ -1,7 +1,7 @@
 //! The states of a job, as the table in octo-job(5) has them: who may start it,
 //! who only looks, and what a restart of the machine makes of it.
 
-use crate::support::{Sandbox, stdout_of};
+use crate::support::{Sandbox, stdout_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
@@ -54,14 +54,6 @@ fn forward(sandbox: &Sandbox, job: &JobDirectory) -> Child {
 fn end(job: &JobDirectory) -> (EndKind, String) {
     let end = job.end().expect("readable").expect("an end");
     (end.kind, end.reason.unwrap_or_default())
-}
-
-fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn kill(process: &Path) {

@@ -1,6 +1,7 @@
 //! octo-keys new: identities as files, and what openssl says of them; misuse.
 
-use crate::support::{NOBODY, Random, is_root, mode_of, stdout_of};
+use crate::support::random::Random;
+use crate::support::{NOBODY, is_root, mode_of, stdout_of};
 use crate::{make, openssl, sandbox};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};

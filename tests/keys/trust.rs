@@ -227,7 +227,7 @@ fn edits_at_once_lose_nothing() {
 #[test]
 fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
     let sandbox = sandbox();
-    let mut random = crate::support::Random(3);
+    let mut random = crate::support::random::Random(3);
     let old = format!("# kept\n{} ci user=root\n", print("a"));
     let new = format!("{old}{} new user=root\n", print("b"));
     for _ in 0..60 {

@@ -2,7 +2,8 @@
 //! messages sends it: taken up or thrown away, and never anybody else's.
 
 use crate::fleet::{Fleet, fleet, fleet_with};
-use crate::listener::{Pusher, Tentacle, wait_for};
+use crate::listener::{Pusher, Tentacle};
+use crate::support::wait_for;
 use octo_core::Digest;
 
 /// Several buffers, and no whole blocks.

@@ -1,6 +1,7 @@
 //! kill -9 is a normal way to stop a listener, at any moment.
 
-use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
+use crate::support::wait_for;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
 use octo_wire::{Failure, Message};
@@ -29,7 +30,7 @@ fn check_store(packages: &Path) {
 #[test]
 fn fifty_kills_in_the_midst_of_puts() {
     let (here, ci) = sides();
-    let mut random = crate::support::Random(std::process::id().into());
+    let mut random = crate::support::random::Random(std::process::id().into());
     let packages = here.sandbox.state("packages");
     for round in 0..50u64 {
         let mut tentacle = Tentacle::start(&here);

@@ -1,6 +1,7 @@
 //! Pushers who are trusted and mean harm, or whose machine fails: what they cost.
 
-use crate::listener::{PATIENCE, Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
+use crate::support::{PATIENCE, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};

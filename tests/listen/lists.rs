@@ -1,8 +1,8 @@
 //! What a pusher asks back: artifacts, scripts, proofs of the audit log.
 
 use crate::fleet::fleet;
-use crate::listener::{job_id, own_user, wait_for};
-use crate::support::{NOBODY, is_root};
+use crate::listener::{job_id, own_user};
+use crate::support::{NOBODY, is_root, wait_for};
 use octo_core::Digest;
 use octo_core::base::encoding::encode;
 use std::os::unix::fs::symlink;

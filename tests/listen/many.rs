@@ -1,6 +1,7 @@
 //! Many at once: jobs, followers, connections, and what they cost.
 
-use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, wait_for};
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
+use crate::support::wait_for;
 use assert_cmd::cargo::cargo_bin;
 
 #[test]

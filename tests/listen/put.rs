@@ -2,7 +2,8 @@
 //! at each call, a kill at each call. What is in the store is whole, what was
 //! acknowledged is there, and the next try succeeds.
 
-use crate::listener::{PATIENCE, Pusher, Side, job_id, own_user};
+use crate::listener::{Pusher, Side, job_id, own_user};
+use crate::support::PATIENCE;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};

@@ -1,7 +1,8 @@
 //! Whoever has not shown that he is trusted can't keep others out, can't make
 //! the listener busy, and is told nothing.
 
-use crate::listener::{PATIENCE, Side, Tentacle, wait_for};
+use crate::listener::{Side, Tentacle};
+use crate::support::{PATIENCE, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_wire::Failure;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};

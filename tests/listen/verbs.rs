@@ -1,7 +1,8 @@
 //! The verbs of octo/1 as a pusher of plain messages sees them.
 
 use crate::fleet::{fleet, fleet_with};
-use crate::listener::{Side, job_id, own_user, wait_for};
+use crate::listener::{Side, job_id, own_user};
+use crate::support::wait_for;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
 use octo_wire::{Failure, Message};

@@ -1,11 +1,11 @@
 //! Every option of the trust file, over the wire: what the pusher may do, what it
 //! is told otherwise, and with which exit status.
 
-use crate::support::{is_root, set_mode, stdout_of};
+use crate::support::{is_root, set_mode, stdout_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Options of the line; what is asked; exit status; a part of what is said.
 type Row<'a> = (&'a str, &'a [&'a str], i32, &'a str);
@@ -136,7 +136,7 @@ fn how_much_and_how_long() {
     let script = format!("touch {}; sleep 300", held.display());
     let hold = ["-t", "web1", "run", "-D", "-j", holder, "-L", "db", "-c", &script];
     octopus.push(&hold).assert().success();
-    wait_until("the lock is held", || held.exists());
+    wait_for("the lock is held", || held.exists());
     let run: &[&str] = &["run", "-c", "echo ran"];
     ask(
         &octopus,
@@ -217,19 +217,11 @@ fn what_is_held_is_shown_beside_what_was_approved() {
     // A command is shown to its last line, whatever it begins with.
     let command = format!("true {}\nrm -rf /srv/\u{1b}[2J", " ".repeat(100));
     octopus.push(&["-t", "web1", "run", "-D", "-c", &command]).assert().success();
-    wait_until("the command is held", || {
+    wait_for("the command is held", || {
         stdout_of(&mut here(&["list", "--held"])).contains("digest ")
     });
     let shown = stdout_of(&mut here(&["list", "--held"]));
     assert!(shown.contains("rm -rf /srv/\\x1b[2J"), "{shown}");
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// One request of each verb is asked over the wire and of `octo-keys explain`,
@@ -238,7 +230,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn what_explain_denies_never_passes() {
     let (octopus, web1, user) = side();
     octopus.sandbox.write("file", "x");
-    let mut random = crate::support::Random(7);
+    let mut random = crate::support::random::Random(7);
     let options: [&[&str]; 4] = [
         &["", "from=127.0.0.1", "from=10.0.0.0/8"],
         &["", "expires=2090-01-01", "expires=2020-01-01"],

@@ -1,21 +1,12 @@
 //! Jobs as their pusher sees them: how they ended, how soon their output comes,
 //! who follows them, and what may be replaced while they run.
 
-use crate::support::copy_program;
+use crate::support::{copy_program, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(3));
-    }
-}
 
 fn read(octopus: &Octopus, name: &str) -> String {
     std::fs::read_to_string(octopus.sandbox.path(name)).expect(name)

@@ -3,7 +3,7 @@
 //! The listener dies with its guard; it is told apart from others by the line
 //! `listening ADDRESS:PORT` that it prints.
 
-use crate::support::Sandbox;
+use crate::support::{PATIENCE, Sandbox};
 use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
 use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
@@ -14,10 +14,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-
-/// Longer than anything takes on a busy machine; a test that waits so long fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use std::time::Instant;
 
 /// A side of a test: a sandbox with an identity.
 pub(crate) struct Side {
@@ -291,15 +288,6 @@ pub(crate) struct Followed {
 /// A job id of its own for each call.
 pub(crate) fn job_id() -> String {
     octo_core::JobId::generate().expect("random bytes").to_string()
-}
-
-/// Waits until something is so.
-pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} never happened");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {

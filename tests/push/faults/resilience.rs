@@ -4,12 +4,13 @@
 //! The long form, as it is run before a release: OCTO_TEST_LONG=1 kills at 200
 //! moments; the short form takes a sample that moves with the day.
 
-use crate::support::Random;
+use crate::support::random::Random;
+use crate::support::wait_for;
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn is_long() -> bool {
     std::env::var_os("OCTO_TEST_LONG").is_some()
@@ -27,14 +28,6 @@ fn runs(counter: &Path) -> usize {
 
 fn end_of(job: &Path) -> Option<String> {
     std::fs::read_to_string(job.join("end")).ok()
-}
-
-fn wait_for(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(3));
-    }
 }
 
 fn kill(pid: i32) {

@@ -1,0 +1,284 @@
+//! What holds for any trust file and any question, of random ones and of the largest.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::random::Random;
+use crate::trust::{Asked, NOON, locks, print, trust, user};
+use jiff::Zoned;
+use octo_core::trust::{Question, StartedBy, Trust, Verb};
+use std::path::Path;
+
+#[test]
+fn no_bytes_make_parsing_panic() {
+    let mut random = Random(11);
+    let sound = format!(
+        "# c\n{} ci from=10.0.0.0/8,::1 expires=2027-06-30 allow=put,run user=app sudo scripts=\"/s s\" \
+         window=\"Mon-Fri 22:00-05:00,Sat,Sun 10:00-24:00\" hold set=A=\"b c\" locks=db max-wait=1m \
+         max-size=1K max-store=2K max-jobs=3 max-log=4K timeout=2h\n{} b\n",
+        print("a"),
+        print("b")
+    );
+    let pieces: Vec<&[u8]> = vec![
+        b"=",
+        b"\"",
+        b",",
+        b" ",
+        b"\t",
+        b"\n",
+        b"\r",
+        b"#",
+        b"-",
+        b":",
+        b"/",
+        b"\0",
+        b"\xff",
+        b"\xc3",
+        b"Sun",
+        b"24:00",
+        b"00:00-00:00",
+        b"999999999999999999999",
+        b"-1",
+        b"::",
+        b"/129",
+        b"9999-12-31",
+        "\u{200e}".as_bytes(),
+        "é".as_bytes(),
+        b"set=",
+        b"from=",
+        b"window=",
+        b"\"\"",
+        b"max-size=9T",
+    ];
+    for _ in 0..20_000 {
+        let mut bytes = sound.clone().into_bytes();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[at] = random.below(256) as u8,
+                1 => bytes.truncate(at.max(1)),
+                2 => {
+                    let end = (at + random.below(20)).min(bytes.len());
+                    bytes.drain(at..end);
+                    bytes.push(b' ');
+                }
+                _ => {
+                    let piece = random.of(&pieces);
+                    bytes.splice(at..at, piece.iter().copied());
+                }
+            }
+        }
+        match Trust::parse(Path::new("t"), &bytes) {
+            Ok(trust) => {
+                assert!(trust.lines.iter().all(|line| line.number <= bytes.len()));
+                ask_everything(&trust, &mut random);
+            }
+            Err(problems) => {
+                assert!(!problems.is_empty());
+                for problem in problems {
+                    let shown = problem.to_string();
+                    assert!(
+                        shown.lines().count() == 2 && !shown.contains(['\u{1b}', '\0']),
+                        "{shown:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// As much as a file may hold, in its dearest forms; what is quadratic takes minutes.
+#[test]
+fn a_file_of_its_largest_size_costs_little() {
+    let file = |line: &dyn Fn(usize) -> String| {
+        let mut text = String::new();
+        for number in 0.. {
+            let line = line(number);
+            if text.len() + line.len() >= 1 << 20 {
+                return trust(&text);
+            }
+            text.push_str(&line);
+        }
+        unreachable!()
+    };
+    let key = print("ci");
+    let runs = user("root");
+    let at: Zoned = NOON.parse().unwrap();
+    // Networks of their own: none shadows another.
+    let apart =
+        |n: usize| format!("{key} ci from=10.{}.{}.{} user=root\n", n >> 16, n >> 8 & 255, n & 255);
+    let apart = file(&apart);
+    assert!(apart.lines.len() > 9_000 && apart.unreachable().is_empty());
+    assert_eq!(apart.warnings(&runs, &at), []);
+    // Small networks for ever, and wide ones that last longer and longer.
+    let day = |n: usize| format!("{}-{:02}-{:02}", 2100 + n / 336, n / 28 % 12 + 1, n % 28 + 1);
+    let wide = file(&|n| match n % 2 {
+        0 => format!("{key} ci from=10.0.{}.{}\n", n >> 8 & 255, n & 255),
+        _ => format!("{key} ci from=10.0.0.0/8 expires={}\n", day(n / 2)),
+    });
+    assert!(wide.lines.len() > 9_000 && wide.unreachable().is_empty());
+    // Two halves, and line by line what they cover together.
+    let halves = file(&|n| match n {
+        0 => format!("{key} ci from=10.0.0.0/9 user=root\n"),
+        1 => format!("{key} ci from=10.128.0.0/9 user=root\n"),
+        _ => format!("{key} ci from=10.0.0.0/8 user=nobody{n} scripts=/etc\n"),
+    });
+    let shadowed = halves.unreachable();
+    assert_eq!(shadowed.len(), halves.lines.len() - 2);
+    assert!(shadowed.iter().all(|u| u.by.len() == 2 && u.by[1].number == 2));
+    assert_eq!(halves.warnings(&runs, &at).len(), shadowed.len());
+    // One line that names an address each of what many others ask for.
+    let addresses: Vec<String> =
+        (0..4096).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
+    let many = file(&|n| match n {
+        0 => format!("{key} ci from={}\n", addresses.join(",")),
+        _ => format!("{key} ci from=10.0.0.0/20\n"),
+    });
+    let shadowed = many.unreachable();
+    assert_eq!(shadowed.len(), many.lines.len() - 1);
+    assert!(shadowed.iter().all(|u| u.by.len() == 1));
+    // Long lines: of variables, of locks, of networks, of times.
+    let list = |key: &str, item: &dyn Fn(usize) -> String| {
+        let items: Vec<String> = (0..5_000).map(item).collect();
+        format!("{key}{}", items.join(","))
+    };
+    for options in [
+        (0..5_000).map(|n| format!("set=A{n:x}= ")).collect(),
+        list("locks=", &|n| format!("l{n:x}")),
+        list("from=", &|n| format!("::{n:x}")),
+        list("window=", &|n| format!("{:02}:{:02}-00:01", n / 60 % 23 + 1, n % 60)),
+    ] {
+        let long = file(&|_| format!("{key} ci {options}\n"));
+        assert!(long.lines.len() > 15, "{} lines", long.lines.len());
+        let at: Zoned = "2026-06-01T00:30:00[UTC]".parse().unwrap();
+        let asked = Asked { at: "2026-06-01T00:30:00[UTC]", ..Asked::new("run") };
+        assert_eq!(at.hour(), 0);
+        let denied = asked.of(&long, "ci").err();
+        assert_eq!(denied.is_some(), !options.starts_with("set") && !options.starts_with("locks"));
+    }
+}
+
+const PEERS: [&str; 3] = ["a", "b", "c"];
+const TIMES: [&str; 4] = [
+    "2026-06-01T12:00:00[UTC]",
+    "2026-06-03T23:30:00[UTC]",
+    "2026-06-08T12:00:00[UTC]",
+    "2027-03-28T03:00:00[Europe/Berlin]",
+];
+const ADDRESSES: [Option<&str>; 5] =
+    [None, Some("10.1.2.3"), Some("10.200.2.3"), Some("192.0.2.7"), Some("2001:db8::1")];
+
+fn any_question(random: &mut Random) -> (Asked, &'static str) {
+    let verbs: Vec<Verb> = Verb::all().collect();
+    let mut asked = Asked::new(random.of(&verbs).word());
+    asked.address = random.of(&ADDRESSES);
+    asked.at = random.of(&TIMES);
+    asked.size = random.of(&[None, Some(10), Some(5000), Some(u64::MAX)]);
+    asked.stored = random.of(&[None, Some(0), Some(5000)]);
+    asked.jobs = random.of(&[None, Some(0), Some(2), Some(100)]);
+    asked.named = random.of(&[None, Some("release"), Some("../x")]);
+    asked.locks = random.of(&[vec![], locks(&["db"]), locks(&["db", "web"])]);
+    asked.starting = random.below(2) == 0;
+    asked.started_by = random.of(&[StartedBy::Elsewhere, user("root"), user("svc")]);
+    (asked, random.of(&PEERS))
+}
+
+fn ask_everything(trust: &Trust, random: &mut Random) {
+    for _ in 0..3 {
+        let (asked, peer) = any_question(random);
+        let _ = asked.of(trust, peer);
+    }
+}
+
+fn any_line(random: &mut Random) -> String {
+    let mut line = format!("{} n{}", print(random.of(&PEERS)), random.below(3));
+    for option in [
+        &["from=10.0.0.0/8", "from=10.128.0.0/9", "from=192.0.2.7,2001:db8::/32", "from=0.0.0.0/0"]
+            [..],
+        &["expires=2026-06-01", "expires=2026-06-05", "expires=2030-01-01"],
+        &["allow=status", "allow=run", "allow=put,run", "allow=any"],
+        &["user=app", "user=svc", "user=root"],
+        &["scripts=/etc/scripts"],
+        &["window=\"Mon 11:00-13:00\"", "window=22:00-05:00"],
+        &["locks=db", "locks="],
+        &["max-size=1K", "max-store=1K", "max-jobs=2"],
+        &["sudo", "hold"],
+    ] {
+        if random.below(3) == 0 {
+            line.push(' ');
+            line.push_str(random.of(option));
+        }
+    }
+    line
+}
+
+/// What must hold for any sound file and any question.
+#[test]
+fn lines_do_what_they_promise_and_no_more() {
+    let mut random = Random(5);
+    let mut permitted = 0;
+    for _ in 0..4000 {
+        let lines: Vec<String> = (0..random.below(7)).map(|_| any_line(&mut random)).collect();
+        let file =
+            |lines: &[String]| trust(&lines.iter().map(|l| format!("{l}\n")).collect::<String>());
+        let whole = file(&lines);
+        let (asked, peer) = any_question(&mut random);
+        let answer = asked.of(&whole, peer);
+        let decides = match &answer {
+            Ok(number) => Some(*number),
+            Err(refused) => refused.line,
+        };
+        permitted += usize::from(answer.is_ok());
+
+        // Who may do anything may connect, and a yes cites a line of this very peer.
+        let connects = Asked { address: asked.address, at: asked.at, ..Asked::new("connect") };
+        assert_eq!(connects.of(&whole, peer).is_ok(), decides.is_some());
+        if let Some(number) = decides {
+            assert!(lines[number - 1].starts_with(&print(peer).to_string()));
+        }
+        // No line that is added behind the others changes what one of them decides.
+        if decides.is_some() {
+            let mut more = lines.clone();
+            more.push(any_line(&mut random));
+            assert_eq!(asked.of(&file(&more), peer), answer);
+        }
+        let unreachable: Vec<usize> = whole.unreachable().iter().map(|u| u.line.number).collect();
+        for removed in 0..lines.len() {
+            let mut fewer = lines.clone();
+            // A comment in its place keeps the numbers.
+            fewer[removed] = "# removed".into();
+            let now = asked.of(&file(&fewer), peer);
+            if decides != Some(removed + 1) {
+                assert_eq!(now, answer, "a line that didn't decide");
+            }
+            if unreachable.contains(&(removed + 1)) {
+                assert_ne!(decides, Some(removed + 1), "a line that never decides");
+            }
+        }
+        // What explain denies, who knows neither sizes nor locks nor names, never passes.
+        let at: Zoned = asked.at.parse().unwrap();
+        let address = asked.address.map(|a| a.parse().unwrap());
+        let line = whole.line_of(&Question::new(print(peer), address, &at, asked.verb));
+        let explained = Asked {
+            address: asked.address,
+            at: asked.at,
+            named: line.and_then(|l| l.options.scripts.as_ref().map(|_| "SCRIPT")),
+            started_by: asked.started_by.clone(),
+            ..Asked::new(asked.verb.word())
+        };
+        if explained.of(&whole, peer).is_err() && asked.starting {
+            assert!(answer.is_err());
+        }
+        // Without its lines a peer is a stranger.
+        let others: Vec<String> =
+            lines.iter().filter(|l| !l.starts_with(&print(peer).to_string())).cloned().collect();
+        assert_eq!(asked.of(&file(&others), peer).unwrap_err().line, None);
+        // Each option only ever takes away: a bare line permits what any line does,
+        // but for who may become whom, and for what is run by name.
+        if let (Ok(_), StartedBy::Elsewhere, None) = (&answer, &asked.started_by, asked.named) {
+            let bare = trust(&format!("{} n allow=any\n", print(peer)));
+            let wide = Asked { size: asked.size.map(|s| s.min(5000)), ..asked };
+            assert!(wide.of(&bare, peer).is_ok());
+        }
+    }
+    assert!(permitted > 500, "{permitted} of 4000 were permitted: the test asks too little");
+}
