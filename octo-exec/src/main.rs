@@ -23,8 +23,8 @@ fn help() -> String {
     let help = Help {
         usage: &["octo-exec [OPTION]... VERB [ARGUMENT]..."],
         about: "Runs one script as one job, on this machine, and keeps its record.",
-        verbs: listed(&verbs::VERBS),
-        options: groups(&verbs::VERBS),
+        verbs: listed(verbs::VERBS),
+        options: groups(verbs::VERBS),
         notes: "Options of run come before its script.",
         examples: &[
             "octo-exec run -c 'uptime'",

@@ -48,7 +48,7 @@ static EXPLAIN: OptionGroup =
     OptionGroup { title: "explain", rows: &[value("", "at", "TIME", "at that time, not now")] };
 
 /// In the order of `--help`.
-static VERBS: [PlainVerb; 7] = [
+static VERBS: &[PlainVerb] = &[
     verb("new", "[FILE|-]", "make an identity, print its thumbprint; never overwrites")
         .takes(&[&NEW])
         .runs(new::run),
@@ -74,15 +74,15 @@ fn main() -> ExitCode {
 }
 
 fn run(tool: &Tool, words: &[String]) -> Result<u8> {
-    verbs::call(tool, &[], words, &VERBS)
+    verbs::call(tool, &[], words, VERBS)
 }
 
 fn help() -> String {
     let help = Help {
         usage: &["octo-keys [OPTION]... VERB [ARGUMENT]..."],
         about: "Identities, thumbprints, and who is trusted.",
-        verbs: listed(&VERBS),
-        options: groups(&VERBS),
+        verbs: listed(VERBS),
+        options: groups(VERBS),
         notes: "For explain, ADDRESS - is none, and VERB one of octo-push's, or connect.",
         examples: &[
             "octo-keys new",

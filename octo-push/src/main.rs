@@ -19,14 +19,14 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let mut all = listed(&verbs::VERBS);
+    let mut all = listed(verbs::VERBS);
     // Its words are verbs of their own, looked for before any option is read.
     all.push(("plumb WORD [ARGUMENT]...".into(), "for scripts: answer a question"));
     let help = Help {
         usage: &["octo-push [OPTION]... VERB [ARGUMENT]..."],
         about: "Does one thing with one or many tentacles.",
         verbs: all,
-        options: groups(&verbs::VERBS),
+        options: groups(verbs::VERBS),
         notes: "\
 SELECT may be failed:LAST or failed:JOB, those that failed then. In FILE of run and
 follow, %n is the target's name. Options of run come before its script.",

@@ -99,7 +99,7 @@ enum Takes {
 }
 
 /// In the order of [`Options`].
-static ROWS: [TrustOption; 16] = [
+static ROWS: &[TrustOption] = &[
     value("from", |options, value| {
         values::each(value, Network::parse).map(|networks| options.from = Some(networks))
     })
@@ -278,7 +278,7 @@ mod tests {
     fn what_is_shown_reads_back() {
         let options = Options::read(EVERYTHING.split_whitespace()).expect("sound");
         let mut words = Vec::new();
-        for row in &ROWS {
+        for row in ROWS {
             let given = row.values(&options);
             assert_ne!(given, row.values(&Options::default()), "{} isn't tried", row.key);
             words.extend(given.iter().map(|value| match &row.takes {
@@ -288,7 +288,7 @@ mod tests {
         }
         assert_eq!(words.join(" "), EVERYTHING.split_whitespace().collect::<Vec<_>>().join(" "));
         // An option without a value by default says in words what holds.
-        for row in &ROWS {
+        for row in ROWS {
             let silent = row.values(&Options::default()).is_empty();
             assert_eq!(silent, !row.otherwise.is_empty(), "{}", row.key);
         }

@@ -19,7 +19,7 @@ use octo_core::base::error::Result;
 use octo_core::tentacle::spec::options::{ENDS, JOB};
 
 /// In the order of `--help`.
-pub(crate) static VERBS: [PlainVerb; 11] = [
+pub(crate) static VERBS: &[PlainVerb] = &[
     verb(
         "run",
         "SCRIPT|- [ARG]...",
@@ -43,5 +43,5 @@ pub(crate) static VERBS: [PlainVerb; 11] = [
 
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
-    verbs::call(tool, &[], words, &VERBS)
+    verbs::call(tool, &[], words, VERBS)
 }

@@ -32,7 +32,7 @@ const ASK: &[&OptionGroup] = &[&WHICH, &HOW];
 type RunVerb = fn(&Call) -> Result<u8>;
 
 /// In the order of `--help`.
-pub(crate) static VERBS: [VerbRow<RunVerb>; 11] = [
+pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb(Verb::Put.word(), "FILE...", "put files into the tentacles' package stores")
         .takes(ASK)
         .runs(put::run),
@@ -73,7 +73,7 @@ pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
     }
     let Some(front) = Front::read(tool, SHARED, words)? else { return Ok(0) };
     let position = front.position();
-    let verb = front.verb(&VERBS).map_err(|error| or_a_command(error, words, position))?;
+    let verb = front.verb(VERBS).map_err(|error| or_a_command(error, words, position))?;
     let Some(said) = front.said(verb)? else { return Ok(0) };
     (verb.run)(&Call::read(said, words, position)?)
 }
