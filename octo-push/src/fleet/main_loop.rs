@@ -198,10 +198,8 @@ impl Fleet {
 
     /// Ends the views and the journal.
     pub(crate) fn finish(&mut self) {
-        if let Some(journal) = &self.journal
-            && let Err(error) = journal.sync()
-        {
-            self.screen.remember(error);
+        if let Some(journal) = &self.journal {
+            self.screen.remember(journal.sync());
         }
         for view in &mut self.views {
             view.finish(&mut self.screen);
@@ -279,10 +277,8 @@ impl Fleet {
     /// was asked.
     fn record(&mut self, target: usize, outcome: &Outcome) {
         let job = outcome.job.as_ref().or(self.jobs.get(&target));
-        if let Some(journal) = &self.journal
-            && let Err(error) = journal.end(self.context.name(target), job, outcome)
-        {
-            self.screen.remember(error);
+        if let Some(journal) = &self.journal {
+            self.screen.remember(journal.end(self.context.name(target), job, outcome));
         }
     }
 

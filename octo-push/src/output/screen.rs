@@ -50,11 +50,7 @@ impl Screen {
         }
         self.clear();
         match stream {
-            Stream::Out => {
-                if let Err(error) = print_bytes(bytes) {
-                    self.remember(error);
-                }
-            }
+            Stream::Out => self.remember(print_bytes(bytes)),
             Stream::Err => {
                 // There is no other stream on which to say that this one is broken.
                 let _ = std::io::stderr().lock().write_all(bytes);
@@ -97,8 +93,10 @@ impl Screen {
     }
 
     /// Keeps an error of writing for the end: the jobs go on without it.
-    pub(crate) fn remember(&mut self, error: Error) {
-        self.failed.get_or_insert(error);
+    pub(crate) fn remember(&mut self, written: Result<()>) {
+        if let Err(error) = written {
+            self.failed.get_or_insert(error);
+        }
     }
 
     /// Was all of it printed?

@@ -1,31 +1,29 @@
 //! Jobs as objects, for `--json` and `--record`: `start`, `output` and `end` of
 //! octo-json(5).
 
+use super::opened_file::OpenedFile;
 use super::view::{STREAMS, View, index};
 use crate::output::escape::unfinished;
 use crate::output::json::JsonObject;
 use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
 use octo_core::base::cli::utc_now;
-use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
 use octo_core::tentacle::job::Stream;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where objects go.
 pub(crate) enum JsonSink {
     Screen,
     /// The file of `--record`, open from the first target that begins.
-    Record(PathBuf, Option<File>),
+    Record(OpenedFile),
 }
 
 impl JsonSink {
     /// The file of `--record`, which is not touched yet.
     pub(crate) fn record(path: &Path) -> JsonSink {
-        JsonSink::Record(path.to_path_buf(), None)
+        JsonSink::Record(OpenedFile::new(path.to_path_buf()))
     }
 
     fn write(&mut self, screen: &mut Screen, object: JsonObject) {
@@ -35,11 +33,7 @@ impl JsonSink {
     fn write_bytes(&mut self, screen: &mut Screen, bytes: &[u8]) {
         match self {
             JsonSink::Screen => screen.print(Stream::Out, bytes),
-            JsonSink::Record(path, file) => {
-                if let Err(error) = append(path, file, bytes) {
-                    screen.remember(error);
-                }
-            }
+            JsonSink::Record(file) => screen.remember(file.write(bytes)),
         }
     }
 }
@@ -108,18 +102,6 @@ impl View for JsonView {
         }
         self.sink.write(screen, end(&self.names[target], outcome));
     }
-}
-
-/// Appends to the file, which is made, or emptied, if it isn't open yet.
-fn append(path: &Path, file: &mut Option<File>, bytes: &[u8]) -> Result<()> {
-    let file = match file {
-        Some(file) => file,
-        none => {
-            let made = File::create(path);
-            none.insert(made.map_err(|error| Error::doing("create", path, &error))?)
-        }
-    };
-    file.write_all(bytes).map_err(|error| Error::io(path, &error))
 }
 
 fn stream_name(stream: Stream) -> &'static str {

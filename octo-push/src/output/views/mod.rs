@@ -8,4 +8,5 @@ pub(crate) mod gathered;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod live;
+pub(crate) mod opened_file;
 pub(crate) mod view;
