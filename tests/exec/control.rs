@@ -1,16 +1,12 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
+use crate::sandbox;
 use crate::support::{Sandbox, stdout_of, wait_for};
-use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn sandbox() -> Sandbox {
-    Sandbox::new(cargo_bin!("octo-exec"))
-}
 
 /// A run in the background whose script has said `ready`.
 fn begin(

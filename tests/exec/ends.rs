@@ -1,13 +1,11 @@
 //! octo-exec end: what files of --end say, for scripts.
 
-use crate::support::Sandbox;
-use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 #[test]
 fn files_of_ends_are_a_line_each_and_a_damaged_one_is_none() {
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = crate::sandbox();
     let id = "20260101T000000-abcdefghijklm";
     let ran = sandbox.path("-ran");
     let mut run = sandbox.tool("octo-exec");

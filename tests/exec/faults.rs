@@ -2,10 +2,10 @@
 //! job's life, a disk that is full or broken at each write. Whatever happens, the
 //! script ran once or not at all, its end is told truly, and no secret stays.
 
+use crate::jobs::{Draft, places};
+use crate::sandbox;
 use crate::support::{Sandbox, can_trace};
-use assert_cmd::cargo::cargo_bin;
-use octo_core::base::paths::Places;
-use octo_core::tentacle::job::{EndKind, JobDirectory, JobRequest, NewJob, Published, State};
+use octo_core::tentacle::job::{EndKind, JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
 use std::collections::BTreeSet;
@@ -32,21 +32,14 @@ fn prepared() -> Prepared {
 }
 
 fn prepared_with(script: &str) -> Prepared {
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
-    let places = Places { config: sandbox.config(""), state: sandbox.state("") };
+    let sandbox = sandbox();
     let trace = sandbox.path("trace");
     let text = format!("echo ran >>{}; {script}", trace.display());
     let name = VariableName::parse("TOKEN").expect("a name");
     let body = secrets::encode_with(&[1; 32], &[(name.clone(), SECRET.into())]);
     let mut spec = Spec::of(Script::Command(text));
     (spec.secrets, spec.secrets_digest) = (vec![name], Some(Digest::of(&body)));
-    let received = octo_core::base::cli::utc_now();
-    let request = JobRequest { pusher: None, by: "a test".into(), received };
-    let id = JobId::generate().expect("an id");
-    let spec = spec.encode();
-    let new =
-        NewJob { id: &id, request: &request, spec: &spec, script: None, secrets: Some(&body) };
-    let Published::New(job) = new.publish(&places).expect("published") else { panic!("not new") };
+    let job = Draft { secrets: Some(&body), ..Draft::of(&spec.encode()) }.publish(&sandbox);
     Prepared { sandbox, job, trace }
 }
 
@@ -198,7 +191,7 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
     if !crate::support::is_root(TEST) {
         return;
     }
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = sandbox();
     let state = sandbox.state("");
     std::fs::create_dir_all(&state).expect("mkdir");
     let mut mount = Command::new("mount");
@@ -230,7 +223,7 @@ fn what_cannot_be_started_never_starts_later() {
     if !can_trace("what_cannot_be_started_never_starts_later") {
         return;
     }
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = sandbox();
     for detach in [&[][..], &["-D"]] {
         let id = JobId::generate().expect("an id");
         let output = Command::new("strace")
@@ -246,8 +239,7 @@ fn what_cannot_be_started_never_starts_later() {
         assert_eq!(output.status.code(), Some(75), "{output:?}");
         // 75 promises that nothing will run.
         sandbox.tool("octo-exec").arg("start").assert().success();
-        let places = Places { config: sandbox.config(""), state: sandbox.state("") };
-        let job = JobDirectory::of(&places, &id);
+        let job = JobDirectory::of(&places(&sandbox), &id);
         let end = job.end().expect("readable").expect("an end");
         assert_eq!(end.kind, EndKind::Denied(75));
         assert!(!job.file("log").exists());
@@ -260,11 +252,9 @@ fn a_publisher_that_is_killed_leaves_a_whole_job_or_none() {
     if !can_trace("a_publisher_that_is_killed_leaves_a_whole_job_or_none") {
         return;
     }
-    let places =
-        |sandbox: &Sandbox| Places { config: sandbox.config(""), state: sandbox.state("") };
     for call in ["write", "fsync", "mkdir", "rename", "clone3"] {
         for when in 1.. {
-            let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+            let sandbox = sandbox();
             let id = JobId::generate().expect("an id");
             let trace = sandbox.path("trace");
             let command = format!("echo ran >>{}; exit 7", trace.display());
@@ -294,7 +284,7 @@ fn a_publisher_that_is_killed_leaves_a_whole_job_or_none() {
         }
     }
     // What a killed one left is swept by whoever comes next.
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = sandbox();
     let left = sandbox.write("state/jobs/.octo-tmp-left/secrets", SECRET);
     sandbox.tool("octo-exec").arg("start").assert().success();
     assert!(!left.exists());
@@ -303,7 +293,7 @@ fn a_publisher_that_is_killed_leaves_a_whole_job_or_none() {
 /// Bounded memory, whatever the output is made of.
 #[test]
 fn a_gigabyte_without_a_newline_takes_no_memory() {
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = sandbox();
     let length: u64 = if std::env::var_os("OCTO_TEST_LONG").is_some() { 1 << 30 } else { 96 << 20 };
     let secrets = sandbox.write("secrets", "TOKEN=s3cret-value\n");
     crate::support::set_mode(&secrets, 0o600);

@@ -3,7 +3,6 @@
 
 use crate::support::{NOBODY, Sandbox, is_root, set_mode};
 use assert_cmd::Command;
-use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
 
 const OLD: &str = "kind exit\ncode 0\n";
@@ -11,7 +10,7 @@ const TAKEN: &str = "20260101T000000-abcdefghijklm";
 
 /// A directory in which `end` and `outputs` are of an older run.
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::new(cargo_bin!("octo-exec"));
+    let sandbox = crate::sandbox();
     for name in ["end", "outputs"] {
         sandbox.write(name, OLD);
     }

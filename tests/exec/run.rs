@@ -1,14 +1,10 @@
 //! octo-exec run: codes, interpreters, output, environment, secrets, values.
 
+use crate::sandbox;
 use crate::support::{Sandbox, mode_of, set_mode, stdout_of};
-use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
-
-fn sandbox() -> Sandbox {
-    Sandbox::new(cargo_bin!("octo-exec"))
-}
 
 fn job_of(sandbox: &Sandbox) -> std::path::PathBuf {
     let jobs = std::fs::read_dir(sandbox.state("jobs")).expect("jobs");

@@ -1,41 +1,28 @@
 //! The states of a job, as the table in octo-job(5) has them: who may start it,
 //! who only looks, and what a restart of the machine makes of it.
 
+use crate::jobs::Draft;
+use crate::sandbox;
 use crate::support::{Sandbox, stdout_of, wait_for};
-use assert_cmd::cargo::cargo_bin;
-use octo_core::base::paths::Places;
+use octo_core::LockName;
 use octo_core::base::record::Record;
-use octo_core::tentacle::job::{EndKind, JobDirectory, JobRequest, NewJob, Published, State};
+use octo_core::tentacle::job::{EndKind, JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec};
-use octo_core::{JobId, LockName};
 use predicates::str::contains;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-fn sandbox() -> Sandbox {
-    Sandbox::new(cargo_bin!("octo-exec"))
-}
-
 /// A job that nobody has started.
 fn publish(sandbox: &Sandbox, command: &str, lock: Option<&str>) -> JobDirectory {
-    let places = Places { config: sandbox.config(""), state: sandbox.state("") };
     let mut spec = Spec::of(Script::Command(command.into()));
     spec.locks.extend(lock.map(|name| octo_core::tentacle::spec::LockRequest {
         name: LockName::parse(name).expect("a name"),
         shared: false,
         wait: Duration::from_secs(60),
     }));
-    let received = octo_core::base::cli::utc_now();
-    let request = JobRequest { pusher: None, by: "a test".into(), received };
-    let id = JobId::generate().expect("an id");
-    let spec = spec.encode();
-    let new = NewJob { id: &id, request: &request, spec: &spec, script: None, secrets: None };
-    match new.publish(&places).expect("publish") {
-        Published::New(job) => job,
-        other => panic!("{other:?}"),
-    }
+    Draft::of(&spec.encode()).publish(sandbox)
 }
 
 /// octo-exec as a command of std's, to be left alone.
