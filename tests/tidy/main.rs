@@ -1,5 +1,6 @@
 //! Tidiness that would rot unseen: words, documents, dependencies and the tree agree.
 
+mod circles;
 mod dependencies;
 mod documents;
 mod layout;
