@@ -1,12 +1,13 @@
 //! One octo-push and a fleet: batches that stop and go on, a thousand targets,
 //! a hundred talkers.
 
-use crate::support::stdout_of;
+use crate::support::{stdout_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 fn fleet(count: usize) -> (Octopus, Vec<Tentacle>) {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
@@ -50,6 +51,28 @@ fn a_rollout_stops_at_a_failure_and_is_continued() {
     // Once more: all is done.
     octopus.push(&again).assert().success();
     assert_eq!(tentacles.iter().map(|t| t.jobs().len()).sum::<usize>(), 6);
+}
+
+/// A job that is tried again has an id of its own: by the rollout's id it is meant.
+#[test]
+fn what_is_tried_again_is_cancelled_and_fetched_by_the_id_of_the_rollout() {
+    let (octopus, tentacles) = fleet(1);
+    let tried = octopus.sandbox.path("tried");
+    let command = format!(
+        "if test -e {0}; then echo 2 >$OCTO_ARTIFACTS/a; sleep 300; fi; touch {0}; exit 3",
+        tried.display()
+    );
+    let id = "20260101T000000-aaaaaaaaaaaaa";
+    let line = ["-a", "--batch", "1", "run", "-j", id, "-c", &command];
+    octopus.push(&line).assert().code(3);
+    let mut again = octopus.start(&line).spawn().expect("spawn");
+    let is_running = |job: &PathBuf| job.join("started").exists() && !job.join("end").exists();
+    wait_for("the second try", || tentacles[0].jobs().iter().any(is_running));
+    octopus.push(&["cancel", id]).assert().success();
+    again.wait().expect("wait");
+    assert!(!tentacles[0].jobs().iter().any(is_running));
+    octopus.push(&["get", "-o", "got", id, "a"]).assert().success();
+    assert_eq!(std::fs::read(octopus.sandbox.path("got/a")).expect("got"), b"2\n");
 }
 
 #[test]

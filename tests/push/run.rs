@@ -292,6 +292,10 @@ fn status_targets_and_dry_run() {
         .assert()
         .success()
         .stdout(contains("put p ").and(contains("run sh -c true")));
+    let follow = ["-n", "-t", "web1", "follow", "20260101T000000-aaaaaaaaaaaaa"];
+    let said = contains("web1 (").and(contains("follow 20260101T"));
+    octopus.push(&follow).assert().success().stdout(said).stderr("");
+    octopus.push(&["journal"]).assert().success().stdout("");
     octopus.push(&["-t", "web1", "jobs"]).assert().success().stdout("");
     octopus
         .push(&["-t", "web1", "uname"])

@@ -112,7 +112,9 @@ pub(crate) struct Common {
 impl Common {
     /// Reads them, from before and from behind the verb.
     pub(crate) fn read(said: &Said) -> Result<Common> {
-        for (one, other) in [("all", "target"), ("json", "gather"), ("quiet", "verbose")] {
+        for (one, other) in
+            [("all", "target"), ("json", "gather"), ("json", "dry-run"), ("quiet", "verbose")]
+        {
             said.apart(one, other)?;
         }
         let wait = said.time("wait")?;

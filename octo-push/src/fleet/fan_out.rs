@@ -47,7 +47,7 @@ pub(crate) fn ask(
     question: impl Fn(&Context, &Reporter) -> Outcome + Send + Sync + 'static,
 ) -> Result<u8> {
     call.said.counted(0..=0)?;
-    match select::begin(call, None)? {
+    match select::begin(call)? {
         Some((screen, context)) => run(screen, context, FanOut::asking(question)),
         None => Ok(0),
     }
@@ -59,7 +59,6 @@ pub(crate) fn ask(
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u8> {
     let FanOut { what, journal, packages, task } = fan_out;
-    end_files::check_record(&context.common)?;
     if context.common.dry_run {
         return describe(&context, &what);
     }
@@ -77,7 +76,7 @@ pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u
     Ok(conclusion::of_questions(&mut fleet))
 }
 
-fn describe(context: &Context, what: &str) -> Result<u8> {
+pub(super) fn describe(context: &Context, what: &str) -> Result<u8> {
     let targets = context.targets.iter();
     let lines = targets.map(|target| format!("{} ({}): {what}\n", target.name, target.address));
     print(&lines.collect::<String>())?;

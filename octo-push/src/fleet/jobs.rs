@@ -8,7 +8,7 @@ use crate::fleet::rolling::batches::Batches;
 use crate::fleet::rolling::history::{AssignedJob, History};
 use crate::fleet::rolling::{rollout, stopped};
 use crate::fleet::workers::Task;
-use crate::fleet::{conclusion, dry_run, packages};
+use crate::fleet::{conclusion, dry_run, fan_out, packages};
 use crate::output::screen::Screen;
 use crate::output::views::choice::{self, Views};
 use crate::records::end_files::{self, EndFiles};
@@ -54,7 +54,7 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         package.remember(&mut digests);
     }
     let status = conclusion::of_jobs(&mut fleet, files, &plan.id);
-    if detach && fleet.outcomes.values().any(Outcome::succeeded) {
+    if detach && !common.json && fleet.outcomes.values().any(Outcome::succeeded) {
         print(&format!("{}\n", plan.id))?;
     }
     let Some(why) = why else { return Ok(status) };
@@ -63,15 +63,21 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
 }
 
 /// `follow`
-pub(crate) fn follow(screen: Screen, context: Context, job: &JobId, ends: &Ends) -> Result<u8> {
+pub(crate) fn follow(
+    screen: Screen,
+    context: Context,
+    job: &JobId,
+    record: RunRecord,
+    ends: &Ends,
+) -> Result<u8> {
     let common = context.common.clone();
     end_files::check(&common, ends, [], &context.targets)?;
-    let record = RunRecord::read(&common.places, job)?;
+    if common.dry_run {
+        return fan_out::describe(&context, &format!("follow {job}"));
+    }
     let main = job.clone();
     let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
-        let record = record.target(context.name(reporter.target));
-        let job = record.and_then(|record| record.job.as_ref()).unwrap_or(&main);
-        job::follow(context, job, reporter)
+        job::follow(context, record.job_of(context.name(reporter.target), &main), reporter)
     });
     let by = context.client_config.by.clone();
     let journal = JournalWriter::new(&common.places, "follow", job, &by, vec![]);

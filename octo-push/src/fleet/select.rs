@@ -5,6 +5,7 @@ use crate::cli::call::Call;
 use crate::cli::options::Common;
 use crate::output::node_set::fold;
 use crate::output::screen::Screen;
+use crate::records::end_files;
 use crate::records::results::{self, RunRecord, TargetResult};
 use crate::target::context::Context;
 use octo_core::base::encoding::printable;
@@ -14,16 +15,34 @@ use octo_core::targets::{Selection, Target, Targets, Term};
 use std::collections::HashSet;
 
 /// The targets that are meant with what all workers share, and where we print;
-/// `None` where a shard has no target: the others have all there is. For a verb
-/// about one job see [`select`].
+/// `None` where a shard has no target: the others have all there is.
 ///
 /// # Errors
-/// As [`select`]; exit 78 for targets file or identity.
-pub(crate) fn begin(call: &Call, job: Option<&JobId>) -> Result<Option<(Screen, Context)>> {
+/// As [`select`]; exit 78 for targets file or identity, 64 or 73 for a file of
+/// `--record` that can't be.
+pub(crate) fn begin(call: &Call) -> Result<Option<(Screen, Context)>> {
+    begin_with(call, &RunRecord::default())
+}
+
+/// As [`begin`], with what is on record of this job: unless told otherwise, the targets
+/// that it was pushed to are meant.
+///
+/// # Errors
+/// As [`begin`]; exit 74, where the journal can't be read.
+pub(crate) fn begin_of_job(
+    call: &Call,
+    job: &JobId,
+) -> Result<Option<(Screen, Context, RunRecord)>> {
+    let record = RunRecord::read(&call.common.places, job)?;
+    Ok(begin_with(call, &record)?.map(|(screen, context)| (screen, context, record)))
+}
+
+fn begin_with(call: &Call, of_job: &RunRecord) -> Result<Option<(Screen, Context)>> {
     let common = call.common.clone();
+    end_files::check_files(&common, [], [])?;
     let mut screen = Screen::of(call.said.tool());
     let all = Targets::load(&common.places.targets())?;
-    let targets = select(&common, &all, job)?;
+    let targets = select(&common, &all, of_job)?;
     if targets.is_empty() {
         return Ok(None);
     }
@@ -33,15 +52,14 @@ pub(crate) fn begin(call: &Call, job: Option<&JobId>) -> Result<Option<(Screen, 
     Ok(Some((screen, Context::new(common, targets)?)))
 }
 
-/// The targets that are meant. A verb about one job means, unless told
-/// otherwise, the targets that it was pushed to.
+/// The targets that are meant: where nothing is said, those of this record.
 ///
 /// # Errors
-/// As [`Targets::select`]; exit 65 where nothing is on record of a job.
+/// As [`Targets::select`].
 pub(crate) fn select(
     common: &Common,
     targets: &Targets,
-    job: Option<&JobId>,
+    of_job: &RunRecord,
 ) -> Result<Vec<Target>> {
     let mut selection = Selection {
         all: common.all,
@@ -52,14 +70,9 @@ pub(crate) fn select(
     for said in &common.leave {
         selection.leave.extend(terms(common, said)?);
     }
-    if let Some(job) = job
-        && !selection.all
-        && selection.take.is_empty()
-    {
-        let asked = RunRecord::read(&common.places, job)?.asked();
-        if !asked.is_empty() {
-            selection.take.push(vec![Term::Names(asked)]);
-        }
+    let asked = of_job.asked();
+    if !selection.all && selection.take.is_empty() && !asked.is_empty() {
+        selection.take.push(vec![Term::Names(asked)]);
     }
     Ok(targets.select(&selection)?.into_iter().cloned().collect())
 }

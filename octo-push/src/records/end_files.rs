@@ -40,25 +40,35 @@ pub(crate) fn check<'a>(
     }
     let inputs = inputs.into_iter().map(|(option, file)| (option, Some(file.to_string())));
     let inputs = inputs.flat_map(|(option, file)| of_option(option, &file, targets));
-    let identity = common.identity.iter().map(|file| ("--identity", file.clone()));
-    let record = common.record.iter().map(|file| ("--record", file.clone()));
     let results = [("--end", &ends.end), ("--outputs", &ends.outputs), ("-o", &ends.output)];
     let results = results.into_iter().flat_map(|(o, file)| of_option(o, file, targets));
-    result_file::check_apart(inputs.chain(identity), results.chain(record))?;
+    check_files(common, inputs, results)?;
     for path in files(&[&ends.end, &ends.outputs], targets) {
         result_file::check(&path)?;
     }
     for path in files(&[&ends.output], targets) {
         result_file::check_opened(&path)?;
     }
-    check_record(common)
+    Ok(())
 }
 
-/// The same of `--record` alone, for verbs that have no other file.
+/// The same of `--record`, and of files that a verb of its own reads and makes:
+/// none is one that every call reads.
 ///
 /// # Errors
-/// Exit 73 with what is in the way.
-pub(crate) fn check_record(common: &Common) -> Result<()> {
+/// As [`check`].
+pub(crate) fn check_files<'a>(
+    common: &Common,
+    inputs: impl IntoIterator<Item = (&'a str, PathBuf)>,
+    results: impl IntoIterator<Item = (&'a str, PathBuf)>,
+) -> Result<()> {
+    let identity = match &common.identity {
+        Some(file) => ("--identity", file.clone()),
+        None => ("CONFIG/identity.pem", common.places.identity()),
+    };
+    let own = [identity, ("CONFIG/targets", common.places.targets())];
+    let record = common.record.iter().map(|file| ("--record", file.clone()));
+    result_file::check_apart(inputs.into_iter().chain(own), results.into_iter().chain(record))?;
     common.record.as_deref().map_or(Ok(()), result_file::check_opened)
 }
 

@@ -66,6 +66,12 @@ impl RunRecord {
         self.targets.get(name)
     }
 
+    /// The job that this target was asked for last in the run `main`: of a retry it is
+    /// another.
+    pub(crate) fn job_of<'a>(&'a self, target: &str, main: &'a JobId) -> &'a JobId {
+        self.target(target).and_then(|target| target.job.as_ref()).unwrap_or(main)
+    }
+
     /// Is there a result of any target?
     pub(crate) fn has_results(&self) -> bool {
         self.targets.values().any(|target| target.result.is_some())
@@ -89,6 +95,7 @@ impl RunRecord {
     /// Adds a line; the newest come first.
     fn add(&mut self, id: &JobId, entry: Entry) {
         let counts = entry.run == *id && is_result(&entry);
+        let succeeded = entry.succeeded();
         let target = self.targets.entry(entry.target).or_default();
         let kind = entry.kind.as_str();
         if entry.verb == "run"
@@ -105,7 +112,7 @@ impl RunRecord {
             return;
         }
         let result = match kind {
-            _ if entry.status == Some(0) => TargetResult::Succeeded,
+            _ if succeeded => TargetResult::Succeeded,
             "unknown" => TargetResult::Unknown,
             _ => TargetResult::Failed,
         };

@@ -22,8 +22,8 @@ impl Stop {
         *self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps, or returns at once when it is set; says whether it is.
-    pub(crate) fn sleep(&self, duration: Duration) -> bool {
+    /// Sleeps, or returns at once when it is set.
+    pub(crate) fn sleep(&self, duration: Duration) {
         let until = Instant::now() + duration;
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         while !*set {
@@ -33,6 +33,5 @@ impl Stop {
             };
             set = self.changed.wait_timeout(set, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *set
     }
 }

@@ -24,7 +24,7 @@ const HEADS: usize = 32;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     call.said.counted(0..=0)?;
-    let Some((screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let Some((screen, context)) = select::begin(call)? else { return Ok(0) };
     let names: Vec<&str> = context.targets.iter().map(|target| target.name.as_str()).collect();
     let heads = Journal::at(&call.common.places).heads(&names, HEADS)?;
     let task = move |context: &Context, reporter: &Reporter| {

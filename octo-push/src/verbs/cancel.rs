@@ -14,16 +14,17 @@ use octo_wire::Request;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let job = call.job()?;
-    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
+    let Some((screen, context, record)) = select::begin_of_job(call, &job)? else { return Ok(0) };
     let fan_out = FanOut {
         what: format!("cancel {job}"),
         journal: Some(Verb::Cancel),
-        ..FanOut::asking(move |context, reporter| cancel(context, reporter, &job))
+        ..FanOut::asking(move |context, reporter| {
+            cancel(context, reporter, record.job_of(context.name(reporter.target), &job))
+        })
     };
     fan_out::run(screen, context, fan_out)
 }
 
-/// Several jobs of one run may have other ids than the run: those of retries.
 fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
     let request = Request::new(Verb::Cancel).with("job", job);
     match retry::ask(context, reporter, |client| client.ask(&request, b"")) {

@@ -8,6 +8,6 @@ use octo_core::base::error::Result;
 pub(super) fn run(call: &Call) -> Result<u8> {
     let job = call.job()?;
     let ends = Ends::read(&call.said)?;
-    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
-    jobs::follow(screen, context, &job, &ends)
+    let Some((screen, context, record)) = select::begin_of_job(call, &job)? else { return Ok(0) };
+    jobs::follow(screen, context, &job, record, &ends)
 }

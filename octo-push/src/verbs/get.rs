@@ -7,7 +7,8 @@ use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::listing::{list, shown};
 use crate::fleet::select;
-use crate::records::end_files::named;
+use crate::records::end_files::{self, named};
+use crate::records::results::RunRecord;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
@@ -25,6 +26,7 @@ use octo_core::trust::Verb;
 use octo_wire::Request;
 use std::io::Write;
 use std::path::Path;
+
 pub(super) static GET: OptionGroup =
     OptionGroup { title: "get", rows: &[value("o", "output", "DIR", "the artifacts go there")] };
 
@@ -37,9 +39,14 @@ pub(super) fn run(call: &Call) -> Result<u8> {
         return Err(call.said.misuse(format!("{shown}: an artifact's name is one file name")));
     }
     let output = call.said.one("output")?;
-    let Some((screen, context)) = select::begin(call, Some(&job))? else { return Ok(0) };
+    let Some((screen, context, record)) = select::begin_of_job(call, &job)? else { return Ok(0) };
     let directory = directory_of(output, context.targets.len())?;
-    let wanted = Wanted { job, artifacts, directory };
+    let files = context.targets.iter().flat_map(|target| {
+        let directory = named(&directory, target);
+        artifacts.iter().map(move |artifact| ("-o", directory.join(artifact)))
+    });
+    end_files::check_files(&context.common, [], files)?;
+    let wanted = Wanted { run: job, record, artifacts, directory };
     let fan_out = FanOut {
         what: "get".into(),
         journal: Some(Verb::Get),
@@ -63,7 +70,8 @@ fn directory_of(given: Option<String>, targets: usize) -> Result<String> {
 /// Artifacts that are wanted, and where.
 #[derive(Debug)]
 struct Wanted {
-    job: JobId,
+    run: JobId,
+    record: RunRecord,
     artifacts: Vec<String>,
     directory: String,
 }
@@ -71,8 +79,9 @@ struct Wanted {
 impl Wanted {
     /// Gets them from the reporter's target.
     fn get(&self, context: &Context, reporter: &Reporter) -> Outcome {
+        let job = self.record.job_of(context.name(reporter.target), &self.run);
         if self.artifacts.is_empty() {
-            let request = Request::new(Verb::Get).with("job", &self.job);
+            let request = Request::new(Verb::Get).with("job", job);
             return list(context, reporter, &request, |name, artifact| {
                 let artifact_name = shown(artifact, "name", "?");
                 format!("{name}: {artifact_name} {}\n", shown(artifact, "size", "?"))
@@ -83,7 +92,7 @@ impl Wanted {
         let got = retry::ask(context, reporter, |client| {
             said.clear();
             for artifact in &self.artifacts {
-                let size = self.fetch(client, &directory, artifact)?;
+                let size = fetch(client, job, &directory, artifact)?;
                 said.push(format!("{}, {}", printable(artifact.as_bytes()), human_size(size)));
             }
             Ok(())
@@ -93,27 +102,26 @@ impl Wanted {
             Err(error) => Outcome::failed(context, error),
         }
     }
+}
 
-    fn fetch(
-        &self,
-        client: &mut TlsClient<'_>,
-        directory: &Path,
-        artifact: &str,
-    ) -> std::result::Result<u64, ClientError> {
-        let request = Request::new(Verb::Get).with("job", &self.job).with("artifact", artifact);
-        let size = client.ask(&request, b"")?.body();
-        create_directory(directory, 0o755).map_err(ClientError::Local)?;
-        let path = directory.join(artifact);
-        let here =
-            |error: &std::io::Error| ClientError::Local(Error::doing("create", &path, error));
-        let mut file = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempfile_in(directory)
-            .map_err(|error| here(&error))?;
-        client.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
-        file.as_file().sync_all().map_err(|error| here(&error))?;
-        file.persist(&path).map_err(|error| here(&error.error))?;
-        sync_directory(directory).map_err(ClientError::Local)?;
-        Ok(size)
-    }
+fn fetch(
+    client: &mut TlsClient<'_>,
+    job: &JobId,
+    directory: &Path,
+    artifact: &str,
+) -> std::result::Result<u64, ClientError> {
+    let request = Request::new(Verb::Get).with("job", job).with("artifact", artifact);
+    let size = client.ask(&request, b"")?.body();
+    create_directory(directory, 0o755).map_err(ClientError::Local)?;
+    let path = directory.join(artifact);
+    let here = |error: &std::io::Error| ClientError::Local(Error::doing("create", &path, error));
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempfile_in(directory)
+        .map_err(|error| here(&error))?;
+    client.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
+    file.as_file().sync_all().map_err(|error| here(&error))?;
+    file.persist(&path).map_err(|error| here(&error.error))?;
+    sync_directory(directory).map_err(ClientError::Local)?;
+    Ok(size)
 }

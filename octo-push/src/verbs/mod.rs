@@ -120,6 +120,7 @@ mod tests {
             ("-a -t web status", "--all and --target"),
             ("status -q -v", "--quiet and --verbose"),
             ("--json run -g -c x", "--json and --gather"),
+            ("--json -n run -c x", "--json and --dry-run"),
             ("--json run -o f -c x", "--json and --output"),
             ("-w 5x status", "--wait 5x"),
             ("-f 0 status", "--fanout 0: not a number from 1 to 4096"),

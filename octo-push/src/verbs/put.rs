@@ -4,6 +4,7 @@ use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::packages::hash;
 use crate::fleet::select;
+use crate::records::end_files;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
@@ -14,11 +15,14 @@ use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
 use octo_core::trust::Verb;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let files = call.said.counted(1..=usize::MAX)?;
-    let Some((mut screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let Some((mut screen, context)) = select::begin(call)? else { return Ok(0) };
+    let inputs = files.iter().map(|file| ("FILE", PathBuf::from(file)));
+    end_files::check_files(&context.common, inputs, [])?;
     let mut digests = DigestCache::load(&call.common.places);
     let mut packages: Vec<Arc<Package>> = Vec::new();
     for file in files {

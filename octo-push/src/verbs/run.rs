@@ -8,7 +8,7 @@ use octo_core::base::error::Result;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let run = Run::read(call)?;
-    let Some((screen, context)) = select::begin(call, None)? else { return Ok(0) };
+    let Some((screen, context)) = select::begin(call)? else { return Ok(0) };
     let words = Words {
         words: call.words,
         verb: call.verb,

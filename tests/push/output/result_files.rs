@@ -168,6 +168,38 @@ fn a_file_that_two_options_name_is_refused_before_anything() {
 }
 
 #[test]
+fn what_a_call_reads_is_no_result_of_it() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.sandbox.write("package", "p");
+    octopus.sandbox.write("got/f", OLD);
+    let mut kept = vec![];
+    for name in ["config/identity.pem", "config/targets", "package", "got/f"] {
+        kept.push((name, read(&octopus, name)));
+    }
+    for line in [
+        &["-a", "--record", "config/identity.pem", "status"][..],
+        &["-a", "--record", "config/targets", "status"],
+        &["-a", "-i", "config/identity.pem", "--record", "./config/identity.pem", "jobs"],
+        &["-a", "run", "--end", "config/identity.pem", "-c", "true"],
+        &["-a", "run", "--record", "config/targets", "-c", "true"],
+        &["-a", "put", "--record", "package", "package"],
+        &["-a", "get", "-o", "got", "--record", "got/f", "20260101T000000-aaaaaaaaaaaaa", "f"],
+    ] {
+        octopus.push(line).assert().code(64).stderr(contains("is the same file"));
+        assert!(web1.jobs().is_empty(), "{line:?}");
+    }
+    for (name, text) in kept {
+        assert_eq!(read(&octopus, name), text, "{name}");
+    }
+    // A file that can't be made is told before a package is opened.
+    octopus
+        .push(&["-a", "put", "--record", "none/x", "no-such-package"])
+        .assert()
+        .code(73)
+        .stderr(contains("none/x: can't create"));
+}
+
+#[test]
 fn where_a_result_could_not_be_written_nothing_runs() {
     let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     octopus.sandbox.write("file", OLD);
@@ -219,7 +251,7 @@ fn where_a_result_could_not_be_written_nothing_runs() {
 fn what_is_no_file_is_written_to_and_stays() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     // As /dev/stdout leads to a file where a shell sends it there.
-    let out = octopus.sandbox.write("out", "");
+    let out = octopus.sandbox.write("out", "older\n");
     let file = std::fs::OpenOptions::new().append(true).open(&out).expect("open");
     let status = octopus
         .start(&["-t", "web1", "run", "--end", "/proc/self/fd/1", "-c", "echo hello"])
@@ -228,5 +260,12 @@ fn what_is_no_file_is_written_to_and_stays() {
         .expect("runs");
     assert!(status.success());
     let said = read(&octopus, "out");
+    assert!(said.starts_with("older\n"), "{said}");
     assert!(contains("hello\n").and(contains("kind exit\ncode 0\n")).eval(&said), "{said}");
+    for option in ["-o", "--record"] {
+        let file = std::fs::OpenOptions::new().append(true).open(&out).expect("open");
+        let line = ["-t", "web1", "run", option, "/proc/self/fd/1", "-c", "echo hello"];
+        assert!(octopus.start(&line).stdout(file).status().expect("runs").success());
+        assert!(read(&octopus, "out").starts_with(&said), "{option}");
+    }
 }

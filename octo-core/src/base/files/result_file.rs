@@ -160,7 +160,8 @@ fn cannot(path: &Path, error: &io::Error) -> Error {
     Error::doing("create", path, error).exit(Exit::CannotCreate)
 }
 
-fn is_replaced(path: &Path) -> bool {
+/// Is it a file of its own, whose older content goes? What is none keeps what it has.
+pub fn is_replaced(path: &Path) -> bool {
     if path.exists() && !path.is_file() {
         return false;
     }

@@ -102,6 +102,12 @@ impl View for JsonView {
         }
         self.sink.write(screen, end(&self.names[target], outcome));
     }
+
+    fn finish(&mut self, screen: &mut Screen) {
+        if let JsonSink::Record(file) = &mut self.sink {
+            screen.remember(file.close());
+        }
+    }
 }
 
 fn stream_name(stream: Stream) -> &'static str {

@@ -2,6 +2,7 @@
 //! something to say.
 
 use octo_core::base::error::{Error, Result};
+use octo_core::base::result_file::is_replaced;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ impl OpenedFile {
                 // first opening for the end of all.
                 let made = OpenOptions::new().create(true).append(true).open(&self.path);
                 let made = made.map_err(|error| Error::doing("create", &self.path, &error))?;
-                if is_file(&made) {
+                if is_replaced(&self.path) && is_file(&made) {
                     made.set_len(0).map_err(|error| Error::io(&self.path, &error))?;
                 }
                 none.insert(made)

@@ -23,7 +23,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     })?;
     printed?;
     if torn > 0 && call.common.verbose {
-        print(&format!("# {torn} lines were torn by a crash\n"))?;
+        call.said.tool().say(format!("journal: {torn} lines were torn by a crash"));
     }
     Ok(0)
 }

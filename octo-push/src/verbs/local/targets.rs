@@ -4,6 +4,7 @@ use crate::cli::call::Call;
 use crate::cli::options::Common;
 use crate::fleet::select;
 use crate::output::json::JsonObject;
+use crate::records::results::RunRecord;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::targets::{Target, Targets};
@@ -15,7 +16,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
     let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
     let shown = if narrowed {
         let whole = Common { all: common.take.is_empty(), ..common.clone() };
-        select::select(&whole, &all, None)?
+        select::select(&whole, &all, &RunRecord::default())?
     } else {
         all.all.clone()
     };
