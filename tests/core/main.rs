@@ -4,4 +4,5 @@
 mod random;
 
 mod any_trust;
+mod options;
 mod trust;

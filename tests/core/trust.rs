@@ -1,13 +1,14 @@
-//! The trust file as a whole: what each option permits and refuses.
+//! The trust file as a whole: which line decides, what a refusal tells, which file is believed.
 
 #![allow(clippy::unwrap_used)]
 
 use jiff::Zoned;
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
-use octo_core::{Exit, LockName, PusherName, Thumbprint};
+use octo_core::{Error, Exit, LockName, Thumbprint};
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 
 /// A Monday.
 pub(crate) const NOON: &str = "2026-06-01T12:00:00[UTC]";
@@ -76,158 +77,6 @@ pub(crate) fn user(name: &str) -> StartedBy {
 
 pub(crate) fn locks(names: &[&str]) -> Vec<LockName> {
     names.iter().map(|name| LockName::parse(name).unwrap()).collect()
-}
-
-/// The word of the refusal, the option that decided, the pusher's exit status.
-type Answer = (&'static str, &'static str, u8);
-
-/// Each option with what it permits and what it refuses: the word of the
-/// refusal, the option that is named, and the exit status of the pusher.
-#[test]
-fn every_option_permits_and_refuses() {
-    let yes = None;
-    let no = |word: &'static str, option: &'static str, exit: u8| Some((word, option, exit));
-    let denied = |option| no("denied", option, 77);
-    let limit = |option| no("limit", option, 77);
-    let ask = |verb: &str, change: fn(&mut Asked)| {
-        let mut asked = Asked::new(verb);
-        change(&mut asked);
-        asked
-    };
-    let same: fn(&mut Asked) = |_| {};
-    let table: Vec<(&str, Asked, Option<Answer>)> = vec![
-        ("", ask("connect", same), yes),
-        ("", ask("run", same), yes),
-        // from
-        ("from=10.0.0.0/8", ask("run", same), yes),
-        ("from=10.0.0.0/8", ask("run", |a| a.address = Some("::ffff:10.9.9.9")), yes),
-        ("from=2001:db8::/32,10.0.0.0/8", ask("put", same), yes),
-        ("from=11.0.0.0/8", ask("connect", same), denied("")),
-        ("from=11.0.0.0/8", ask("status", same), denied("")),
-        ("from=0.0.0.0/0,::/0", ask("status", |a| a.address = None), denied("")),
-        ("", ask("status", |a| a.address = None), yes),
-        // expires
-        ("expires=2026-06-01", ask("run", |a| a.at = "2026-06-01T23:59:59.999999999[UTC]"), yes),
-        ("expires=2026-06-01", ask("run", |a| a.at = "2026-06-02T00:00:00[UTC]"), denied("")),
-        ("expires=2026-06-01", ask("run", |a| a.at = "2026-06-01T19:59:59[America/New_York]"), yes),
-        (
-            "expires=2026-06-01",
-            ask("run", |a| a.at = "2026-06-01T20:00:00[America/New_York]"),
-            denied(""),
-        ),
-        ("expires=2026-06-01", ask("run", |a| a.at = "2026-06-02T01:59:59[Europe/Berlin]"), yes),
-        ("expires=2026-06-01", ask("run", |a| a.at = "2090-01-01T00:00:00[UTC]"), denied("")),
-        ("expires=9999-12-31", ask("run", |a| a.at = "2090-01-01T00:00:00[UTC]"), yes),
-        ("expires=2026-06-01", ask("run", |a| a.at = "1970-01-01T00:00:00[UTC]"), yes),
-        // user
-        ("", ask("run", |a| a.started_by = user("root")), denied("user")),
-        ("user=app", ask("run", |a| a.started_by = user("root")), yes),
-        ("user=root", ask("run", |a| a.started_by = user("root")), yes),
-        ("", ask("run", |a| a.started_by = user("svc")), yes),
-        ("user=svc", ask("run", |a| a.started_by = user("svc")), yes),
-        ("user=app", ask("run", |a| a.started_by = user("svc")), denied("user")),
-        ("user=app", ask("run", same), yes),
-        ("", ask("run", same), yes),
-        ("user=app", ask("put", |a| a.started_by = user("svc")), yes),
-        // sudo, hold and set are no conditions of a run: they say how it goes on
-        ("sudo hold set=A=1", ask("run", same), yes),
-        // scripts
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some("octo-release")), yes),
-        ("scripts=/etc/octo/scripts", ask("run", same), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some("../x")), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some(".")), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some("")), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some("-x")), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("run", |a| a.named = Some("a\nb")), denied("scripts")),
-        ("scripts=/etc/octo/scripts", ask("put", same), yes),
-        ("", ask("run", |a| a.named = Some("octo-release")), denied("scripts")),
-        // window
-        ("window=\"Mon 11:00-13:00\"", ask("run", same), yes),
-        ("window=\"Mon 13:00-14:00\"", ask("run", same), no("window", "window", 75)),
-        ("window=\"Mon 13:00-14:00\"", ask("run", |a| a.starting = false), yes),
-        ("window=\"Mon 13:00-14:00\"", ask("put", same), yes),
-        ("window=\"Mon 13:00-14:00\"", ask("cancel", same), yes),
-        // locks
-        ("locks=web,db", ask("run", |a| a.locks = locks(&["db", "web"])), yes),
-        ("locks=web", ask("run", |a| a.locks = locks(&["web", "db"])), denied("locks")),
-        ("locks=", ask("run", |a| a.locks = locks(&["db"])), denied("locks")),
-        ("locks=", ask("run", same), yes),
-        ("", ask("run", |a| a.locks = locks(&["anything"])), yes),
-        // max-size, max-store
-        ("", ask("put", |a| a.size = Some(4 << 30)), yes),
-        ("", ask("put", |a| a.size = Some((4 << 30) + 1)), limit("max-size")),
-        ("max-size=1K", ask("put", |a| a.size = Some(1024)), yes),
-        ("max-size=1K", ask("put", |a| a.size = Some(1025)), limit("max-size")),
-        ("max-size=1K", ask("put", |a| a.size = Some(u64::MAX)), limit("max-size")),
-        ("max-size=1K", ask("run", |a| a.size = Some(1025)), limit("max-size")),
-        ("max-size=0", ask("put", |a| a.size = Some(0)), yes),
-        ("max-store=2K", ask("put", |a| (a.size, a.stored) = (Some(1024), Some(1024))), yes),
-        (
-            "max-store=2K",
-            ask("put", |a| (a.size, a.stored) = (Some(1025), Some(1024))),
-            limit("max-store"),
-        ),
-        (
-            "max-store=2K max-size=9223372036854775807",
-            ask("put", |a| (a.size, a.stored) = (Some(i64::MAX as u64), Some(u64::MAX))),
-            limit("max-store"),
-        ),
-        ("", ask("put", |a| (a.size, a.stored) = (Some(1), Some(20 << 30))), limit("max-store")),
-        // max-jobs
-        ("max-jobs=2", ask("run", |a| a.jobs = Some(1)), yes),
-        ("max-jobs=2", ask("run", |a| a.jobs = Some(2)), no("busy", "max-jobs", 75)),
-        ("", ask("run", |a| a.jobs = Some(64)), no("busy", "max-jobs", 75)),
-        ("max-jobs=0", ask("run", |a| a.jobs = Some(0)), no("busy", "max-jobs", 75)),
-        ("max-jobs=2", ask("follow", |a| a.jobs = Some(2)), yes),
-        // What lasts is said before what passes.
-        (
-            "window=\"Mon 13:00-14:00\" scripts=/s max-jobs=0",
-            ask("run", |a| a.jobs = Some(9)),
-            denied("scripts"),
-        ),
-    ];
-    for (options, asked, expected) in table {
-        let trust = trust(&format!("{} ci {options}\n", print("ci")));
-        let answer = asked.of(&trust, "ci");
-        let got = answer.as_ref().err().map(|refused| {
-            (refused.refusal.word(), refused.option.unwrap_or(""), refused.refusal.exit().code())
-        });
-        assert_eq!(got, expected, "{options} {} at {}: {answer:?}", asked.verb, asked.at);
-        // Nobody else is helped by a line that is not his.
-        let stranger = asked.of(&trust, "stranger").expect_err("a stranger");
-        assert_eq!((stranger.refusal, stranger.line), (Refusal::Denied, None));
-    }
-}
-
-/// allow= by verb.
-#[test]
-fn every_verb_has_its_word() {
-    let verbs =
-        ["connect", "audit", "status", "put", "run", "follow", "cancel", "jobs", "get", "scripts"];
-    for (allow, permitted) in [
-        ("", &verbs[..]),
-        ("allow=status", &["connect", "audit", "status"]),
-        ("allow=put", &["connect", "audit", "put"]),
-        ("allow=run", &["connect", "audit", "run", "follow", "cancel", "jobs", "get", "scripts"]),
-        ("allow=status,put", &["connect", "audit", "status", "put"]),
-        ("allow=any", &verbs),
-        ("allow=any,status", &verbs),
-    ] {
-        let trust = trust(&format!("{} ci {allow}\n", print("ci")));
-        for verb in verbs {
-            let answer = Asked::new(verb).of(&trust, "ci");
-            assert_eq!(answer.is_ok(), permitted.contains(&verb), "{allow} {verb}: {answer:?}");
-            if let Err(refused) = answer {
-                assert_eq!((refused.option, refused.line), (Some("allow"), Some(1)));
-                assert_eq!(refused.refusal.exit(), Exit::Refused);
-            }
-        }
-        let all = allow.contains("any");
-        let (own, other) = (PusherName::parse("ci").unwrap(), PusherName::parse("other").unwrap());
-        let grant = Asked::new("connect").grant(&trust, "ci").unwrap();
-        assert!(grant.sees(Some(&own)));
-        assert_eq!((grant.sees(Some(&other)), grant.sees(None)), (all, all));
-    }
 }
 
 #[test]
@@ -308,74 +157,103 @@ fn the_next_opening_is_told() {
     }
 }
 
-#[test]
-fn a_file_that_others_could_have_written_lets_nobody_in() {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
-    let top = tempfile::tempdir().unwrap();
-    let directory = top.path().join("etc");
-    std::fs::create_dir(&directory).unwrap();
-    let path = directory.join("trusted");
-    let mode = |path: &Path, mode| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    let refused = |said: &str| {
-        let error = Trust::load(&path).expect_err(said);
+/// A trust file in a directory of its own, which is in one of its own again.
+struct TrustFile {
+    top: tempfile::TempDir,
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl TrustFile {
+    fn missing() -> TrustFile {
+        let top = tempfile::tempdir().unwrap();
+        let directory = top.path().join("etc");
+        std::fs::create_dir(&directory).unwrap();
+        TrustFile { path: directory.join("trusted"), directory, top }
+    }
+
+    fn of_one_line() -> TrustFile {
+        let file = TrustFile::missing();
+        std::fs::write(&file.path, format!("{} ci\n", print("ci"))).unwrap();
+        assert_eq!(Trust::load(&file.path).unwrap().lines.len(), 1);
+        file
+    }
+
+    fn refused(&self, said: &str) -> Error {
+        let error = Trust::load(&self.path).expect_err(said);
         assert_eq!(error.exit, Exit::Configuration, "{error}");
         assert!(error.message.contains(said), "{error}");
         error
-    };
-    let missing = refused("there is no trust file: nobody is let in");
-    assert!(missing.hints[0].contains("octo-keys trust"));
-    std::fs::write(&path, "").unwrap();
-    assert_eq!(Trust::load(&path).unwrap().lines, []);
-    std::fs::write(&path, format!("{} ci\n", print("ci"))).unwrap();
-    assert_eq!(Trust::load(&path).unwrap().lines.len(), 1);
+    }
+}
 
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_missing_file_is_an_error_and_an_empty_one_is_not() {
+    let file = TrustFile::missing();
+    let missing = file.refused("there is no trust file: nobody is let in");
+    assert!(missing.hints[0].contains("octo-keys trust"));
+    std::fs::write(&file.path, "").unwrap();
+    assert_eq!(Trust::load(&file.path).unwrap().lines, []);
+}
+
+#[test]
+fn a_file_that_others_could_have_written_lets_nobody_in() {
+    let file = TrustFile::of_one_line();
+    let TrustFile { top, directory, path } = &file;
     for (bits, said) in [
         (0o664, "writable by its group"),
         (0o646, "writable by others"),
         (0o666, "writable by others"),
     ] {
-        mode(&path, bits);
-        assert!(refused(said).hints[0].contains("chmod go-w"));
+        set_mode(path, bits);
+        assert!(file.refused(said).hints[0].contains("chmod go-w"));
     }
-    mode(&path, 0o600);
+    set_mode(path, 0o600);
     for bits in [0o775, 0o757] {
-        mode(&directory, bits);
-        refused("etc: is writable by");
+        set_mode(directory, bits);
+        file.refused("etc: is writable by");
     }
-    mode(&directory, 0o1777);
-    assert!(Trust::load(&path).is_ok(), "a sticky directory");
-    mode(&directory, 0o755);
-    mode(top.path(), 0o777);
-    refused("is writable by others");
-    mode(top.path(), 0o755);
+    set_mode(directory, 0o1777);
+    assert!(Trust::load(path).is_ok(), "a sticky directory");
+    set_mode(directory, 0o755);
+    set_mode(top.path(), 0o777);
+    file.refused("is writable by others");
+    set_mode(top.path(), 0o755);
     if rustix_is_root() {
-        for target in [&path, &directory] {
+        for target in [path, directory] {
             chown(target, Some(12345), None).unwrap();
-            refused("is owned by uid 12345");
+            file.refused("is owned by uid 12345");
             chown(target, Some(0), None).unwrap();
         }
     }
-    std::fs::rename(&path, directory.join("real")).unwrap();
-    symlink("real", &path).unwrap();
-    assert!(Trust::load(&path).is_ok());
-    mode(&directory.join("real"), 0o666);
-    refused("is writable by others");
-    std::fs::remove_file(&path).unwrap();
-    std::fs::create_dir(&path).unwrap();
-    refused("is not a regular file");
-    std::fs::remove_dir(&path).unwrap();
-    std::fs::write(&path, format!("{} ci\n{} ci oops\n", print("ci"), print("x"))).unwrap();
-    mode(&path, 0o644);
-    assert!(refused("trusted:2: unknown option 'oops'").hints[0].contains("ci oops"));
-    std::fs::write(&path, vec![b'\n'; (1 << 20) + 1]).unwrap();
-    refused("is larger than");
+    std::fs::rename(path, directory.join("real")).unwrap();
+    symlink("real", path).unwrap();
+    assert!(Trust::load(path).is_ok());
+    set_mode(&directory.join("real"), 0o666);
+    file.refused("is writable by others");
+}
+
+#[test]
+fn a_file_that_cant_be_read_in_full_lets_nobody_in() {
+    let file = TrustFile::missing();
+    let path = &file.path;
+    std::fs::create_dir(path).unwrap();
+    file.refused("is not a regular file");
+    std::fs::remove_dir(path).unwrap();
+    std::fs::write(path, format!("{} ci\n{} ci oops\n", print("ci"), print("x"))).unwrap();
+    set_mode(path, 0o644);
+    assert!(file.refused("trusted:2: unknown option 'oops'").hints[0].contains("ci oops"));
+    std::fs::write(path, vec![b'\n'; (1 << 20) + 1]).unwrap();
+    file.refused("is larger than");
     // One that blocks its reader must not block the listener.
-    std::fs::remove_file(&path).unwrap();
-    std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-    mode(&path, 0o644);
-    refused("is not a regular file");
+    std::fs::remove_file(path).unwrap();
+    std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    set_mode(path, 0o644);
+    file.refused("is not a regular file");
 }
 
 fn rustix_is_root() -> bool {

@@ -282,34 +282,12 @@ fn a_job_runs_once_however_often_it_is_asked_for() {
     let reply = pusher.run(&id, &text);
     assert_eq!((reply.word(), reply.text("attached")), ("ok", Some("yes")));
     assert_eq!(pusher.run(&id, "echo other").text("code"), Some("conflict"));
-    // Whose job it is, is nobody else's business.
-    let mut cron = fleet.cron();
-    assert_eq!(cron.run(&id, &text).text("code"), Some("missing"));
-    for request in [format!("follow job={id}"), format!("cancel job={id}"), format!("get job={id}")]
-    {
-        let other = request.replace(&id, &job_id());
-        let said = |reply: Message, id: &str| {
-            String::from_utf8_lossy(&reply.encode().expect("a line")).replace(id, "ID")
-        };
-        let theirs = cron.ask(&request, b"").expect("a reply");
-        let nobodys = cron.ask(&other, b"").expect("a reply");
-        let strip = |text: String| text.split(" audit=").next().map(str::to_string);
-        let theirs = strip(said(theirs, &id));
-        assert!(theirs.as_ref().is_some_and(|text| text.starts_with("no code=missing")));
-        assert_eq!(theirs.map(|t| t.len()), strip(said(nobodys, &id)).map(|t| t.len() - 29 + 2));
-    }
-    assert!(cron.list("jobs").is_empty());
     let listed = fleet.ci().list("jobs");
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].text("job"), Some(id.as_str()));
     assert_eq!(listed[0].text("state"), Some("exit"));
     assert_eq!(listed[0].text("name"), Some("ci"));
-    // A new key of the same name keeps its jobs; allow=any sees all.
-    let new = Side::new(cargo_bin!("octo-listen"));
-    fleet.here.trust(&[(&new, &format!("ci {}", own_user())), (&fleet.cron, "cron allow=any")]);
-    assert_eq!(fleet.tentacle.connect(&new).expect("trusted").list("jobs").len(), 1);
-    assert_eq!(fleet.cron().list("jobs").len(), 1);
-    // Pruned, it never runs again.
+    // Pruned, it never runs again, nor for a new key of the same name.
     fleet
         .here
         .sandbox
@@ -317,8 +295,43 @@ fn a_job_runs_once_however_often_it_is_asked_for() {
         .args(["prune", "--older", "0", "--keep", "0"])
         .assert()
         .success();
+    assert_eq!(fleet.ci().run(&id, &text).text("code"), Some("gone"));
+    let new = Side::new(cargo_bin!("octo-listen"));
+    fleet.here.trust(&[(&new, &format!("ci {}", own_user()))]);
     let mut pusher = fleet.tentacle.connect(&new).expect("trusted");
     assert_eq!(pusher.run(&id, &text).text("code"), Some("gone"));
+    assert_eq!(std::fs::read_to_string(&counter).expect("read"), "x\n");
+}
+
+#[test]
+fn whose_job_it_is_is_nobody_elses_business() {
+    let fleet = fleet();
+    let id = job_id();
+    let counter = fleet.here.sandbox.path("count");
+    let text = format!("echo x >> {}", counter.display());
+    let mut pusher = fleet.ci();
+    assert_eq!(pusher.run(&id, &text).word(), "ok");
+    assert_eq!(pusher.follow(&id).kind, "exit");
+    let mut cron = fleet.cron();
+    assert_eq!(cron.run(&id, &text).text("code"), Some("missing"));
+    for verb in ["follow", "cancel", "get"] {
+        let mut refusal_of = |id: &str| {
+            let reply = cron.ask(&format!("{verb} job={id}"), b"").expect("a reply");
+            let text = String::from_utf8_lossy(&reply.encode().expect("a line")).into_owned();
+            text.split(" audit=").next().map(|text| text.replace(id, "ID")).expect("a reply")
+        };
+        let theirs = refusal_of(&id);
+        assert!(theirs.starts_with("no code=missing"), "{theirs}");
+        assert_eq!(theirs.matches("ID").count(), 1, "{theirs}");
+        assert_eq!(theirs, refusal_of(&job_id()));
+    }
+    assert!(cron.list("jobs").is_empty());
+    assert_eq!(fleet.ci().list("jobs").len(), 1);
+    // A new key of the same name keeps its jobs; allow=any sees all.
+    let new = Side::new(cargo_bin!("octo-listen"));
+    fleet.here.trust(&[(&new, &format!("ci {}", own_user())), (&fleet.cron, "cron allow=any")]);
+    assert_eq!(fleet.tentacle.connect(&new).expect("trusted").list("jobs").len(), 1);
+    assert_eq!(fleet.cron().list("jobs").len(), 1);
     assert_eq!(std::fs::read_to_string(&counter).expect("read"), "x\n");
 }
 

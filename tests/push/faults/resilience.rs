@@ -6,10 +6,10 @@
 
 use crate::support::random::Random;
 use crate::support::wait_for;
-use crate::tentacle::Octopus;
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 fn is_long() -> bool {
@@ -41,6 +41,90 @@ fn supervisor_of(job: &Path) -> Option<i32> {
     started.lines().find_map(|line| line.strip_prefix("session "))?.parse().ok()
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    Listener,
+    Supervisor,
+    Octopus,
+}
+
+const VICTIMS: [Victim; 3] = [Victim::Listener, Victim::Supervisor, Victim::Octopus];
+
+/// A short job, and who is killed while it is pushed.
+struct Round {
+    number: usize,
+    victim: Victim,
+    id: String,
+    job: PathBuf,
+    counter: PathBuf,
+}
+
+impl Round {
+    fn new(number: usize, octopus: &Octopus, web1: &Tentacle) -> Round {
+        let id = format!("20260101T000000-{}", letters(number));
+        let job = web1.state.join("jobs").join(&id);
+        let counter = octopus.sandbox.path(&format!("counter-{number}"));
+        Round { number, victim: VICTIMS[number % 3], id, job, counter }
+    }
+
+    fn arguments(&self) -> [&str; 7] {
+        let counter = self.counter.to_str().expect("UTF-8");
+        ["-t", "web1", "run", "-j", &self.id, "job.sh", counter]
+    }
+
+    /// Pushes the job, and kills the victim after this time.
+    fn interrupted(&self, octopus: &Octopus, web1: &mut Tentacle, after: Duration) -> Output {
+        let mut command = octopus.start(&self.arguments());
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
+        std::thread::sleep(after);
+        match self.victim {
+            Victim::Listener => {
+                web1.kill();
+                web1.start();
+            }
+            Victim::Supervisor => {
+                if let Some(pid) = supervisor_of(&self.job) {
+                    kill(pid);
+                }
+            }
+            Victim::Octopus => child.kill().expect("kill"),
+        }
+        child.wait_with_output().expect("wait")
+    }
+
+    /// It ran at most once, its end is told truly, and both answers agree.
+    fn check(&self, first: &Output, again: &Output) {
+        let Round { number, victim, .. } = self;
+        let error = String::from_utf8_lossy(&first.stderr);
+        let final_error = String::from_utf8_lossy(&again.stderr);
+        let end = end_of(&self.job).unwrap_or_else(|| {
+            panic!("round {number}: no end: {:?} {final_error}", again.status);
+        });
+        let (code, final_code) = (first.status.code(), again.status.code());
+        let what = format!(
+            "round {number}, victim {victim:?}: first {code:?} {error:?}, then {final_code:?}, \
+             {end:?}"
+        );
+        match final_code {
+            Some(7) => {
+                assert!(end.starts_with("kind exit\ncode 7\n"), "{what}");
+                assert_eq!(again.stdout, b"done\n", "{what}");
+                assert_eq!(runs(&self.counter), 1, "{what}");
+            }
+            Some(71) => {
+                assert_eq!(*victim, Victim::Supervisor, "{what}");
+                assert!(end.starts_with("kind lost\n"), "{what}");
+                assert!(runs(&self.counter) <= 1, "{what}");
+            }
+            _ => panic!("{what}: {final_error}"),
+        }
+        if *victim != Victim::Octopus && code != Some(69) {
+            assert_eq!(code, final_code, "{what}");
+        }
+    }
+}
+
 /// Kills one of the three at a random moment of a short job; whatever happens,
 /// it runs at most once, its end is told truly, and asking again agrees.
 #[test]
@@ -51,62 +135,14 @@ fn kill_9_of_anybody_at_any_moment_keeps_the_promises() {
     let rounds = if is_long() { 200 } else { 24 };
     let mut random = Random(seed());
     let mut ends = std::collections::BTreeMap::new();
-    for round in 0..rounds {
-        let counter = octopus.sandbox.path(&format!("counter-{round}"));
-        let id = format!("20260101T000000-{}", letters(round));
-        let job = web1.state.join("jobs").join(&id);
-        let counter_text = counter.to_string_lossy().into_owned();
-        let arguments = ["-t", "web1", "run", "-j", &id, "job.sh", &counter_text];
-        let mut command = octopus.start(&arguments);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
-        std::thread::sleep(Duration::from_micros(random.below(120_000) as u64));
-        let victim = round % 3;
-        match victim {
-            0 => {
-                web1.kill();
-                web1.start();
-            }
-            1 => {
-                if let Some(pid) = supervisor_of(&job) {
-                    kill(pid);
-                }
-            }
-            _ => child.kill().expect("kill"),
-        }
-        let output = child.wait_with_output().expect("wait");
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        let code = output.status.code();
+    for number in 0..rounds {
+        let round = Round::new(number, &octopus, &web1);
+        let moment = Duration::from_micros(random.below(120_000) as u64);
+        let first = round.interrupted(&octopus, &mut web1, moment);
         // Asked again with the same id, the answer is final, and agrees.
-        let again = octopus.push(&arguments).output().expect("run");
-        let end = end_of(&job).unwrap_or_else(|| {
-            panic!(
-                "round {round}: no end: {:?} {}",
-                again.status,
-                String::from_utf8_lossy(&again.stderr)
-            )
-        });
-        let final_code = again.status.code();
-        let what = format!(
-            "round {round}, victim {victim}: first {code:?} {error:?}, then {final_code:?}, {end:?}"
-        );
-        match final_code {
-            Some(7) => {
-                assert!(end.starts_with("kind exit\ncode 7\n"), "{what}");
-                assert_eq!(again.stdout, b"done\n", "{what}");
-                assert_eq!(runs(&counter), 1, "{what}");
-            }
-            Some(71) => {
-                assert_eq!(victim, 1, "{what}");
-                assert!(end.starts_with("kind lost\n"), "{what}");
-                assert!(runs(&counter) <= 1, "{what}");
-            }
-            _ => panic!("{what}: {}", String::from_utf8_lossy(&again.stderr)),
-        }
-        if victim != 2 && code != Some(69) {
-            assert_eq!(code, final_code, "{what}");
-        }
-        *ends.entry((victim, final_code)).or_insert(0) += 1;
+        let again = octopus.push(&round.arguments()).output().expect("run");
+        round.check(&first, &again);
+        *ends.entry((round.victim, again.status.code())).or_insert(0) += 1;
     }
     // Nothing half-made is left among the jobs, and the audit log is whole.
     let left: Vec<PathBuf> = std::fs::read_dir(web1.state.join("jobs"))
@@ -119,7 +155,7 @@ fn kill_9_of_anybody_at_any_moment_keeps_the_promises() {
     let mut check = octopus.sandbox.tool("octo-listen");
     check.arg("--config").arg(&web1.config).arg("--state").arg(&web1.state).arg("--check-audit");
     check.assert().success();
-    assert!(ends.contains_key(&(0, Some(7))), "{ends:?}");
+    assert!(ends.contains_key(&(Victim::Listener, Some(7))), "{ends:?}");
 }
 
 /// Thirteen letters of base32 for a number.

@@ -1,0 +1,176 @@
+//! What each option of a trust line permits and refuses.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::trust::{Asked, locks, print, trust, user};
+use octo_core::base::refusal::Refusal;
+use octo_core::{Exit, PusherName};
+
+/// The word of the refusal, the option that decided, the pusher's exit status.
+type Answer = (&'static str, &'static str, u8);
+
+/// The options of a line, the verb that is asked for, what else the question says, the answer.
+type Row = (&'static str, &'static str, fn(&mut Asked), Option<Answer>);
+
+const YES: Option<Answer> = None;
+
+const fn no(word: &'static str, option: &'static str, exit: u8) -> Option<Answer> {
+    Some((word, option, exit))
+}
+
+const fn denied(option: &'static str) -> Option<Answer> {
+    no("denied", option, 77)
+}
+
+const fn limit(option: &'static str) -> Option<Answer> {
+    no("limit", option, 77)
+}
+
+fn same(_: &mut Asked) {}
+
+const WHO_AND_WHEN: &[Row] = &[
+    ("", "connect", same, YES),
+    ("", "run", same, YES),
+    // from
+    ("from=10.0.0.0/8", "run", same, YES),
+    ("from=10.0.0.0/8", "run", |a| a.address = Some("::ffff:10.9.9.9"), YES),
+    ("from=2001:db8::/32,10.0.0.0/8", "put", same, YES),
+    ("from=11.0.0.0/8", "connect", same, denied("")),
+    ("from=11.0.0.0/8", "status", same, denied("")),
+    ("from=0.0.0.0/0,::/0", "status", |a| a.address = None, denied("")),
+    ("", "status", |a| a.address = None, YES),
+    // expires
+    ("expires=2026-06-01", "run", |a| a.at = "2026-06-01T23:59:59.999999999[UTC]", YES),
+    ("expires=2026-06-01", "run", |a| a.at = "2026-06-02T00:00:00[UTC]", denied("")),
+    ("expires=2026-06-01", "run", |a| a.at = "2026-06-01T19:59:59[America/New_York]", YES),
+    ("expires=2026-06-01", "run", |a| a.at = "2026-06-01T20:00:00[America/New_York]", denied("")),
+    ("expires=2026-06-01", "run", |a| a.at = "2026-06-02T01:59:59[Europe/Berlin]", YES),
+    ("expires=2026-06-01", "run", |a| a.at = "2090-01-01T00:00:00[UTC]", denied("")),
+    ("expires=9999-12-31", "run", |a| a.at = "2090-01-01T00:00:00[UTC]", YES),
+    ("expires=2026-06-01", "run", |a| a.at = "1970-01-01T00:00:00[UTC]", YES),
+];
+
+const AS_WHOM_AND_WHAT: &[Row] = &[
+    // user
+    ("", "run", |a| a.started_by = user("root"), denied("user")),
+    ("user=app", "run", |a| a.started_by = user("root"), YES),
+    ("user=root", "run", |a| a.started_by = user("root"), YES),
+    ("", "run", |a| a.started_by = user("svc"), YES),
+    ("user=svc", "run", |a| a.started_by = user("svc"), YES),
+    ("user=app", "run", |a| a.started_by = user("svc"), denied("user")),
+    ("user=app", "run", same, YES),
+    ("", "run", same, YES),
+    ("user=app", "put", |a| a.started_by = user("svc"), YES),
+    // sudo, hold and set are no conditions of a run: they say how it goes on
+    ("sudo hold set=A=1", "run", same, YES),
+    // scripts
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("octo-release"), YES),
+    ("scripts=/etc/octo/scripts", "run", same, denied("scripts")),
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("../x"), denied("scripts")),
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("."), denied("scripts")),
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some(""), denied("scripts")),
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("-x"), denied("scripts")),
+    ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("a\nb"), denied("scripts")),
+    ("scripts=/etc/octo/scripts", "put", same, YES),
+    ("", "run", |a| a.named = Some("octo-release"), denied("scripts")),
+];
+
+const WINDOWS_AND_LOCKS: &[Row] = &[
+    // window
+    ("window=\"Mon 11:00-13:00\"", "run", same, YES),
+    ("window=\"Mon 13:00-14:00\"", "run", same, no("window", "window", 75)),
+    ("window=\"Mon 13:00-14:00\"", "run", |a| a.starting = false, YES),
+    ("window=\"Mon 13:00-14:00\"", "put", same, YES),
+    ("window=\"Mon 13:00-14:00\"", "cancel", same, YES),
+    // locks
+    ("locks=web,db", "run", |a| a.locks = locks(&["db", "web"]), YES),
+    ("locks=web", "run", |a| a.locks = locks(&["web", "db"]), denied("locks")),
+    ("locks=", "run", |a| a.locks = locks(&["db"]), denied("locks")),
+    ("locks=", "run", same, YES),
+    ("", "run", |a| a.locks = locks(&["anything"]), YES),
+];
+
+const HOW_MUCH: &[Row] = &[
+    // max-size, max-store
+    ("", "put", |a| a.size = Some(4 << 30), YES),
+    ("", "put", |a| a.size = Some((4 << 30) + 1), limit("max-size")),
+    ("max-size=1K", "put", |a| a.size = Some(1024), YES),
+    ("max-size=1K", "put", |a| a.size = Some(1025), limit("max-size")),
+    ("max-size=1K", "put", |a| a.size = Some(u64::MAX), limit("max-size")),
+    ("max-size=1K", "run", |a| a.size = Some(1025), limit("max-size")),
+    ("max-size=0", "put", |a| a.size = Some(0), YES),
+    ("max-store=2K", "put", |a| (a.size, a.stored) = (Some(1024), Some(1024)), YES),
+    ("max-store=2K", "put", |a| (a.size, a.stored) = (Some(1025), Some(1024)), limit("max-store")),
+    (
+        "max-store=2K max-size=9223372036854775807",
+        "put",
+        |a| (a.size, a.stored) = (Some(i64::MAX as u64), Some(u64::MAX)),
+        limit("max-store"),
+    ),
+    ("", "put", |a| (a.size, a.stored) = (Some(1), Some(20 << 30)), limit("max-store")),
+    // max-jobs
+    ("max-jobs=2", "run", |a| a.jobs = Some(1), YES),
+    ("max-jobs=2", "run", |a| a.jobs = Some(2), no("busy", "max-jobs", 75)),
+    ("", "run", |a| a.jobs = Some(64), no("busy", "max-jobs", 75)),
+    ("max-jobs=0", "run", |a| a.jobs = Some(0), no("busy", "max-jobs", 75)),
+    ("max-jobs=2", "follow", |a| a.jobs = Some(2), YES),
+];
+
+/// What lasts is said before what passes.
+const OF_SEVERAL_REASONS: &[Row] = &[(
+    "window=\"Mon 13:00-14:00\" scripts=/s max-jobs=0",
+    "run",
+    |a| a.jobs = Some(9),
+    denied("scripts"),
+)];
+
+/// Each option with what it permits and what it refuses: the word of the
+/// refusal, the option that is named, and the exit status of the pusher.
+#[test]
+fn every_option_permits_and_refuses() {
+    let tables = [WHO_AND_WHEN, AS_WHOM_AND_WHAT, WINDOWS_AND_LOCKS, HOW_MUCH, OF_SEVERAL_REASONS];
+    for &(options, verb, change, expected) in tables.into_iter().flatten() {
+        let mut asked = Asked::new(verb);
+        change(&mut asked);
+        let trust = trust(&format!("{} ci {options}\n", print("ci")));
+        let answer = asked.of(&trust, "ci");
+        let got = answer.as_ref().err().map(|refused| {
+            (refused.refusal.word(), refused.option.unwrap_or(""), refused.refusal.exit().code())
+        });
+        assert_eq!(got, expected, "{options} {} at {}: {answer:?}", asked.verb, asked.at);
+        // Nobody else is helped by a line that is not his.
+        let stranger = asked.of(&trust, "stranger").expect_err("a stranger");
+        assert_eq!((stranger.refusal, stranger.line), (Refusal::Denied, None));
+    }
+}
+
+/// allow= by verb.
+#[test]
+fn every_verb_has_its_word() {
+    let verbs =
+        ["connect", "audit", "status", "put", "run", "follow", "cancel", "jobs", "get", "scripts"];
+    for (allow, permitted) in [
+        ("", &verbs[..]),
+        ("allow=status", &["connect", "audit", "status"]),
+        ("allow=put", &["connect", "audit", "put"]),
+        ("allow=run", &["connect", "audit", "run", "follow", "cancel", "jobs", "get", "scripts"]),
+        ("allow=status,put", &["connect", "audit", "status", "put"]),
+        ("allow=any", &verbs),
+        ("allow=any,status", &verbs),
+    ] {
+        let trust = trust(&format!("{} ci {allow}\n", print("ci")));
+        for verb in verbs {
+            let answer = Asked::new(verb).of(&trust, "ci");
+            assert_eq!(answer.is_ok(), permitted.contains(&verb), "{allow} {verb}: {answer:?}");
+            if let Err(refused) = answer {
+                assert_eq!((refused.option, refused.line), (Some("allow"), Some(1)));
+                assert_eq!(refused.refusal.exit(), Exit::Refused);
+            }
+        }
+        let all = allow.contains("any");
+        let (own, other) = (PusherName::parse("ci").unwrap(), PusherName::parse("other").unwrap());
+        let grant = Asked::new("connect").grant(&trust, "ci").unwrap();
+        assert!(grant.sees(Some(&own)));
+        assert_eq!((grant.sees(Some(&other)), grant.sees(None)), (all, all));
+    }
+}
