@@ -1,7 +1,7 @@
 //! octo-push with what people push: the project's own programs, somebody else's
 //! package, odd names, scripts of every kind.
 
-use crate::support::{impossible, needs, set_mode};
+use crate::support::{PATIENCE, impossible, needs, set_mode};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::str::contains;
@@ -111,4 +111,34 @@ fn tar(options: &[&str], members: &[&str]) {
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
+}
+
+/// Each file is read once, so that it may be a pipe; also one that a target has of its own.
+#[test]
+fn files_of_variables_may_be_pipes() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let pipes = ["all.env", "web1.env"].map(|name| octopus.sandbox.path(name));
+    let writers = pipes.map(|pipe| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600))
+            .expect("mkfifo");
+        std::thread::spawn(move || std::fs::write(pipe, "A=1\n").expect("write"))
+    });
+    octopus
+        .push(&["-a", "run", "-E", "all.env", "-S", "%n.env", "-n", "-c", "true"])
+        .timeout(PATIENCE)
+        .assert()
+        .code(65)
+        .stderr(contains("A: is both a secret and a plain variable"));
+    for writer in writers {
+        writer.join().expect("read once");
+    }
+    let pipe = octopus.sandbox.path("web1.env");
+    let writer = std::thread::spawn(move || std::fs::write(pipe, "A=2\n").expect("write"));
+    octopus
+        .push(&["-a", "run", "-E", "%n.env", "-c", "echo $A"])
+        .timeout(PATIENCE)
+        .assert()
+        .success()
+        .stdout("2\n");
+    writer.join().expect("read once");
 }

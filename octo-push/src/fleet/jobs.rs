@@ -23,7 +23,7 @@ use crate::target::request::JobPlan;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
-use octo_core::tentacle::spec::draft::Draft;
+use octo_core::tentacle::spec::draft::{Destination, Draft};
 use octo_core::tentacle::spec::options::JobOptions;
 use std::sync::Arc;
 
@@ -107,7 +107,8 @@ fn plan(
     };
     let package = options.package.as_deref().map(|said| packages::open(said, digests, screen));
     let package = package.transpose()?.map(Arc::new);
-    let draft = Draft::read(&context.common.places, options)?;
+    let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
+    let draft = Draft::read(&context.common.places, options, &there.collect::<Vec<_>>())?;
     let plan = JobPlan { id, package, draft };
     let checked =
         if plan.draft.differs() { context.targets.len() } else { context.targets.len().min(1) };

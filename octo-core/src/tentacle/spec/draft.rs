@@ -11,6 +11,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::names::{JobId, is_file_name};
 use crate::base::no_core;
 use crate::base::paths::{Places, read_bounded};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -19,12 +20,19 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Draft {
     options: JobOptions,
-    /// The name and the bytes of a script that is sent.
-    script: Option<(String, Vec<u8>)>,
-    /// Files without %n, read once, by the option's value.
+    script: Option<SentScript>,
+    /// By their names, `%n` filled in.
     files: HashMap<String, Vec<Variable>>,
     /// Makes the 32 bytes that hide the secrets' digest.
     seed: Option<Seed>,
+}
+
+/// A script that is sent.
+#[derive(Debug)]
+struct SentScript {
+    name: String,
+    bytes: Vec<u8>,
+    digest: Digest,
 }
 
 /// Where a job is to run.
@@ -34,6 +42,16 @@ pub enum Destination<'a> {
     Target(&'a str),
     /// On this machine.
     Here,
+}
+
+impl<'a> Destination<'a> {
+    /// The name there of the file that an option names.
+    fn file(self, said: &'a str) -> Cow<'a, str> {
+        match self {
+            Destination::Target(name) if said.contains("%n") => said.replace("%n", name).into(),
+            _ => said.into(),
+        }
+    }
 }
 
 /// What a destination is given, besides the script.
@@ -46,13 +64,18 @@ pub struct Parts {
 }
 
 impl Draft {
-    /// Reads what the job needs, but for the files of single targets.
+    /// Reads what the job needs at these destinations, each file once: it may be a pipe,
+    /// or another a moment later.
     ///
     /// # Errors
     /// Exit 65 and its kin, naming the file.
-    pub fn read(places: &Places, options: JobOptions) -> Result<Draft> {
+    pub fn read(
+        places: &Places,
+        options: JobOptions,
+        destinations: &[Destination],
+    ) -> Result<Draft> {
         let script = match &options.what {
-            What::Script(path) => Some(read_script(path)?),
+            What::Script(path) => Some(SentScript::read(path)?),
             _ => None,
         };
         let seed = if options.secret_files.is_empty() {
@@ -64,8 +87,11 @@ impl Draft {
         let mut files = HashMap::new();
         let named = options.variable_files.iter().map(|file| (file, false));
         for (file, secret) in named.chain(options.secret_files.iter().map(|file| (file, true))) {
-            if !file.contains("%n") {
-                files.insert(file.clone(), variables::read(file, secret)?);
+            let different = if file.contains("%n") { destinations.len() } else { 1 };
+            for destination in destinations.iter().take(different) {
+                let name = destination.file(file);
+                let read = variables::read(&name, secret)?;
+                files.insert(name.into_owned(), read);
             }
         }
         Ok(Draft { options, script, files, seed })
@@ -73,13 +99,13 @@ impl Draft {
 
     /// The bytes of the script that is sent; none where none is.
     pub fn script(&self) -> Option<&[u8]> {
-        self.script.as_ref().map(|(_, bytes)| &bytes[..])
+        self.script.as_ref().map(|script| &script.bytes[..])
     }
 
     /// What runs, in a few words; escaped.
     pub fn summary(&self) -> String {
         match (&self.options.what, &self.script) {
-            (_, Some((name, _))) => printable(name.as_bytes()),
+            (_, Some(script)) => printable(script.name.as_bytes()),
             (What::Command(text), None) => format!("sh -c {}", printable(text.as_bytes())),
             (What::Named(name) | What::Script(name), None) => printable(name.as_bytes()),
         }
@@ -94,7 +120,7 @@ impl Draft {
     /// The spec and the secrets of this job there.
     ///
     /// # Errors
-    /// A file of its own that can't be read, or a spec that would be refused.
+    /// A spec that would be refused, or a destination that [`Draft::read`] wasn't told of.
     pub fn parts(
         &self,
         job: &JobId,
@@ -102,9 +128,9 @@ impl Draft {
         package: Option<(Digest, String)>,
     ) -> Result<Parts> {
         let options = &self.options;
-        let files = self.variables(&options.variable_files, destination, false)?;
+        let files = self.variables(&options.variable_files, destination)?;
         let environment = variables::merge(&files, &options.variables);
-        let hidden = self.variables(&options.secret_files, destination, true)?;
+        let hidden = self.variables(&options.secret_files, destination)?;
         let hidden = variables::merge(&hidden, &[]);
         let plain: HashSet<_> = environment.iter().map(|(name, _)| name).collect();
         if let Some((name, _)) = hidden.iter().find(|(name, _)| plain.contains(name)) {
@@ -143,31 +169,31 @@ impl Draft {
 
     fn what(&self) -> Script {
         match (&self.options.what, &self.script) {
-            (_, Some((name, bytes))) => {
-                Script::Sent { digest: Digest::of(bytes), name: name.clone() }
+            (_, Some(SentScript { name, digest, .. })) => {
+                Script::Sent { digest: *digest, name: name.clone() }
             }
             (What::Named(name), None) => Script::Named(name.clone()),
             (What::Command(text) | What::Script(text), None) => Script::Command(text.clone()),
         }
     }
 
-    fn variables(
-        &self,
-        files: &[String],
-        destination: Destination,
-        secret: bool,
-    ) -> Result<Vec<Variable>> {
+    fn variables(&self, files: &[String], destination: Destination) -> Result<Vec<Variable>> {
         let mut all = Vec::new();
-        for file in files {
-            match (self.files.get(file), destination) {
-                (Some(read), _) => all.extend(read.iter().cloned()),
-                (None, Destination::Target(name)) => {
-                    all.extend(variables::read(&file.replace("%n", name), secret)?);
-                }
-                (None, Destination::Here) => all.extend(variables::read(file, secret)?),
-            }
+        for said in files {
+            let name = destination.file(said);
+            let read = self.files.get(&*name);
+            let read = read.ok_or_else(|| Error::new(Exit::Data, &name, "was not read"))?;
+            all.extend(read.iter().cloned());
         }
         Ok(all)
+    }
+}
+
+impl SentScript {
+    fn read(path: &str) -> Result<SentScript> {
+        let (name, bytes) = read_script(path)?;
+        let digest = Digest::of(&bytes);
+        Ok(SentScript { name, bytes, digest })
     }
 }
 
@@ -200,12 +226,16 @@ mod tests {
     const ID: &str = "20260101T000000-abcdefghijklm";
 
     fn draft(directory: &Path, words: &[&str]) -> Result<Draft> {
+        draft_for(directory, words, &[Destination::Target("web1"), Destination::Target("web2")])
+    }
+
+    fn draft_for(directory: &Path, words: &[&str], there: &[Destination]) -> Result<Draft> {
         const TOOL: Tool = Tool { name: "x", help: String::new };
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let said = TOOL.said(&[&JOB, &BY_NAME], &words, Order::BeforeArguments)?;
         let options = JobOptions::read(&said.expect("no --help"))?;
         let places = Places { config: "/c".into(), state: directory.join("state") };
-        Draft::read(&places, options)
+        Draft::read(&places, options, there)
     }
 
     fn parts(draft: &Draft, target: &str) -> Result<Parts> {
@@ -221,14 +251,17 @@ mod tests {
         std::fs::write(at("web1"), "B=2\n").expect("write");
         let (all, own) = (at("all"), at("%n"));
         let words = ["-e", "C=3", "-e", "A=4", "-E", &all, "-E", &own, "-c", "true", "x"];
+        assert!(draft(directory.path(), &words).expect_err("no file").message.contains("web2"));
+        std::fs::write(at("web2"), "").expect("write");
         let draft = draft(directory.path(), &words).expect("a draft");
         assert!(draft.differs());
+        // What is written there later is for another job.
+        std::fs::write(at("web1"), "B=5\n").expect("write");
         let text = String::from_utf8(parts(&draft, "web1").expect("parts").spec).expect("text");
         assert_eq!(text, "command true\narg x\nenv A 4\nenv B 2\nenv C 3\n");
-        assert!(parts(&draft, "web2").expect_err("no file").message.contains("web2"));
+        assert!(parts(&draft, "web3").expect_err("not asked for").message.contains("not read"));
         // Here %n is a name like any other.
-        let job = JobId::parse(ID).expect("an id");
-        let error = draft.parts(&job, Destination::Here, None).expect_err("no file");
+        let error = draft_for(directory.path(), &words, &[Destination::Here]).expect_err("no file");
         assert!(error.message.contains("%n"), "{error}");
     }
 

@@ -28,7 +28,7 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
         }
     };
     let (package, detach) = (options.package.clone(), options.detach);
-    let draft = Draft::read(places, options)?;
+    let draft = Draft::read(places, options, &[Destination::Here])?;
     let package = package.map(|text| package_of(places, &text)).transpose()?;
     let parts = draft.parts(&id, Destination::Here, package)?;
     let job = publish(places, &id, draft.script(), &parts)?;
