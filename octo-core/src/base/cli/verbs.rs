@@ -80,19 +80,9 @@ impl<'a> Front<'a> {
         Ok(before.map(|before| Front { tool, shared, words, before }))
     }
 
-    /// The same, of a tool that complains by another name from here on.
-    pub fn named(self, tool: &'a Tool) -> Front<'a> {
-        Front { tool, ..self }
-    }
-
     /// Where among the words the verb stands: `-t run` is none.
     pub fn position(&self) -> usize {
         self.words.len() - self.before.free.len()
-    }
-
-    /// The value of a shared option, as far as it stands before the verb.
-    pub fn one(&self, name: &str) -> Option<String> {
-        self.before.opt_str(name)
     }
 
     /// The row of its verb.

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// `places`: CONFIG and STATE.
 pub(super) fn places(said: &Said, places: &Places) -> Result<u8> {
-    none(said)?;
+    said.counted(0..=0)?;
     let mut text = Vec::new();
     for place in [&places.config, &places.state] {
         let bytes = place.as_os_str().as_bytes();
@@ -50,18 +50,10 @@ pub(super) fn target<'a>(targets: &'a Targets, name: &str) -> Result<&'a Target>
 
 /// `nearest`: what a misspelt word may have been.
 pub(super) fn nearest(said: &Said, _: &Places) -> Result<u8> {
-    let Some((word, known)) = said.arguments().split_first() else {
-        return Err(said.tool().misuse("nearest takes a word and those that are known"));
-    };
-    if let Some(meant) = nearest::nearest(word, known.iter().map(String::as_str)) {
+    let arguments = said.counted(1..=usize::MAX)?;
+    let known = &arguments[1..];
+    if let Some(meant) = nearest::nearest(&arguments[0], known.iter().map(String::as_str)) {
         print(&format!("{meant}\n"))?;
     }
     Ok(0)
-}
-
-fn none(said: &Said) -> Result<()> {
-    match said.arguments().first() {
-        Some(word) => Err(said.tool().misuse(format!("places takes no argument, not {word}"))),
-        None => Ok(()),
-    }
 }

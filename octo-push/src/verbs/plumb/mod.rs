@@ -11,19 +11,16 @@ mod variables;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;
 use octo_core::base::cli::options::{OptionGroup, value};
-use octo_core::base::cli::verbs::{Front, PlainVerb, groups, listed, verb};
+use octo_core::base::cli::verbs::{PlainVerb, call, groups, listed, verb};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::names::PusherName;
 
 static WORDS: &[PlainVerb] = &[
-    verb("places", "", "CONFIG and STATE, a line each").takes(&[&OPTIONS]).runs(ask::places),
-    verb("hosts", "TARGET...", "the host of each, without port and brackets")
-        .takes(&[&OPTIONS])
-        .runs(ask::hosts),
+    verb("places", "", "CONFIG and STATE, a line each").runs(ask::places),
+    verb("hosts", "TARGET...", "the host of each, without port and brackets").runs(ask::hosts),
     verb("nearest", "WORD KNOWN...", "the known word that may have been meant, or nothing")
         .options_first()
-        .takes(&[&OPTIONS])
         .runs(ask::nearest),
     verb(
         "values",
@@ -31,23 +28,22 @@ static WORDS: &[PlainVerb] = &[
         "each value in its one form, a line each; exit 64 if it is not of its kind",
     )
     .options_first()
-    .takes(&[&OPTIONS])
     .runs(values::values),
     verb("package", "FILE", "application and version by the file's name, its sha256 if asked for")
-        .takes(&[&OPTIONS, &package::OPTIONS])
+        .takes(&[&package::OPTIONS])
         .runs(package::package),
     verb(
         "thumbprint",
         "NAME ADDRESS",
         "of what answers there, whoever it is; to be compared by a person",
     )
-    .takes(&[&OPTIONS, &thumbprint::OPTIONS])
+    .takes(&[&thumbprint::OPTIONS])
     .runs(thumbprint::thumbprint),
     verb("variables", "TARGET...", "what octo-vars shows")
-        .takes(&[&OPTIONS, &variables::OPTIONS])
+        .takes(&[&variables::OPTIONS])
         .runs(variables::variables),
     verb("status", "TARGET...", "what octo-status and octo-health show")
-        .takes(&[&OPTIONS, &status::OPTIONS])
+        .takes(&[&status::OPTIONS])
         .runs(status::status),
 ];
 
@@ -55,8 +51,6 @@ static OPTIONS: OptionGroup = OptionGroup {
     title: "before the word",
     rows: &[value("", "as", "TOOL", "the name in front of messages, not octo-push")],
 };
-
-static SHARED: &[&OptionGroup] = &[&OPTIONS];
 
 /// The answer, if this command line is `[--config DIR] [--state DIR] plumb …`.
 pub(crate) fn asked(tool: &Tool, arguments: &[String]) -> Option<Result<u8>> {
@@ -78,24 +72,35 @@ fn place_of_word(arguments: &[String]) -> Option<usize> {
 }
 
 fn answer(tool: &Tool, before: &[String], behind: &[String]) -> Result<u8> {
-    let words = [before, behind].concat();
     let tool = Tool { name: tool.name, help };
-    let Some(front) = Front::read(&tool, SHARED, &words)? else { return Ok(0) };
-    let name = match front.one("as") {
-        Some(name) if PusherName::parse(&name).is_none() => {
+    let (name, behind) = caller(behind);
+    let name = match name {
+        Some(name) if PusherName::parse(name).is_none() => {
             let shown = printable(name.as_bytes());
             return Err(tool.misuse(format!("--as {shown}: not {}", PusherName::FORM)));
         }
         // A tool's name is for ever; this process answers one question.
-        Some(name) => Box::leak(name.into_boxed_str()),
+        Some(name) => Box::leak(name.to_string().into_boxed_str()),
         None => tool.name,
     };
     let tool = Tool { name, help };
     // With the name that was asked for: the caller would say ours.
-    Ok(front.named(&tool).call(WORDS).unwrap_or_else(|error| {
+    Ok(call(&tool, &[], &[before, behind].concat(), WORDS).unwrap_or_else(|error| {
         tool.report(&error);
         error.exit.code()
     }))
+}
+
+/// Who is said to ask, right behind `plumb`, and the words behind that.
+fn caller(words: &[String]) -> (Option<&str>, &[String]) {
+    match words {
+        [option, name, rest @ ..] if option == "--as" => (Some(name), rest),
+        [option, rest @ ..] => match option.strip_prefix("--as=") {
+            Some(name) => (Some(name), rest),
+            None => (None, words),
+        },
+        [] => (None, words),
+    }
 }
 
 fn help() -> String {
@@ -103,7 +108,7 @@ fn help() -> String {
         usage: &["octo-push [--config DIR] [--state DIR] plumb [--as TOOL] WORD [ARGUMENT]..."],
         about: "Answers questions of scripts, a line a value. octo-push(1) says more.",
         verbs: listed(WORDS),
-        options: groups(WORDS),
+        options: [vec![&OPTIONS], groups(WORDS)].concat(),
         notes: "",
         examples: &["octo-push plumb values -- --wait TIME 5m", "octo-push plumb places"],
     };

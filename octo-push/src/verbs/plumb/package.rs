@@ -18,10 +18,7 @@ pub(super) static OPTIONS: OptionGroup =
 
 /// `package`
 pub(super) fn package(said: &Said, places: &Places) -> Result<u8> {
-    let [path] = said.arguments() else {
-        return Err(said.tool().misuse("package takes one file"));
-    };
-    let source = Source::open(path)?;
+    let source = Source::open(&said.counted(1..=1)?[0])?;
     let (application, version) =
         parts(&source.name).map_err(|reason| Error::new(Exit::Data, &source.shown, reason))?;
     let mut text = format!("{application}\n{version}\n");

@@ -46,6 +46,7 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
         checked.map_err(|reason| tool.misuse(format!("--environment {name}: {reason}")))?;
     }
     let directory = said.one("vars")?.map_or_else(|| places.config.join("vars"), PathBuf::from);
+    said.apart("form", "into")?;
     let into = said.one("into")?;
     let form = said.one("form")?;
     let show: fn(&Variables) -> Vec<u8> = match form.as_deref() {
