@@ -52,6 +52,15 @@ pub(crate) fn check<'a>(
     Ok(())
 }
 
+/// There is no target at all: no file of an older run is taken for this one's.
+///
+/// # Errors
+/// As [`check`] and [`EndFiles::begin`].
+pub(crate) fn of_nobody(common: &Common, ends: &Ends) -> Result<()> {
+    check(common, ends, [], &[])?;
+    EndFiles::new(ends).begin(common, &[])
+}
+
 /// The same of `--record`, and of files that a verb of its own reads and makes:
 /// none is one that every call reads.
 ///
@@ -92,8 +101,11 @@ fn of_option<'a>(
 fn files(patterns: &[&Option<String>], targets: &[Target]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for pattern in patterns.iter().copied().flatten() {
-        let different = if pattern.contains("%n") { targets.len() } else { targets.len().min(1) };
-        files.extend(targets[..different].iter().map(|target| named(pattern, target)));
+        if pattern.contains("%n") {
+            files.extend(targets.iter().map(|target| named(pattern, target)));
+        } else {
+            files.push(PathBuf::from(pattern));
+        }
     }
     files
 }

@@ -135,6 +135,10 @@ fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
     assert!(!octopus.sandbox.path("outputs").exists());
     assert_eq!(read(&octopus, "output"), "");
     assert!(read(&octopus, "record").contains(r#""kind":"failed""#));
+    // Nor where there is nobody to ask.
+    octopus.sandbox.write("end", OLD);
+    octopus.push(&["-a", "--shard", "2/2", "run", "--end", "end", "-c", "true"]).assert().success();
+    assert!(!octopus.sandbox.path("end").exists());
     octopus.sandbox.write("web1.end", OLD);
     let follow = ["-a", "follow", "--end", "%n.end", "20260101T000000-aaaaaaaaaaaaa"];
     octopus.push(&follow).assert().code(69);
