@@ -174,6 +174,17 @@ fn gates_pauses_and_dry_runs() {
 }
 
 #[test]
+fn those_that_failed_in_the_last_run_come_first_where_that_was_said() {
+    let (octopus, _tentacles) = fleet(2);
+    octopus.push(&["-a", "run", "-c", "case $PWD in */web2/*) exit 3 ;; esac"]).assert().code(3);
+    for (said, first) in [(&["--failed-first"][..], "web2"), (&[], "web1")] {
+        let line = [&["-n", "-a", "--batch", "1"], said, &["run", "-c", "true"]].concat();
+        let plan = stdout_of(&mut octopus.push(&line));
+        assert!(plan.contains(&format!("batch 1: {first} (")), "{plan}");
+    }
+}
+
+#[test]
 fn a_hundred_talkers_never_mix_within_a_line() {
     let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let mut targets = String::new();

@@ -4,6 +4,7 @@
 //! never mix. A reader that has gone (`| head`) is no error and stops no job; a
 //! full disk is remembered, and told after the jobs have ended.
 
+use crate::cli::options::Common;
 use octo_core::base::cli::{Tool, print_bytes};
 use octo_core::base::error::{Error, Result};
 use octo_core::tentacle::job::Stream;
@@ -41,6 +42,11 @@ impl Screen {
             Stream::Out => self.out_is_terminal,
             Stream::Err => self.err_is_terminal,
         }
+    }
+
+    /// Is more to be said than what failed? A terminal is watched.
+    pub(crate) fn is_talkative(&self, common: &Common) -> bool {
+        common.verbose || (self.err_is_terminal && !common.quiet)
     }
 
     /// Prints bytes as they are.

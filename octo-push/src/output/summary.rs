@@ -24,7 +24,7 @@ pub(crate) fn tell(
 ) {
     let (well, badly): (Vec<_>, Vec<_>) = outcomes.iter().partition(|(_, o)| o.succeeded());
     let name = |target: &usize| targets[*target].name.as_str();
-    let talkative = common.verbose || (screen.err_is_terminal && !common.quiet);
+    let talkative = screen.is_talkative(common);
     let several = targets.len() > 1;
     // A single target that succeeded needs no line.
     if talkative && (several || common.verbose) {
@@ -33,7 +33,7 @@ pub(crate) fn tell(
             screen.say(format!("{names}: ok"));
         } else {
             for (target, outcome) in &well {
-                screen.say(format!("{}: {}", name(target), said(outcome)));
+                screen.say(format!("{}: {}", name(target), outcome.said()));
             }
         }
     }
@@ -41,7 +41,7 @@ pub(crate) fn tell(
     let (skipped, failed): (Vec<_>, Vec<_>) =
         badly.into_iter().partition(|(_, o)| o.kind == OutcomeKind::Skipped);
     for (target, outcome) in &failed {
-        screen.say(format!("{}: {}", name(target), said(outcome)));
+        screen.say(format!("{}: {}", name(target), outcome.said()));
     }
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (target, outcome) in &skipped {
@@ -71,8 +71,4 @@ fn different<'a>(hints: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
         }
     }
     different
-}
-
-fn said(outcome: &Outcome) -> &str {
-    if outcome.message.is_empty() { "ok" } else { &outcome.message }
 }

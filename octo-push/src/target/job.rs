@@ -132,10 +132,7 @@ impl<'a> JobClient<'a> {
     fn attempt(&mut self, run: Option<(&JobPlan, bool)>) -> Result<Outcome, ClientError> {
         let context = self.context;
         let target = &context.targets[self.reporter.target];
-        let mut client = Client::open(&context.client_config, target, self.retry.wait(context))?;
-        self.retry.connected();
-        self.reporter.peer.set(client.peer());
-        client.set_deadline(self.retry.deadline(context));
+        let mut client = self.retry.open(context, self.reporter)?;
         if let Some((plan, detach)) = run
             && self.stage != Stage::Accepted
         {

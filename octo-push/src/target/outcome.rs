@@ -177,6 +177,11 @@ impl Outcome {
         Outcome { kind, origin, status: end.exit_status(), message, ..Outcome::done() }
     }
 
+    /// What is said of it, in a word where it has none.
+    pub(crate) fn said(&self) -> &str {
+        if self.message.is_empty() { "ok" } else { &self.message }
+    }
+
     /// Did all of it happen?
     pub(crate) fn succeeded(&self) -> bool {
         self.status == 0

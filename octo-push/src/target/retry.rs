@@ -19,6 +19,7 @@ pub(crate) struct Retry {
     began: Instant,
     /// When contact was lost, or the first try began.
     since: Instant,
+    /// There was contact: from now on it can only be lost.
     connected: bool,
     /// Tries that failed since something came.
     failures: u32,
@@ -32,11 +33,6 @@ impl Retry {
         Retry { began: now, since: now, connected: false, failures: 0, unreachable: 0 }
     }
 
-    /// There was contact: from now on it can only be lost.
-    pub(crate) fn connected(&mut self) {
-        self.connected = true;
-    }
-
     /// Something came.
     pub(crate) fn progress(&mut self) {
         self.failures = 0;
@@ -48,12 +44,29 @@ impl Retry {
     }
 
     /// How long this try may take to connect.
-    pub(crate) fn wait(&self, context: &Context) -> Duration {
+    fn wait(&self, context: &Context) -> Duration {
         let wait = context.common.wait;
         match self.deadline(context) {
             Some(deadline) => wait.min(deadline.saturating_duration_since(Instant::now())),
             None => wait,
         }
+    }
+
+    /// Connects to the reporter's target.
+    ///
+    /// # Errors
+    /// Why that failed, which [`Retry::pause_after`] judges.
+    pub(crate) fn open<'a>(
+        &mut self,
+        context: &'a Context,
+        reporter: &Reporter,
+    ) -> Result<TlsClient<'a>, ClientError> {
+        let target = &context.targets[reporter.target];
+        let mut client = Client::open(&context.client_config, target, self.wait(context))?;
+        self.connected = true;
+        reporter.peer.set(client.peer());
+        client.set_deadline(self.deadline(context));
+        Ok(client)
     }
 
     /// Waits until it can be tried again.
@@ -148,12 +161,7 @@ pub(crate) fn ask<'a, T>(
                 "cancelled",
             )));
         }
-        let deadline = retry.deadline(context);
-        let client = Client::open(&context.client_config, target, retry.wait(context));
-        let answer = client.and_then(|mut client| {
-            retry.connected();
-            reporter.peer.set(client.peer());
-            client.set_deadline(deadline);
+        let answer = retry.open(context, reporter).and_then(|mut client| {
             let answer = request(&mut client)?;
             client.close();
             Ok(answer)

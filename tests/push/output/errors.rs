@@ -138,6 +138,18 @@ fn two_who_have_not_met_are_told_what_to_add() {
 }
 
 #[test]
+fn who_cant_be_connected_is_tried_as_often_as_was_said() {
+    let mut octopus = octopus();
+    octopus.add_target(&format!("web1 127.0.0.1:1 {SOME}"));
+    for (retries, tries) in [(&["--retries", "0"][..], 0), (&["--retries", "1"], 1), (&[], 0)] {
+        let line = [&["-v", "-a"], retries, &["status"]].concat();
+        let failed = octopus.push(&line).assert().code(69);
+        let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert_eq!(said.matches("trying again").count(), tries, "{line:?}: {said}");
+    }
+}
+
+#[test]
 fn packages_that_can_not_be_sent() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     std::fs::create_dir(octopus.sandbox.path("dir")).expect("mkdir");

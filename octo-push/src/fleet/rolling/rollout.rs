@@ -84,8 +84,7 @@ fn serve(
 
 fn announce(fleet: &mut Fleet, batch: &[usize]) {
     let common = &fleet.context.common;
-    let talkative = common.verbose || (fleet.screen.err_is_terminal && !common.quiet);
-    if common.rolling.is_said() && talkative {
+    if common.rolling.is_said() && fleet.screen.is_talkative(common) {
         let names = fold(batch.iter().map(|target| fleet.context.name(*target)));
         fleet.screen.say(format!("batch: {names}"));
     }

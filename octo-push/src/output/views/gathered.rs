@@ -70,7 +70,7 @@ impl View for GatheredView {
                     self.inner.ended(screen, target, outcome);
                 }
                 let held = self.held[target].take().unwrap_or_default();
-                let key = (held.digest(), outcome.status, said(outcome));
+                let key = (held.digest(), outcome.status, printable(outcome.said().as_bytes()));
                 if !self.kept.contains_key(&key) {
                     self.kept.insert(key.clone(), self.store.lay(held));
                 }
@@ -112,8 +112,4 @@ impl View for GatheredView {
             }
         }
     }
-}
-
-fn said(outcome: &Outcome) -> String {
-    if outcome.message.is_empty() { "ok".into() } else { printable(outcome.message.as_bytes()) }
 }

@@ -1,6 +1,5 @@
 //! Who we are, and how we connect: the same for all targets.
 
-use crate::cli::argv;
 use crate::target::connection::first_contact::Introduction;
 use octo_core::base::error::Result;
 use octo_core::base::names::PusherName;
@@ -61,7 +60,7 @@ fn proposed_name(claim: &str) -> String {
         .take(64)
         .collect();
     match PusherName::parse(&plain) {
-        Some(name) => argv::quote(name.as_str()),
+        Some(name) => name.to_string(),
         None => "octopus".into(),
     }
 }
