@@ -40,7 +40,6 @@ pub(crate) struct Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) size: Option<u64>,
-    pub(crate) stored: Option<u64>,
     pub(crate) jobs: Option<u64>,
     pub(crate) run: Option<RunQuestion<'a>>,
 }
@@ -88,7 +87,6 @@ impl Host {
         let now = trust.now();
         let mut question = Question::new(peer.thumbprint, peer.address, &now, verb);
         question.size = asked.size;
-        question.stored = asked.stored;
         question.jobs = asked.jobs;
         question.run = asked.run;
         Ok(trust.decide(&question)?)

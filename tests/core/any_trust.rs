@@ -183,7 +183,6 @@ fn any_question(random: &mut Random) -> (Asked, &'static str) {
     asked.address = random.of(&ADDRESSES);
     asked.at = random.of(&TIMES);
     asked.size = random.of(&[None, Some(10), Some(5000), Some(u64::MAX)]);
-    asked.stored = random.of(&[None, Some(0), Some(5000)]);
     asked.jobs = random.of(&[None, Some(0), Some(2), Some(100)]);
     asked.named = random.of(&[None, Some("release"), Some("../x")]);
     asked.locks = random.of(&[vec![], locks(&["db"]), locks(&["db", "web"])]);

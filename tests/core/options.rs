@@ -91,7 +91,7 @@ const WINDOWS_AND_LOCKS: &[Row] = &[
 ];
 
 const HOW_MUCH: &[Row] = &[
-    // max-size, max-store
+    // max-size; max-store is counted by the store, in its own tests
     ("", "put", |a| a.size = Some(4 << 30), YES),
     ("", "put", |a| a.size = Some((4 << 30) + 1), limit("max-size")),
     ("max-size=1K", "put", |a| a.size = Some(1024), YES),
@@ -99,15 +99,6 @@ const HOW_MUCH: &[Row] = &[
     ("max-size=1K", "put", |a| a.size = Some(u64::MAX), limit("max-size")),
     ("max-size=1K", "run", |a| a.size = Some(1025), limit("max-size")),
     ("max-size=0", "put", |a| a.size = Some(0), YES),
-    ("max-store=2K", "put", |a| (a.size, a.stored) = (Some(1024), Some(1024)), YES),
-    ("max-store=2K", "put", |a| (a.size, a.stored) = (Some(1025), Some(1024)), limit("max-store")),
-    (
-        "max-store=2K max-size=9223372036854775807",
-        "put",
-        |a| (a.size, a.stored) = (Some(i64::MAX as u64), Some(u64::MAX)),
-        limit("max-store"),
-    ),
-    ("", "put", |a| (a.size, a.stored) = (Some(1), Some(20 << 30)), limit("max-store")),
     // max-jobs
     ("max-jobs=2", "run", |a| a.jobs = Some(1), YES),
     ("max-jobs=2", "run", |a| a.jobs = Some(2), no("busy", "max-jobs", 75)),

@@ -27,7 +27,6 @@ pub(crate) struct Asked {
     pub(crate) at: &'static str,
     pub(crate) verb: Verb,
     pub(crate) size: Option<u64>,
-    pub(crate) stored: Option<u64>,
     pub(crate) jobs: Option<u64>,
     pub(crate) named: Option<&'static str>,
     pub(crate) locks: Vec<LockName>,
@@ -42,7 +41,6 @@ impl Asked {
             at: NOON,
             verb: Verb::from_word(verb).unwrap(),
             size: None,
-            stored: None,
             jobs: None,
             named: None,
             locks: Vec::new(),
@@ -60,7 +58,7 @@ impl Asked {
         let at: Zoned = self.at.parse().unwrap();
         let address: Option<IpAddr> = self.address.map(|a| a.parse().unwrap());
         let mut question = Question::new(print(who), address, &at, self.verb);
-        (question.size, question.stored, question.jobs) = (self.size, self.stored, self.jobs);
+        (question.size, question.jobs) = (self.size, self.jobs);
         question.run = (self.verb == Verb::Run).then(|| RunQuestion {
             named: self.named,
             locks: &self.locks,

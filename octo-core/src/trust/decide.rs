@@ -24,8 +24,6 @@ pub struct Question<'a> {
     pub verb: Verb,
     /// The size of what it wants to put, where known.
     pub size: Option<u64>,
-    /// What the store holds of it already, where known, without that object.
-    pub stored: Option<u64>,
     /// How many of its jobs are under way, where known, without this one.
     pub jobs: Option<u64>,
     /// More about a run.
@@ -80,7 +78,7 @@ impl<'a> Question<'a> {
         at: &'a Zoned,
         verb: Verb,
     ) -> Question<'a> {
-        Question { thumbprint, address, at, verb, size: None, stored: None, jobs: None, run: None }
+        Question { thumbprint, address, at, verb, size: None, jobs: None, run: None }
     }
 }
 
@@ -214,26 +212,18 @@ impl Line {
         None
     }
 
+    /// max-store is not judged here: the store counts what it holds as an upload begins.
     fn refuses_size(&self, question: &Question) -> Option<Denial> {
         let size = question.size.unwrap_or(0);
-        if size > self.options.max_size {
-            let reason = format!(
-                "{size} bytes are more than {} may send at once ({})",
-                self.name,
-                human_size(self.options.max_size)
-            );
-            return self.denied(Refusal::Limit, "max-size", reason);
+        if size <= self.options.max_size {
+            return None;
         }
-        let stored = question.stored?;
-        if stored.saturating_add(size) > self.options.max_store {
-            let reason = format!(
-                "{} keeps {stored} bytes here, {size} more are over its limit ({})",
-                self.name,
-                human_size(self.options.max_store)
-            );
-            return self.denied(Refusal::Limit, "max-store", reason);
-        }
-        None
+        let reason = format!(
+            "{size} bytes are more than {} may send at once ({})",
+            self.name,
+            human_size(self.options.max_size)
+        );
+        self.denied(Refusal::Limit, "max-size", reason)
     }
 
     /// What may be otherwise later.

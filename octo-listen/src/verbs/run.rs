@@ -168,7 +168,7 @@ fn publish(
         let started_by = host.starts_as();
         let run = Some(RunQuestion { named, locks: &locks, starting, started_by });
         let size = Some(body.bytes.len() as u64);
-        host.judge(peer, Verb::Run, Asked { size, jobs, run, ..Asked::default() })
+        host.judge(peer, Verb::Run, Asked { size, jobs, run })
     };
     let grant = ask(false, None)?;
     let submission = host.submit(&grant.name).map_err(failed)?;

@@ -191,6 +191,11 @@ fn shares_hold_for_what_is_announced_too() {
     let refused = store.begin(&other, 600_001, &pusher("ci"), limits, &mut None).unwrap_err();
     assert_eq!(refused.refusal, Refusal::Limit);
     assert!(refused.reason.contains("max-store"), "{}", refused.reason);
+    // The last byte of a share may be taken, and no more.
+    for (size, fits) in [(1_000_000, true), (1_000_001, false)] {
+        let begun = store.begin(&other, size, &pusher("exact"), limits, &mut None);
+        assert_eq!(begun.is_ok(), fits, "{size}");
+    }
     // Another pusher has its own share; what is dropped is given back.
     assert!(store.begin(&other, 600_001, &pusher("cron"), limits, &mut None).is_ok());
     drop(first);
