@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// The part of a wrong line that a message shows, in bytes.
 const SHOWN: usize = 200;
+/// More problems of one file than this are not collected: it is another kind of file,
+/// and each would cost far more memory than its line.
+pub(crate) const ENOUGH: usize = 100;
 
 /// What is wrong with one line; prints as `path:line: reason`, then the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl Problem {
     }
 
     /// The error of a file with these problems: the first is the message, its
-    /// line a hint; how many more there are, another.
+    /// line a hint; how many more there are, as far as they were collected, another.
     pub fn error(problems: &[Problem]) -> Error {
         let Some(first) = problems.first() else {
             return Error::new(Exit::Configuration, "configuration", "unsound");
@@ -49,17 +52,36 @@ impl Problem {
             message: first.heading(),
             hints: vec![format!("line {}: {}", first.line, first.text)],
         };
-        match problems.len() {
-            1 => error,
-            count => {
-                error.hint(format!("{} more: octo-keys check {}", count - 1, first.path.display()))
-            }
-        }
+        let more = match problems.len() {
+            1 => return error,
+            ENOUGH.. => "and more".into(),
+            count => format!("{} more", count - 1),
+        };
+        error.hint(format!("{more}: octo-keys check {}", first.path.display()))
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}\n  {}", self.heading(), self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_counts_only_what_was_counted() {
+        let problem = |line| Problem::new(Path::new("t"), line, b"x", "wrong");
+        for (count, said) in
+            [(2, "1 more: "), (ENOUGH - 1, "98 more: "), (ENOUGH, "and more: octo-keys check t")]
+        {
+            let problems: Vec<Problem> = (1..=count).map(problem).collect();
+            let error = Problem::error(&problems);
+            assert_eq!(error.message, "t:1: wrong");
+            assert!(error.hints[1].starts_with(said), "{count}: {:?}", error.hints);
+        }
+        assert_eq!(Problem::error(&[problem(1)]).hints.len(), 1);
     }
 }

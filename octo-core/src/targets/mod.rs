@@ -15,7 +15,7 @@ use crate::base::encoding::printable;
 use crate::base::error::Result;
 use crate::base::names::PusherName;
 use crate::base::paths::{open_trusted, read_bounded};
-use crate::base::problem::Problem;
+use crate::base::problem::{ENOUGH, Problem};
 use crate::base::thumbprint::Thumbprint;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -94,7 +94,7 @@ impl Targets {
     /// files are relative to its directory.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the lines.
+    /// What is wrong, in the order of the lines, up to a bound.
     pub fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Targets, Vec<Problem>> {
         let mut targets = Targets::default();
         let mut lines_of_targets = Vec::new();
@@ -120,18 +120,22 @@ impl Targets {
                 }
                 Err(reason) => problems.push(Problem::new(path, number, line, reason)),
             }
-        }
-        // `-t db` must not mean both the machine db and others that carry the tag.
-        for (target, line) in targets.all.iter().zip(lines_of_targets) {
-            for tag in &target.tags {
-                if let Some(first) = lines_of_names.get(tag)
-                    && *first != target.line
-                {
-                    let reason = format!("tag {tag} is the name of the target on line {first}");
-                    problems.push(Problem::new(path, target.line, line, reason));
-                }
+            if problems.len() == ENOUGH {
+                break;
             }
         }
+        // `-t db` must not mean both the machine db and others that carry the tag.
+        let lines = targets.all.iter().zip(lines_of_targets);
+        let tags = lines.flat_map(|(target, line)| {
+            let of_target = target.tags.iter();
+            of_target.map(move |tag| (tag, target, line))
+        });
+        let ambiguous = tags.filter_map(|(tag, target, line)| {
+            let first = lines_of_names.get(tag).filter(|first| **first != target.line)?;
+            let reason = format!("tag {tag} is the name of the target on line {first}");
+            Some(Problem::new(path, target.line, line, reason))
+        });
+        problems.extend(ambiguous.take(ENOUGH - problems.len()));
         problems.sort_by_key(|p| p.line);
         if problems.is_empty() { Ok(targets) } else { Err(problems) }
     }
@@ -291,6 +295,27 @@ mod tests {
         assert_eq!(problems[1].text, "\\xff\\x1b");
     }
 
+    /// A hundred bytes and more a problem, beside two bytes of the file.
+    #[test]
+    fn of_a_file_that_is_no_such_file_few_problems_are_kept() {
+        let wrong = parse(&"x\n".repeat(1_000_000)).expect_err("no targets");
+        assert_eq!((wrong.len(), wrong[ENOUGH - 1].line), (ENOUGH, ENOUGH));
+
+        // A tag a target, each the name of the one before.
+        let chain: String = (0..20_000).map(|i| format!("n{} h webpki n{i}\n", i + 1)).collect();
+        let problems = parse(&chain).expect_err("names");
+        assert_eq!(problems.len(), ENOUGH);
+        assert_eq!(problems[ENOUGH - 1].text, "n101 h webpki n100");
+
+        // Some of one kind, then more of the other, also on a single line.
+        let names: String = (0..200).map(|i| format!("n{i} h webpki\n")).collect();
+        let tags: Vec<String> = (0..200).map(|i| format!("n{i}")).collect();
+        let problems = parse(&format!("{names}all h webpki {}\nx\n", tags.join(" ")));
+        let problems = problems.expect_err("tags");
+        assert_eq!((problems.len(), problems[0].line), (ENOUGH, 201));
+        assert_eq!(problems[ENOUGH - 1].line, 202);
+    }
+
     /// Each would take minutes if one word cost a look at all the others.
     #[test]
     fn long_lines_and_files_are_cheap() {
@@ -310,11 +335,9 @@ mod tests {
         let problems = parse(&format!("{line} t99999")).expect_err("twice");
         assert_eq!(problems[0].reason, "tag t99999 stands there twice");
 
-        // A tag a target, each the name of the one before.
-        let chain: String = (0..20_000).map(|i| format!("n{} h webpki n{i}\n", i + 1)).collect();
-        let problems = parse(&chain).expect_err("names");
-        assert_eq!(problems.len(), 19_999);
-        assert_eq!(problems[19_998].text, "n20000 h webpki n19999");
+        // A tag a target, each almost the name of the one before.
+        let chain: String = (0..20_000).map(|i| format!("n{} h webpki N{i}\n", i + 1)).collect();
+        assert_eq!(parse(&chain).expect("sound").all.len(), 20_000);
 
         let prints: Vec<String> = (0..20_000).map(|i| print(&i.to_string())).collect();
         let targets = parse(&format!("web1 h {}", prints.join(","))).expect("sound");

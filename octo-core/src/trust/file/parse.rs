@@ -2,21 +2,19 @@
 
 use super::head::{Columns, is_hidden};
 use super::line::Line;
-use crate::base::problem::Problem;
+use crate::base::problem::{ENOUGH, Problem};
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::{LARGEST, Options, Trust};
 use std::path::Path;
 
 /// The longest line, in bytes.
 const LONGEST: usize = 64 << 10;
-/// More problems than this are not collected: it is another kind of file.
-const ENOUGH: usize = 100;
 
 impl Trust {
     /// The lines of a file's bytes; `path` is for the messages.
     ///
     /// # Errors
-    /// What is wrong, in the order of the lines.
+    /// What is wrong, in the order of the lines, up to a bound.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Trust, Vec<Problem>> {
         if bytes.len() as u64 > LARGEST {
             let reason = format!("the file is larger than {LARGEST} bytes");
