@@ -145,7 +145,7 @@ impl LogWriter {
 pub struct LogReader {
     log: File,
     index: File,
-    path: PathBuf,
+    job: JobDirectory,
     /// Whole lines of the index, and how much of them was taken.
     lines: Vec<u8>,
     taken: usize,
@@ -175,7 +175,7 @@ impl LogReader {
         Ok(Some(LogReader {
             log,
             index,
-            path: job.file("index"),
+            job: job.clone(),
             lines: Vec::new(),
             taken: 0,
             read: 0,
@@ -206,7 +206,8 @@ impl LogReader {
     fn read_piece(&mut self, stream: Stream, start: u64, end: u64) -> Result<Chunk> {
         let length = (end - start).min(MAXIMUM_CHUNK as u64);
         let mut bytes = vec![0; length as usize];
-        self.log.read_exact_at(&mut bytes, start).map_err(|e| Error::io(&self.path, &e))?;
+        let read = self.log.read_exact_at(&mut bytes, start);
+        read.map_err(|e| Error::io(&self.job.file("log"), &e))?;
         self.offset = start + length;
         self.current = Some((stream, self.offset, end));
         Ok(Chunk { stream, offset: start, bytes })
@@ -228,7 +229,7 @@ impl LogReader {
     fn read_lines(&mut self) -> Result<bool> {
         let mut piece = vec![0; READ];
         let read = self.index.read_at(&mut piece, self.read);
-        let count = read.map_err(|e| Error::io(&self.path, &e))?;
+        let count = read.map_err(|e| Error::io(&self.job.file("index"), &e))?;
         let whole = piece[..count].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
         if count - whole >= LONGEST_LINE && whole == 0 {
             return Err(self.damaged());
@@ -240,7 +241,7 @@ impl LogReader {
     }
 
     fn damaged(&self) -> Error {
-        Error::new(crate::Exit::Data, self.path.display(), "not of the form")
+        Error::new(crate::Exit::Data, self.job.file("index").display(), "not of the form")
     }
 }
 
@@ -263,7 +264,7 @@ pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
     let path = job.file("index");
     let io = |e: std::io::Error| Error::io(&path, &e);
     let (Some(mut index), Some(log)) = (job.open("index")?, job.open("log")?) else { return Ok(0) };
-    let size = log.metadata().map_err(io)?.len();
+    let size = log.metadata().map_err(|e| Error::io(&job.file("log"), &e))?.len();
     let length = index.metadata().map_err(io)?.len();
     index.seek(SeekFrom::Start(length.saturating_sub(256))).map_err(io)?;
     let mut tail = Vec::new();

@@ -151,6 +151,24 @@ fn a_line_that_was_torn_and_taken_back_is_not_half_read() {
 }
 
 #[test]
+fn a_reader_names_the_file_that_is_damaged() {
+    let (_top, places) = places();
+    let job = new_job(&places);
+    let mut log = LogWriter::create(&job, 100).expect("log");
+    log.append(Stream::Out, b"abc").expect("append");
+    let refused = || {
+        let mut reader = LogReader::open(&job, 0).expect("open").expect("there");
+        reader.next_chunk().expect_err("damaged").message
+    };
+    let is_of =
+        |name: &str, said: &str| said.starts_with(&format!("{}: ", job.file(name).display()));
+    std::fs::write(job.file("log"), b"a").expect("write");
+    assert!(is_of("log", &refused()), "{}", refused());
+    std::fs::write(job.file("index"), b"0 3 mid 0\n").expect("write");
+    assert!(is_of("index", &refused()), "{}", refused());
+}
+
+#[test]
 fn a_dead_writers_last_bytes_are_kept() {
     let (_top, places) = places();
     let job = new_job(&places);
