@@ -30,7 +30,7 @@ use crate::base::paths::Places;
 use crate::base::problem::Problem;
 use pieces::Pieces;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use write::Writer;
 
@@ -74,11 +74,6 @@ impl Audit {
             queue: Mutex::default(),
             written: Condvar::new(),
         }
-    }
-
-    /// STATE/audit.log
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Appends one event with its fields, in their order; it is on the disk

@@ -32,6 +32,7 @@ pub struct Follower {
     /// Readable when the job's octo-exec is gone, however it went.
     death: Option<OwnedFd>,
     reader: Option<LogReader>,
+    /// Where in the log the reader begins.
     offset: u64,
     shown: Option<State>,
     end: Option<End>,
@@ -76,7 +77,6 @@ impl Follower {
             if let Some(reader) = &mut self.reader
                 && let Some(chunk) = reader.next_chunk()?
             {
-                self.offset = chunk.offset + chunk.bytes.len() as u64;
                 return Ok(Some(Event::Output(chunk)));
             }
             // All output is written before the end: once the end was seen, and
@@ -109,11 +109,6 @@ impl Follower {
     /// The descriptors whose readability means that something may be new.
     pub fn wait_on(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         std::iter::once(self.watch.as_fd()).chain(self.death.as_ref().map(AsFd::as_fd))
-    }
-
-    /// The offset behind the last piece that was handed out.
-    pub fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// A killed octo-exec writes nothing: its process is watched as well. The
