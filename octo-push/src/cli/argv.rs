@@ -3,7 +3,7 @@
 
 use octo_core::base::argv::split;
 use octo_core::base::cli::options::Said;
-use octo_core::base::encoding::is_invisible;
+use octo_core::base::encoding::is_hidden;
 use octo_core::base::error;
 
 /// The command line that is the value of this option.
@@ -22,19 +22,18 @@ pub(crate) fn quote(argument: &str) -> String {
     if !argument.is_empty() && argument.bytes().all(plain) {
         return argument.to_string();
     }
-    let unseen = |letter: char| letter.is_control() || is_invisible(letter);
-    if argument.contains(unseen) {
-        return format!("$'{}'", argument.chars().map(|c| escaped(c, unseen)).collect::<String>());
+    if argument.contains(is_hidden) {
+        return format!("$'{}'", argument.chars().map(escaped).collect::<String>());
     }
     format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
-fn escaped(letter: char, unseen: impl Fn(char) -> bool) -> String {
+fn escaped(letter: char) -> String {
     match letter {
         '\n' => "\\n".into(),
         '\t' => "\\t".into(),
         '\'' | '\\' => format!("\\{letter}"),
-        _ if unseen(letter) => {
+        _ if is_hidden(letter) => {
             let mut bytes = [0; 4];
             let bytes = letter.encode_utf8(&mut bytes).bytes();
             bytes.map(|byte| format!("\\{byte:03o}")).collect()

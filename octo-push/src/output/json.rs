@@ -1,6 +1,7 @@
 //! Objects of one line, as RFC 8259 has them and octo-json(5) describes, for
 //! `--json` and `--record`.
 
+use octo_core::base::encoding::is_hidden;
 use std::fmt::Write;
 
 /// A JSON object in the making.
@@ -148,7 +149,7 @@ fn push_string(text: &mut String, value: &str) {
             '\t' => text.push_str("\\t"),
             // C1 and the marks that reorder text are legal in JSON, but a
             // terminal may be what reads it.
-            _ if letter.is_control() || octo_core::base::encoding::is_invisible(letter) => {
+            _ if is_hidden(letter) => {
                 let mut units = [0; 2];
                 for unit in letter.encode_utf16(&mut units) {
                     let _ = write!(text, "\\u{unit:04x}");

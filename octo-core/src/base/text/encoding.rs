@@ -89,15 +89,20 @@ fn push_printable(text: &mut String, letter: char) {
         '\t' => text.push_str("\\t"),
         '\r' => text.push_str("\\r"),
         _ if letter.is_ascii_control() => text.push_str(&format!("\\x{:02x}", letter as u32)),
-        _ if letter.is_control() || is_invisible(letter) => {
+        _ if is_hidden(letter) => {
             text.push_str(&format!("\\u{{{:x}}}", letter as u32));
         }
         _ => text.push(letter),
     }
 }
 
+/// Does this letter drive a terminal, or can't it be seen?
+pub fn is_hidden(letter: char) -> bool {
+    letter.is_control() || is_invisible(letter)
+}
+
 /// Marks that change how the text around them is shown, without being seen.
-pub fn is_invisible(letter: char) -> bool {
+pub(crate) fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -1,6 +1,6 @@
 //! Names that become files, environment or log lines: checked once, then typed.
 
-use crate::base::encoding::{is_invisible, printable};
+use crate::base::encoding::{is_hidden, printable};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fmt;
 
@@ -281,7 +281,7 @@ pub fn is_file_name(name: &[u8]) -> bool {
 
 /// Does the text hold a character that can't be seen or that drives a terminal?
 pub fn has_hidden(text: &str) -> bool {
-    text.chars().any(|c| c.is_control() || is_invisible(c))
+    text.chars().any(is_hidden)
 }
 
 #[cfg(test)]

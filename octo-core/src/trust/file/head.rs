@@ -1,7 +1,7 @@
 //! Whose a line is: its first two columns, which can be read before anything else
 //! of it is judged.
 
-use crate::base::encoding::{is_invisible, printable};
+use crate::base::encoding::printable;
 use crate::base::names::PusherName;
 use crate::base::thumbprint::Thumbprint;
 
@@ -35,10 +35,6 @@ impl<'a> Columns<'a> {
 
 fn is_label(word: &str) -> bool {
     ["sha256", "sha-256"].iter().any(|label| word.eq_ignore_ascii_case(label))
-}
-
-pub(super) fn is_hidden(letter: char) -> bool {
-    letter.is_control() || is_invisible(letter)
 }
 
 /// A pusher's name, as it stands in the second column.

@@ -1,7 +1,8 @@
 //! The trust file's form: lines, words, quotes, and what is wrong with them.
 
-use super::head::{Columns, is_hidden};
+use super::head::Columns;
 use super::line::Line;
+use crate::base::encoding::is_hidden;
 use crate::base::problem::{ENOUGH, Problem};
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::{LARGEST, Options, Trust};
