@@ -5,8 +5,8 @@
 //! locked asks whether it still is the file of that name.
 
 use crate::base::error::{Error, Exit, Result};
-use crate::base::paths::if_there;
-use crate::base::publish::TEMPORARY_PREFIX;
+use crate::base::paths::{if_there, unsound};
+use crate::base::publish::{self, TEMPORARY_PREFIX};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
 use std::fs::{File, Metadata, Permissions, TryLockError};
@@ -86,7 +86,7 @@ pub fn open_or_create(path: &Path, access: Access, mode: u32) -> Result<File> {
 /// It appears with its owner and mode, or not at all: for a moment it would
 /// else be there and the listener's user could not open it.
 fn create(path: &Path, mode: u32) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = publish::parent(path);
     let staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
     if geteuid().is_root() {
         let owner = parent.metadata()?;
@@ -100,12 +100,8 @@ fn create(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 fn directory(path: &Path) -> Result<Metadata> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = publish::parent(path);
     parent.metadata().map_err(|e| Error::io(parent, &e))
-}
-
-fn unsound(path: &Path, reason: &str) -> Error {
-    Error::new(Exit::Configuration, path.display(), reason)
 }
 
 /// Waits for the lock, exclusive or shared; closing the file gives it up.

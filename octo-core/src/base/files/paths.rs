@@ -212,7 +212,7 @@ fn check_owner_and_mode(path: &Path, metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-fn unsound(path: &Path, reason: &str) -> Error {
+pub(super) fn unsound(path: &Path, reason: &str) -> Error {
     Error::new(Exit::Configuration, path.display(), reason)
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// A thousand years: anything longer overflows clocks further down.
+pub(crate) const MAXIMUM_SECONDS: u64 = 31_557_600_000;
+
 /// A duration: a whole number of `s`, `m`, `h` or `d`; a bare number is seconds.
 pub fn duration(text: &str) -> Option<Duration> {
     let (number, factor) = match text.as_bytes().last()? {
@@ -11,8 +14,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         b'd' => (&text[..text.len() - 1], 86400),
         _ => (text, 1),
     };
-    // A thousand years: anything longer overflows clocks further down.
-    whole(number)?.checked_mul(factor).filter(|s| *s <= 31_557_600_000).map(Duration::from_secs)
+    whole(number)?.checked_mul(factor).filter(|s| *s <= MAXIMUM_SECONDS).map(Duration::from_secs)
 }
 
 /// A size in bytes: a whole number, or one of `K`, `M`, `G`, `T` (powers of 1024).
@@ -92,6 +94,8 @@ mod tests {
     fn units_are_strict() {
         assert_eq!(duration("5m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("0"), Some(Duration::ZERO));
+        assert_eq!(duration("8766000h"), Some(Duration::from_secs(MAXIMUM_SECONDS)));
+        assert_eq!(duration("8766001h"), None);
         assert_eq!(size("2G"), Some(2 << 30));
         assert_eq!(size("9223372036854775807"), Some(i64::MAX as u64));
         assert_eq!(Share::parse("20%"), Some(Share::Percent(20)));

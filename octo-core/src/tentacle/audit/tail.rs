@@ -3,6 +3,7 @@
 use super::line::{AuditLine, Head, LONGEST};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::if_there;
+use crate::base::publish;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ fn tail_of(bytes: &[u8]) -> Tail {
 /// The log's files that lie beside it: `audit.log.1`, `audit.log-20260131`, …
 pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
     const COMPRESSED: [&str; 5] = [".gz", ".xz", ".zst", ".bz2", ".lz4"];
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = publish::parent(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in if_there(parent, parent.read_dir())?.into_iter().flatten() {

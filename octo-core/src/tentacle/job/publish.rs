@@ -8,7 +8,10 @@ use crate::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A line of STATE/jobs/pruned: a job's id and LF.
+const LINE: usize = 30;
 
 /// What a job is published from; the bytes were checked against the spec.
 #[derive(Debug, Clone, Copy)]
@@ -117,15 +120,20 @@ fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// STATE/jobs/pruned: an id a line.
+fn pruned(places: &Places) -> PathBuf {
+    places.jobs().join("pruned")
+}
+
 /// Has a job of this id been pruned?
 ///
 /// # Errors
 /// Where STATE/jobs/pruned can't be read.
 pub fn is_pruned(places: &Places, id: &JobId) -> Result<bool> {
-    let path = places.jobs().join("pruned");
+    let path = pruned(places);
     let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(false) };
-    // Lines of one length, read in pieces: the file grows with the years.
-    const LINE: usize = 30;
+    // Read in pieces: the file grows with the years.
+    let wanted = Some(id.as_str().as_bytes());
     let mut buffer = vec![0; LINE * 2048];
     loop {
         let mut filled = 0;
@@ -135,8 +143,7 @@ pub fn is_pruned(places: &Places, id: &JobId) -> Result<bool> {
                 count => filled += count,
             }
         }
-        if buffer[..filled].chunks(LINE).any(|line| line.get(..29) == Some(id.as_str().as_bytes()))
-        {
+        if buffer[..filled].chunks(LINE).any(|line| line.get(..LINE - 1) == wanted) {
             return Ok(true);
         }
         if filled < buffer.len() {
@@ -150,7 +157,7 @@ pub fn is_pruned(places: &Places, id: &JobId) -> Result<bool> {
 /// # Errors
 /// Where STATE/jobs/pruned can't be written: then the job must stay.
 pub fn mark_pruned(places: &Places, id: &JobId) -> Result<()> {
-    let path = places.jobs().join("pruned");
+    let path = pruned(places);
     let append = || -> io::Result<()> {
         let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
         // A listener without privileges reads it, whatever our umask. Who doesn't own
@@ -159,8 +166,9 @@ pub fn mark_pruned(places: &Places, id: &JobId) -> Result<()> {
         file.lock()?;
         // A line torn by a crash would shift all that follow.
         let length = file.metadata()?.len();
-        if length % 30 != 0 {
-            file.set_len(length - length % 30)?;
+        let torn = length % LINE as u64;
+        if torn != 0 {
+            file.set_len(length - torn)?;
         }
         file.write_all(format!("{id}\n").as_bytes())?;
         file.sync_all()

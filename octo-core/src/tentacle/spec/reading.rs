@@ -6,7 +6,7 @@ use crate::base::digest::Digest;
 use crate::base::names::{LockName, VariableName, is_file_name};
 use crate::base::record;
 use crate::base::refusal::Refusal;
-use crate::base::units::whole;
+use crate::base::units::{MAXIMUM_SECONDS, whole};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -34,9 +34,6 @@ impl Spec {
         reading.end()
     }
 }
-
-/// A thousand years: more would overflow clocks.
-const MAXIMUM_SECONDS: u64 = 31_557_600_000;
 
 /// A spec in the making.
 struct Reading {

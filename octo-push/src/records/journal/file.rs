@@ -4,7 +4,7 @@ use super::entry::Entry;
 use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::{Places, create_directory};
-use octo_core::base::publish::sync_directory;
+use octo_core::base::publish::{self, sync_directory};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -57,7 +57,7 @@ impl Journal {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let state = path.parent().unwrap_or(Path::new("."));
+    let state = publish::parent(path);
     create_directory(state, 0o711)?;
     let is_new = !path.exists();
     let file = appended::open_or_create(path, Access::Append, 0o600)?;
