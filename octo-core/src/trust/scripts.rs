@@ -2,7 +2,7 @@
 
 use super::decide::is_script_name;
 use crate::base::error::{Error, Exit, Result};
-use crate::base::paths::{check_trusted, open_trusted};
+use crate::base::paths::{check_trusted, open_resolved};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -25,11 +25,7 @@ pub fn open(directory: &Path, name: &str) -> Result<(File, PathBuf)> {
     if !is_script_name(name) {
         return Err(Error::new(Exit::Data, format!("'{name}'"), "not the name of a script"));
     }
-    let path = directory.join(name);
-    // The directory first: its own name may be a link out of a safe place.
-    check_trusted(directory)?;
-    let file = open_trusted(&path)?;
-    Ok((file, check_trusted(&path)?))
+    open_resolved(&directory.join(name))
 }
 
 /// What is installed in this directory, in the order of the names.
@@ -95,6 +91,10 @@ mod tests {
         ] {
             assert_eq!(open(&scripts, name).expect_err(name).exit, exit, "{name}");
         }
+        // The directory's own name may be a link out of a safe place.
+        let link = top.path().join("link");
+        symlink("loose", &link).expect("symlink");
+        assert_eq!(open(&link, "release").expect_err("loose").exit, Exit::Configuration);
         let all = installed(&scripts).expect("readable");
         let sound: Vec<&str> =
             all.iter().filter(|s| s.unsound.is_none()).map(|s| s.name.as_str()).collect();

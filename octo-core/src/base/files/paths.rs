@@ -126,6 +126,14 @@ pub fn create_directory(path: &Path, mode: u32) -> Result<()> {
 /// # Errors
 /// Exit 78 with the object that is unsafe and how to mend it; 65 if it is missing.
 pub fn open_trusted(path: &Path) -> Result<File> {
+    open_resolved(path).map(|(file, _)| file)
+}
+
+/// As [`open_trusted`], with the path without links of the file that was opened.
+///
+/// # Errors
+/// As [`open_trusted`].
+pub(crate) fn open_resolved(path: &Path) -> Result<(File, PathBuf)> {
     let resolved = check_trusted(path)?;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(
@@ -138,7 +146,7 @@ pub fn open_trusted(path: &Path) -> Result<File> {
         return Err(unsound(&resolved, "is not a regular file"));
     }
     check_owner_and_mode(&resolved, &metadata)?;
-    Ok(file)
+    Ok((file, resolved))
 }
 
 /// As [`open_trusted`], for anything that has a path, unopened; returns the path
