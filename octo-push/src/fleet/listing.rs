@@ -21,19 +21,21 @@ pub(crate) fn list(
     let answer = retry::ask(context, reporter, |client| {
         let reply = client.ask(request, b"")?;
         let body = client.body(&reply)?;
-        let items = listed(request.verb, &body).map_err(|failure| client.wrong(failure))?;
-        Ok((reply, items))
+        // A broken list is refused whole, before any of it is shown.
+        let whole = listed(request.verb, &body).try_for_each(|item| item.map(drop));
+        whole.map_err(|failure| client.wrong(failure))?;
+        Ok((reply, body))
     });
-    let (reply, items) = match answer {
+    let (reply, body) = match answer {
         Ok(answer) => answer,
         Err(error) => return Outcome::failed(context, error),
     };
     let name = context.name(reporter.target);
-    for item in &items {
+    for item in listed(request.verb, &body).flatten() {
         let line = if context.common.json {
-            tentacle::object(item.message().word(), name, item).line()
+            tentacle::object(item.message().word(), name, &item).line()
         } else {
-            line(name, item)
+            line(name, &item)
         };
         reporter.output(Stream::Out, line.as_bytes());
     }

@@ -49,24 +49,20 @@ pub fn streamed(message: Message) -> Result<(Option<StreamWord>, Fields), Failur
     Ok((word, fields))
 }
 
-/// The lines of the list with which this verb is answered.
+/// The lines of the list with which this verb is answered, each read when it is asked
+/// for: a body of the largest size would take twenty times as much memory.
 ///
 /// # Errors
 /// [`Failure::Malformed`] for a line that is no message, or a value not of its form.
-pub fn listed(verb: Verb, body: &[u8]) -> Result<Vec<Fields>, Failure> {
+pub fn listed(verb: Verb, body: &[u8]) -> impl Iterator<Item = Result<Fields, Failure>> {
     let body = body.strip_suffix(b"\n").unwrap_or(body);
-    let mut items = Vec::new();
-    if body.is_empty() {
-        return Ok(items);
-    }
+    let lines = (!body.is_empty()).then(|| body.split(|b| *b == b'\n'));
     let row = Fields::item(verb);
-    for line in body.split(|b| *b == b'\n') {
-        let message = Message::parse(line)?;
-        if message.word() == row.message().word() {
-            items.push(row.clone().filled(message)?);
-        }
-    }
-    Ok(items)
+    lines.into_iter().flatten().filter_map(move |line| match Message::parse(line) {
+        Ok(message) if message.word() != row.message().word() => None,
+        Ok(message) => Some(row.clone().filled(message)),
+        Err(failure) => Some(Err(failure)),
+    })
 }
 
 #[cfg(test)]
@@ -75,6 +71,23 @@ mod tests {
 
     fn message(line: &str) -> Message {
         Message::parse(line.as_bytes()).expect(line)
+    }
+
+    fn list(verb: Verb, body: &[u8]) -> Result<Vec<Fields>, Failure> {
+        listed(verb, body).collect()
+    }
+
+    #[test]
+    fn a_list_is_read_line_by_line() {
+        let mut items = listed(Verb::Scripts, b"script name=a\n\nscript name=b\n");
+        let mut name = || Some(items.next()?.ok()?.get::<&str>("name")?.to_string());
+        assert_eq!(
+            [name(), name(), name(), name()],
+            [Some("a".into()), None, Some("b".into()), None]
+        );
+        // The largest body: all of it as fields would take more than a gigabyte.
+        let body = b"script\n".repeat((64 << 20) / 7);
+        assert_eq!(listed(Verb::Scripts, &body).take(3).filter(Result::is_ok).count(), 3);
     }
 
     /// A tentacle may say that it is another, or that a job ended: none of its own
@@ -93,9 +106,8 @@ mod tests {
         // What it announces comes all the same, and has to be passed over.
         assert_eq!(status.body(), 4);
 
-        let items =
-            listed(Verb::Scripts, b"script name=a target=db1\nnews name=b\nscript name=c\n");
-        let items = items.expect("a list");
+        let body = b"script name=a target=db1\nnews name=b\nscript name=c\n";
+        let items = list(Verb::Scripts, body).expect("a list");
         let names: Vec<_> = items.iter().filter_map(|item| item.get::<&str>("name")).collect();
         assert_eq!(names, ["a", "c"]);
         assert!(items.iter().all(|item| item.each().count() == 1));
@@ -120,9 +132,11 @@ mod tests {
             assert!(matches!(reply, Err(Failure::Malformed(_))), "{line}: {reply:?}");
         }
         assert!(Message::parse(b"ok name=a name=b").is_err());
-        assert!(listed(Verb::Jobs, b"job code=x\n").is_err());
-        assert!(listed(Verb::Jobs, b"job\n\n").is_err());
-        assert_eq!(listed(Verb::Jobs, b"").expect("a list"), []);
+        assert!(list(Verb::Jobs, b"job code=x\n").is_err());
+        assert!(list(Verb::Jobs, b"job\n\n").is_err());
+        for empty in [&b""[..], b"\n"] {
+            assert_eq!(list(Verb::Jobs, empty).expect("a list"), []);
+        }
     }
 
     #[test]
@@ -170,7 +184,7 @@ mod tests {
                 }
             }
             if verb.row().item.is_some() {
-                let _ = listed(verb, &bytes);
+                let _ = list(verb, &bytes);
             }
         }
         assert!(read > 1000, "{read}");
