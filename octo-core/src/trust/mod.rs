@@ -27,7 +27,7 @@ pub use options::{Options, TrustOption};
 pub use shadow::Unreachable;
 pub use values::Allow;
 pub use verb::{AllowWord, RequestRow, Verb};
-pub use window::{Range, Windows};
+pub use window::Windows;
 
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{open_trusted, read_bounded};

@@ -27,7 +27,7 @@ pub struct Windows {
 
 /// A time of the day, on some days of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+struct Range {
     /// A bit a day, Monday the lowest.
     days: u8,
     start: Time,

@@ -85,7 +85,7 @@ pub const fn values(
 const EXAMPLE: &str = "20260131T235959-abcdefghijklm";
 
 /// What every tool has.
-pub static COMMON: OptionGroup = OptionGroup {
+pub(crate) static COMMON: OptionGroup = OptionGroup {
     title: "everywhere",
     rows: &[
         value("", "config", "DIR", "instead of /etc/octo or ~/.config/octo"),

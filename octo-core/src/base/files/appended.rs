@@ -110,7 +110,12 @@ pub fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
 }
 
 /// As [`lock`], with another patience.
-pub fn lock_within(patience: Duration, file: &File, path: &Path, exclusive: bool) -> Result<()> {
+pub(crate) fn lock_within(
+    patience: Duration,
+    file: &File,
+    path: &Path,
+    exclusive: bool,
+) -> Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(50);
     loop {

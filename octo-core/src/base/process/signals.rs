@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Under `ulimit -f`, a file that may grow no more is an error of the write that
 /// tried, and not the end of the tool, which the signal would be. A handler, since
 /// jobs would inherit "ignored".
-pub fn outlive_file_size_limits() {
+pub(crate) fn outlive_file_size_limits() {
     // Where the kernel refuses, it is as it was before.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }

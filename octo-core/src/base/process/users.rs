@@ -44,7 +44,7 @@ pub fn of_uid(uid: u32) -> Option<User> {
 
 /// As [`of_uid`], from /etc/passwd alone: what is shown in a record is not worth
 /// a query over the network.
-pub fn local_of_uid(uid: u32) -> Option<User> {
+pub(crate) fn local_of_uid(uid: u32) -> Option<User> {
     local(By::Uid(uid))
 }
 

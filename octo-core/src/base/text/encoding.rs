@@ -6,7 +6,7 @@
 //! compared can't be said in two ways.
 
 /// Does this byte stand for itself?
-pub fn is_plain(byte: u8) -> bool {
+fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~/:,+@".contains(&byte)
 }
 

@@ -254,7 +254,7 @@ impl VariableName {
     ///
     /// # Errors
     /// Why not, naming the variable.
-    pub fn for_pusher(text: &str) -> Result<VariableName, String> {
+    pub(crate) fn for_pusher(text: &str) -> Result<VariableName, String> {
         let shown = printable(text.as_bytes());
         let name = VariableName::parse(text)
             .ok_or_else(|| format!("'{shown}' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"))?;

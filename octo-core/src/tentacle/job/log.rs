@@ -40,7 +40,7 @@ impl Stream {
 }
 
 /// The largest piece that a reader hands out, in bytes.
-pub const MAXIMUM_CHUNK: usize = 64 * 1024;
+const MAXIMUM_CHUNK: usize = 64 * 1024;
 
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl LogWriter {
 
 /// Reads a job's output from any offset, live or after the end.
 #[derive(Debug)]
-pub struct LogReader {
+pub(super) struct LogReader {
     log: File,
     index: File,
     job: JobDirectory,
@@ -167,7 +167,7 @@ impl LogReader {
     ///
     /// # Errors
     /// Where the files can't be opened.
-    pub fn open(job: &JobDirectory, offset: u64) -> Result<Option<LogReader>> {
+    pub(super) fn open(job: &JobDirectory, offset: u64) -> Result<Option<LogReader>> {
         // The index is made last: where it is, the log is.
         let (Some(index), Some(log)) = (job.open("index")?, job.open("log")?) else {
             return Ok(None);
@@ -188,7 +188,7 @@ impl LogReader {
     ///
     /// # Errors
     /// Exit 74 where reading fails, 65 where the index is not of its form.
-    pub fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some((stream, start, end)) = self.current.take()
                 && start < end

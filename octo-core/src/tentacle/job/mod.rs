@@ -25,8 +25,10 @@ mod tests;
 pub use directory::JobDirectory;
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
-pub use log::{Chunk, Finished, LogReader, LogWriter, MAXIMUM_CHUNK, Stream};
+pub use log::{Chunk, Finished, LogWriter, Stream};
 pub use lost::settle_lost;
 pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
 pub use request::{JobRequest, Pusher};
 pub use state::{JobLock, State};
+
+use log::LogReader;

@@ -5,7 +5,7 @@ pub mod draft;
 pub mod options;
 mod reading;
 pub mod secrets;
-pub mod seed;
+mod seed;
 pub mod variables;
 
 use crate::base::digest::Digest;

@@ -13,14 +13,14 @@ use std::fs::File;
 use std::io::Read;
 
 /// 32 random bytes of this installation's own, made once.
-pub struct Seed([u8; 32]);
+pub(super) struct Seed([u8; 32]);
 
 impl Seed {
     /// Reads it; makes it where it isn't there.
     ///
     /// # Errors
     /// Exit 73 or 74.
-    pub fn load(places: &Places) -> Result<Seed> {
+    pub(super) fn load(places: &Places) -> Result<Seed> {
         let path = places.state.join("seed");
         create_directory(&places.state, 0o755)?;
         if !path.exists() {
@@ -37,7 +37,7 @@ impl Seed {
     }
 
     /// The bytes for this job at this target.
-    pub fn nonce(&self, job: &JobId, target: &str) -> [u8; 32] {
+    pub(super) fn nonce(&self, job: &JobId, target: &str) -> [u8; 32] {
         let mut hasher = Hasher::new();
         hasher.update(b"octo secrets\0");
         hasher.update(&self.0);

@@ -24,7 +24,7 @@ pub type Variable = (VariableName, Vec<u8>);
 /// # Errors
 /// Exit 64 if it has not this form, 65 if that is no name, 77 if it steers an
 /// interpreter.
-pub fn assignment(text: &[u8]) -> Result<Variable> {
+pub(crate) fn assignment(text: &[u8]) -> Result<Variable> {
     let (name, value) = split(text).map_err(Error::usage)?;
     let name = check(name)?;
     Ok((name, value.to_vec()))
@@ -81,7 +81,7 @@ pub fn read(path: &str, secret: bool) -> Result<Vec<Variable>> {
 }
 
 /// Both, each name once: later ones win, in the place of the first.
-pub fn merge(first: &[Variable], second: &[Variable]) -> Vec<Variable> {
+pub(crate) fn merge(first: &[Variable], second: &[Variable]) -> Vec<Variable> {
     let mut places: HashMap<VariableName, usize> = HashMap::new();
     let mut merged: Vec<Variable> = Vec::new();
     for (name, value) in first.iter().chain(second) {

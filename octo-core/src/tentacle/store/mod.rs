@@ -24,7 +24,7 @@ mod upload;
 pub use ahead::Ahead;
 pub use begin::Begin;
 pub use share::Limits;
-pub use upload::{RESERVE, ReceiveError, Upload};
+pub use upload::{ReceiveError, Upload};
 
 use crate::base::appended::lock_within;
 use crate::base::digest::Digest;

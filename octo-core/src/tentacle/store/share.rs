@@ -24,7 +24,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the directories can't be read.
-    pub fn usage(&self, pusher: &PusherName, except: &dyn Fn(&Digest) -> bool) -> Result<u64> {
+    pub(super) fn usage(
+        &self,
+        pusher: &PusherName,
+        except: &dyn Fn(&Digest) -> bool,
+    ) -> Result<u64> {
         let mut bytes: u64 = 0;
         for object in self.objects()? {
             if !except(&object.digest) && object.holders.contains(pusher) {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// An upload never takes the last of the disk: a twentieth of it stays free, but
 /// no more than this.
-pub const RESERVE: u64 = 1 << 30;
+const RESERVE: u64 = 1 << 30;
 
 /// An upload that has begun. It holds the lock of its partial file; dropped, the
 /// bytes that came stay for the next try.
