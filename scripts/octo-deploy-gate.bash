@@ -4,7 +4,7 @@
 #
 # It promises: a target's state, once written, says what happened to it: healthy,
 # unhealthy or failed, with back- or stuck- in front where it was taken back. No state
-# is a deployment that was not begun.
+# is a deployment that was not begun; where one can't be written, the batch has failed.
 
 # batch_is_over DIR BUDGET APP RELEASE TARGET…: looks at a batch. Where more than BUDGET
 # targets of all batches are bad, or all of this one, all of it goes back.
@@ -21,6 +21,11 @@ batch_is_over() {
     case ${STATES[$name]:-} in
       healthy) well+=("$name") ;;
       unhealthy | failed) bad+=("$name") ;;
+      # A check runs beside us: no failure of it is seen but by what it left.
+      *)
+        [[ ${END_KIND[$name]} =~ ^(none|skipped)$ ]] ||
+          fail "$EX_IO" "$name: its state could not be written"
+        ;;
     esac
   done
   ((${#bad[@]} > 0)) || return 0
