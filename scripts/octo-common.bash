@@ -167,10 +167,10 @@ scratch() {
     # Meanwhile its owner may have removed it.
     flock -n "$old" rm -rf -- "${old%/*}" 2>/dev/null || :
   done
-  SCRATCH=$(umask 077 && mktemp -d "$base/octo-pipeline.XXXXXXXXXX") ||
-    fail "$EX_CREATE" "$base: can't create a private directory"
   # shellcheck disable=SC2016 # expanded when it is over
-  clean_up 'rm -rf -- "$SCRATCH"'
+  clean_up '[[ -z $SCRATCH ]] || rm -rf -- "$SCRATCH"'
+  SCRATCH=$(make_directory "$base/octo-pipeline.XXXXXXXXXX") ||
+    fail "$EX_CREATE" "$base: can't create a private directory"
   exec {SCRATCH_LOCK}>"$SCRATCH/.new"
   flock "$SCRATCH_LOCK"
   mv -- "$SCRATCH/.new" "$SCRATCH/.lock"
@@ -180,11 +180,19 @@ is_writable() {
   [[ -d $1 && -w $1 ]]
 }
 
+# make_directory TEMPLATE: prints its name. A signal waits until that is known to who
+# removes it.
+make_directory() {
+  trap '' HUP INT TERM
+  umask 077
+  mktemp -d -- "$1"
+}
+
 # clean_up COMMAND: runs it at the end. A signal ends the script by way of EXIT, so
-# that one trap does.
+# that one trap does; another one then stops nothing of it.
 clean_up() {
   # shellcheck disable=SC2064 # it is a command in quotes
-  trap "$1" EXIT
+  trap "trap '' HUP INT TERM; $1" EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
