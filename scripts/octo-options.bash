@@ -46,10 +46,13 @@ GENERAL=(
   q quiet - QUIET 'say nothing unless it fails'
   "${ANSWERS[@]}"
 )
-CONNECTING=(
-  i identity  FILE    IDENTITY      'this identity, not CONFIG/identity.pem; may be a pipe'
+REACHING=(
   w wait      TIME    PUSH_OPTIONS+ 'how long connecting to a target may take'
   P transport COMMAND PUSH_OPTIONS+ 'a program is the connection, see octo-push(1)'
+)
+CONNECTING=(
+  i identity FILE IDENTITY 'this identity, not CONFIG/identity.pem; may be a pipe'
+  "${REACHING[@]}"
 )
 TARGETS=(
   : 'which targets' - - -
