@@ -248,7 +248,9 @@ refuse_if_held() {
 
 # one_line FILE: its first bytes, safe to show
 one_line() {
-  head -c 300 -- "$1" | tr '\n' ' ' | tr -cd '[:print:]'
+  local line
+  line=$(head -c 300 -- "$1" | tr '\n' ' ' | tr -cd '[:print:]')
+  printf '%s' "${line%"${line##*[! ]}"}"
 }
 
 # read_ends PREFIX SUFFIX TARGET…: what the files of --end say, PREFIX, target and suffix
