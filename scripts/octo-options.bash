@@ -26,10 +26,16 @@ APART=(
   'release list'
 )
 
+CONFIGURED=(
+  - config DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
+)
+REMEMBERED=(
+  - state DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
+)
 PLACES=(
   : 'how' - - -
-  - config DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
-  - state  DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
+  "${CONFIGURED[@]}"
+  "${REMEMBERED[@]}"
 )
 TRYING=(
   n dry-run - DRY_RUN 'print what would be done, change nothing'
