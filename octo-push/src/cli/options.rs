@@ -34,7 +34,7 @@ pub(crate) const USUAL_WAIT: Duration = Duration::from_secs(15);
 pub(crate) const TRANSPORT: OptionRow =
     value("P", "transport", "COMMAND", "a program is the connection");
 
-/// How they are reached, and what is done.
+/// How they are reached, and what is shown.
 pub(crate) static HOW: OptionGroup = OptionGroup {
     title: "how",
     rows: &[
@@ -45,18 +45,11 @@ pub(crate) static HOW: OptionGroup = OptionGroup {
         value("", "limit", "TIME", "how long to stay with one target at most"),
         value("", "retries", "N", "how often a failed connection is tried again (0)"),
         TRANSPORT,
-        value("", "record", "FILE", "the objects of --json to this file"),
-        flag("q", "quiet", "nothing on success, the whole output of what failed"),
-        flag("n", "dry-run", "say what would be done, connect to nobody"),
-    ],
-};
-
-/// What is shown, by verbs that ask no target too.
-pub(crate) static SHOWN: OptionGroup = OptionGroup {
-    title: "what is shown",
-    rows: &[
         flag("", "json", "one object a line on standard output"),
+        value("", "record", "FILE", "the same objects to this file"),
+        flag("q", "quiet", "nothing on success, the whole output of what failed"),
         flag("v", "verbose", "say more"),
+        flag("n", "dry-run", "say what would be done, connect to nobody"),
     ],
 };
 
@@ -70,7 +63,7 @@ pub(crate) static FOLLOWED: OptionGroup = OptionGroup {
 };
 
 /// What may stand before the verb.
-pub(crate) static SHARED: &[&OptionGroup] = &[&WHICH, &HOW, &SHOWN, &FOLLOWED, &ENDS, &ROLLING];
+pub(crate) static SHARED: &[&OptionGroup] = &[&WHICH, &HOW, &FOLLOWED, &ENDS, &ROLLING];
 
 /// What was said before or behind the verb, checked, no file touched yet.
 #[derive(Debug, Clone)]
