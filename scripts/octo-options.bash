@@ -26,16 +26,10 @@ APART=(
   'release list'
 )
 
-CONFIGURED=(
-  - config DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
-)
-REMEMBERED=(
-  - state DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
-)
 PLACES=(
   : 'how' - - -
-  "${CONFIGURED[@]}"
-  "${REMEMBERED[@]}"
+  - config DIR 'place_option()' 'instead of /etc/octo or ~/.config/octo'
+  - state  DIR 'place_option()' 'instead of /var/lib/octo or ~/.local/state/octo'
 )
 TRYING=(
   n dry-run - DRY_RUN 'print what would be done, change nothing'
