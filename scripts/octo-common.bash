@@ -31,8 +31,9 @@ HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=scripts/octo-options.bash
 source "$HERE/octo-options.bash"
 
+# say MESSAGE…: where nobody can hear it, what is done goes on, and ends with its status
 say() {
-  printf '%s: %s\n' "$TOOL" "$*" >&2
+  printf '%s: %s\n' "$TOOL" "$*" >&2 || :
 }
 
 hint() {
