@@ -11,6 +11,8 @@ use octo_core::base::units::{Share, human_size, size};
 use octo_core::tentacle::job::{self, JobDirectory, State, mark_pruned};
 use octo_core::tentacle::store::{ABANDONED, Store};
 use std::collections::HashSet;
+use std::fs::DirEntry;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// What is to go.
@@ -28,6 +30,35 @@ enum Free {
     Bytes(u64),
     Percent(u64),
 }
+
+impl Free {
+    /// Is less than that available on a disk of this size?
+    fn is_missing(&self, disk: Disk) -> bool {
+        match self {
+            Free::Bytes(bytes) => disk.available < *bytes,
+            Free::Percent(percent) => {
+                disk.available.saturating_mul(100) < disk.size.saturating_mul(*percent)
+            }
+        }
+    }
+}
+
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy)]
+struct Disk {
+    available: u64,
+    size: u64,
+}
+
+impl Disk {
+    /// The one that this directory is on.
+    fn of(directory: &Path) -> Option<Disk> {
+        let disk = rustix::fs::statvfs(directory).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Some(Disk { available: bytes(disk.f_bavail), size: bytes(disk.f_blocks) })
+    }
+}
+
 pub(super) static PRUNE: OptionGroup = OptionGroup {
     title: "prune",
     rows: &[
@@ -44,9 +75,10 @@ pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
     if !rules.dry_run {
         job::sweep(places)?;
     }
-    let mut text = jobs(said.tool(), places, &rules)?;
-    text.push_str(&packages(places, &rules)?);
-    print(&text)?;
+    let mut pruning = Pruning { places, rules, disk: Disk::of, kept: 0, text: String::new() };
+    pruning.jobs(said.tool())?;
+    pruning.packages()?;
+    print(&pruning.text)?;
     Ok(0)
 }
 
@@ -64,53 +96,102 @@ impl Rules {
             dry_run: said.flag("dry-run"),
         })
     }
+}
 
-    fn is_short_of_space(&self, places: &Places) -> bool {
-        let Some(free) = &self.free else { return false };
-        let Ok(disk) = rustix::fs::statvfs(&places.state) else { return false };
-        match free {
-            Free::Bytes(bytes) => disk.f_bavail.saturating_mul(disk.f_frsize) < *bytes,
-            Free::Percent(percent) => {
-                disk.f_bavail.saturating_mul(100) < disk.f_blocks.saturating_mul(*percent)
-            }
-        }
-    }
-
-    /// Is this one to go? `index` counts from the newest.
-    fn takes(&self, places: &Places, index: usize, age: Duration) -> bool {
-        (index >= self.keep && age >= self.older) || self.is_short_of_space(places)
-    }
+/// What goes, one by one.
+struct Pruning<'a> {
+    places: &'a Places,
+    rules: Rules,
+    disk: fn(&Path) -> Option<Disk>,
+    /// What a dry run has named and left: so much more would be available.
+    kept: u64,
+    text: String,
 }
 
 fn age(time: std::io::Result<SystemTime>) -> Duration {
     time.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
-fn jobs(tool: &Tool, places: &Places, rules: &Rules) -> Result<String> {
-    let mut text = String::new();
-    let mut ended: Vec<(Duration, JobDirectory)> = Vec::new();
-    for job in JobDirectory::all(places)? {
-        match job.state() {
-            Ok(State::Over(_)) => {
-                ended.push((age(job.file("end").metadata().and_then(|m| m.modified())), job))
+/// What the files below a directory take of the disk, about; nothing of one that can't
+/// be read.
+fn size_of(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let size = |entry: DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+impl Pruning<'_> {
+    /// Is this one to go? `index` counts from the newest.
+    fn takes(&self, index: usize, age: Duration) -> bool {
+        (index >= self.rules.keep && age >= self.rules.older) || self.is_short_of_space()
+    }
+
+    fn is_short_of_space(&self) -> bool {
+        let Some(free) = &self.rules.free else { return false };
+        let Some(disk) = (self.disk)(&self.places.state) else { return false };
+        free.is_missing(Disk { available: disk.available.saturating_add(self.kept), ..disk })
+    }
+
+    fn jobs(&mut self, tool: &Tool) -> Result<()> {
+        let mut ended: Vec<(Duration, JobDirectory)> = Vec::new();
+        for job in JobDirectory::all(self.places)? {
+            match job.state() {
+                Ok(State::Over(_)) => {
+                    ended.push((age(job.file("end").metadata().and_then(|m| m.modified())), job))
+                }
+                Ok(_) => {}
+                // One that can't be read is the sysadmin's to look at.
+                Err(error) => tool.report(&error),
             }
-            Ok(_) => {}
-            // One that can't be read is the sysadmin's to look at.
-            Err(error) => tool.report(&error),
         }
+        ended.sort_by_key(|(age, _)| *age);
+        // The oldest first, so that short space takes no more than it must.
+        for (index, (age, job)) in ended.into_iter().enumerate().rev() {
+            if !self.takes(index, age) {
+                continue;
+            }
+            self.text.push_str(&format!("job {}\n", job.id()));
+            if self.rules.dry_run {
+                self.kept += size_of(job.path());
+            } else {
+                remove(self.places, &job)?;
+            }
+        }
+        Ok(())
     }
-    ended.sort_by_key(|(age, _)| *age);
-    // The oldest first, so that short space takes no more than it must.
-    for (index, (age, job)) in ended.into_iter().enumerate().rev() {
-        if !rules.takes(places, index, age) {
-            continue;
+
+    fn packages(&mut self) -> Result<()> {
+        if !self.places.packages().is_dir() {
+            return Ok(());
         }
-        text.push_str(&format!("job {}\n", job.id()));
-        if !rules.dry_run {
-            remove(places, &job)?;
+        let store = Store::open(self.places)?;
+        if !self.rules.dry_run {
+            store.sweep(ABANDONED)?;
         }
+        // Held from the look at the jobs to the removal: no job can be published in
+        // between that names one of these.
+        let changing = store.change()?;
+        let used = in_use(self.places)?;
+        let mut objects = store.objects()?;
+        objects.sort_by_key(|object| std::cmp::Reverse(object.used));
+        for (index, object) in objects.iter().enumerate().rev() {
+            if used.contains(&object.digest) || !self.takes(index, age(Ok(object.used))) {
+                continue;
+            }
+            let size = human_size(object.size);
+            self.text.push_str(&format!("package {} {size}\n", object.digest));
+            if self.rules.dry_run {
+                self.kept += object.size;
+            } else {
+                store.remove(&object.digest, &changing)?;
+            }
+        }
+        Ok(())
     }
-    Ok(text)
 }
 
 fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
@@ -125,33 +206,6 @@ fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
     std::fs::remove_dir_all(&aside).map_err(io)
 }
 
-fn packages(places: &Places, rules: &Rules) -> Result<String> {
-    let mut text = String::new();
-    if !places.packages().is_dir() {
-        return Ok(text);
-    }
-    let store = Store::open(places)?;
-    if !rules.dry_run {
-        store.sweep(ABANDONED)?;
-    }
-    // Held from the look at the jobs to the removal: no job can be published in
-    // between that names one of these.
-    let changing = store.change()?;
-    let used = in_use(places)?;
-    let mut objects = store.objects()?;
-    objects.sort_by_key(|object| std::cmp::Reverse(object.used));
-    for (index, object) in objects.iter().enumerate().rev() {
-        if used.contains(&object.digest) || !rules.takes(places, index, age(Ok(object.used))) {
-            continue;
-        }
-        text.push_str(&format!("package {} {}\n", object.digest, human_size(object.size)));
-        if !rules.dry_run {
-            store.remove(&object.digest, &changing)?;
-        }
-    }
-    Ok(text)
-}
-
 /// The packages of jobs that are not over.
 fn in_use(places: &Places) -> Result<HashSet<Digest>> {
     let mut used = HashSet::new();
@@ -163,4 +217,50 @@ fn in_use(places: &Places) -> Result<HashSet<Digest>> {
         }
     }
     Ok(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::add::add_file;
+
+    /// A disk that is full, and stays so.
+    fn full(_: &Path) -> Option<Disk> {
+        Some(Disk { available: 0, size: 10_000 })
+    }
+
+    #[test]
+    fn a_dry_run_names_no_more_than_would_go() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: top.path().join("config"), state: top.path().join("state") };
+        for byte in [1, 2, 3] {
+            let path = top.path().join("package");
+            std::fs::write(&path, [byte; 1000]).expect("write");
+            add_file(&places, &path).expect("added");
+        }
+        for (free, named) in [
+            (Free::Bytes(1), 1),
+            (Free::Bytes(1001), 2),
+            (Free::Percent(15), 2),
+            (Free::Bytes(0), 0),
+        ] {
+            let (older, keep) = (Duration::MAX, usize::MAX);
+            let rules = Rules { older, keep, free: Some(free), dry_run: true };
+            let text = String::new();
+            let mut pruning = Pruning { places: &places, rules, disk: full, kept: 0, text };
+            pruning.packages().expect("pruned");
+            assert_eq!(pruning.text.lines().count(), named, "{}", pruning.text);
+        }
+        assert_eq!(Store::at(&places).objects().expect("objects").len(), 3);
+    }
+
+    #[test]
+    fn a_directory_is_as_large_as_what_is_in_it() {
+        let top = tempfile::tempdir().expect("tempdir");
+        std::fs::create_dir(top.path().join("below")).expect("mkdir");
+        std::fs::write(top.path().join("below/file"), [1; 100_000]).expect("write");
+        std::os::unix::fs::symlink("/", top.path().join("link")).expect("symlink");
+        let link = top.path().join("link").symlink_metadata().expect("stat").len();
+        assert_eq!(size_of(top.path()), 100_000 + link);
+    }
 }
