@@ -1,7 +1,7 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
 use crate::sandbox;
-use crate::support::{Sandbox, stdout_of, wait_for};
+use crate::support::{Sandbox, can_trace, stdout_of, wait_for};
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -76,6 +76,34 @@ fn a_time_limit_ends_the_whole_tree() {
     command.args(["run", "-T", "1s", "-k", "1s", "-c", &script]);
     command.assert().code(124).stderr(contains("time limit of 1s"));
     assert!(!is_running(&long));
+}
+
+/// The script is over when the wait for its strays runs out, and one of its children
+/// still has its grace.
+#[test]
+fn while_a_child_has_its_grace_nothing_spins() {
+    if !can_trace("while_a_child_has_its_grace_nothing_spins") {
+        return;
+    }
+    let sandbox = sandbox();
+    let long = unique(3006);
+    let log = sandbox.path("calls");
+    let traced = sandbox.tool("octo-exec");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=poll,ppoll", "-o"]).arg(&log);
+    command.arg(traced.get_program()).env_clear();
+    command.envs(traced.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // KILL comes two seconds after the wait for strays is over.
+    let script = format!("(trap '' TERM; exec sleep {long}) & wait");
+    let output = command.args(["run", "-T", "1s", "-k", "7s", "-c", &script]).output();
+    assert_eq!(output.expect("strace starts").status.code(), Some(124));
+    assert!(!is_running(&long));
+    let calls = std::fs::read_to_string(log).expect("calls");
+    // Two are always waited for: the job's directory, and signals.
+    let waits: Vec<&str> = calls.lines().filter(|call| call.matches("fd=").count() > 1).collect();
+    let busy = waits.iter().filter(|wait| wait.contains("tv_sec=0, tv_nsec=0}")).count();
+    // One, where the grace runs out between the look at it and the wait.
+    assert!(!waits.is_empty() && busy <= 1, "{busy} of {} waits are none", waits.len());
 }
 
 #[test]

@@ -175,12 +175,15 @@ impl Supervisor<'_> {
         tree::names(&left)
     }
 
-    /// The next moment at which something is to be done without being woken.
+    /// The next moment at which something is to be done without being woken. While the
+    /// tree is being ended, it comes from that alone: `drain_until` may be long past.
     fn next_moment(&self) -> Option<Instant> {
         let is_over = self.status.is_some();
-        let ending = self.ending.as_ref().map(|ending| ending.next_look(is_over));
-        let limit = self.deadline.filter(|_| self.ending.is_none() && !is_over);
-        [ending, limit, self.drain_until].into_iter().flatten().min()
+        if let Some(ending) = &self.ending {
+            return Some(ending.next_look(is_over));
+        }
+        let limit = self.deadline.filter(|_| !is_over);
+        [limit, self.drain_until].into_iter().flatten().min()
     }
 
     fn reap(&mut self) {
