@@ -82,6 +82,16 @@ fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
     }
 }
 
+/// The line feed that its last line lacks comes on top of what a script may write.
+#[test]
+fn a_mebibyte_of_values_comes_back() {
+    let sandbox = sandbox();
+    let length = (1 << 20) - 2;
+    let command = format!("(printf A=; head -c {length} /dev/zero | tr '\\0' x) >$OCTO_OUTPUT");
+    run(&sandbox, &["--outputs", "outputs", "-c", &command]).assert().success().stderr("");
+    assert!(read(&sandbox, "outputs") == format!("A={}\n", "x".repeat(length)));
+}
+
 #[test]
 fn where_a_result_could_not_be_written_nothing_runs() {
     let sandbox = sandbox();

@@ -12,7 +12,7 @@ use octo_core::base::users::User;
 use octo_core::tentacle::job::JobDirectory;
 use std::os::unix::fs::MetadataExt;
 
-/// The largest file of values.
+/// The largest file of values that a script may leave.
 const MAXIMUM: u64 = 1 << 20;
 /// So many lines that are not of the form are named.
 const NAMED: usize = 20;

@@ -7,7 +7,7 @@ use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::JobId;
 use octo_core::tentacle::audit::Head;
-use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, State};
+use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, MAXIMUM_OUTPUTS, State};
 use octo_core::trust::Verb;
 use octo_wire::connection::Heard;
 use octo_wire::pace::TICK_EVERY;
@@ -15,9 +15,6 @@ use octo_wire::{Duplex, Failure, Fields, StreamWord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::time::{Duration, Instant};
-
-/// The largest file of values that a job hands back, in bytes.
-const MAXIMUM_VALUES: u64 = 2 << 20;
 
 /// A held job that is followed is looked at this often: octo-exec ends it when it
 /// was held for too long, or when its line is gone.
@@ -111,7 +108,7 @@ impl<S: Duplex> Following<'_, '_, S> {
     }
 
     fn end(mut self, end: &End) -> Result<(), Ended> {
-        let values = self.job.read("outputs", MAXIMUM_VALUES);
+        let values = self.job.read("outputs", MAXIMUM_OUTPUTS);
         if let Some(values) = values.map_err(|e| No::failed(self.session.host, &e))? {
             self.gather_body(StreamWord::Outputs, &values)?;
         }

@@ -10,7 +10,9 @@ use octo_core::base::cli::{Tool, print, utc_now};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::{operator, result_file};
-use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobRequest, NewJob, Published};
+use octo_core::tentacle::job::{
+    End, EndKind, JobDirectory, JobRequest, MAXIMUM_OUTPUTS, NewJob, Published,
+};
 use octo_core::tentacle::spec::draft::{Destination, Draft, Parts};
 use octo_core::tentacle::spec::options::JobOptions;
 use octo_core::tentacle::store::{Store, Who};
@@ -74,7 +76,7 @@ impl ResultFiles {
 
     fn write(&self, job: &JobDirectory, end: &End) -> Result<()> {
         if let Some(path) = &self.outputs {
-            let bytes = job.read("outputs", 1 << 20)?.unwrap_or_default();
+            let bytes = job.read("outputs", MAXIMUM_OUTPUTS)?.unwrap_or_default();
             result_file::write(path, &bytes, 0o600)?;
         }
         let Some(path) = &self.end else { return Ok(()) };
