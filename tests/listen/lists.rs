@@ -1,11 +1,13 @@
 //! What a pusher asks back: artifacts, scripts, proofs of the audit log.
 
 use crate::fleet::fleet;
-use crate::listener::{job_id, own_user};
+use crate::listener::{Side, Tentacle, job_id, own_user};
 use crate::support::{NOBODY, is_root, wait_for};
+use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
 use octo_core::base::encoding::encode;
-use std::os::unix::fs::symlink;
+use rustix::process::geteuid;
+use std::os::unix::fs::{chown, symlink};
 
 #[test]
 fn artifacts_come_back_and_nothing_else_does() {
@@ -38,7 +40,7 @@ fn artifacts_come_back_and_nothing_else_does() {
     if is_root("artifacts_come_back_and_nothing_else_does") {
         let path = fleet.job(&id, "artifacts/alien");
         std::fs::write(&path, "x").expect("write");
-        std::os::unix::fs::chown(&path, Some(NOBODY), None).expect("chown");
+        chown(&path, Some(NOBODY), None).expect("chown");
         assert_eq!(pusher.no(&format!("get job={id} artifact=alien"), b""), "missing");
     }
     // What a job hands back has its bound as what it was given has.
@@ -75,6 +77,34 @@ fn scripts_are_listed_and_run_by_name() {
         let request = format!("run job={} body={}", job_id(), spec.len());
         assert_eq!(pusher.no(&request, spec.as_bytes()), code, "{spec}");
     }
+}
+
+/// A job may close what it hands back, to a listener that is not root.
+#[test]
+fn an_artifact_that_the_listener_cannot_read_hides_no_other() {
+    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
+    here.trust(&[(&ci, "ci")]);
+    let mut command = here.command("octo-listen");
+    if geteuid().is_root() {
+        std::fs::create_dir(here.sandbox.state("")).expect("mkdir");
+        for path in [here.sandbox.state(""), here.sandbox.config("identity.pem")] {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("chown");
+        }
+        command = here.command_as(NOBODY, "octo-listen");
+    }
+    let tentacle = Tentacle::with(&here, command.args(["-l", "127.0.0.1:0"]), 1);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    let id = job_id();
+    let text = "cd $OCTO_ARTIFACTS; for name in a b c; do echo $name >$name; done; chmod 0 b";
+    assert_eq!(pusher.run(&id, text).word(), "ok");
+    assert_eq!(pusher.follow(&id).code, 0);
+    let listed = pusher.list(&format!("get job={id}"));
+    let names: Vec<&str> = listed.iter().filter_map(|line| line.text("name")).collect();
+    assert_eq!(names, ["a", "c"]);
+    let reply = pusher.yes(&format!("get job={id} artifact=c"), b"");
+    assert_eq!(pusher.body(&reply), b"c\n");
+    // It is there all the same.
+    assert_eq!(pusher.no(&format!("get job={id} artifact=b"), b""), "io");
 }
 
 #[test]

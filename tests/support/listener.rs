@@ -44,9 +44,17 @@ impl Side {
 
     /// A tool of ours as a command of std's.
     pub(crate) fn command(&self, tool: &str) -> Command {
-        let ours = self.sandbox.tool(tool);
+        self.of_std(&self.sandbox.tool(tool))
+    }
+
+    /// The same as another user; only for root.
+    pub(crate) fn command_as(&self, uid: u32, tool: &str) -> Command {
+        self.of_std(&self.sandbox.tool_as(uid, tool))
+    }
+
+    fn of_std(&self, ours: &assert_cmd::Command) -> Command {
         let mut command = Command::new(ours.get_program());
-        command.env_clear();
+        command.args(ours.get_args()).env_clear();
         for (name, value) in ours.get_envs() {
             command.env(name, value.unwrap_or_default());
         }

@@ -11,7 +11,7 @@ use octo_wire::{Duplex, Failure, Fields};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 
 /// The artifacts that a list names at most.
@@ -65,50 +65,61 @@ fn send<S: Duplex>(
     Ok(())
 }
 
-/// The directory of the artifacts, and whose they are.
-fn directory(job: &JobDirectory) -> Result<Option<(File, u32)>> {
+/// The directory of the artifacts.
+fn directory(job: &JobDirectory) -> Result<Option<File>> {
     let path = job.file("artifacts");
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::open(&path, flags, Mode::empty()) {
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(Error::io(&path, &error.into())),
-        Ok(directory) => {
-            let directory = File::from(directory);
-            let owner = directory.metadata().map_err(|e| Error::io(&path, &e))?.uid();
-            Ok(Some((directory, owner)))
+        Ok(directory) => Ok(Some(File::from(directory))),
+    }
+}
+
+/// Opens an artifact of the job.
+fn open(job: &JobDirectory, name: &[u8]) -> Result<Option<(File, u64)>> {
+    match directory(job)? {
+        Some(directory) => {
+            open_in(&directory, name).map_err(|e| Error::io(&job.file("artifacts"), &e))
         }
+        None => Ok(None),
     }
 }
 
 /// Opens an artifact: a regular file in the directory itself, the job's user's
 /// own, reached through no link. What a job names can be anything.
-fn open(job: &JobDirectory, name: &[u8]) -> Result<Option<(File, u64)>> {
+fn open_in(directory: &File, name: &[u8]) -> std::io::Result<Option<(File, u64)>> {
     if !is_file_name(name) {
         return Ok(None);
     }
-    let Some((directory, owner)) = directory(job)? else { return Ok(None) };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let file = match openat2(&directory, name, flags, Mode::empty(), resolve) {
+    let file = match openat2(directory, name, flags, Mode::empty(), resolve) {
         Ok(descriptor) => File::from(descriptor),
         Err(Errno::NOENT | Errno::LOOP | Errno::XDEV | Errno::NXIO) => return Ok(None),
-        Err(error) => return Err(Error::io(&job.file("artifacts"), &error.into())),
+        Err(error) => return Err(error.into()),
     };
-    let metadata = file.metadata().map_err(|e| Error::io(&job.file("artifacts"), &e))?;
-    let own = metadata.is_file() && metadata.uid() == owner;
+    let metadata = file.metadata()?;
+    let own = metadata.is_file() && metadata.uid() == directory.metadata()?.uid();
     Ok(own.then_some((file, metadata.len())))
 }
 
 fn list(job: &JobDirectory) -> Result<Vec<Fields>> {
     let mut listed = Vec::new();
-    let Some((directory, _)) = directory(job)? else { return Ok(listed) };
+    let Some(directory) = directory(job)? else { return Ok(listed) };
     let path = job.file("artifacts");
     let entries =
         rustix::fs::Dir::read_from(&directory).map_err(|e| Error::io(&path, &e.into()))?;
     for entry in entries.take(LISTED) {
         let entry = entry.map_err(|e| Error::io(&path, &e.into()))?;
         let name = entry.file_name().to_bytes();
-        if let Some((_, size)) = open(job, name)? {
+        let size = match open_in(&directory, name) {
+            Ok(opened) => opened.map(|(_, size)| size),
+            // One that is closed to us must not hide the others.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+            Err(error) => return Err(Error::io(&path, &error)),
+        };
+        if let Some(size) = size {
             let item = Fields::item(Verb::Get).with_bytes("name", name).with("size", size);
             listed.push(item);
         }
