@@ -104,5 +104,8 @@ pub(crate) fn thumbprint(tool: &Tool, text: &str) -> Result<Thumbprint> {
 
 /// Who starts jobs on this machine, as far as it can be told from here.
 pub(crate) fn started_by(places: &Places) -> StartedBy {
-    if places.start().exists() { StartedBy::Elsewhere } else { StartedBy::this_process() }
+    match StartedBy::is_elsewhere(places) {
+        true => StartedBy::Elsewhere,
+        false => StartedBy::this_process(),
+    }
 }

@@ -67,7 +67,7 @@ impl Host {
 
     /// Who starts jobs, for the trust file's user=.
     pub(crate) fn starts_as(&self) -> StartedBy {
-        match self.launcher.is_elsewhere() {
+        match StartedBy::is_elsewhere(&self.places) {
             true => StartedBy::Elsewhere,
             false => self.own_user.clone(),
         }

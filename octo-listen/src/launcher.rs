@@ -71,11 +71,6 @@ impl Launcher {
         ])
     }
 
-    /// Is it CONFIG/start that starts jobs?
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.places.start().symlink_metadata().is_ok()
-    }
-
     /// Starts a job that is published; whether it is to run, and whether somebody
     /// runs it already, is found out by octo-exec under the job's lock.
     ///

@@ -36,6 +36,18 @@ fn a_sound_file_is_checked_in_silence() {
         .stderr(contains("draft:1: unknown option 'oops'"));
 }
 
+/// octo-listen doesn't start jobs by itself either, while it leads nowhere.
+#[test]
+fn a_start_file_that_is_a_dangling_link_is_there() {
+    let sandbox = sandbox();
+    sandbox.write("config/trusted", format!("{} ci\n", print("a")));
+    let warned = sandbox.tool("octo-keys").arg("check").assert().success();
+    warned.stderr(contains("trusted:1: "));
+    std::os::unix::fs::symlink("nowhere", sandbox.config("start")).unwrap();
+    let wrong = sandbox.tool("octo-keys").arg("check").assert().code(78);
+    wrong.stderr(contains("config/nowhere: ").and(contains("trusted:1: ").not()));
+}
+
 #[test]
 fn each_problem_is_named_with_its_line() {
     let sandbox = sandbox();

@@ -3,6 +3,7 @@
 use super::{Grant, Line, Trust, Verb};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, is_file_name};
+use crate::base::paths::Places;
 use crate::base::refusal::Refusal;
 use crate::base::thumbprint::Thumbprint;
 use crate::base::units::human_size;
@@ -58,6 +59,12 @@ pub enum StartedBy {
 }
 
 impl StartedBy {
+    /// Is it CONFIG/start that starts jobs? Also where it leads nowhere: then it is what
+    /// keeps them from starting.
+    pub fn is_elsewhere(places: &Places) -> bool {
+        places.start().symlink_metadata().is_ok()
+    }
+
     /// The user of this process.
     pub fn this_process() -> StartedBy {
         let uid = geteuid();
