@@ -44,7 +44,9 @@ impl Launcher {
             .map(PathBuf::from)
             .or_else(|| beside().filter(|p| is_program(p)))
             .or_else(on_path)
-            .filter(|p| is_program(p));
+            .filter(|p| is_program(p))
+            // Jobs are started in another directory than ours.
+            .and_then(|p| std::path::absolute(p).ok());
         Launcher { places: places.clone(), octo_exec, log }
     }
 

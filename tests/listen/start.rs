@@ -1,13 +1,14 @@
 //! octo-listen from its command line to a socket: what keeps it from listening
 //! is said with the object, the reason, what to do, and the right exit status.
 
-use crate::listener::{Side, Tentacle};
-use crate::support::{NOBODY, Sandbox, is_root, set_mode};
+use crate::listener::{Side, Tentacle, job_id, own_user};
+use crate::support::{NOBODY, Sandbox, copy_program, is_root, set_mode, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 fn side() -> Side {
     Side::new(cargo_bin!("octo-listen"))
@@ -29,6 +30,40 @@ fn help_and_misuse() {
         // What is wrong with the command line is said before any file is touched.
         let assert = command.args(arguments).assert().code(64);
         assert.stderr(contains(said).and(contains("octo-listen --help").or(contains("-l"))));
+    }
+}
+
+/// Relative paths begin where the listener was started; a job's are elsewhere.
+#[test]
+fn octo_exec_is_found_beside_it_or_where_it_is_said_to_be() {
+    let (side, ci) = (side(), side());
+    side.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    std::fs::create_dir(side.sandbox.path("bin")).expect("mkdir");
+    let beside = side.sandbox.program("octo-exec").canonicalize().expect("a program");
+    std::os::unix::fs::symlink(&beside, side.sandbox.path("bin/octo-exec")).expect("symlink");
+    let linked = side.sandbox.path("bin").canonicalize().expect("a directory").join("octo-exec");
+    // One that has none beside it.
+    let alone = side.sandbox.path("octo-listen");
+    copy_program(&side.sandbox.program("octo-listen"), &alone);
+    let usual = "/usr/local/bin:/usr/bin:/bin";
+    for (program, path, arguments, expected) in [
+        (side.sandbox.program("octo-listen"), format!("bin:{usual}"), &[][..], &beside),
+        (side.sandbox.program("octo-listen"), usual.into(), &["--exec", "bin/octo-exec"], &linked),
+        (alone, format!("bin:{usual}"), &[], &linked),
+    ] {
+        let mut command = Command::new(program);
+        let usual = side.command("octo-listen");
+        command.env_clear().envs(usual.get_envs().filter_map(|(n, v)| Some((n, v?))));
+        command.current_dir(side.sandbox.path("")).stdin(Stdio::null()).env("PATH", path);
+        command.args(["-l", "127.0.0.1:0"]).args(arguments);
+        let tentacle = Tentacle::with(&side, &mut command, 1);
+        let mut pusher = tentacle.connect(&ci).expect("trusted");
+        let id = job_id();
+        let text = "tr '\\0' '\\n' </proc/$PPID/cmdline | head -n 1";
+        assert_eq!(pusher.run(&id, text).word(), "ok");
+        wait_for("its end", || side.sandbox.state("jobs").join(&id).join("end").exists());
+        let out = String::from_utf8(pusher.follow(&id).out).expect("UTF-8");
+        assert_eq!(out, format!("{}\n", expected.display()), "{arguments:?}");
     }
 }
 
