@@ -44,9 +44,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     if said.flag("head") {
         return Err(tool.misuse("--head goes with --check-audit"));
     }
-    if let Some(argument) = said.arguments().first() {
-        return Err(tool.misuse(format!("'{argument}' is one argument too many")));
-    }
+    said.counted(0..=0)?;
     let at = sockets::addresses(&at)?;
     let places = cli::places(&said)?;
     let log = Log::new(tool, said.flag("v"), over_stdio && stdio::owns_stderr());

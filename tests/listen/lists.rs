@@ -126,6 +126,17 @@ fn heads_that_it_gave_are_proved() {
     with_head(&format!("{seq}:{other}")).code(65).stderr(predicates::str::contains(&seq));
     with_head(&format!("1000:{other}")).code(65);
     with_head("1000").code(64);
+    // A copy of the log, anywhere.
+    let log = fleet.here.sandbox.state("audit.log");
+    let copy = fleet.here.sandbox.path("copy");
+    std::fs::copy(&log, &copy).expect("copy");
+    let whole = listen().arg("--check-audit").assert().get_output().stdout.clone();
+    let check = |head: &str| {
+        let mut command = listen();
+        command.args(["--check-audit", "--head", head]).arg(&copy).assert()
+    };
+    check(&head).code(0).stdout(whole);
+    check(&format!("{seq}:{other}")).code(65).stderr(predicates::str::contains(&seq));
     listen().args(["--head", &head]).assert().code(64);
     // Every reply moved the chain, refusals too.
     let log = std::fs::read_to_string(fleet.here.sandbox.state("audit.log")).expect("read");

@@ -24,7 +24,10 @@ fn help_and_misuse() {
         (&["--nonsense"][..], "nonsense"),
         (&["-l", "127.0.0.1:99999"], "-l 127.0.0.1:99999: not ADDRESS or ADDRESS:PORT"),
         (&["--stdio", "-l", "127.0.0.1"], "--stdio listens nowhere"),
-        (&["here"], "'here' is one argument too many"),
+        (&["here"], "here: one argument too many"),
+        (&["--check-audit", "-l", "127.0.0.1"], "--check-audit serves nobody"),
+        (&["--check-audit", "--stdio"], "--check-audit serves nobody"),
+        (&["--head", "1:00"], "--head goes with --check-audit"),
     ] {
         let mut command = listen();
         // What is wrong with the command line is said before any file is touched.
