@@ -1,7 +1,7 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
 use crate::sandbox;
-use crate::support::{Sandbox, can_trace, stdout_of, wait_for};
+use crate::support::{Sandbox, can_trace, kill_session_of, stdout_of, wait_for};
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -187,10 +187,7 @@ fn a_killed_supervisor_is_lost_and_nothing_of_it_is_left() {
     let (child, _out) =
         begin(&sandbox, &[], &format!("setsid sleep {long} & echo ready; exec sleep {long}"));
     let job = jobs(&sandbox).remove(0);
-    let started = std::fs::read_to_string(job.join("started")).expect("started");
-    let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("session");
-    let session = rustix::process::Pid::from_raw(session.parse().expect("a pid")).expect("a pid");
-    rustix::process::kill_process(session, rustix::process::Signal::KILL).expect("kill");
+    kill_session_of(&job);
     // Whoever waited is told, and the job is never run again.
     let output = child.wait_with_output().expect("wait");
     assert_eq!(output.status.code(), Some(71), "{}", String::from_utf8_lossy(&output.stderr));
@@ -295,10 +292,7 @@ fn a_lock_of_a_killed_job_is_free_once_nobody_of_it_is_left() {
     let mut child = child;
     child.kill().expect("kill");
     child.wait().expect("wait");
-    let started = std::fs::read_to_string(job.join("started")).expect("started");
-    let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("session");
-    let session = rustix::process::Pid::from_raw(session.parse().expect("a pid")).expect("a pid");
-    rustix::process::kill_process(session, rustix::process::Signal::KILL).expect("kill");
+    kill_session_of(&job);
     let check = format!("pgrep -fx 'sleep {long}' || echo alone");
     let mut command = sandbox.tool("octo-exec");
     command.args(["run", "-L", "deploy", "-c", &check]).assert().code(0).stdout("alone\n");

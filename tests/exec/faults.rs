@@ -4,10 +4,11 @@
 
 use crate::jobs::{Draft, places};
 use crate::sandbox;
-use crate::support::{Sandbox, can_trace};
+use crate::support::{Sandbox, can_trace, peak_of, session_of};
 use octo_core::tentacle::job::{EndKind, JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
+use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -317,13 +318,10 @@ fn a_gigabyte_without_a_newline_takes_no_memory() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let job = log().expect("a log").parent().expect("a job").to_path_buf();
-    let started = std::fs::read_to_string(job.join("started")).expect("started");
-    let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("a session");
-    for process in [session.to_string(), child.id().to_string()] {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("status");
-        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("a peak");
-        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
-        assert!(peak < 32 * 1024, "{process}: {peak} KiB");
+    let session = session_of(&job).expect("a session");
+    for process in [session, Pid::from_child(&child)] {
+        let peak = peak_of(process).expect("a peak");
+        assert!(peak < 32 * 1024, "{process:?}: {peak} KiB");
     }
     std::fs::write(&go, "").expect("write");
     assert_eq!(child.wait().expect("wait").code(), Some(3));

@@ -3,13 +3,12 @@
 
 use crate::jobs::Draft;
 use crate::sandbox;
-use crate::support::{Sandbox, stdout_of, wait_for};
+use crate::support::{Sandbox, kill_session_of, stdout_of, wait_for};
 use octo_core::LockName;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::{EndKind, JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec};
 use predicates::str::contains;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -41,13 +40,6 @@ fn forward(sandbox: &Sandbox, job: &JobDirectory) -> Child {
 fn end(job: &JobDirectory) -> (EndKind, String) {
     let end = job.end().expect("readable").expect("an end");
     (end.kind, end.reason.unwrap_or_default())
-}
-
-fn kill(process: &Path) {
-    let started = std::fs::read_to_string(process).expect("started");
-    let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("a session");
-    let session = rustix::process::Pid::from_raw(session.parse().expect("a pid")).expect("a pid");
-    rustix::process::kill_process(session, rustix::process::Signal::KILL).expect("kill");
 }
 
 /// A process id says nothing on another boot, nor when it is another process'.
@@ -186,7 +178,7 @@ fn a_lost_job_is_in_the_audit_log_and_short_space_takes_it_first() {
     let lost = publish(&sandbox, "sleep 300", None);
     let mut child = forward(&sandbox, &lost);
     wait_for("its start", || lost.state().expect("a state") == State::Running);
-    kill(&lost.file("started"));
+    kill_session_of(lost.path());
     child.wait().expect("wait");
     // Killed as it spawned the script, its child holds the lock for a moment more.
     wait_for("its end", || {

@@ -1,19 +1,11 @@
 //! kill -9 is a normal way to stop a listener, at any moment.
 
-use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
-use crate::support::wait_for;
-use assert_cmd::cargo::cargo_bin;
+use crate::listener::{Pusher, Tentacle, job_id, own_user, sides};
+use crate::support::{kill_session_of, wait_for};
 use octo_core::Digest;
 use octo_wire::{Failure, Message};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// A tentacle that trusts `ci`.
-fn sides() -> (Side, Side) {
-    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
-    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
-    (here, ci)
-}
 
 /// Every object of the store is whole, and has whom it belongs to beside it.
 fn check_store(packages: &Path) {
@@ -140,14 +132,9 @@ fn a_follower_is_told_that_its_job_was_lost() {
     assert_eq!(pusher.run(&id, "echo before; sleep 300").word(), "ok");
     let log = here.sandbox.state("jobs").join(&id).join("log");
     wait_for("output", || std::fs::read(&log).is_ok_and(|bytes| !bytes.is_empty()));
-    let started = here.sandbox.state("jobs").join(&id).join("started");
-    let started = std::fs::read_to_string(started).expect("read");
-    let session = started.lines().find_map(|line| line.strip_prefix("session "));
-    let session: i32 = session.expect("a session").parse().expect("a number");
     let followed = std::thread::scope(|scope| {
         let follower = scope.spawn(|| pusher.follow(&id));
-        let process = rustix::process::Pid::from_raw(session).expect("a process");
-        rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("kill");
+        kill_session_of(&here.sandbox.state("jobs").join(&id));
         follower.join().expect("a follower")
     });
     assert_eq!((followed.kind.as_str(), followed.code), ("lost", 71));
@@ -168,11 +155,7 @@ fn a_killed_octo_exec_is_seen_to_though_nobody_follows() {
     let number = |text: String| text.trim().parse::<i32>().ok();
     wait_for("the script", || std::fs::read_to_string(&script).is_ok_and(|t| number(t).is_some()));
     let script = number(std::fs::read_to_string(&script).expect("read")).expect("a number");
-    let started = std::fs::read_to_string(job.join("started")).expect("read");
-    let session = started.lines().find_map(|line| line.strip_prefix("session "));
-    let process = rustix::process::Pid::from_raw(session.expect("one").parse().expect("a number"));
-    let signal = rustix::process::Signal::KILL;
-    rustix::process::kill_process(process.expect("a process"), signal).expect("kill");
+    kill_session_of(&job);
     wait_for("its end", || job.join("end").exists());
     let end = std::fs::read_to_string(job.join("end")).expect("read");
     assert!(end.starts_with("kind lost\ncode 71\n"), "{end}");

@@ -1,7 +1,7 @@
 //! Pushers who are trusted and mean harm, or whose machine fails: what they cost.
 
-use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
-use crate::support::{PATIENCE, wait_for};
+use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, sides};
+use crate::support::{PATIENCE, peak_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
@@ -10,21 +10,6 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-
-/// A tentacle that trusts `ci`.
-fn sides() -> (Side, Side) {
-    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
-    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
-    (here, ci)
-}
-
-/// The most memory that this process ever had, in KiB.
-fn peak(tentacle: &Tentacle) -> u64 {
-    let status = format!("/proc/{}/status", tentacle.child.id());
-    let status = std::fs::read_to_string(status).expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
 
 /// Taken apart as a whole, a spec of the shortest lines took forty times its size,
 /// and a word of 4 MiB came back in the log.
@@ -41,7 +26,8 @@ fn a_spec_of_millions_of_lines_or_words_costs_little() {
         let request = format!("run job={} by=me body={}", job_id(), spec.len());
         assert_eq!(pusher.no(&request, spec.as_bytes()), "malformed");
     }
-    assert!(peak(&tentacle) < 40_000, "{} KiB", peak(&tentacle));
+    let peak = peak_of(tentacle.pid()).expect("a peak");
+    assert!(peak < 40_000, "{peak} KiB");
     tentacle.says("unknown key");
     assert!(tentacle.log().lines().all(|line| line.len() < 4000));
 }

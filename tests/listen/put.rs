@@ -2,16 +2,15 @@
 //! at each call, a kill at each call. What is in the store is whole, what was
 //! acknowledged is there, and the next try succeeds.
 
-use crate::listener::{Pusher, Side, job_id, own_user};
+use crate::listener::{Pusher, Side, job_id, sides};
 use crate::support::PATIENCE;
-use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// Two whole buffers and a part of a block.
 const LENGTH: usize = 2 * 256 * 1024 + 1234;
@@ -26,8 +25,7 @@ fn scene(test: &str) -> Option<Scene> {
     if !crate::support::can_trace(test) {
         return None;
     }
-    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
-    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    let (here, ci) = sides();
     let package = (0..LENGTH).map(|i| (i * 31 + i / 256) as u8).collect();
     Some(Scene { here, ci, package })
 }
@@ -78,7 +76,7 @@ impl Scene {
         let mut child = command.spawn().expect("strace starts");
         drop(command);
         let reply = self.connect(ours).and_then(|mut pusher| ask(&mut pusher));
-        wait(&mut child);
+        child.wait().expect("wait");
         let log = std::fs::read_to_string(log).unwrap_or_default();
         (reply, log.contains("(INJECTED)") || log.contains("killed by SIGKILL"))
     }
@@ -140,10 +138,6 @@ impl Scene {
         }
         unreachable!("the loop returns")
     }
-}
-
-fn wait(child: &mut Child) {
-    child.wait().expect("wait");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whoever has not shown that he is trusted can't keep others out, can't make
 //! the listener busy, and is told nothing.
 
-use crate::listener::{Side, Tentacle};
+use crate::listener::{Side, Tentacle, sides};
 use crate::support::{PATIENCE, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_wire::Failure;
@@ -16,8 +16,7 @@ fn side() -> Side {
 
 /// A tentacle that trusts `ci`.
 fn trusting() -> (Tentacle, Side, Side) {
-    let (here, ci) = (side(), side());
-    here.trust(&[(&ci, "ci")]);
+    let (here, ci) = sides();
     (Tentacle::start(&here), here, ci)
 }
 
@@ -248,8 +247,7 @@ fn without_descriptors_it_rests_and_recovers() {
 }
 
 fn rests_and_recovers_with(most: u32) {
-    let (here, ci) = (side(), side());
-    here.trust(&[(&ci, "ci")]);
+    let (here, ci) = sides();
     let mut command = Command::new("prlimit");
     let listen = here.command("octo-listen");
     command.arg(format!("--nofile={most}:{most}")).arg(listen.get_program()).env_clear();
@@ -273,8 +271,7 @@ fn rests_and_recovers_with(most: u32) {
 
 #[test]
 fn accept_errors_of_all_kinds_never_end_it() {
-    let (here, ci) = (side(), side());
-    here.trust(&[(&ci, "ci")]);
+    let (here, ci) = sides();
     if !crate::support::can_trace("accept_errors_of_all_kinds_never_end_it") {
         return;
     }

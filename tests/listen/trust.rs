@@ -1,17 +1,10 @@
 //! The trust file decides as it now is: for a handshake, for a request on a
 //! connection that is open, and for a stream that runs.
 
-use crate::listener::{Side, Tentacle, job_id, own_user};
-use assert_cmd::cargo::cargo_bin;
+use crate::listener::{Side, Tentacle, job_id, own_user, sides};
 use octo_core::Digest;
 use octo_wire::Failure;
 use std::time::{Duration, Instant};
-
-fn sides() -> (Side, Side) {
-    let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
-    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
-    (here, ci)
-}
 
 fn refused(tentacle: &Tentacle, side: &Side) -> bool {
     let asked = tentacle.connect(side).and_then(|mut pusher| pusher.ask("status", b""));

@@ -1,11 +1,12 @@
 //! One octo-push and a fleet: batches that stop and go on, a thousand targets,
 //! a hundred talkers.
 
-use crate::support::{stdout_of, wait_for};
+use crate::support::{peak_of, stdout_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
+use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -276,14 +277,14 @@ fn a_thousand_targets_and_four_odd_ones() {
 }
 
 /// Threads that serve targets, and the most memory that it took, in KiB.
-fn of_process(id: u32) -> (usize, u64) {
-    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+fn of_process(process: Pid) -> (usize, u64) {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_pid()))
+        .into_iter()
+        .flatten()
+        .flatten();
     let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
     let workers = tasks.filter_map(name).filter(|name| name.starts_with("worker")).count();
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok());
-    (workers, peak.unwrap_or(0))
+    (workers, peak_of(process).unwrap_or(0))
 }
 
 #[test]
@@ -305,7 +306,7 @@ fn ten_thousand_targets_take_as_many_threads_as_were_said_and_little_memory() {
         std::io::Read::read_to_string(&mut errors, &mut text).map(|_| text)
     });
     let status = loop {
-        let (workers, memory) = of_process(child.id());
+        let (workers, memory) = of_process(Pid::from_child(&child));
         (most, peak) = (most.max(workers), peak.max(memory));
         seen += usize::from(workers > 0);
         if let Some(status) = child.try_wait().expect("wait") {

@@ -1,7 +1,7 @@
 //! Jobs as their pusher sees them: how they ended, how soon their output comes,
 //! who follows them, and what may be replaced while they run.
 
-use crate::support::{copy_program, wait_for};
+use crate::support::{copy_program, kill_session_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::io::{BufRead, BufReader};
@@ -48,11 +48,7 @@ fn every_kind_of_end_is_told_apart() {
     // The same record, where whoever runs it is killed, or told to cancel.
     std::thread::scope(|scope| {
         let lost = scope.spawn(|| push(&[], "sleep 60").output().expect("runs"));
-        let started = std::fs::read_to_string(running(&web1).join("started")).expect("started");
-        let session = started.lines().find_map(|l| l.strip_prefix("session ")).expect("session");
-        let session = rustix::process::Pid::from_raw(session.parse().expect("a pid"));
-        let signal = rustix::process::Signal::KILL;
-        rustix::process::kill_process(session.expect("a pid"), signal).expect("kill");
+        kill_session_of(&running(&web1));
         assert_eq!(lost.join().expect("join").status.code(), Some(71));
         check(71, "lost", 71, "tentacle", "lost");
         let cancelled = scope.spawn(|| push(&["-L", "deploy"], "sleep 60").output().expect("runs"));

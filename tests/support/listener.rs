@@ -4,6 +4,7 @@
 //! `listening ADDRESS:PORT` that it prints.
 
 use crate::support::{PATIENCE, Sandbox};
+use assert_cmd::cargo::cargo_bin;
 use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
 use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
@@ -61,6 +62,14 @@ impl Side {
         command.current_dir(self.sandbox.path("")).stdin(Stdio::null());
         command
     }
+}
+
+/// A tentacle that is to be started, and a pusher `ci` whom it trusts.
+pub(crate) fn sides() -> (Side, Side) {
+    let side = || Side::new(cargo_bin!("octo-listen"));
+    let (here, ci) = (side(), side());
+    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
+    (here, ci)
 }
 
 /// The user= that a line needs for its jobs to run: root's must be named.

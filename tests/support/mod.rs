@@ -4,9 +4,13 @@
 // Each test program uses its own part of this; a skipped test says so.
 #![allow(dead_code, clippy::print_stderr)]
 
+pub(crate) mod needs;
 pub(crate) mod random;
 
 use assert_cmd::Command;
+use needs::SYSTEM_PATH;
+pub(crate) use needs::needs;
+use rustix::process::{Pid, Signal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -16,8 +20,6 @@ pub(crate) const NOBODY: u32 = 65534;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A home, a configuration and a state directory, gone after the test.
 pub(crate) struct Sandbox {
@@ -104,16 +106,6 @@ pub(crate) fn is_root(test: &str) -> bool {
     root
 }
 
-/// Is this program installed? Where it isn't, this says that the test, or a part of it, is
-/// skipped, which `scripts/test --strict` doesn't take.
-pub(crate) fn needs(test: &str, program: &str) -> bool {
-    let found = SYSTEM_PATH.split(':').any(|directory| Path::new(directory).join(program).exists());
-    if !found {
-        eprintln!("skipped: {test}: needs {program}, not installed");
-    }
-    found
-}
-
 /// Is there strace, and may it trace?
 pub(crate) fn can_trace(test: &str) -> bool {
     if !needs(test, "strace") {
@@ -155,6 +147,27 @@ pub(crate) fn mode_of(path: &Path) -> u32 {
 pub(crate) fn stdout_of(command: &mut Command) -> String {
     let output = command.assert().success().get_output().stdout.clone();
     String::from_utf8(output).expect("UTF-8")
+}
+
+/// Who runs this job, by its `started`: the leader of its session.
+pub(crate) fn session_of(job: &Path) -> Option<Pid> {
+    let started = std::fs::read_to_string(job.join("started")).ok()?;
+    let session = started.lines().find_map(|line| line.strip_prefix("session "))?;
+    Pid::from_raw(session.parse().ok()?)
+}
+
+/// kill -9 of whoever runs this job.
+pub(crate) fn kill_session_of(job: &Path) {
+    let session = session_of(job).expect("a session");
+    rustix::process::kill_process(session, Signal::KILL).expect("kill");
+}
+
+/// The most memory that a process ever had, in KiB.
+pub(crate) fn peak_of(process: Pid) -> Option<u64> {
+    let status = format!("/proc/{}/status", process.as_raw_pid());
+    let status = std::fs::read_to_string(status).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Waits until something is so.

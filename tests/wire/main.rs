@@ -1,5 +1,8 @@
 //! What octo-wire promises to both ends of a connection.
 
+#[path = "../support/needs.rs"]
+mod needs;
+
 mod page;
 mod peers;
 mod session;

@@ -1,5 +1,6 @@
 //! Peers that don't speak octo/1, on either side: clear words, no hanging.
 
+use crate::needs::needs;
 use crate::peers::{Parts, accept, connect, pinned, plain_ask, plain_client, tentacle};
 use octo_wire::{Channel, Connection, Failure, TlsStream};
 use rustls::crypto::aws_lc_rs;
@@ -124,10 +125,8 @@ fn a_web_server_is_not_taken_for_a_new_tentacle() {
 
 /// Both with OpenSSL, since our own TLS 1.2 is not even built.
 #[test]
-#[allow(clippy::print_stderr, reason = "what is skipped is said")]
 fn tls_1_2_is_refused_and_1_3_is_what_openssl_speaks_too() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("skipped: tls_1_2_is_refused: needs openssl, not installed");
+    if !needs("tls_1_2_is_refused_and_1_3_is_what_openssl_speaks_too", "openssl") {
         return;
     }
     let parts = Parts::ecdsa();

@@ -5,7 +5,7 @@
 //! moments; the short form takes a sample that moves with the day.
 
 use crate::support::random::Random;
-use crate::support::wait_for;
+use crate::support::{session_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::path::{Path, PathBuf};
@@ -28,17 +28,6 @@ fn runs(counter: &Path) -> usize {
 
 fn end_of(job: &Path) -> Option<String> {
     std::fs::read_to_string(job.join("end")).ok()
-}
-
-fn kill(pid: i32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-}
-
-fn supervisor_of(job: &Path) -> Option<i32> {
-    let started = std::fs::read_to_string(job.join("started")).ok()?;
-    started.lines().find_map(|line| line.strip_prefix("session "))?.parse().ok()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,8 +73,9 @@ impl Round {
                 web1.start();
             }
             Victim::Supervisor => {
-                if let Some(pid) = supervisor_of(&self.job) {
-                    kill(pid);
+                if let Some(session) = session_of(&self.job) {
+                    // It may have come to its end meanwhile.
+                    let _ = rustix::process::kill_process(session, rustix::process::Signal::KILL);
                 }
             }
             Victim::Octopus => child.kill().expect("kill"),
@@ -219,7 +209,7 @@ fn following_a_silent_job_wakes_nobody() {
     wait_for("its output", || {
         job().is_some_and(|j| j.join("log").metadata().is_ok_and(|m| m.len() > 0))
     });
-    let supervisor = supervisor_of(&job().expect("a job")).expect("started") as u32;
+    let supervisor = session_of(&job().expect("a job")).expect("started").as_raw_pid() as u32;
     let listener = web1.pid();
     let count = || [child.id(), supervisor, listener].map(switches);
     // Until all have come to rest.
