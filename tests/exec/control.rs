@@ -1,7 +1,7 @@
 //! octo-exec: ends that others bring: limits, cancels, kills, locks, pruning.
 
 use crate::sandbox;
-use crate::support::{Sandbox, can_trace, kill_session_of, stdout_of, wait_for};
+use crate::support::{Sandbox, can_trace, kill_session_of, needs, stdout_of, wait_for};
 use predicates::str::contains;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -283,6 +283,9 @@ fn a_waiting_job_can_be_cancelled() {
 
 #[test]
 fn a_lock_of_a_killed_job_is_free_once_nobody_of_it_is_left() {
+    if !needs("a_lock_of_a_killed_job_is_free_once_nobody_of_it_is_left", "pgrep") {
+        return;
+    }
     let sandbox = sandbox();
     let long = unique(3005);
     let (child, _out) =

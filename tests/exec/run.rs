@@ -1,7 +1,7 @@
 //! octo-exec run: codes, interpreters, output, environment, secrets, values.
 
 use crate::sandbox;
-use crate::support::{Sandbox, mode_of, set_mode, stdout_of};
+use crate::support::{Sandbox, mode_of, needs, set_mode, stdout_of};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
@@ -117,9 +117,9 @@ fn scripts_run_by_what_their_first_line_says() {
         set_mode(&path, 0o600);
         sandbox.tool("octo-exec").arg("run").arg(path).arg("x").assert().code(code).stdout(said);
     }
-    if Path::new("/usr/bin/python3").exists() {
+    if needs("scripts_run_by_what_their_first_line_says", "python3") {
         let path = sandbox
-            .write("p.py", "#!/usr/bin/python3\nimport sys\nprint(sys.argv[1:])\nsys.exit(5)");
+            .write("p.py", "#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1:])\nsys.exit(5)");
         let mut command = sandbox.tool("octo-exec");
         command.arg("run").arg(path).args(["a b", ""]).assert().code(5).stdout("['a b', '']\n");
     }

@@ -39,8 +39,9 @@ fn make(sandbox: &Sandbox, arguments: &[&str]) -> String {
     stdout_of(command.arg("new").args(arguments)).trim_end().to_string()
 }
 
+/// For tests that have asked for it by `needs`.
 fn openssl(arguments: &[&str]) -> String {
-    let output = Command::new("openssl").args(arguments).output().expect("openssl is installed");
+    let output = Command::new("openssl").args(arguments).output().expect("openssl starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -1,7 +1,7 @@
 //! Pushers who are trusted and mean harm, or whose machine fails: what they cost.
 
 use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, sides};
-use crate::support::{PATIENCE, peak_of, wait_for};
+use crate::support::{PATIENCE, needs, peak_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
@@ -108,6 +108,9 @@ fn without_threads_it_rests_and_recovers() {
 /// the rest, and who comes too late is told to come back. One alone can't take all.
 #[test]
 fn a_pusher_too_many_is_told_to_come_back() {
+    if !needs("a_pusher_too_many_is_told_to_come_back", "prlimit") {
+        return;
+    }
     let (here, ci) = sides();
     let cron = Side::new(cargo_bin!("octo-listen"));
     here.trust(&[(&ci, "ci"), (&cron, "cron")]);

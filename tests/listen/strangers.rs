@@ -2,7 +2,7 @@
 //! the listener busy, and is told nothing.
 
 use crate::listener::{Side, Tentacle, sides};
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{PATIENCE, needs, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_wire::Failure;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -180,6 +180,9 @@ fn s_client(tentacle: &Tentacle, options: &[&str]) -> String {
 
 #[test]
 fn only_tls_1_3_with_a_certificate_and_octo_1() {
+    if !needs("only_tls_1_3_with_a_certificate_and_octo_1", "openssl") {
+        return;
+    }
     let (mut tentacle, _here, ci) = trusting();
     let said = s_client(&tentacle, &["-tls1_2"]);
     assert!(said.contains("alert protocol version"), "{said}");
@@ -205,6 +208,9 @@ fn only_tls_1_3_with_a_certificate_and_octo_1() {
 
 #[test]
 fn openssl_is_a_debugging_client() {
+    if !needs("openssl_is_a_debugging_client", "openssl") {
+        return;
+    }
     let (tentacle, _here, ci) = trusting();
     let identity = ci.sandbox.config("identity.pem");
     let mut client = Command::new("openssl")
@@ -239,6 +245,9 @@ fn cpu(pid: u32) -> f64 {
 /// fails, and its connection stays in the queue; with an odd one, what follows it.
 #[test]
 fn without_descriptors_it_rests_and_recovers() {
+    if !needs("without_descriptors_it_rests_and_recovers", "prlimit") {
+        return;
+    }
     std::thread::scope(|scope| {
         for most in [15, 16] {
             scope.spawn(move || rests_and_recovers_with(most));
