@@ -49,14 +49,11 @@ fn end_of(job: &Path) -> String {
     std::fs::read_to_string(job.join("end")).expect("end")
 }
 
-/// Is any process left that has this word in its command line?
-fn is_running(mark: &str) -> bool {
+/// Does any process sleep for so many seconds?
+fn is_running(seconds: &str) -> bool {
+    let wanted = format!("sleep\0{seconds}\0").into_bytes();
     let entries = std::fs::read_dir("/proc").expect("/proc");
-    let command = |path: PathBuf| std::fs::read(path.join("cmdline")).unwrap_or_default();
-    entries.flatten().any(|e| {
-        let line = command(e.path());
-        line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(mark)
-    })
+    entries.flatten().any(|e| std::fs::read(e.path().join("cmdline")).is_ok_and(|c| c == wanted))
 }
 
 /// A number of seconds that no other test sleeps.

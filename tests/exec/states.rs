@@ -104,7 +104,12 @@ fn observers_never_disturb_a_starter() {
             });
         }
         let starters: Vec<Child> = jobs.iter().map(|job| forward(&sandbox, job)).collect();
-        std::thread::sleep(Duration::from_millis(500));
+        let descriptors = format!("/proc/{}/fd", starters[0].id());
+        let lock = jobs[0].file("lock").canonicalize().expect("a lock");
+        wait_for("a starter at the lock", || {
+            let open = std::fs::read_dir(&descriptors).expect("it waits").flatten();
+            open.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|file| file == lock)
+        });
         drop(held);
         for mut starter in starters {
             assert!(starter.wait().expect("wait").success());

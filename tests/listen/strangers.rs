@@ -84,7 +84,7 @@ fn a_silent_peer_and_a_dripping_one_last_ten_seconds() {
     tentacle.connect(&ci).expect("served meanwhile").yes("status", b"");
     for stream in [silent, dripping] {
         let lasted = until_hung_up(stream, began);
-        assert!((9..20).contains(&lasted.as_secs()), "{lasted:?}");
+        assert!((Duration::from_secs(9)..PATIENCE).contains(&lasted), "{lasted:?}");
     }
     tentacle.says("127.0.0.1: refused: no handshake within 10 s");
 }
@@ -114,6 +114,7 @@ fn a_thousand_silent_connections_leave_a_pusher_served() {
 fn a_flood_of_strangers_writes_few_lines() {
     let (mut tentacle, here, _ci) = trusting();
     let strangers = [side(), side()];
+    let began = Instant::now();
     for n in 0..200 {
         match tentacle.connect(&strangers[n % 2]) {
             Err(Failure::Refused | Failure::Truncated) => {}
@@ -126,7 +127,9 @@ fn a_flood_of_strangers_writes_few_lines() {
     assert!(log.lines().count() < 20, "{log}");
     let audit = std::fs::read_to_string(here.sandbox.state("audit.log")).expect("read");
     // A line an address and minute; the log names both for whoever waits for one.
-    assert_eq!(audit.lines().filter(|line| line.contains(" refused ")).count(), 1, "{audit}");
+    let refused = audit.lines().filter(|line| line.contains(" refused ")).count();
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!((1..=1 + minutes).contains(&(refused as u64)), "{minutes} minutes: {audit}");
     for stranger in &strangers {
         assert!(log.contains(&format!("trust {} NAME", stranger.thumbprint)), "{log}");
     }
@@ -186,8 +189,9 @@ fn only_tls_1_3_with_a_certificate_and_octo_1() {
     let (mut tentacle, _here, ci) = trusting();
     let said = s_client(&tentacle, &["-tls1_2"]);
     assert!(said.contains("alert protocol version"), "{said}");
-    let said = s_client(&tentacle, &["-tls1_3"]);
-    assert!(said.contains("alert certificate required") || said.contains("CONNECTED"), "{said}");
+    // Its handshake is over before it is refused: it has to wait for that.
+    let said = s_client(&tentacle, &["-tls1_3", "-ign_eof"]);
+    assert!(said.contains("alert certificate required"), "{said}");
     tentacle.says("it presented none");
     let identity = ci.sandbox.config("identity.pem");
     let identity = identity.to_str().expect("UTF-8");
