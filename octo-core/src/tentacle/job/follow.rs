@@ -1,7 +1,8 @@
 //! Following a job: one code path for the listener and for octo-exec run, live
 //! and after the end, from any offset, by any number of followers.
 
-use super::{End, JobDirectory, LogReader, State};
+use super::log::LogReader;
+use super::{End, JobDirectory, State};
 use crate::base::error::{Error, Result};
 use crate::base::watch::Watch;
 use rustix::fs::inotify;

@@ -31,8 +31,6 @@ pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
 pub use request::{JobRequest, Pusher};
 pub use state::{JobLock, State};
 
-use log::LogReader;
-
 /// The largest `outputs` that is read. A script may write 1 MiB of values, which grow
 /// where a mask is longer than what it hides, and by a line feed at the end.
 pub const MAXIMUM_OUTPUTS: u64 = 2 << 20;

@@ -1,5 +1,6 @@
 //! A job's files, states, followers and ends.
 
+use super::log::LogReader;
 use super::*;
 use crate::base::names::JobId;
 use crate::base::paths::Places;
