@@ -22,6 +22,10 @@ pub enum Refusal {
     Missing,
     /// The bytes don't have the sha256 that was announced.
     Mismatch,
+    /// Its statement held until a moment that is past.
+    Late,
+    /// Nothing answers that could start a job: none was accepted.
+    Unavailable,
     /// The job id is taken by another spec.
     Conflict,
     /// The job was pruned.
@@ -36,7 +40,7 @@ pub enum Refusal {
     Unsupported,
 }
 
-const TABLE: [(Refusal, &str, Exit); 14] = [
+const TABLE: [(Refusal, &str, Exit); 16] = [
     (Refusal::Denied, "denied", Exit::Refused),
     (Refusal::Limit, "limit", Exit::Refused),
     (Refusal::Policy, "policy", Exit::Temporary),
@@ -45,6 +49,8 @@ const TABLE: [(Refusal, &str, Exit); 14] = [
     (Refusal::Busy, "busy", Exit::Temporary),
     (Refusal::Missing, "missing", Exit::Data),
     (Refusal::Mismatch, "mismatch", Exit::Data),
+    (Refusal::Late, "late", Exit::Temporary),
+    (Refusal::Unavailable, "unavailable", Exit::Unavailable),
     (Refusal::Conflict, "conflict", Exit::Data),
     (Refusal::Gone, "gone", Exit::Data),
     (Refusal::Full, "full", Exit::Io),

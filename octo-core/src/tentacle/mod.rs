@@ -4,4 +4,5 @@
 pub mod audit;
 pub mod job;
 pub mod spec;
+pub mod statement;
 pub mod store;

@@ -44,6 +44,9 @@ const BODY: Key = Key::new("body", Form::Number);
 const JOB: Key = Key::new("job", Form::JobId);
 const NAME: Key = Key::new("name", Form::FileName);
 const OFFSET: Key = Key::new("offset", Form::Number);
+/// The length of the statement, and of its signature, in the body.
+const REQUEST: Key = Key::new("request", Form::Number);
+const SIGNATURE: Key = Key::new("signature", Form::Number);
 const SHA256: Key = Key::new("sha256", Form::Digest);
 const SIZE: Key = Key::new("size", Form::Number);
 const STATE: Key = Key::new("state", Form::Text);
@@ -108,7 +111,8 @@ verbs! {
         does: "run scripts",
         request: &[
             JOB,
-            Key::new("by", Form::Text),
+            REQUEST,
+            SIGNATURE,
             Key::new("spec", Form::Number),
             Key::new("script", Form::Number),
             BODY,
@@ -132,7 +136,7 @@ verbs! {
         word: "cancel",
         allow: AllowWord::Run,
         does: "cancel jobs",
-        request: &[JOB],
+        request: &[JOB, REQUEST, SIGNATURE, BODY],
         reply: &[STATE],
         item: None,
         features: &["cancel"],
@@ -190,7 +194,11 @@ verbs! {
         // Each reply carries a head of the audit log: who got one may have it proved.
         allow: AllowWord::Nothing,
         does: "ask for the audit",
-        request: &[Key::new("seq", Form::Number), Key::new("head", Form::Digest)],
+        request: &[
+            Key::new("seq", Form::Number),
+            Key::new("head", Form::Digest),
+            Key::new("chain", Form::Text),
+        ],
         reply: &[],
         item: None,
         features: &["audit"],

@@ -109,7 +109,7 @@ mod tests {
             ("put size=1 name=..", "malformed", "name is not a file name", true),
             ("put sha256=0F", "malformed", "sha256 is not a sha256", true),
             ("run job=x", "malformed", "job is not a job id", true),
-            ("run by=%FF", "malformed", "by is not UTF-8", true),
+            ("run request=-1", "malformed", "request is not a whole number", true),
             ("run body=-1", "malformed", "body is not a whole number", true),
         ] {
             let unfit = read(line).expect_err(line);

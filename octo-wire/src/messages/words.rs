@@ -5,8 +5,9 @@
 
 use octo_core::base::key::{Form, Key, Word};
 
-/// What each final reply may carry besides: the head of the audit log.
-pub const FINAL: &[Key] = &[Key::new("audit", Form::Text)];
+/// What each final reply may carry besides: the heads of both audit logs, the
+/// listener's own and octo-exec's.
+pub const FINAL: &[Key] = &[Key::new("audit", Form::Text), Key::new("audit-exec", Form::Text)];
 
 const BODY: Key = Key::new("body", Form::Number);
 

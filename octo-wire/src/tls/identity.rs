@@ -4,6 +4,7 @@ use super::verify::MAXIMUM_CERTIFICATE;
 use octo_core::Thumbprint;
 use octo_core::base::error::{Error, Exit, Result};
 use rustix::process::geteuid;
+use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,6 +18,14 @@ use zeroize::Zeroizing;
 
 /// A key, and a certificate as large as peers accept it; a chain is smaller.
 const MAXIMUM: u64 = 128 * 1024;
+
+/// A kind of key each; an RSA key has several, and one is enough.
+const SCHEMES: &[SignatureScheme] = &[
+    SignatureScheme::ED25519,
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::RSA_PSS_SHA256,
+];
 
 /// Who we are to a peer.
 #[derive(Debug, Clone)]
@@ -89,6 +98,18 @@ impl Identity {
     /// The thumbprint by which peers know us.
     pub fn thumbprint(&self) -> Thumbprint {
         self.thumbprint
+    }
+
+    /// Signs these bytes with the key, by the one scheme that its kind has for
+    /// statements: octo-job(5) says how openssl(1) verifies it.
+    ///
+    /// # Errors
+    /// In words, where the key is of another kind.
+    pub fn sign(&self, bytes: &[u8]) -> std::result::Result<Vec<u8>, String> {
+        let signer = self.certified.key.choose_scheme(SCHEMES).ok_or(
+            "its key is of a kind that signs no statements: Ed25519, P-256, P-384 and RSA do",
+        )?;
+        signer.sign(bytes).map_err(|error| format!("its key can't sign: {error}"))
     }
 }
 

@@ -123,6 +123,12 @@ impl TlsStream {
         self.peer
     }
 
+    /// The peer's certificate, DER: what a statement of his is verified by.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let chain = self.tls.peer_certificates()?;
+        chain.first().map(|leaf| leaf.as_ref())
+    }
+
     fn over(tls: Connection, channel: Channel) -> TlsStream {
         let mut tls = tls;
         tls.set_buffer_limit(Some(2 * WRITE_PIECE));
