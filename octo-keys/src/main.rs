@@ -1,15 +1,11 @@
 //! octo-keys: identities, thumbprints, and the trust file. octo-keys(1)
 
-mod certificate;
 mod check;
-mod der;
 mod explain;
 mod identity;
 mod new;
-mod public_key;
 mod show;
 mod trust;
-mod x509;
 
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::help::Help;

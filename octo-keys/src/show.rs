@@ -1,7 +1,6 @@
 //! octo-keys show and cert: what an identity or a certificate is.
 
-use crate::certificate::PemFile;
-use crate::identity::readable_by_others;
+use crate::identity::{PemFile, readable_by_others};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;

@@ -1,6 +1,6 @@
 //! The type of a public key, by the identifier of its algorithm.
 
-use crate::der::{self, Element, Reader, dotted, whole_bytes};
+use super::der::{self, Element, Reader, dotted, whole_bytes};
 
 const ED25519: &str = "1.3.101.112";
 const RSA: &str = "1.2.840.113549.1.1.1";

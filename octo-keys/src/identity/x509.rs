@@ -4,8 +4,8 @@
 //! with extensions that nothing here knows. No signature is verified: a
 //! thumbprint is what identifies a certificate.
 
-use crate::der::{self, Reader, dotted, whole_bytes};
-use crate::public_key::{algorithm, key_type};
+use super::der::{self, Reader, dotted, whole_bytes};
+use super::public_key::{algorithm, key_type};
 use jiff::civil::DateTime;
 use octo_core::base::encoding::printable;
 

@@ -1,6 +1,6 @@
 //! Is an identity file one that the tools will take?
 
-use crate::certificate::{Certificate, PemFile};
+use super::certificate::{Certificate, PemFile};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::open_trusted;
 use rcgen::{KeyPair, PublicKeyData};

@@ -1,6 +1,6 @@
 //! Certificates as octo-keys shows them: out of PEM files, with or without a key.
 
-use crate::x509::CertificateFields;
+use super::x509::CertificateFields;
 use octo_core::Thumbprint;
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};

@@ -1,0 +1,12 @@
+//! Identities and certificates: how they are made, read and judged.
+
+mod certificate;
+mod der;
+mod make;
+mod public_key;
+mod sound;
+mod x509;
+
+pub(crate) use certificate::PemFile;
+pub(crate) use make::{Algorithm, algorithm, make};
+pub(crate) use sound::{check, readable_by_others};
