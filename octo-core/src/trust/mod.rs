@@ -6,6 +6,7 @@
 //! else could have written, lets nobody in. Whoever decides about a pusher, now
 //! or hypothetically, calls [`Trust::decide`].
 
+mod claimed;
 mod decide;
 pub mod edit;
 mod file;
