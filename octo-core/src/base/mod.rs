@@ -9,6 +9,6 @@ mod process;
 pub mod refusal;
 mod text;
 
-pub use files::{appended, paths, publish, result_file, watch};
+pub use files::{appended, edit_lock, paths, publish, result_file, watch};
 pub use process::{no_core, operator, signals, users};
 pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};

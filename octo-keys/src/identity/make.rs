@@ -30,7 +30,7 @@ pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
 pub(crate) fn make(
     name: &PusherName,
     algorithm: Algorithm,
-) -> std::result::Result<(Thumbprint, Zeroizing<String>), String> {
+) -> Result<(Thumbprint, Zeroizing<String>), String> {
     let said = |error: rcgen::Error| error.to_string();
     let mut serial = [0; 16];
     random_bytes(&mut serial).map_err(|e| e.to_string())?;
@@ -59,7 +59,7 @@ pub(crate) fn make(
 
 /// A new key. OpenSSL 3.0 can't read the form in which rcgen keeps an Ed25519 key
 /// (PKCS #8 version 2, with the public key): version 1 it is, for all readers.
-fn generate(algorithm: Algorithm) -> std::result::Result<KeyPair, String> {
+fn generate(algorithm: Algorithm) -> Result<KeyPair, String> {
     let said = |error: rcgen::Error| error.to_string();
     if algorithm != &PKCS_ED25519 {
         return KeyPair::generate_for(algorithm).map_err(said);

@@ -1,6 +1,7 @@
 //! Files: where they are, whether they can be believed, how they appear.
 
 pub mod appended;
+pub mod edit_lock;
 pub mod paths;
 pub mod publish;
 pub mod result_file;

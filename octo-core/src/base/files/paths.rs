@@ -66,6 +66,11 @@ impl Places {
         self.config.join("targets")
     }
 
+    /// CONFIG/tentacle
+    pub fn tentacle(&self) -> PathBuf {
+        self.config.join("tentacle")
+    }
+
     /// CONFIG/start
     pub fn start(&self) -> PathBuf {
         self.config.join("start")

@@ -28,7 +28,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 ///
 /// # Errors
 /// As [`replace`]; also where the owner can't be kept.
-pub(crate) fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
+pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
     let failed = |e: io::Error| Error::doing("create", path, &e);
     let staged = stage(path, bytes, 0o600).map_err(failed)?;
     let new = staged.as_file().metadata().map_err(failed)?;

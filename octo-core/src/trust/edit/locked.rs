@@ -1,11 +1,10 @@
 //! An edit as a whole: read, changed and replaced under one lock.
 
+use crate::base::edit_lock;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{check_trusted, create_directory, open_trusted, read_bounded};
 use crate::base::publish;
-use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A file that is too large to let anybody in still gives lines up.
@@ -41,7 +40,7 @@ impl Edit {
             check_trusted(path)?
         };
         let directory = publish::parent(&path);
-        let lock = lock(directory)?;
+        let lock = edit_lock::hold(directory)?;
         // Only now: another edit may have made or changed it meanwhile.
         if is_missing(&path) {
             return Ok(Edit { path, bytes: Vec::new(), old: None, _lock: lock });
@@ -59,24 +58,6 @@ impl Edit {
             None => publish::replace(&self.path, bytes, 0o644),
         }
     }
-}
-
-/// Waits for other edits to end. The file is nobody else's to open: a lock on the
-/// directory or the trust file could be held for ever by whoever may read them.
-fn lock(directory: &Path) -> Result<File> {
-    let path = directory.join(".trusted.lock");
-    let failed = |e: std::io::Error| Error::doing("lock", &path, &e);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(e.into()))?;
-    let file = File::from(file);
-    let owner = directory.metadata().map_err(failed)?.uid();
-    if file.metadata().map_err(failed)?.uid() != owner {
-        // Root edits for a service, which must be able to do so itself later.
-        std::os::unix::fs::fchown(&file, Some(owner), None).map_err(failed)?;
-    }
-    file.lock().map_err(failed)?;
-    Ok(file)
 }
 
 fn is_missing(path: &Path) -> bool {
