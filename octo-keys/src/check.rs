@@ -2,16 +2,18 @@
 //!
 //! Silent and 0 where they are; what is sound and odd is a warning.
 
-use crate::identity;
+use crate::identity::{self, PemFile};
+use crate::listener;
 use crate::trust::started_by;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
-use octo_core::base::error::{Exit, Result};
-use octo_core::base::paths::{Places, check_trusted, open_trusted, read_bounded};
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::{Places, open_trusted, read_bounded};
 use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::users;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
+use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::trust::{self, Trust};
 use std::path::{Path, PathBuf};
 
@@ -29,9 +31,8 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
         let checked = match kind {
             FileKind::Trust => check_trust(said.tool(), places, &path),
             FileKind::Targets => check_targets(said.tool(), &path),
-            // Whoever can write it decides what runs.
-            FileKind::Start => check_trusted(&path).map(|_| Some("how jobs are started".into())),
-            FileKind::Identity => identity::check(&path)
+            FileKind::Tentacle => check_tentacle(&path),
+            FileKind::Identity => identity::check(&path, listener::other_user(places))
                 .map(|it| Some(format!("{} {}", it.fields.name, it.thumbprint))),
         };
         match checked {
@@ -54,7 +55,7 @@ enum FileKind {
     Trust,
     Targets,
     Identity,
-    Start,
+    Tentacle,
 }
 
 /// What there is on this machine. One that pushes only has no trust file.
@@ -70,8 +71,10 @@ fn configured(places: &Places) -> Vec<(FileKind, PathBuf)> {
     if there(&places.identity()) {
         files.push((FileKind::Identity, places.identity()));
     }
-    if there(&places.start()) {
-        files.push((FileKind::Start, places.start()));
+    // A machine that only pushes needs none.
+    let is_tentacle = there(&places.trusted()) && there(&places.identity());
+    if is_tentacle || there(&places.tentacle()) {
+        files.push((FileKind::Tentacle, places.tentacle()));
     }
     files
 }
@@ -82,7 +85,7 @@ fn kind_of(path: &Path) -> Result<FileKind> {
         Some("trusted") => Some(FileKind::Trust),
         Some("targets") => Some(FileKind::Targets),
         Some("identity.pem") => Some(FileKind::Identity),
-        Some("start") => Some(FileKind::Start),
+        Some("tentacle") => Some(FileKind::Tentacle),
         _ => None,
     };
     if let Some(kind) = by_name {
@@ -116,7 +119,8 @@ fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<Strin
         Ok(trust) => trust,
         Err(problems) => return Ok(show(tool, "", &problems)),
     };
-    let mut warnings = trust.warnings(&started_by(places), &jiff::Zoned::now());
+    let now = jiff::Zoned::now();
+    let mut warnings = trust.warnings(&started_by(places), &now);
     // A user= that doesn't exist makes every run fail.
     let users =
         || trust.lines.iter().filter_map(|line| Some((line, line.options.user.as_deref()?)));
@@ -133,6 +137,12 @@ fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<Strin
     }
     warnings.sort_by_key(|warning| warning.line);
     show(tool, "warning: ", &warnings);
+    if listener::other_user(places).is_some() {
+        let problems = trust.addresses_decide(&now);
+        if !problems.is_empty() {
+            return Ok(show(tool, "", &problems));
+        }
+    }
     let mut names: Vec<&str> = trust.lines.iter().map(|line| line.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -155,6 +165,23 @@ fn check_targets(tool: &Tool, path: &Path) -> Result<Option<String>> {
         ));
     }
     Ok(Some(format!("{} targets", targets.all.len())))
+}
+
+/// As [`check_trust`].
+fn check_tentacle(path: &Path) -> Result<Option<String>> {
+    let own = OwnThumbprints::read(path)?;
+    // Where its key lives elsewhere there is no such file, and what is wrong with one is
+    // said of that.
+    let identity = path.with_file_name("identity.pem");
+    let shown = PemFile::open(&identity).and_then(|pem| pem.certificates());
+    if let Some(shown) = shown.iter().flatten().next()
+        && shown.thumbprint != own.current
+    {
+        let reason = format!("the first thumbprint is not that of {}", identity.display());
+        return Err(Error::new(Exit::Configuration, path.display(), reason)
+            .hint(format!("octo-keys tentacle makes {} the first", shown.thumbprint)));
+    }
+    Ok(Some(format!("this tentacle is {}", own.current)))
 }
 
 fn show(tool: &Tool, kind: &str, problems: &[Problem]) -> Option<String> {

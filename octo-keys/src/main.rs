@@ -3,8 +3,11 @@
 mod check;
 mod explain;
 mod identity;
+mod listener;
 mod new;
+mod renew;
 mod show;
+mod tentacle;
 mod trust;
 
 use octo_core::base::cli::Tool;
@@ -21,6 +24,14 @@ static NEW: OptionGroup = OptionGroup {
     rows: &[
         value("", "name", "NAME", "the name in the certificate (user@host)"),
         value("k", "key", "TYPE", "ed25519 or ecdsa-p256 (ed25519)"),
+    ],
+};
+
+static RENEW: OptionGroup = OptionGroup {
+    title: "renew",
+    rows: &[
+        value("", "name", "NAME", "the name in the certificate (as before)"),
+        value("k", "key", "TYPE", "ed25519 or ecdsa-p256 (as before)"),
     ],
 };
 
@@ -51,6 +62,11 @@ static VERBS: &[PlainVerb] = &[
     verb("show", "[FILE|-]", "thumbprint, name, key and dates of an identity or certificate")
         .runs(show::show),
     verb("cert", "[FILE|-]", "the certificate alone, as PEM").runs(show::cert),
+    verb("tentacle", "[FILE|-]", "note in CONFIG/tentacle that this is this tentacle's identity")
+        .runs(tentacle::run),
+    verb("renew", "", "another identity for this tentacle; says what the octopuses change")
+        .takes(&[&RENEW])
+        .runs(renew::run),
     verb("trust", "THUMBPRINT NAME", "add a line to CONFIG/trusted: this pusher is let in")
         .takes(&[&TRUST])
         .runs(trust::trust),

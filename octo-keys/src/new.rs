@@ -3,6 +3,7 @@
 //! The file appears whole, mode 0600, and never in the place of another.
 
 use crate::identity::{Algorithm, algorithm, make};
+use crate::tentacle::note_first;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, print_bytes};
 use octo_core::base::error::{Error, Exit, Result};
@@ -23,7 +24,7 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
     let path = arguments.first().map_or_else(|| places.identity(), Into::into);
     let aside = path == Path::new("-");
     if !aside {
-        make_room(&path, arguments.is_empty(), &places.config)?;
+        make_room(&path, arguments.is_empty(), places)?;
     }
 
     let (thumbprint, pem) = make(&name, algorithm).map_err(|reason| {
@@ -37,6 +38,11 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
     }
     if !publish::create(&path, pem.as_bytes(), 0o600)? {
         return Err(taken(&path));
+    }
+    if arguments.is_empty() {
+        // Behind the identity: a note of a key that there never was could not be mended by
+        // `octo-keys tentacle`, which is what one calls who was stopped between the two.
+        note_first(said, places, thumbprint)?;
     }
     if std::io::stderr().is_terminal() {
         said.tool().say(format!("{}: the identity of {name}", path.display()));
@@ -63,11 +69,15 @@ pub(crate) fn name_option(said: &Said) -> Result<Option<PusherName>> {
     name.transpose()
 }
 
-fn make_room(path: &Path, is_default: bool, config: &Path) -> Result<()> {
+fn make_room(path: &Path, is_default: bool, places: &Places) -> Result<()> {
     if path.symlink_metadata().is_ok() {
-        return Err(taken(path));
+        let is_noted = !is_default || places.tentacle().symlink_metadata().is_ok();
+        return Err(match is_noted {
+            true => taken(path),
+            false => taken(path).hint("octo-keys tentacle notes it as this tentacle's"),
+        });
     }
-    if is_default { create_directory(config, 0o755) } else { Ok(()) }
+    if is_default { create_directory(&places.config, 0o755) } else { Ok(()) }
 }
 
 fn taken(path: &Path) -> Error {
@@ -77,7 +87,7 @@ fn taken(path: &Path) -> Error {
 }
 
 /// `user@host`, or the host's name alone for root, whose identity is the machine's.
-fn default_name() -> Result<PusherName> {
+pub(crate) fn default_name() -> Result<PusherName> {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy().into_owned();
     let name = match StartedBy::this_process() {

@@ -8,7 +8,9 @@ mod support;
 mod check;
 mod explain;
 mod identities;
+mod renew;
 mod show;
+mod tentacle;
 mod trust;
 
 use assert_cmd::cargo::cargo_bin;

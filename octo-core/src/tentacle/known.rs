@@ -95,6 +95,14 @@ impl OwnThumbprints {
         format!("{HEADING}{}\n{previous}", self.current)
     }
 
+    /// Writes the file where there is none, durably; says whether it did.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, naming the path.
+    pub fn create(&self, places: &Places) -> Result<bool> {
+        publish::create(&places.tentacle(), self.text().as_bytes(), 0o644)
+    }
+
     /// Writes the file, durably; only for one who holds the lock of edits.
     ///
     /// # Errors
@@ -134,6 +142,7 @@ mod tests {
         ] {
             own = own.followed_by(print(next));
             own.write(&places).expect("written");
+            assert!(!own.create(&places).expect("a file"), "there is one");
             let read = OwnThumbprints::load(&places).expect("sound");
             assert_eq!((read, read.current), (own, print(next)));
             assert!(holding.iter().all(|seed| read.contains(print(seed))), "{holding:?}");

@@ -63,6 +63,11 @@ impl PemFile {
         })
     }
 
+    /// All of it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The private key's block, if it has one, of whichever type.
     pub(crate) fn key(&self) -> Option<&str> {
         let mut blocks = self.blocks();

@@ -9,4 +9,4 @@ mod x509;
 
 pub(crate) use certificate::PemFile;
 pub(crate) use make::{Algorithm, algorithm, make};
-pub(crate) use sound::{check, readable_by_others};
+pub(crate) use sound::{certificate_of, check, readable_by_others};
