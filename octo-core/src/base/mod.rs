@@ -10,5 +10,5 @@ pub mod refusal;
 mod text;
 
 pub use files::{appended, edit_lock, paths, publish, result_file, watch};
-pub use process::{no_core, operator, signals, users};
+pub use process::{groups, no_core, operator, signals, users};
 pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};

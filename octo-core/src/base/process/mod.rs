@@ -1,5 +1,6 @@
 //! This process and whoever started it.
 
+pub mod groups;
 pub mod no_core;
 pub mod operator;
 pub mod signals;
