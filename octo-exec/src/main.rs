@@ -4,6 +4,7 @@
 //! does; `job` decides for itself, whatever its publisher decided before.
 
 mod admission;
+mod enter;
 mod job;
 mod start;
 mod verbs;

@@ -1,8 +1,10 @@
-//! Starting jobs: always as a program of its own, by hand as by the listener.
+//! Starting jobs: always as a program of its own, by hand as by the listener. And so
+//! is what enters a job.
 
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{self, JobDirectory, State};
+use std::io;
 use std::process::{Child, Command, Stdio};
 
 /// Starts `octo-exec job DIR`; its messages are ours.
@@ -21,21 +23,15 @@ pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
 }
 
 fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
-    let failed = |e: std::io::Error| {
+    let failed = |e: io::Error| {
         Error::new(
             Exit::Temporary,
             format!("job {}", job.id()),
             octo_core::base::error::describe(&e),
         )
     };
-    // Not /proc/self/exe: a binary that was replaced meanwhile is the one to run.
-    let own = std::env::current_exe().map_err(failed)?;
-    let own = own.to_str().map_or(own.clone(), |p| p.trim_end_matches(" (deleted)").into());
-    Command::new(own)
-        .arg("--config")
-        .arg(&places.config)
-        .arg("--state")
-        .arg(&places.state)
+    own(places)
+        .map_err(failed)?
         .arg("job")
         .arg(job.path())
         .stdin(Stdio::null())
@@ -43,6 +39,19 @@ fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
         .stderr(errors)
         .spawn()
         .map_err(failed)
+}
+
+/// Our own program, for these places; its verb is to follow.
+///
+/// # Errors
+/// Where /proc is not there to say where it is.
+pub(crate) fn own(places: &Places) -> io::Result<Command> {
+    // Not /proc/self/exe: a binary that was replaced meanwhile is the one to run.
+    let own = std::env::current_exe()?;
+    let own = own.to_str().map_or(own.clone(), |p| p.trim_end_matches(" (deleted)").into());
+    let mut command = Command::new(own);
+    command.arg("--config").arg(&places.config).arg("--state").arg(&places.state);
+    Ok(command)
 }
 
 /// Brings every job forward that waits for somebody to start or to settle it;

@@ -5,7 +5,7 @@ use super::mask::Masker;
 use super::prepare::environment::{self, Sources};
 use super::prepare::script::{self, Runnable};
 use super::prepare::secrets::{self, Secrets};
-use super::prepare::{directories, package, privileges, user};
+use super::prepare::{directories, package, user};
 use super::supervise::{self, Launch, say};
 use super::turn::Turn;
 use super::watch::JobWatch;
@@ -14,6 +14,8 @@ use crate::admission::admit::{admit, is_expired};
 use crate::admission::adopt::{self, Origin, share_with_publisher};
 use crate::admission::approval;
 use crate::admission::unstarted::Unstarted;
+use crate::enter::identity::Identity;
+use crate::enter::message;
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Exit, Result};
 use octo_core::base::no_core;
@@ -57,6 +59,7 @@ struct Prepared {
     work: PathBuf,
     command: Runnable,
     secrets: Secrets,
+    identity: Identity,
 }
 
 impl<'a> Runner<'a> {
@@ -202,7 +205,8 @@ impl<'a> Runner<'a> {
             no_core::of_us_and_our_children();
         }
         let secrets = secrets::read(self.job, &self.spec)?;
-        Ok(Prepared { work, command, secrets })
+        let identity = user::identity(user)?;
+        Ok(Prepared { work, command, secrets, identity })
     }
 
     fn publish(&self, name: &str, record: &Record) -> Result<()> {
@@ -260,28 +264,26 @@ impl<'a> Runner<'a> {
         timeout: Option<Duration>,
         log: &mut LogWriter,
     ) -> std::result::Result<End, Unstarted> {
-        let script = match prepared.command {
+        let mut words = match prepared.command {
             Runnable::Words(words) => words,
             Runnable::CantRun(cant) => {
                 say(log, &format!("{}: {}", self.spec.summary(), cant.reason));
                 return Ok(supervise::ended(EndKind::Exit(cant.code), log));
             }
         };
-        let mut words = privileges::lowered(user, sudo)?;
-        words.extend(script);
         words.extend(self.spec.arguments.iter().map(|a| OsStr::from_bytes(a).to_os_string()));
         let launch = Launch {
-            words,
-            variables,
+            places: self.places,
             shut_by: user::shut_out(user, self.job.path()),
             directory: prepared.work,
             timeout,
             grace: self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE),
             no_new_privileges: !sudo,
         };
+        let entry = message::encode(&prepared.identity, !sudo, &words, &variables);
         let values = || prepared.secrets.iter().map(|(_, value)| value.as_slice());
         let maskers = [Masker::new(values()), Masker::new(values())];
-        let mut end = supervise::run(&launch, &self.watch, log, maskers)?;
+        let mut end = supervise::run(&launch, entry, &self.watch, log, maskers)?;
         for trouble in values::take(self.job, user, &prepared.secrets) {
             end.add_reason(trouble);
         }

@@ -5,29 +5,29 @@ use super::ending::Ending;
 use super::mask::Masker;
 use super::tree;
 use super::watch::{JobWatch, is_readable};
+use crate::start;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::paths::Places;
 use octo_core::base::units::human_duration;
 use octo_core::tentacle::job::{End, EndKind, LogWriter, Stream};
-use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How long grandchildren may keep the output open after the script's exit.
 const STRAYS_WAIT: Duration = Duration::from_secs(5);
 
-/// What runs.
+/// How it runs.
 #[derive(Debug)]
-pub(crate) struct Launch {
-    pub(crate) words: Vec<OsString>,
-    pub(crate) variables: Vec<(OsString, OsString)>,
+pub(crate) struct Launch<'a> {
+    pub(crate) places: &'a Places,
     pub(crate) directory: PathBuf,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
@@ -45,29 +45,16 @@ struct Pipe {
     masker: Masker,
 }
 
-/// Runs it to its end. The end is not written yet.
+/// Runs what `octo-exec enter` is told by this entry to its end. The end is not written yet.
 pub(crate) fn run(
-    launch: &Launch,
+    launch: &Launch<'_>,
+    entry: Zeroizing<Vec<u8>>,
     watch: &JobWatch,
     log: &mut LogWriter,
     maskers: [Masker; 2],
 ) -> Result<End> {
-    let [first, others @ ..] = &launch.words[..] else {
-        return Err(Error::new(Exit::Data, "script", "nothing to run"));
-    };
-    let spawned = Command::new(first)
-        .args(others)
-        .env_clear()
-        .envs(launch.variables.iter().map(|(name, value)| (name, value)))
-        .current_dir(&launch.directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => return cant_spawn(&error, log),
-    };
+    let failed = |e: io::Error| Error::new(Exit::Temporary, "octo-exec enter", describe(&e));
+    let mut child = enter(launch, entry).map_err(failed)?;
     let main = Pid::from_child(&child);
     let [out_mask, err_mask] = maskers;
     let pipe = |stream, end: OwnedFd, masker| Pipe { stream, file: File::from(end), masker };
@@ -93,16 +80,24 @@ pub(crate) fn run(
     .watch_over()
 }
 
-/// 127 and 126 as a shell has them; anything else is this machine's trouble.
-fn cant_spawn(error: &std::io::Error, log: &mut LogWriter) -> Result<End> {
-    let code = match error.kind() {
-        std::io::ErrorKind::NotFound => Exit::NotFound,
-        std::io::ErrorKind::PermissionDenied => Exit::NotExecutable,
-        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => Exit::NotExecutable,
-        _ => return Err(Error::new(Exit::Temporary, "script", describe(error))),
-    };
-    say(log, &format!("can't run the script: {}", describe(error)));
-    Ok(ended(EndKind::Exit(code.code()), log))
+/// Starts what becomes the script, and tells it how. It has nothing of the job's in its
+/// arguments and environment: it still has our privileges.
+fn enter(launch: &Launch<'_>, entry: Zeroizing<Vec<u8>>) -> io::Result<Child> {
+    let mut child = start::own(launch.places)?
+        .arg("enter")
+        .env_clear()
+        .current_dir(&launch.directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // It reads all of it before it does anything else: this doesn't wait for long.
+    let told = child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(&entry));
+    match told {
+        // It died, and how it ended tells.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(child),
+        told => told.map(|()| child),
+    }
 }
 
 /// The end of this kind of a job whose log this is. What is lost of the log is
@@ -122,7 +117,7 @@ pub(crate) fn say(log: &mut LogWriter, text: &str) {
 }
 
 struct Supervisor<'a> {
-    launch: &'a Launch,
+    launch: &'a Launch<'a>,
     watch: &'a JobWatch,
     log: &'a mut LogWriter,
     pipes: Vec<Pipe>,
@@ -236,9 +231,7 @@ impl Supervisor<'_> {
             let (shown, over) = match pipe.file.read(&mut self.buffer) {
                 Ok(0) => (pipe.masker.finish(), true),
                 Ok(count) => (pipe.masker.pass(&self.buffer[..count]), false),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                    (Vec::new(), false)
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (Vec::new(), false),
                 Err(_) => (pipe.masker.finish(), true),
             };
             let stream = pipe.stream;

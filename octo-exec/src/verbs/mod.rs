@@ -13,6 +13,7 @@ mod prune;
 mod run;
 mod show;
 
+use crate::enter::enter;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::verbs::{self, PlainVerb, verb};
 use octo_core::base::error::Result;
@@ -31,6 +32,8 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("start", "", "bring every job forward that waits for it").runs(jobs::start),
     verb("job", "DIR", "bring one published job forward; what starts jobs calls this")
         .runs(forward::job),
+    verb("enter", "", "become a job's user and run its script; octo-exec itself calls this")
+        .runs(enter),
     verb("list", "", "the jobs of this machine, one a line").takes(&[&list::LIST]).runs(list::list),
     verb("show", "JOB", "what a job is, who asked, what is to be approved").runs(show::show),
     verb("approve", "JOB [DIGEST]", "let a held job run").runs(approve::approve),

@@ -1,11 +1,10 @@
 //! What a job needs before its script starts: directories, package, script,
-//! secrets, variables, and the privileges of its user.
+//! secrets, variables, and whose it will be.
 
 pub(crate) mod directories;
 pub(crate) mod environment;
 pub(crate) mod interpreter;
 pub(crate) mod package;
-pub(crate) mod privileges;
 pub(crate) mod script;
 pub(crate) mod secrets;
 pub(crate) mod user;

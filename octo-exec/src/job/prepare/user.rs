@@ -1,7 +1,10 @@
 //! Whom a job runs as.
 
+use crate::enter::identity::Identity;
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::groups::groups_of;
 use octo_core::base::users::{self, User};
+use rustix::process::geteuid;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,7 @@ pub(crate) fn of_job(name: Option<&str>) -> Result<User> {
 }
 
 fn own() -> User {
-    let uid = rustix::process::geteuid().as_raw();
+    let uid = geteuid().as_raw();
     users::of_uid(uid).unwrap_or_else(|| User {
         name: uid.to_string(),
         uid,
@@ -27,6 +30,17 @@ fn own() -> User {
         home: "/".into(),
         shell: "/bin/sh".into(),
     })
+}
+
+/// What the job's processes are to be.
+///
+/// # Errors
+/// Where the user's groups can't be found out.
+pub(crate) fn identity(user: &User) -> Result<Identity> {
+    // Nobody but root can be another, and whoever stays who he is keeps his groups.
+    let changes = geteuid().is_root() && user.uid != 0;
+    let groups = if changes { groups_of(&user.name, user.gid)? } else { Vec::new() };
+    Ok(Identity { uid: user.uid, gid: user.gid, groups })
 }
 
 /// The first directory on the way to this one that is shut to the user, as far as
