@@ -23,14 +23,26 @@ pub(crate) struct Retry {
     connected: bool,
     /// Tries that failed since something came.
     failures: u32,
+    /// When a try failed last.
+    failed: Option<Instant>,
     /// Tries that found nobody, before there was any contact.
     unreachable: u32,
 }
 
+/// How seldom a broken connection may be made again without a pause.
+const AT_ONCE_EACH: Duration = Duration::from_secs(1);
+
 impl Retry {
     pub(crate) fn new() -> Retry {
         let now = Instant::now();
-        Retry { began: now, since: now, connected: false, failures: 0, unreachable: 0 }
+        Retry {
+            began: now,
+            since: now,
+            connected: false,
+            failures: 0,
+            failed: None,
+            unreachable: 0,
+        }
     }
 
     /// Something came.
@@ -84,11 +96,14 @@ impl Retry {
             return Err(error);
         }
         let Some(bound) = self.bound(context, &error, now) else { return Err(error) };
-        let pause = pause(self.failures, matches!(error, ClientError::Lost(_)));
+        // What breaks each time it has begun would be tried as fast as it breaks.
+        let rarely = self.failed.is_none_or(|failed| now.duration_since(failed) >= AT_ONCE_EACH);
+        let pause = pause(self.failures, rarely && matches!(error, ClientError::Lost(_)));
         if now.duration_since(self.since).saturating_add(pause) >= bound {
             return Err(error);
         }
         self.failures += 1;
+        self.failed = Some(now);
         let text = format!("{}; trying again", error.into_error().message);
         // Of a fleet there would be hundreds of such lines.
         if self.failures == 3 && context.targets.len() == 1 {
@@ -134,10 +149,10 @@ impl Retry {
     }
 }
 
-/// A broken connection is made again at once; then a second apart, then slower.
-fn pause(failures: u32, broken: bool) -> Duration {
+/// At once where that may help; then a second apart, then slower.
+fn pause(failures: u32, at_once: bool) -> Duration {
     match failures {
-        0 if broken => Duration::ZERO,
+        0 if at_once => Duration::ZERO,
         0..=5 => Duration::from_secs(1),
         6..=9 => Duration::from_secs(1 << (failures - 5)),
         _ => Duration::from_secs(15),

@@ -133,6 +133,29 @@ fn contact_lost_for_good_is_79_only_where_something_may_run() {
     octopus.push(&["follow", &job]).assert().success().stdout("one\n");
 }
 
+/// Each message of the tentacle's is the last one, on every connection.
+#[test]
+fn what_breaks_again_and_again_is_not_tried_as_fast_as_it_breaks() {
+    let (octopus, _web1, proxy) = through_a_proxy();
+    octopus.sandbox.write("package", OUTPUT);
+    check(&octopus, 0, &run(&octopus, 0), "uncut");
+    check(&octopus, 1, &run(&octopus, 1), "the package is there");
+    let whole = proxy.forwarded(Direction::Down);
+    let ends = proxy.record_ends(Direction::Down);
+    let mut unknown = 0;
+    for end in ends.iter().filter(|end| **end < whole / 2) {
+        let down = Faults { cut_at: Some(*end), ..Faults::default() };
+        proxy.always(Plan { down, ..Plan::default() });
+        let before = proxy.accepted();
+        let run = ["-w", "1", "--limit", "20", "run", "-p", "package", "-c", "true"];
+        let output = octopus.push(&[&["-t", "web1"], &run[..]].concat()).output().expect("runs");
+        let tries = proxy.accepted() - before;
+        assert!(tries <= 4, "cut at {end}: {tries} connections");
+        unknown += usize::from(output.status.code() == Some(79));
+    }
+    assert!(unknown > 0, "none that was asked for in vain");
+}
+
 #[test]
 fn a_repeat_that_reaches_nobody_is_79_only_where_it_was_asked_before() {
     let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
