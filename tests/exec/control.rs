@@ -99,8 +99,9 @@ fn while_a_child_has_its_grace_nothing_spins() {
     // Two are always waited for: the job's directory, and signals.
     let waits: Vec<&str> = calls.lines().filter(|call| call.matches("fd=").count() > 1).collect();
     let busy = waits.iter().filter(|wait| wait.contains("tv_sec=0, tv_nsec=0}")).count();
-    // One, where the grace runs out between the look at it and the wait.
-    assert!(!waits.is_empty() && busy <= 1, "{busy} of {} waits are none", waits.len());
+    // A moment that passes between the look at it and the wait makes one that is none.
+    // One that stays past makes all of them so.
+    assert!(2 * busy < waits.len(), "{busy} of {} waits are none", waits.len());
 }
 
 #[test]
