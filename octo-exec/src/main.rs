@@ -6,7 +6,10 @@
 mod admission;
 mod enter;
 mod job;
+mod serve;
+mod setup;
 mod start;
+mod take;
 mod verbs;
 
 use octo_core::base::cli::Tool;

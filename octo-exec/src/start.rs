@@ -1,9 +1,12 @@
 //! Starting jobs: always as a program of its own, by hand as by the listener. And so
 //! is what enters a job.
 
-use octo_core::base::error::{Error, Exit, Result};
+use octo_core::JobId;
+use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{self, JobDirectory, State};
+use octo_core::tentacle::spool::Spool;
+use octo_core::tentacle::{doorbell, layout};
 use std::io;
 use std::process::{Child, Command, Stdio};
 
@@ -23,19 +26,44 @@ pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
 }
 
 fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
-    let failed = |e: io::Error| {
-        Error::new(
-            Exit::Temporary,
-            format!("job {}", job.id()),
-            octo_core::base::error::describe(&e),
-        )
-    };
+    let failed =
+        |e: io::Error| Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e));
     own(places)
         .map_err(failed)?
         .arg("job")
         .arg(job.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .map_err(failed)
+}
+
+/// Starts `octo-exec take JOB`, or has it note why it is not taken over; its standard
+/// output ends when it has done that.
+///
+/// # Errors
+/// As [`program`].
+pub(crate) fn taking(places: &Places, job: &JobId, not: Option<&str>) -> Result<Child> {
+    take(places, job, not, [Stdio::piped(), Stdio::inherit()])
+}
+
+/// What it prints goes where these say.
+fn take(
+    places: &Places,
+    job: &JobId,
+    not: Option<&str>,
+    [output, errors]: [Stdio; 2],
+) -> Result<Child> {
+    let failed = |e: io::Error| Error::new(Exit::Temporary, format!("job {job}"), describe(&e));
+    own(places)
+        .map_err(failed)?
+        .arg("take")
+        .arg(job.as_str())
+        .args(not)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output)
         .stderr(errors)
         .spawn()
         .map_err(failed)
@@ -54,6 +82,14 @@ pub(crate) fn own(places: &Places) -> io::Result<Command> {
     Ok(command)
 }
 
+/// As [`detached`], by whoever answers the doorbell, who then looks after the job.
+pub(crate) fn looked_after(places: &Places, job: &JobDirectory) -> Result<()> {
+    if layout::is_separated(places) && doorbell::ring(places).is_ok() {
+        return Ok(());
+    }
+    detached(places, job)
+}
+
 /// Brings every job forward that waits for somebody to start or to settle it;
 /// they are sessions of their own and go on without us.
 pub(crate) fn all(places: &Places) -> Result<()> {
@@ -61,6 +97,12 @@ pub(crate) fn all(places: &Places) -> Result<()> {
     for job in JobDirectory::all(places)? {
         if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {
             detached(places, &job)?;
+        }
+    }
+    for name in Spool::at(places).names()? {
+        if !name.is_done(places) {
+            // It runs the job, too: as [`detached`], it holds nothing of ours.
+            take(places, &name.job, None, [Stdio::null(), Stdio::null()])?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 use crate::identity::{self, PemFile};
 use crate::listener;
+use crate::state;
 use crate::trust::started_by;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
@@ -46,6 +47,19 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
                 sound = false;
                 said.tool().report(&error);
             }
+        }
+    }
+    if arguments.is_empty() {
+        for error in listener::unreadable(places) {
+            sound = false;
+            said.tool().report(&error);
+        }
+        match state::check(said.tool(), places) {
+            Ok(Some(summary)) if said.flag("verbose") => {
+                said.tool().say(format!("{}: sound: {summary}", places.state.display()));
+            }
+            Ok(_) => {}
+            Err(()) => sound = false,
         }
     }
     Ok(if sound { 0 } else { Exit::Configuration.code() })
@@ -186,8 +200,7 @@ fn check_tentacle(path: &Path) -> Result<Option<String>> {
 
 fn show(tool: &Tool, kind: &str, problems: &[Problem]) -> Option<String> {
     for problem in problems {
-        tool.say(format!("{kind}{}", problem.heading()));
-        tool.say(format!("  {}", problem.text));
+        tool.problem(kind, problem);
     }
     None
 }

@@ -7,6 +7,7 @@ mod listener;
 mod new;
 mod renew;
 mod show;
+mod state;
 mod tentacle;
 mod trust;
 
@@ -73,7 +74,7 @@ static VERBS: &[PlainVerb] = &[
     verb("distrust", "THUMBPRINT|NAME", "remove all its lines")
         .takes(&[&DISTRUST])
         .runs(trust::distrust),
-    verb("check", "[FILE]", "are trust file, targets file and identity sound?")
+    verb("check", "[FILE]", "are trust file, targets file, identity and STATE sound?")
         .takes(&[&CHECK])
         .runs(check::run),
     verb("explain", "THUMBPRINT ADDRESS VERB", "is it permitted, and by which line?")

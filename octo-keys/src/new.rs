@@ -91,7 +91,7 @@ pub(crate) fn default_name() -> Result<PusherName> {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy().into_owned();
     let name = match StartedBy::this_process() {
-        StartedBy::User { name, root: false } => format!("{name}@{host}"),
+        StartedBy { name, root: false, .. } => format!("{name}@{host}"),
         _ => host,
     };
     PusherName::parse(&name).ok_or_else(|| {

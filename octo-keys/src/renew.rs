@@ -81,7 +81,9 @@ fn say_what_changes(said: &Said, old: Thumbprint, new: Thumbprint) {
     for line in [
         "on each octopus, in the directory of its targets file:".to_string(),
         format!("  sed -i 's/{old}/{old},{new}/' targets"),
-        "then here, as octo-listen still shows the old one: send it a HUP, or restart it".into(),
+        "then here, as octo-listen still shows the old one: restart it (a HUP is not \
+         enough with -u)"
+            .into(),
         "and when it shows the new one, on each octopus:".into(),
         format!("  sed -i 's/{old},{new}/{new}/' targets"),
     ] {

@@ -73,7 +73,7 @@ pub(crate) fn note_first(said: &Said, places: &Places, thumbprint: Thumbprint) -
     let own = OwnThumbprints { current: thumbprint, previous: None };
     if !own.create(places).map_err(|error| error.hint("octo-keys tentacle"))? {
         said.tool().say(format!("{}: is of another identity, and stays so", path.display()));
-        said.tool().say("hint: octo-keys tentacle makes it that of the new one");
+        said.tool().hint("octo-keys tentacle makes it that of the new one");
     }
     Ok(())
 }

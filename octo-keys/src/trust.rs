@@ -1,5 +1,6 @@
 //! octo-keys trust and distrust: who is let in.
 
+use crate::listener;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result};
@@ -55,6 +56,11 @@ fn say_added(said: &Said, places: &Places, pusher: Thumbprint, added: &[Added]) 
     for warning in warnings.iter().filter(|warning| new.contains(&warning.line)) {
         said.tool().say(format!("warning: {}", warning.reason));
     }
+    if listener::other_user(places).is_some() {
+        for problem in trust.addresses_decide(&jiff::Zoned::now()) {
+            said.tool().problem("warning: runs are refused: ", &problem);
+        }
+    }
     Ok(())
 }
 
@@ -77,8 +83,7 @@ pub(crate) fn distrust(said: &Said, places: &Places) -> Result<u8> {
         return Ok(0);
     }
     for problem in &removed.problems {
-        said.tool().say(problem.heading());
-        said.tool().say(format!("  {}", problem.text));
+        said.tool().problem("", problem);
     }
     let reason = "the lines are removed, but nobody is let in while others are wrong";
     Err(Error::new(Exit::Configuration, path.display(), reason))
@@ -104,8 +109,5 @@ pub(crate) fn thumbprint(tool: &Tool, text: &str) -> Result<Thumbprint> {
 
 /// Who starts jobs on this machine, as far as it can be told from here.
 pub(crate) fn started_by(places: &Places) -> StartedBy {
-    match StartedBy::is_elsewhere(places) {
-        true => StartedBy::Elsewhere,
-        false => StartedBy::this_process(),
-    }
+    StartedBy::at(places)
 }

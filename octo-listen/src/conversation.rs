@@ -33,7 +33,10 @@ pub(crate) fn serve<S: Duplex>(
             Err(failure) => Err(failure.into()),
         };
         match answered {
-            Ok(answer) => session.connection.send(answer.fields.message(), &answer.body)?,
+            Ok(answer) => {
+                let fields = answer.fields.maybe("audit-exec", session.host.exec_head());
+                session.connection.send(fields.message(), &answer.body)?;
+            }
             Err(Ended::No(no)) => refuse(&mut session, &no)?,
             Err(Ended::Hopeless(no)) => {
                 refuse(&mut session, &no)?;
@@ -88,7 +91,8 @@ fn refuse<S: Duplex>(session: &mut Session<'_, S>, no: &No) -> Result<(), Failur
         .with("code", no.refusal)
         .with("reason", &no.reason)
         .maybe("opens", no.opens.as_ref())
-        .maybe("audit", no.head.as_ref());
+        .maybe("audit", no.head.as_ref())
+        .maybe("audit-exec", session.host.exec_head());
     session.say(&said)
 }
 
@@ -105,13 +109,13 @@ fn drain<S: Duplex>(session: &mut Session<'_, S>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::Launcher;
     use crate::log::Log;
+    use crate::starter::Starter;
     use octo_core::Thumbprint;
     use octo_core::base::cli::Tool;
     use octo_core::base::paths::Places;
     use octo_core::base::publish::replace;
-    use octo_core::tentacle::store::Store;
+    use octo_core::tentacle::layout;
     use std::io::{self, Read, Write};
 
     /// A pusher that asks this and leaves; keeps what it was told, and how patient we
@@ -155,13 +159,14 @@ mod tests {
     fn host(top: &std::path::Path, options: &str) -> (Host, Peer) {
         let places = Places { config: top.join("c"), state: top.join("s") };
         let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
-        let peer = Peer::new(Thumbprint::of_certificate(b"x"), None);
+        let peer = Peer::new(b"x", Thumbprint::of_certificate(b"y"), None);
         std::fs::create_dir_all(&places.config).expect("mkdir");
         let line = format!("{} ci {options}\n", peer.thumbprint);
         replace(&places.trusted(), line.as_bytes(), 0o644).expect("write");
-        let store = Store::open(&places).expect("store");
-        let launcher = Launcher::find(&places, None, log);
-        (Host::new(places, store, launcher, log), peer)
+        let own = layout::Owner::this_process();
+        layout::make(&places).and_then(|()| layout::make_for_listener(&places, own)).expect("made");
+        let starter = Starter::find(&places, None, log);
+        (Host::open(&places, starter, log).expect("a host"), peer)
     }
 
     fn serve_bytes(host: &Host, peer: &Peer, asks: &[u8]) -> (Pusher, Result<(), Failure>) {

@@ -1,29 +1,40 @@
 //! What all connections of a listener share, and how it judges a request.
 
-use crate::launcher::Launcher;
 use crate::log::Log;
+use crate::starter::Starter;
+use crate::starter::janitor::Janitor;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
-use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::tentacle::store::Store;
+use octo_core::tentacle::job::{JobDirectory, Refused, State};
+use octo_core::tentacle::layout::{self, Side};
+use octo_core::tentacle::spool::{EntryName, Spool};
+use octo_core::tentacle::statement::Statement;
+use octo_core::tentacle::store::{Store, Who};
 use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
-use octo_core::{Exit, PusherName, Refusal, Result, Thumbprint};
+use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The listener's possessions.
 pub(crate) struct Host {
     pub(crate) places: Places,
+    /// What is put: octo-exec's own store, where that is this user's too.
     pub(crate) store: Store,
+    /// What octo-exec has taken over already, where it is another user.
+    pub(crate) taken: Option<Store>,
+    pub(crate) spool: Spool,
+    /// The listener's own chain, and that of octo-exec, which is only read.
     pub(crate) audit: Audit,
-    pub(crate) launcher: Launcher,
+    pub(crate) exec_audit: Audit,
+    pub(crate) starter: Starter,
+    pub(crate) janitor: Arc<Janitor>,
     pub(crate) log: Log,
-    /// Who starts jobs where CONFIG/start doesn't say otherwise.
-    own_user: StartedBy,
-    /// Jobs that are judged and not published yet, by pusher.
+    /// Who starts jobs, for the trust file's user=.
+    pub(crate) started_by: StartedBy,
+    /// Jobs that are judged and not spooled yet, by pusher.
     submitting: Mutex<HashMap<PusherName, u64>>,
 }
 
@@ -31,6 +42,10 @@ pub(crate) struct Host {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) thumbprint: Thumbprint,
+    /// Its certificate, DER: it goes with each statement to octo-exec.
+    pub(crate) certificate: Vec<u8>,
+    /// As whom it knows us on this connection.
+    pub(crate) tentacle: Thumbprint,
     pub(crate) address: Option<IpAddr>,
     /// Does the audit log have it that this connection was accepted?
     pub(crate) recorded: AtomicBool,
@@ -58,19 +73,46 @@ pub(crate) struct No {
 }
 
 impl Host {
-    pub(crate) fn new(places: Places, store: Store, launcher: Launcher, log: Log) -> Host {
-        let audit = Audit::at(&places);
-        let own_user = StartedBy::this_process();
-        let submitting = Mutex::default();
-        Host { places, store, audit, launcher, log, own_user, submitting }
+    /// The possessions of a listener in these places, which must be there.
+    ///
+    /// # Errors
+    /// Exit 73 where it can't make what is its own, 69 where octo-exec's is missing.
+    pub(crate) fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
+        let is_separated = layout::is_separated(places);
+        let store = match is_separated {
+            true => Store::of_listener(places).with_directories()?,
+            false => Store::open(places)?,
+        };
+        let stores = is_separated.then(|| (store.clone(), Store::at(places)));
+        Ok(Host {
+            store,
+            taken: is_separated.then(|| Store::at(places)),
+            spool: Spool::at(places),
+            audit: Audit::of(Side::Listener, places),
+            exec_audit: Audit::of(Side::Executor, places),
+            starter,
+            janitor: Arc::new(Janitor::new(places, stores, log)?),
+            log,
+            started_by: StartedBy::at(places),
+            submitting: Mutex::default(),
+            places: places.clone(),
+        })
     }
 
-    /// Who starts jobs, for the trust file's user=.
-    pub(crate) fn starts_as(&self) -> StartedBy {
-        match StartedBy::is_elsewhere(&self.places) {
-            true => StartedBy::Elsewhere,
-            false => self.own_user.clone(),
+    /// The head of octo-exec's chain, for a reply.
+    pub(crate) fn exec_head(&self) -> Option<Head> {
+        self.log.ok(self.exec_audit.head()).flatten()
+    }
+
+    /// The length of a package that this pusher may use.
+    pub(crate) fn package(&self, digest: &Digest, grant: &Grant) -> Result<Option<u64>> {
+        let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
+        if let Some(taken) = &self.taken
+            && let Some(size) = taken.holds(digest, who)?
+        {
+            return Ok(Some(size));
         }
+        self.store.holds(digest, who)
     }
 
     /// May this peer, by the trust file as it now is, and with what?
@@ -92,32 +134,63 @@ impl Host {
         Ok(trust.decide(&question)?)
     }
 
-    /// The job of this id, if the grant may see it. What it may not see is as if
-    /// it were not there.
+    /// The job of this id, if the peer may see it; it may be in the spool, or refused.
+    /// What it may not see is as if it were not there.
     pub(crate) fn visible(
         &self,
+        peer: &Peer,
         grant: &Grant,
-        id: &octo_core::JobId,
+        id: &JobId,
     ) -> std::result::Result<JobDirectory, No> {
         let job = JobDirectory::of(&self.places, id);
-        if job.exists() {
+        let own = |pusher: Option<Thumbprint>| {
+            grant.allow.any
+                || pusher.is_some_and(|pusher| self.is_key_of(pusher, peer, &grant.name))
+        };
+        let request = EntryName::request(id);
+        let is_seen = if job.exists() {
             let owner = self.log.ok(job.owner()).flatten();
-            if grant.sees(owner.as_ref()) {
-                return Ok(job);
+            grant.sees(owner.as_ref())
+        } else if let Some(statement) = self.spool.statement(&request) {
+            own(Some(statement.pusher))
+        } else {
+            // It may have been taken over between the two looks.
+            let refused = self.log.ok(Refused::of(&self.places, id)).flatten();
+            match refused {
+                Some(refused) => own(refused.pusher),
+                None => job.exists() && grant.sees(self.log.ok(job.owner()).flatten().as_ref()),
             }
+        };
+        match is_seen {
+            true => Ok(job),
+            false => Err(No::new(Refusal::Missing, format!("no job {id} of {} here", grant.name))),
         }
-        Err(No::new(Refusal::Missing, format!("no job {id} of {} here", grant.name)))
+    }
+
+    /// Is this a key of the pusher that the peer is? It may have two, while one is renewed.
+    fn is_key_of(&self, key: Thumbprint, peer: &Peer, pusher: &PusherName) -> bool {
+        let is_named = |trust: Trust| trust.of(key).any(|line| line.name == *pusher);
+        key == peer.thumbprint || Trust::load(&self.places.trusted()).is_ok_and(is_named)
+    }
+
+    /// The state of a job, or of what may become one.
+    pub(crate) fn state(&self, job: &JobDirectory) -> Result<State> {
+        if job.exists() {
+            return job.state();
+        }
+        let refused = Refused::of(&self.places, job.id())?;
+        Ok(refused.map_or(State::Queued, |refused| State::Over(refused.end)))
     }
 
     /// Has a job started. Where that fails, its followers try again, and so does the
     /// next listener.
-    pub(crate) fn start(&self, job: &JobDirectory) {
-        self.log.ok(self.launcher.start(job));
+    pub(crate) fn start(&self, job: &JobId) {
+        self.log.ok(self.starter.start(job));
     }
 
     /// Has a job started for which nobody works: one that should have been started,
     /// or has to be ended.
-    pub(crate) fn push_on(&self, job: &JobDirectory, state: &State) {
+    pub(crate) fn push_on(&self, job: &JobId, state: &State) {
         if matches!(state, State::Queued | State::Held | State::Lost) {
             self.start(job);
         }
@@ -125,13 +198,19 @@ impl Host {
 
     /// The pusher's jobs that are not over, on the disk and on their way there.
     /// Until the result is dropped they are one more.
-    pub(crate) fn submit(&self, pusher: &PusherName) -> Result<Submission<'_>> {
+    pub(crate) fn submit(&self, peer: &Peer, pusher: &PusherName) -> Result<Submission<'_>> {
         let mut submitting = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut jobs = submitting.get(pusher).copied().unwrap_or(0);
         for job in JobDirectory::all(&self.places)? {
             // Looked at first, as it is cheap: most jobs are over.
             if !job.file("end").exists() && job.owner().is_ok_and(|o| o.as_ref() == Some(pusher)) {
                 jobs += 1;
+            }
+        }
+        for name in self.spool.names()? {
+            let own = |statement: &Statement| self.is_key_of(statement.pusher, peer, pusher);
+            if !name.is_cancel && !name.is_done(&self.places) {
+                jobs += u64::from(self.spool.statement(&name).as_ref().is_some_and(own));
             }
         }
         *submitting.entry(pusher.clone()).or_default() += 1;
@@ -169,8 +248,12 @@ impl No {
     /// What failed here: the log has it all, the pusher is told the kind.
     pub(crate) fn failed(host: &Host, error: &octo_core::Error) -> No {
         host.log.error(error);
-        let later = error.exit == Exit::Temporary;
-        No::new(if later { Refusal::Busy } else { Refusal::Io }, error.message.clone())
+        let refusal = match error.exit {
+            Exit::Temporary => Refusal::Busy,
+            Exit::Unavailable => Refusal::Unavailable,
+            _ => Refusal::Io,
+        };
+        No::new(refusal, error.message.clone())
     }
 }
 
@@ -196,9 +279,14 @@ fn shortened(mut reason: String) -> String {
 }
 
 impl Peer {
-    pub(crate) fn new(thumbprint: Thumbprint, address: Option<IpAddr>) -> Peer {
-        let address = address.map(|address| address.to_canonical());
-        Peer { thumbprint, address, recorded: AtomicBool::new(false) }
+    pub(crate) fn new(certificate: &[u8], tentacle: Thumbprint, address: Option<IpAddr>) -> Peer {
+        Peer {
+            thumbprint: Thumbprint::of_certificate(certificate),
+            certificate: certificate.to_vec(),
+            tentacle,
+            address: address.map(|address| address.to_canonical()),
+            recorded: AtomicBool::new(false),
+        }
     }
 }
 

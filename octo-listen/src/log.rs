@@ -2,6 +2,7 @@
 //! escaped, and strangers counted instead of listed.
 
 use octo_core::base::cli::Tool;
+use octo_core::base::problem::Problem;
 use std::fmt;
 
 /// Where events go.
@@ -30,6 +31,13 @@ impl Log {
     pub(crate) fn detail(&self, line: impl fmt::Display) {
         if self.verbose {
             self.event(line);
+        }
+    }
+
+    /// What is wrong with a line of a file.
+    pub(crate) fn problem(&self, kind: &str, problem: &Problem) {
+        if !self.silent {
+            self.tool.problem(kind, problem);
         }
     }
 

@@ -2,23 +2,21 @@
 //! trusts, keeps their packages, and has their jobs started.
 
 mod admission;
-mod check;
 mod conversation;
 mod host;
-mod launcher;
 mod log;
-mod options;
 mod records;
 mod session;
-mod setup;
 mod signals;
+mod starter;
+mod startup;
 mod verbs;
 
 use octo_core::base::cli::Tool;
 use std::process::ExitCode;
 
-const TOOL: Tool = Tool { name: "octo-listen", help: options::help };
+const TOOL: Tool = Tool { name: "octo-listen", help: startup::options::help };
 
 fn main() -> ExitCode {
-    TOOL.main(setup::run)
+    TOOL.main(startup::setup::run)
 }

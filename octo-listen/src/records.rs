@@ -6,6 +6,7 @@
 use crate::admission::refused::{Attempt, Note};
 use crate::host::{Host, No, Peer};
 use octo_core::tentacle::audit::Head;
+use octo_core::tentacle::layout;
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Refusal, Result};
 use std::net::IpAddr;
@@ -110,8 +111,11 @@ impl Host {
                     other => format!("--config {other} "),
                 };
                 self.log.event(format_args!("{from}: refused: {thumbprint} is not trusted"));
+                // An octo-exec that is root runs nothing for a line that doesn't say as whom.
+                let user =
+                    if layout::executor(&self.places).uid == 0 { "-o user=USER " } else { "" };
                 self.log.event(format_args!(
-                    "hint: to trust it: octo-keys {option}trust {thumbprint} NAME"
+                    "hint: to trust it: octo-keys {option}trust {user}{thumbprint} NAME"
                 ));
             }
             Some(thumbprint) => {

@@ -2,10 +2,10 @@
 //! any stream both ways and never sees a socket.
 
 use crate::host::{Host, No, Peer};
-use octo_core::Refusal;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::store::Ahead;
 use octo_core::trust::Verb;
+use octo_core::{JobId, Refusal};
 use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Connection, Duplex, Failure, Fields, StreamWord};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -21,6 +21,8 @@ pub(crate) struct Session<'a, S> {
     pub(crate) connection: &'a mut Connection<S>,
     /// The beginning of a package, between its pieces.
     pub(crate) ahead: Option<Ahead<'a>>,
+    /// The job that was asked for here: the record of it is that of its followers too.
+    pub(crate) ran: Option<JobId>,
 }
 
 /// A yes, and the body that goes with it.
@@ -50,7 +52,7 @@ impl<'a, S: Duplex> Session<'a, S> {
         peer: &'a Peer,
         connection: &'a mut Connection<S>,
     ) -> Session<'a, S> {
-        Session { host, peer, connection, ahead: None }
+        Session { host, peer, connection, ahead: None, ran: None }
     }
 
     /// Until when what follows must be through, and how long each byte may take.

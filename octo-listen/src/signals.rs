@@ -1,11 +1,11 @@
-//! HUP reads the identity again. TERM and INT are left as they are: they end the
+//! HUP reads the identity again, where it is ours to read. TERM and INT are left as they are: they end the
 //! listener at once, as anything may.
 
 use crate::admission::connections::Listening;
 use crate::host::Host;
+use crate::startup::identity::Source;
 use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
-use octo_wire::Identity;
 use signal_hook::consts::SIGHUP;
 use signal_hook::low_level::pipe;
 use std::io::Read;
@@ -15,7 +15,11 @@ use std::sync::Arc;
 const STACK: usize = 256 * 1024;
 
 /// Starts a thread that sleeps until a HUP comes.
-pub(crate) fn reload_on_hangup(listening: &Arc<Listening>, host: &Arc<Host>) -> Result<()> {
+pub(crate) fn reload_on_hangup(
+    listening: &Arc<Listening>,
+    host: &Arc<Host>,
+    source: Source,
+) -> Result<()> {
     let failed = |e: std::io::Error| Error::new(Exit::Io, "signals", describe(&e));
     let (mut receiver, sender) = UnixStream::pair().map_err(failed)?;
     // The handler does nothing but write a byte: the rest is done by the thread.
@@ -25,14 +29,14 @@ pub(crate) fn reload_on_hangup(listening: &Arc<Listening>, host: &Arc<Host>) -> 
     let started = thread.spawn(move || {
         let mut byte = [0];
         while receiver.read(&mut byte).is_ok_and(|count| count > 0) {
-            reload(&listening, &host);
+            reload(&listening, &host, &source);
         }
     });
     started.map(drop).map_err(failed)
 }
 
-fn reload(listening: &Listening, host: &Host) {
-    match Identity::load(&host.places.identity()) {
+fn reload(listening: &Listening, host: &Host, source: &Source) {
+    match source.load() {
         Ok(identity) => {
             let thumbprint = identity.thumbprint();
             listening.change_identity(identity);

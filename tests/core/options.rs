@@ -58,7 +58,6 @@ const AS_WHOM_AND_WHAT: &[Row] = &[
     ("", "run", |a| a.started_by = user("svc"), YES),
     ("user=svc", "run", |a| a.started_by = user("svc"), YES),
     ("user=app", "run", |a| a.started_by = user("svc"), denied("user")),
-    ("user=app", "run", same, YES),
     ("", "run", same, YES),
     ("user=app", "put", |a| a.started_by = user("svc"), YES),
     // sudo, hold and set are no conditions of a run: they say how it goes on

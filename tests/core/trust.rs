@@ -18,7 +18,8 @@ pub(crate) fn print(seed: &str) -> Thumbprint {
 }
 
 pub(crate) fn trust(text: &str) -> Trust {
-    Trust::parse(Path::new("trusted"), text.as_bytes()).unwrap_or_else(|p| panic!("{}", p[0]))
+    Trust::parse(Path::new("trusted"), text.as_bytes())
+        .unwrap_or_else(|p| panic!("{}", p[0].heading()))
 }
 
 /// What is asked, with everything that a question can say.
@@ -45,7 +46,7 @@ impl Asked {
             named: None,
             locks: Vec::new(),
             starting: true,
-            started_by: StartedBy::Elsewhere,
+            started_by: user("svc"),
         }
     }
 
@@ -70,7 +71,7 @@ impl Asked {
 }
 
 pub(crate) fn user(name: &str) -> StartedBy {
-    StartedBy::User { name: name.into(), root: name == "root" }
+    StartedBy { name: name.into(), root: name == "root", listener: None }
 }
 
 pub(crate) fn locks(names: &[&str]) -> Vec<LockName> {

@@ -81,6 +81,26 @@ fn a_held_script_is_shown_beside_the_last_of_its_name_that_was_approved() {
 }
 
 #[test]
+fn nothing_hides_a_script_from_who_approves_it() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} hold", own_user()));
+    let held = |script: &[u8]| {
+        let spec = format!("script {} x.sh\n", octo_core::Digest::of(script));
+        Draft { script: Some(script), ..Draft::pushed(&spec) }.submit(&sandbox)
+    };
+    let shown =
+        |job: &JobDirectory| stdout_of(sandbox.tool("octo-exec").args(["show", job.id().as_str()]));
+    // diff calls one with a NUL byte binary, and says no more of it.
+    let said = shown(&held(b"echo evil\nexit 0\n\0"));
+    assert!(said.contains("+echo evil\n"), "{said}");
+    // Of two large ones it may take minutes, for each job that is held.
+    let job = held("echo 1\n".repeat(200_000).as_bytes());
+    let said = shown(&job);
+    let path = job.file("script").display().to_string();
+    assert!(said.contains("too large to be shown here") && said.contains(&path), "{said}");
+}
+
+#[test]
 fn an_approval_is_no_longer_worth_anything_after_its_time() {
     let sandbox = sandbox();
     trust(&sandbox, &format!("user={} hold", own_user()));

@@ -196,7 +196,10 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
     let state = sandbox.state("");
     std::fs::create_dir_all(&state).expect("mkdir");
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&state).stderr(Stdio::null());
+    mount
+        .args(["-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs"])
+        .arg(&state)
+        .stderr(Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
         crate::support::impossible(TEST, "can't mount a small tmpfs");
         return;
@@ -276,7 +279,7 @@ fn a_publisher_that_is_killed_leaves_a_whole_job_or_none() {
             }
             let there = JobDirectory::all(&places(&sandbox)).expect("jobs");
             for job in &there {
-                assert!(job.spec().is_ok() && job.request().is_ok(), "{call} {when}: {job:?}");
+                assert!(job.spec().is_ok() && job.origin().is_ok(), "{call} {when}: {job:?}");
             }
             // The repeat is what a script does; it runs once in all.
             sandbox.tool("octo-exec").args(run).assert().code(7);

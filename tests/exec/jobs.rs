@@ -2,7 +2,7 @@
 
 use crate::support::{Sandbox, set_mode, stdout_of};
 use octo_core::base::paths::Places;
-use octo_core::tentacle::job::{JobDirectory, JobRequest, NewJob, Published, Pusher};
+use octo_core::tentacle::job::{JobDirectory, NewJob, Origin, Published, Pusher};
 use octo_core::{JobId, PusherName, Thumbprint};
 
 pub(crate) fn places(sandbox: &Sandbox) -> Places {
@@ -38,8 +38,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn publish(self, sandbox: &Sandbox) -> JobDirectory {
         let Draft { spec, script, secrets, pusher, received } = self;
         let id = JobId::generate().expect("an id");
-        let request = JobRequest { pusher, by: "me@laptop".into(), received };
-        let new = NewJob { id: &id, request: &request, spec, script, secrets };
+        let origin = Origin { pusher, by: "me@laptop".into(), received };
+        let new = NewJob { id: &id, origin: &origin, request: None, spec, script, secrets };
         match new.publish(&places(sandbox)).expect("publish") {
             Published::New(job) => job,
             other => panic!("{other:?}"),

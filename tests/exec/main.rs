@@ -6,13 +6,16 @@ mod support;
 mod approval;
 mod control;
 mod ends;
+mod enter;
 mod faults;
-mod forged;
 mod jobs;
 mod policy;
+mod pruned;
 mod result_files;
 mod run;
+mod setup;
 mod states;
+mod whose;
 
 fn sandbox() -> support::Sandbox {
     support::Sandbox::new(assert_cmd::cargo::cargo_bin!("octo-exec"))

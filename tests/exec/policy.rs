@@ -105,7 +105,7 @@ fn jobs_run_as_the_user_of_their_line_and_no_more() {
     assert_eq!(end(&job).0, "exit");
     assert_eq!(std::fs::read(job.file("outputs")).expect("outputs"), b"V=1\n");
     let metadata = job.path().metadata().expect("stat");
-    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, 0o750));
+    assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, 0o751));
     assert_eq!(job.file("end").metadata().expect("stat").uid(), 0);
 }
 

@@ -1,8 +1,13 @@
 //! Files that tell what came of a run: untouched until it is permitted, of no older
-//! run from then on, and refused before it where they could not be written.
+//! run from then on, and refused before it where they could not be written. And the
+//! artifacts that a job leaves: whole, durable, and told truly.
 
-use crate::support::{NOBODY, Sandbox, is_root, set_mode};
+use crate::jobs::places;
+use crate::support::{
+    NOBODY, Sandbox, can_trace, impossible, is_root, kill_session_of, set_mode, wait_for,
+};
 use assert_cmd::Command;
+use octo_core::tentacle::job::JobDirectory;
 use predicates::str::contains;
 use rustix::process::geteuid;
 
@@ -182,4 +187,104 @@ fn a_file_that_two_options_name_is_refused_before_anything() {
     run(&sandbox, &["--end", "/dev/null", "--outputs", "/dev/null", "-c", "true"])
         .assert()
         .success();
+}
+
+/// What a run under strace has synced or renamed, by their paths, in its order.
+fn synced_by(sandbox: &Sandbox, script: &str) -> Vec<String> {
+    let log = sandbox.path("strace");
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-y", "-qq", "-e", "trace=/^(fsync|rename)", "-e", "signal=none", "-o"]);
+    strace.arg(&log).arg(sandbox.program("octo-exec"));
+    strace.arg("--config").arg(sandbox.config("")).arg("--state").arg(sandbox.state(""));
+    assert!(strace.args(["run", "-c", script]).status().expect("strace").success());
+    let log = std::fs::read_to_string(log).expect("a log");
+    log.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim_start().into())).collect()
+}
+
+#[test]
+fn an_artifact_is_durable_before_its_original_goes() {
+    if !can_trace("an_artifact_is_durable_before_its_original_goes") {
+        return;
+    }
+    let sandbox = sandbox();
+    // The first run makes STATE, too.
+    run(&sandbox, &["-c", "true"]).assert().success();
+    let calls = synced_by(&sandbox, "echo a >$OCTO_ARTIFACTS/a; echo b >$OCTO_ARTIFACTS/b");
+    let renamed = calls.iter().position(|call| call.contains("/artifacts\""));
+    let (before, after) = calls.split_at(renamed.expect("a rename"));
+    let is_synced = |calls: &[String], ending: &str| {
+        calls.iter().filter(|call| call.starts_with("fsync(") && call.contains(ending)).count()
+    };
+    let staged = before.iter().rev().find_map(|call| call.split("/.octo-tmp-").nth(1));
+    let staged = staged.expect("a staged one").split(['/', '>']).next().unwrap_or_default();
+    for ending in ["/a>", "/b>", ">"] {
+        let path = format!("/.octo-tmp-{staged}{ending}");
+        assert_eq!(is_synced(before, &path), 1, "{path}: {calls:#?}");
+    }
+    let jobs = JobDirectory::all(&places(&sandbox)).expect("jobs");
+    let job = jobs.iter().find(|job| job.file("artifacts").exists()).expect("its job");
+    assert!(is_synced(&after[..2], &format!("/{}>", job.id())) == 1, "{calls:#?}");
+    // Who leaves none pays nothing for that.
+    let fsyncs = |calls: &[String]| is_synced(calls, "");
+    assert_eq!(fsyncs(&calls) - fsyncs(&synced_by(&sandbox, "true")), 4);
+}
+
+#[test]
+fn an_artifact_that_does_not_fit_costs_no_other() {
+    const TEST: &str = "an_artifact_that_does_not_fit_costs_no_other";
+    if !is_root(TEST) {
+        return;
+    }
+    let sandbox = sandbox();
+    let state = sandbox.state("");
+    std::fs::create_dir_all(&state).expect("mkdir");
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs"]).arg(&state);
+    if !mount.output().is_ok_and(|output| output.status.success()) {
+        return impossible(TEST, "can't mount a small tmpfs");
+    }
+    // There is no room for the large one twice.
+    let script = "cd $OCTO_ARTIFACTS; head -c 600000 /dev/zero >large; echo a >a; echo b >b";
+    let output = run(&sandbox, &["--end", "end", "-c", script]).output();
+    let job = JobDirectory::all(&places(&sandbox)).expect("jobs").remove(0);
+    let read = |name: &str| std::fs::read_to_string(job.file("artifacts").join(name)).ok();
+    let kept = ["a", "b", "large"].map(read);
+    let unmounted = std::process::Command::new("umount").arg(&state).status().expect("umount");
+    assert!(unmounted.success());
+    assert!(output.expect("it runs").status.success());
+    assert_eq!(kept, [Some("a\n".to_string()), Some("b\n".to_string()), None]);
+    let end = end_said(&sandbox);
+    assert!(end.contains("its artifact large is not kept: no space left"), "{end}");
+}
+
+/// The record, its blanks as they were.
+fn end_said(sandbox: &Sandbox) -> String {
+    read(sandbox, "end").replace("%20", " ")
+}
+
+#[test]
+fn artifacts_that_were_kept_before_a_kill_are_not_called_lost() {
+    let sandbox = sandbox();
+    let script = "echo a >$OCTO_ARTIFACTS/a; while :; do sleep 0.02; done";
+    let mut command = std::process::Command::new(sandbox.program("octo-exec"));
+    command.arg("--config").arg(sandbox.config("")).arg("--state").arg(sandbox.state(""));
+    command.args(["run", "-c", script]).stdout(std::process::Stdio::null());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let all = || JobDirectory::all(&places(&sandbox)).unwrap_or_default();
+    let made = || all().iter().any(|job| job.file("made/a").exists());
+    wait_for("the artifact", made);
+    // As it is between the rename and the removal of the originals.
+    let job = all().remove(0);
+    std::fs::create_dir(job.file("artifacts")).expect("mkdir");
+    std::fs::write(job.file("artifacts/a"), "a\n").expect("write");
+    kill_session_of(job.path());
+    child.wait().expect("wait");
+    wait_for("its end", || {
+        sandbox.tool("octo-exec").arg("start").assert().success();
+        job.file("end").exists()
+    });
+    let end = job.end().expect("readable").expect("an end");
+    assert_eq!(end.kind.word(), "lost");
+    assert!(!end.reason.as_deref().unwrap_or_default().contains("artifacts"), "{end:?}");
+    assert!(job.file("artifacts/a").exists() && !job.file("made").exists());
 }

@@ -73,7 +73,7 @@ fn modes_under(umask: &str) -> Vec<(String, u32)> {
     let mut modes: Vec<(String, u32)> = record.collect();
     modes.sort();
     under_umask(&["prune", "--older", "0s", "--keep", "0"]).assert().code(0);
-    for place in ["state", "state/jobs", "state/jobs/pruned"] {
+    for place in ["state", "state/jobs", "state/pruned"] {
         modes.push(mode(&sandbox.path(place)));
     }
     modes
@@ -354,6 +354,22 @@ fn a_package_is_at_hand_and_checked_before_it_is_used() {
     let mut command = sandbox.tool("octo-exec");
     command.args(["run", "-p", lines[1], "-c", "echo ran"]);
     command.assert().code(65).stdout("").stderr(contains("have changed"));
+}
+
+#[test]
+fn a_package_is_as_old_as_its_last_use() {
+    let sandbox = sandbox();
+    let package = sandbox.write("a.tar", "a");
+    let digest = stdout_of(sandbox.tool("octo-exec").arg("add").arg(&package));
+    let object = sandbox.state("packages").join(digest.trim());
+    for file in [object.clone(), object.with_extension("by")] {
+        let file = std::fs::File::open(file).expect("open");
+        file.set_modified(std::time::UNIX_EPOCH).expect("a time");
+    }
+    sandbox.tool("octo-exec").args(["run", "-p", digest.trim(), "-c", "true"]).assert().success();
+    let mut prune = sandbox.tool("octo-exec");
+    prune.args(["prune", "--older", "1d", "--keep", "0"]).assert().success().stdout("");
+    assert!(object.exists());
 }
 
 #[test]

@@ -67,7 +67,6 @@ fn each_option_answers_with_its_line_and_its_code() {
     ] {
         let sandbox = sandbox(&[&format!("ci {options}")]);
         // Somewhere else than here user= is for who starts the jobs.
-        sandbox.write("config/start", "octo-exec job\n");
         let answer = ask(&sandbox, "UTC", "2026-06-01 12:00", address, verb);
         assert_eq!(answer.code, code, "{options} {verb}: {}", answer.text);
         assert_eq!(
@@ -87,7 +86,6 @@ fn what_a_yes_is_bounded_by() {
     let sandbox = sandbox(&[
         "ci user=app sudo scripts=/etc/octo/scripts hold set=A=1 set=\"B=two words\" locks=db,web max-wait=90s timeout=1h max-size=1M",
     ]);
-    sandbox.write("config/start", "octo-exec job\n");
     let run = ask(&sandbox, "UTC", "2026-06-01 12:00", "10.0.0.1", "run");
     for line in [
         "name ci",
@@ -143,7 +141,7 @@ fn the_first_line_that_holds_is_the_one_shown() {
 }
 
 #[test]
-fn a_stranger_is_told_from_one_who_comes_from_elsewhere() {
+fn a_stranger_is_told_from_one_who_comes_from_sandbox() {
     let sandbox = sandbox(&["ci from=10.0.0.0/8"]);
     let mut command = sandbox.tool("octo-keys");
     command
@@ -177,7 +175,6 @@ fn expiry_is_the_end_of_the_day_in_utc() {
 #[test]
 fn windows_go_by_the_clock_on_the_wall() {
     let sandbox = sandbox(&["ci user=root window=\"Mon-Fri 22:00-05:00,Sat,Sun 02:30-03:30\""]);
-    sandbox.write("config/start", "octo-exec job\n");
     for (zone, at, opens) in [
         ("UTC", "2026-06-01 21:59", Some("2026-06-01T22:00:00+00:00")),
         ("UTC", "2026-06-01 22:00", None),

@@ -10,6 +10,7 @@ mod explain;
 mod identities;
 mod renew;
 mod show;
+mod state;
 mod tentacle;
 mod trust;
 
@@ -20,14 +21,6 @@ use support::{Sandbox, stdout_of};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(cargo_bin!("octo-keys"))
-}
-
-/// One where user= is for something else to judge, so that a test sees the same as
-/// root and as another user.
-fn elsewhere() -> Sandbox {
-    let sandbox = sandbox();
-    sandbox.write("config/start", "octo-exec job\n");
-    sandbox
 }
 
 /// A thumbprint, another for each seed.

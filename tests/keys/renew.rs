@@ -76,7 +76,12 @@ fn what_the_octopuses_change_can_be_pasted() {
         sandbox.tool("octo-keys").args(["check", "targets"]).assert().success();
     }
     assert_eq!(commands.len(), 2, "{said}");
-    assert!(said.contains("octo-listen still shows the old one: send it a HUP"), "{said}");
+    assert!(
+        said.contains(
+            "octo-listen still shows the old one: restart it (a HUP is not enough with -u)"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -26,10 +26,10 @@ fn the_first_identity_is_noted_and_no_other() {
     sandbox.tool("octo-keys").args(["new", "--name", "x", "-"]).assert().success();
     assert!(!sandbox.config("tentacle").exists());
     let first = make(&sandbox, &["--name", "x"]);
-    assert_eq!(noted(&sandbox), [first.clone()]);
+    assert_eq!(noted(&sandbox), [&first[..]]);
     assert_eq!(mode_of(&sandbox.config("tentacle")), 0o644);
     make(&sandbox, &["--name", "x", "another.pem"]);
-    assert_eq!(noted(&sandbox), [first.clone()]);
+    assert_eq!(noted(&sandbox), [&first[..]]);
 
     // It may name a key that lives elsewhere.
     std::fs::remove_file(sandbox.config("identity.pem")).unwrap();
@@ -58,7 +58,7 @@ fn an_identity_without_its_note_gets_it_by_the_hint() {
     let again = sandbox.tool("octo-keys").arg("new").assert().code(73);
     again.stderr(contains("hint: octo-keys tentacle notes it as this tentacle's"));
     assert_eq!(note(&sandbox, &[]), own);
-    assert_eq!(noted(&sandbox), [own.clone()]);
+    assert_eq!(noted(&sandbox), [&own[..]]);
     let sound = sandbox.tool("octo-keys").args(["check", "-v"]).assert().success();
     sound.stderr(contains(format!("config/tentacle: sound: this tentacle is {own}")));
 }
@@ -187,6 +187,7 @@ fn where_the_listener_is_another_user_no_address_chooses_what_is_granted() {
     let check = || sandbox.tool("octo-keys").arg("check").assert();
     check().success().stderr(is_empty());
     std::fs::create_dir_all(sandbox.state("spool")).unwrap();
+    set_mode(&sandbox.state("spool"), 0o700);
     check().success().stderr(is_empty());
     chown(sandbox.state("spool"), Some(NOBODY), Some(NOBODY)).unwrap();
     let reason = "config/trusted:2: line 1 grants otherwise, and only the address chooses";

@@ -1,7 +1,7 @@
 //! octo-keys trust and distrust: the trust file as its sysadmin edits it.
 
 use crate::support::{NOBODY, Sandbox, is_root, mode_of, set_mode};
-use crate::{elsewhere, print, sandbox};
+use crate::{print, sandbox};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ fn the_thumbprints_that_people_paste() {
         format!("{}\r", colons(&plain)),
         format!(" {plain}\n"),
     ] {
-        let sandbox = elsewhere();
+        let sandbox = sandbox();
         let mut command = sandbox.tool("octo-keys");
         command
             .args(["trust", "-o", "user=root", &text, "ci"])
@@ -70,7 +70,7 @@ fn the_thumbprints_that_people_paste() {
 
 #[test]
 fn lines_are_added_and_removed() {
-    let sandbox = elsewhere();
+    let sandbox = sandbox();
     let add = |options: &str, who: &str, name: &str| {
         let mut command = sandbox.tool("octo-keys");
         command.args(["trust", "-o", options, &print(who), name]).assert()
@@ -116,7 +116,7 @@ fn lines_are_added_and_removed() {
 /// What a rotation asks for, whoever pasted the old line, and in which form.
 #[test]
 fn a_new_key_takes_the_place_of_an_old_one() {
-    let sandbox = elsewhere();
+    let sandbox = sandbox();
     let (old, new) = (print("a"), print("b"));
     let options = "user=root set=\"GREETING=two  words\" window=\"Mon-Fri 22:00-05:00\"";
     let pasted = format!("SHA256 Fingerprint={}", colons(&old));

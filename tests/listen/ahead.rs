@@ -209,7 +209,7 @@ fn the_audit_log_has_its_begin_and_its_sha256() {
     let mut pusher = fleet.ci();
     begin(&mut pusher, &bytes, &[5, 10, 20]);
     assert_eq!(offset(&mut pusher, &bytes), Some(20));
-    let log = std::fs::read_to_string(fleet.here.sandbox.state("audit.log")).expect("read");
+    let log = std::fs::read_to_string(fleet.here.sandbox.state("listen/audit.log")).expect("read");
     let puts: Vec<&str> = log.lines().filter(|line| line.contains(" put ")).collect();
     assert_eq!(puts.len(), 2, "{log}");
     assert!(puts[0].contains(&format!("size={LENGTH} file=x")) && !puts[0].contains("sha256"));

@@ -1,6 +1,6 @@
 //! kill -9 is a normal way to stop a listener, at any moment.
 
-use crate::listener::{Pusher, Tentacle, job_id, own_user, sides};
+use crate::listener::{Pusher, Tentacle, job_id, sides};
 use crate::support::{kill_session_of, wait_for};
 use octo_core::Digest;
 use octo_wire::{Failure, Message};
@@ -101,17 +101,20 @@ fn a_job_outlives_its_listener_and_is_followed_on() {
 #[test]
 fn what_was_published_and_never_started_is_started_by_the_next_listener() {
     let (here, ci) = sides();
-    let start = here.sandbox.write("config/start", "/bin/true\n");
-    crate::support::set_mode(&start, 0o644);
-    here.trust(&[(&ci, "ci user=root")]);
-    let mut tentacle = Tentacle::start(&here);
+    // An octo-exec that never comes to anything.
+    let lazy = here.sandbox.write("lazy", "#!/bin/sh\nexec sleep 300\n");
+    crate::support::set_mode(&lazy, 0o755);
+    let mut command = here.command("octo-listen");
+    command.args(["-v", "-l", "127.0.0.1:0", "--exec"]).arg(&lazy);
+    let mut tentacle = Tentacle::with(&here, &mut command, 1);
     let id = job_id();
     let mut pusher = tentacle.connect(&ci).expect("trusted");
     assert_eq!(pusher.run(&id, "echo ran").word(), "ok");
-    assert_eq!(pusher.list("jobs")[0].text("state"), Some("queued"));
+    assert!(here.sandbox.state("spool").join(&id).exists());
+    // It is attached to, and followed, before there is a job.
+    assert_eq!(pusher.run(&id, "echo ran").text("attached"), Some("yes"));
+    assert_eq!(pusher.run(&id, "echo other").text("code"), Some("conflict"));
     tentacle.kill();
-    std::fs::remove_file(start).expect("remove");
-    here.trust(&[(&ci, &format!("ci {}", own_user()))]);
     let mut tentacle = Tentacle::start(&here);
     tentacle.says("1 waiting jobs were started");
     let followed = tentacle.connect(&ci).expect("trusted").follow(&id);
@@ -221,4 +224,64 @@ fn an_old_partial_upload_is_swept_and_a_new_one_stays() {
     let mut tentacle = Tentacle::start(&here);
     tentacle.says("1 abandoned uploads were removed");
     assert!(!partial.exists());
+}
+
+/// Nobody waits for an hour to hear that nothing can run here.
+#[test]
+fn an_octo_exec_that_fails_is_told_and_logged() {
+    let (here, ci) = sides();
+    let broken = here.sandbox.write("broken", "#!/bin/sh\nexit 3\n");
+    crate::support::set_mode(&broken, 0o755);
+    let mut command = here.command("octo-listen");
+    command.args(["-v", "-l", "127.0.0.1:0", "--exec"]).arg(&broken);
+    let mut tentacle = Tentacle::with(&here, &mut command, 1);
+    let id = job_id();
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    assert_eq!(pusher.run(&id, "echo ran").word(), "ok");
+    let followed = pusher.follow(&id);
+    assert_eq!((followed.kind.as_str(), followed.code), ("denied", 69));
+    assert_eq!(followed.reason, "octo-exec could not take it over in 3 tries: exit status: 3");
+    tentacle.says("its octo-exec failed: exit status: 3");
+    wait_for("the spool is empty", || !here.sandbox.state("spool").join(&id).exists());
+    // Asked again it is the same, and another one gets the same answer.
+    assert_eq!(pusher.run(&id, "echo ran").text("attached"), Some("yes"));
+    assert_eq!(pusher.follow(&id).code, 69);
+    // Where there is none at all, nothing is accepted.
+    std::fs::remove_file(broken).expect("remove");
+    let id = job_id();
+    assert_eq!(pusher.run(&id, "echo ran").text("code"), Some("unavailable"));
+    assert!(!here.sandbox.state("spool").join(&id).exists());
+    assert!(!here.sandbox.state("jobs").join(&id).exists());
+}
+
+/// It is there and may be executed, as far as can be seen without trying.
+#[test]
+fn an_octo_exec_that_cannot_be_started_is_told_and_logged() {
+    let (here, ci) = sides();
+    for (name, bytes, said) in [
+        ("interpreted", &b"#!/nonexistent/interpreter\n"[..], "no such file or directory"),
+        ("foreign", b"\x7fELF, for another machine", "exec format error"),
+        // Its first start is its last.
+        ("fleeting", b"#!/bin/sh\nrm -- \"$0\"\nexit 3\n", "not found, no job can be started"),
+    ] {
+        let program = here.sandbox.write(name, bytes);
+        crate::support::set_mode(&program, 0o755);
+        let mut command = here.command("octo-listen");
+        command.args(["-v", "-l", "127.0.0.1:0", "--exec"]).arg(&program);
+        let mut tentacle = Tentacle::with(&here, &mut command, 1);
+        let id = job_id();
+        let mut pusher = tentacle.connect(&ci).expect("trusted");
+        assert_eq!(pusher.run(&id, "echo ran").word(), "ok");
+        let followed = pusher.follow(&id);
+        assert_eq!((followed.kind.as_str(), followed.code), ("denied", 69), "{name}");
+        let tries = "octo-exec could not take it over in 3 tries: ";
+        assert!(followed.reason.starts_with(tries), "{name}: {}", followed.reason);
+        assert!(followed.reason.contains(said), "{name}: {}", followed.reason);
+        let line = tentacle.says(&format!("job {id}: its octo-exec failed: "));
+        tentacle.says(said);
+        assert_eq!(tentacle.log().matches("its octo-exec failed").count(), 3, "{line}");
+        let spooled = std::fs::read_dir(here.sandbox.state("spool")).expect("a spool").count();
+        assert_eq!(spooled, 0, "{name}");
+        assert!(!here.sandbox.state("jobs").join(&id).exists(), "{name}");
+    }
 }

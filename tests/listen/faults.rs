@@ -23,8 +23,8 @@ fn a_spec_of_millions_of_lines_or_words_costs_little() {
         "a".repeat(4_000_000) + "\n",
     ] {
         let mut pusher = tentacle.connect(&ci).expect("trusted");
-        let request = format!("run job={} by=me body={}", job_id(), spec.len());
-        assert_eq!(pusher.no(&request, spec.as_bytes()), "malformed");
+        let (request, body) = pusher.request(&job_id(), &spec, b"", b"");
+        assert_eq!(pusher.no(&request, &body), "malformed");
     }
     let peak = peak_of(tentacle.pid()).expect("a peak");
     assert!(peak < 40_000, "{peak} KiB");
@@ -65,7 +65,11 @@ fn a_super_server_hands_it_the_connection() {
         channel.set_idle(Some(PATIENCE));
         let trust = TargetTrust::Thumbprints(vec![known]);
         let session = TlsStream::connect(&identity, channel, &trust, "x").expect("handshake");
-        let mut pusher = Pusher { connection: Connection::new(session) };
+        let mut pusher = Pusher {
+            connection: Connection::new(session),
+            identity: identity.clone(),
+            tentacle: known,
+        };
         assert_eq!(pusher.put(b"a package, which is logged").word(), "ok");
         pusher.yes("status", b"");
         pusher.connection.close().expect("farewell");

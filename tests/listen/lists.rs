@@ -67,21 +67,22 @@ fn scripts_are_listed_and_run_by_name() {
     assert_eq!(listed.iter().filter_map(|l| l.text("name")).collect::<Vec<_>>(), ["good"]);
     let id = job_id();
     let spec = "name good\narg a%20b\n";
-    pusher.yes(&format!("run job={id} body={}", spec.len()), spec.as_bytes());
+    let (request, body) = pusher.request(&id, spec, b"", b"");
+    pusher.yes(&request, &body);
     assert_eq!(pusher.follow(&id).out, b"<a b>\n");
     for (spec, code) in [
         ("command true\n", "denied"),
         ("name .good\n", "denied"),
         ("name ..%2Fgood\n", "malformed"),
     ] {
-        let request = format!("run job={} body={}", job_id(), spec.len());
-        assert_eq!(pusher.no(&request, spec.as_bytes()), code, "{spec}");
+        let (request, body) = pusher.request(&job_id(), spec, b"", b"");
+        assert_eq!(pusher.no(&request, &body), code, "{spec}");
     }
 }
 
-/// A job may close what it hands back, to a listener that is not root.
+/// A job may close what it hands back to octo-exec, where that is not root.
 #[test]
-fn an_artifact_that_the_listener_cannot_read_hides_no_other() {
+fn an_artifact_that_cannot_be_read_hides_no_other() {
     let (here, ci) = (Side::new(cargo_bin!("octo-listen")), Side::new(cargo_bin!("octo-listen")));
     here.trust(&[(&ci, "ci")]);
     let mut command = here.command("octo-listen");
@@ -103,8 +104,9 @@ fn an_artifact_that_the_listener_cannot_read_hides_no_other() {
     assert_eq!(names, ["a", "c"]);
     let reply = pusher.yes(&format!("get job={id} artifact=c"), b"");
     assert_eq!(pusher.body(&reply), b"c\n");
-    // It is there all the same.
-    assert_eq!(pusher.no(&format!("get job={id} artifact=b"), b""), "io");
+    assert_eq!(pusher.no(&format!("get job={id} artifact=b"), b""), "missing");
+    let end = std::fs::read_to_string(here.sandbox.state("jobs").join(&id).join("end"));
+    assert!(end.expect("an end").contains("its%20artifact%20b%20is%20not%20kept:%20permission"));
 }
 
 #[test]
@@ -127,10 +129,13 @@ fn heads_that_it_gave_are_proved() {
     with_head(&format!("1000:{other}")).code(65);
     with_head("1000").code(64);
     // A copy of the log, anywhere.
-    let log = fleet.here.sandbox.state("audit.log");
+    let log = fleet.here.sandbox.state("listen/audit.log");
     let copy = fleet.here.sandbox.path("copy");
     std::fs::copy(&log, &copy).expect("copy");
-    let whole = listen().arg("--check-audit").assert().get_output().stdout.clone();
+    let both = listen().arg("--check-audit").assert().get_output().stdout.clone();
+    let both = String::from_utf8(both).expect("text");
+    let whole = both.lines().find_map(|line| line.split_once("listen/audit.log: "));
+    let whole = format!("{}\n", whole.expect("the listener's").1);
     let check = |head: &str| {
         let mut command = listen();
         command.args(["--check-audit", "--head", head]).arg(&copy).assert()
@@ -139,13 +144,13 @@ fn heads_that_it_gave_are_proved() {
     check(&format!("{seq}:{other}")).code(65).stderr(predicates::str::contains(&seq));
     listen().args(["--head", &head]).assert().code(64);
     // Every reply moved the chain, refusals too.
-    let log = std::fs::read_to_string(fleet.here.sandbox.state("audit.log")).expect("read");
+    let log = std::fs::read_to_string(fleet.here.sandbox.state("listen/audit.log")).expect("read");
     for event in [" accepted ", " status ", " put ", " stored ", " audit ", " denied "] {
         assert!(log.contains(event), "{event} is not in {log}");
     }
     let edited = log.replace("size=10 ", "size=11 ");
     assert_ne!(edited, log);
-    std::fs::write(fleet.here.sandbox.state("audit.log"), edited).expect("write");
+    std::fs::write(fleet.here.sandbox.state("listen/audit.log"), edited).expect("write");
     let found = listen().arg("--check-audit").assert().code(65);
     let said = String::from_utf8_lossy(&found.get_output().stderr).into_owned();
     let (_, line) = said.split_once("audit.log:").expect("the file");
@@ -160,7 +165,7 @@ fn what_cannot_be_audited_is_not_done() {
     let mut pusher = fleet.ci();
     assert_eq!(pusher.run(&id, "sleep 300").word(), "ok");
     wait_for("its start", || fleet.job(&id, "started").exists());
-    let log = fleet.here.sandbox.state("audit.log");
+    let log = fleet.here.sandbox.state("listen/audit.log");
     std::fs::remove_file(&log).expect("remove");
     std::fs::create_dir(&log).expect("mkdir");
     let package = [7; 10];
@@ -168,7 +173,7 @@ fn what_cannot_be_audited_is_not_done() {
     assert_eq!(pusher.no(&put, b""), "io");
     assert_eq!(pusher.run(&job_id(), "true").text("code"), Some("io"));
     pusher.yes("status", b"");
-    pusher.yes(&format!("cancel job={id}"), b"");
+    pusher.cancel(&id);
     assert_eq!(pusher.follow(&id).kind, "cancelled");
     assert!(!fleet.packages(&Digest::of(&package).to_string()).exists());
 }

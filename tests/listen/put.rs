@@ -26,6 +26,8 @@ fn scene(test: &str) -> Option<Scene> {
         return None;
     }
     let (here, ci) = sides();
+    // Its directories are there: what is counted are the calls of a put.
+    here.command("octo-listen").arg("--stdio").output().expect("runs");
     let package = (0..LENGTH).map(|i| (i * 31 + i / 256) as u8).collect();
     Some(Scene { here, ci, package })
 }
@@ -88,7 +90,7 @@ impl Scene {
         let known = Thumbprint::parse(&self.here.thumbprint).expect("a thumbprint");
         let trust = TargetTrust::Thumbprints(vec![known]);
         let session = TlsStream::connect(&identity, channel, &trust, "tentacle")?;
-        Ok(Pusher { connection: Connection::new(session) })
+        Ok(Pusher { connection: Connection::new(session), identity, tentacle: known })
     }
 
     fn send(&self, pusher: &mut Pusher) -> Result<Message, Failure> {
@@ -115,7 +117,13 @@ impl Scene {
         assert_eq!(reply.expect("a reply").word(), "ok", "{fault}");
         assert_eq!(std::fs::read(self.object()).expect("the object"), self.package, "{fault}");
         assert!(!self.partial().exists(), "{fault}");
-        std::fs::remove_dir_all(self.here.sandbox.state("packages")).expect("remove");
+        // The directories stay: to make them takes calls that are none of a put's.
+        for entry in std::fs::read_dir(self.here.sandbox.state("packages")).expect("read") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                std::fs::remove_file(path).expect("remove");
+            }
+        }
     }
 
     /// Injects at the first, second, … call of each thread, until there are no more.

@@ -156,8 +156,10 @@ fn a_state_directory_that_cannot_be_written() {
     let nobody = Some(NOBODY);
     std::os::unix::fs::chown(side.sandbox.config("identity.pem"), nobody, nobody).expect("chown");
     let mut listen = side.sandbox.tool_as(NOBODY, "octo-listen");
-    let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(73);
-    refused.stderr(contains("/state").and(contains("permission denied")));
+    let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(78);
+    refused.stderr(
+        contains("/state: belongs to uid 0").and(contains("hint: as root: octo-listen -u")),
+    );
 }
 
 /// Others would forge the requests of pushers there, and swap their packages.
@@ -169,8 +171,7 @@ fn a_state_directory_that_others_can_write() {
         set_mode(&side.sandbox.path(name), 0o777);
         let mut listen = side.sandbox.tool("octo-listen");
         let refused = listen.args(["-l", "127.0.0.1:0"]).assert().code(78);
-        refused
-            .stderr(contains(format!("{name}: is writable by others")).and(contains("chmod o-w")));
+        refused.stderr(contains(format!("{name}: is writable by others")).and(contains("-w /")));
         set_mode(&side.sandbox.path(name), 0o755);
     }
     if !is_root("a_state_directory_that_others_can_write") {

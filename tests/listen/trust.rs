@@ -4,6 +4,7 @@
 use crate::listener::{Side, Tentacle, job_id, own_user, sides};
 use crate::support::wait_for;
 use octo_core::Digest;
+use octo_core::tentacle::statement::{Asks, Statement};
 use octo_wire::Failure;
 
 fn refused(tentacle: &Tentacle, side: &Side) -> bool {
@@ -66,7 +67,7 @@ fn a_removed_thumbprint_ends_its_streams_within_fifteen_seconds() {
     assert_eq!(last.text("code"), Some("denied"));
     here.trust(&[(&ci, &format!("ci {}", own_user()))]);
     for id in [silent, talking] {
-        tentacle.connect(&ci).expect("trusted").yes(&format!("cancel job={id}"), b"");
+        tentacle.connect(&ci).expect("trusted").cancel(&id);
     }
 }
 
@@ -109,16 +110,17 @@ fn what_the_line_permits_is_what_is_done() {
     let (here, ci) = sides();
     let tentacle = Tentacle::start(&here);
     let put = format!("put sha256={} size=1 name=x", Digest::of(b"x"));
-    let run = format!("run job={} body=13", job_id());
-    let spec = b"command true\n";
+    let id = job_id();
     for (options, verbs) in [
         ("allow=status", [true, false, false]),
         ("allow=put", [false, true, false]),
         ("allow=put,run", [false, true, true]),
     ] {
         here.trust(&[(&ci, &format!("ci {} {options}", own_user()))]);
+        let (run, body) =
+            tentacle.connect(&ci).expect("trusted").request(&id, "command true\n", b"", b"");
         for (request, body, permitted) in
-            [("status", &b""[..], verbs[0]), (&put, b"", verbs[1]), (&run, spec, verbs[2])]
+            [("status", &b""[..], verbs[0]), (&put, b"", verbs[1]), (&run, &body, verbs[2])]
         {
             let mut pusher = tentacle.connect(&ci).expect("trusted");
             let reply = pusher.ask(request, body).expect("a reply");
@@ -156,7 +158,7 @@ fn outside_the_window_it_says_when_the_next_one_opens() {
     }
     drop(pusher);
     let mut pusher = tentacle.connect(&ci).expect("trusted");
-    pusher.yes(&format!("cancel job={id}"), b"");
+    pusher.cancel(&id);
     assert_eq!(pusher.follow(&id).kind, "cancelled");
 }
 
@@ -170,9 +172,11 @@ fn a_peers_words_never_leave_their_line_or_drive_a_terminal() {
     let digest = Digest::of(b"true\n");
     let spec = format!("script {digest} {evil}\narg {evil}\n");
     let id = job_id();
-    let length = spec.len() + 5;
-    let request = format!("run job={id} by={evil} spec={} script=5 body={length}", spec.len());
-    pusher.yes(&request, format!("{spec}true\n").as_bytes());
+    let asks = Asks::Request(Digest::of(spec.as_bytes()));
+    let by = octo_core::base::encoding::decode_text(evil.as_bytes()).expect("text");
+    let statement = Statement { by, ..pusher.statement(&id, asks) };
+    let (request, body) = pusher.request_by(&statement, &id, &spec, [b"true\n", b""]);
+    pusher.yes(&request, &body);
     pusher.follow(&id);
     pusher.no(&format!("put sha256={digest} size=99999999999999 name={evil}"), b"");
     pusher.no(&format!("get job={id} artifact={evil}"), b"");
@@ -185,7 +189,9 @@ fn a_peers_words_never_leave_their_line_or_drive_a_terminal() {
     tentacle.says("99999999999999");
 
     let log = tentacle.log();
-    let audit = std::fs::read_to_string(here.sandbox.state("audit.log")).expect("read");
+    let audit = ["audit.log", "listen/audit.log"]
+        .map(|log| std::fs::read_to_string(here.sandbox.state(log)).expect("read"))
+        .concat();
     let exec = |arguments: &[&str]| {
         crate::support::stdout_of(here.sandbox.tool("octo-exec").args(arguments))
     };

@@ -5,6 +5,7 @@ use crate::listener::{Side, job_id, own_user};
 use crate::support::wait_for;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
+use octo_core::tentacle::statement::Asks;
 use octo_wire::Message;
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -32,6 +33,7 @@ fn what_is_not_of_the_protocol_is_refused_by_name() {
     pusher.yes("status", b"");
     // These make what follows unreadable: it is told why, and ends.
     let digest = Digest::of(b"");
+    let signed = "request=5 signature=5";
     let malformed = [
         "put sha256=abc size=1 name=x".to_string(),
         format!("put sha256={digest} size=-1 name=x"),
@@ -43,8 +45,11 @@ fn what_is_not_of_the_protocol_is_refused_by_name() {
         format!("put sha256={digest} size=1 name=a/b"),
         format!("put sha256={digest} size=1 name="),
         "run job=../../etc body=0".to_string(),
-        format!("run job={} by=x body=9 spec={m} script={m}", job_id(), m = i64::MAX),
-        format!("run job={} by=x body=9 spec=5 script=5", job_id()),
+        format!("run job={} {signed} body=9 spec={m} script={m}", job_id(), m = i64::MAX),
+        format!("run job={} {signed} body=19 spec=5 script=5", job_id()),
+        format!("run job={} body=9 spec=5", job_id()),
+        format!("run job={} signature=5 body=9", job_id()),
+        format!("cancel job={}", job_id()),
         "follow job=x".to_string(),
         format!("follow job={} offset=-1", job_id()),
         "cancel".to_string(),
@@ -55,8 +60,10 @@ fn what_is_not_of_the_protocol_is_refused_by_name() {
         assert_eq!(pusher.no(request, b""), "malformed", "{request}");
         assert!(matches!(pusher.connection.read_message(), Ok(None)), "{request}");
     }
-    let huge = format!("run job={} by=x body={}", job_id(), i64::MAX);
-    assert_eq!(fleet.ci().no(&huge, b""), "limit");
+    for keys in ["request=5 signature=5", "request=5000 signature=5", "request=5 signature=5000"] {
+        let huge = format!("run job={} {keys} body={}", job_id(), i64::MAX);
+        assert_eq!(fleet.ci().no(&huge, b""), "limit", "{keys}");
+    }
     for raw in [&b"STATUS\n"[..], b" status\n", b"status\r\n", b"put a=%2f\n", b"\n", b"\0\0\0\n"] {
         let mut pusher = fleet.ci();
         pusher.connection.send_bytes(raw).expect("sent");
@@ -150,15 +157,15 @@ fn another_pushers_package_is_not_shown_to_exist() {
     fleet.ci().put(&package);
     let mut cron = fleet.cron();
     let spec = format!("command true\npackage {digest} x\n");
-    let run = format!("run job={} body={}", job_id(), spec.len());
-    let reply = cron.ask(&run, spec.as_bytes()).expect("a reply");
+    let (run, body) = cron.request(&job_id(), &spec, b"", b"");
+    let reply = cron.ask(&run, &body).expect("a reply");
     assert_eq!(reply.text("code"), Some("missing"));
     // It sends all of the bytes, and may use them from then on.
     let request = format!("put sha256={digest} size={} name=x", package.len());
     assert_eq!(cron.yes(&request, b"").number("offset").expect("a number"), Some(0));
     cron.connection.send_bytes(&package).expect("sent");
     assert_eq!(cron.reply().expect("a reply").word(), "ok");
-    let reply = cron.ask(&run, spec.as_bytes()).expect("a reply");
+    let reply = cron.ask(&run, &body).expect("a reply");
     assert_eq!(reply.word(), "ok", "{reply:?}");
     let by = std::fs::read_to_string(fleet.packages(&format!("{digest}.by"))).expect("read");
     assert_eq!(by, "ci\ncron\n");
@@ -211,14 +218,10 @@ fn a_run_carries_its_script_and_secrets_and_they_are_checked() {
         Digest::of(script),
         Digest::of(&hidden)
     );
-    let body = |script: &[u8], hidden: &[u8]| [spec.as_bytes(), script, hidden].concat();
-    let request = |id: &str, script: usize, whole: usize| {
-        format!("run job={id} by=me spec={} script={script} body={whole}", spec.len())
-    };
-    let whole = body(script, &hidden);
     let id = job_id();
     let mut pusher = fleet.ci();
-    pusher.yes(&request(&id, script.len(), whole.len()), &whole);
+    let (request, body) = pusher.request(&id, &spec, script, &hidden);
+    pusher.yes(&request, &body);
     let followed = pusher.follow(&id);
     assert_eq!(followed.out, b"22retnuh y x\n", "{followed:?}");
     assert_eq!(followed.outputs, b"A=b\n");
@@ -229,21 +232,20 @@ fn a_run_carries_its_script_and_secrets_and_they_are_checked() {
         (script, &hidden[1..], "mismatch"),
         (script, b"", "mismatch"),
     ] {
-        let whole = body(script, hidden);
-        let request = request(&job_id(), script.len(), whole.len());
-        assert_eq!(pusher.no(&request, &whole), code);
+        let (request, body) = pusher.request(&job_id(), &spec, script, hidden);
+        assert_eq!(pusher.no(&request, &body), code);
     }
     // Lengths that don't add up, or are beyond all bounds.
     for (keys, code) in [
-        ("spec=10 script=10 body=5", "malformed"),
-        ("spec=9223372036854775807 script=9223372036854775807 body=5", "malformed"),
-        ("spec=5000000 body=5000000", "limit"),
-        ("spec=0 script=17000000 body=17000000", "limit"),
+        ("spec=10 script=10 body=15", "malformed"),
+        ("spec=9223372036854775807 script=9223372036854775807 body=15", "malformed"),
+        ("spec=5000000 body=5000010", "limit"),
+        ("spec=0 script=17000000 body=17000010", "limit"),
         ("spec=0 script=0 body=2000000", "limit"),
         ("body=9223372036854775807", "limit"),
     ] {
-        let mut pusher = fleet.ci();
-        assert_eq!(pusher.no(&format!("run job={} {keys}", job_id()), b""), code, "{keys}");
+        let request = format!("run job={} request=5 signature=5 {keys}", job_id());
+        assert_eq!(fleet.ci().no(&request, b""), code, "{keys}");
     }
     // What the spec's own parser refuses keeps its code.
     for (spec, code) in [
@@ -251,8 +253,9 @@ fn a_run_carries_its_script_and_secrets_and_they_are_checked() {
         ("command true\nenv LD_PRELOAD x\n", "denied"),
         ("", "malformed"),
     ] {
-        let request = format!("run job={} body={}", job_id(), spec.len());
-        assert_eq!(fleet.ci().no(&request, spec.as_bytes()), code, "{spec}");
+        let mut pusher = fleet.ci();
+        let (request, body) = pusher.request(&job_id(), spec, b"", b"");
+        assert_eq!(pusher.no(&request, &body), code, "{spec}");
     }
 }
 
@@ -316,7 +319,15 @@ fn whose_job_it_is_is_nobody_elses_business() {
     assert_eq!(cron.run(&id, &text).text("code"), Some("missing"));
     for verb in ["follow", "cancel", "get"] {
         let mut refusal_of = |id: &str| {
-            let reply = cron.ask(&format!("{verb} job={id}"), b"").expect("a reply");
+            let (keys, body) = match verb {
+                "cancel" => cron.signed(&cron.statement(id, Asks::Cancel)),
+                _ => (String::new(), Vec::new()),
+            };
+            let keys = match body.len() {
+                0 => keys,
+                length => format!(" {keys} body={length}"),
+            };
+            let reply = cron.ask(&format!("{verb} job={id}{keys}"), &body).expect("a reply");
             let text = String::from_utf8_lossy(&reply.encode().expect("a line")).into_owned();
             text.split(" audit=").next().map(|text| text.replace(id, "ID")).expect("a reply")
         };
@@ -345,7 +356,7 @@ fn a_pusher_has_so_many_jobs_at_once() {
     assert_eq!(pusher.run(&ids[2], "true").text("code"), Some("busy"));
     assert!(!fleet.job(&ids[2], "").exists());
     for id in &ids[..2] {
-        pusher.yes(&format!("cancel job={id}"), b"");
+        pusher.cancel(id);
         assert_eq!(pusher.follow(id).kind, "cancelled");
     }
     assert_eq!(pusher.run(&ids[2], "true").word(), "ok");
@@ -368,6 +379,6 @@ fn a_request_while_a_stream_runs_ends_it() {
         }
     };
     assert_eq!(last.text("code"), Some("malformed"));
-    fleet.ci().yes(&format!("cancel job={id}"), b"");
+    fleet.ci().cancel(&id);
     assert_eq!(fleet.ci().no("follow job=x", b""), "malformed");
 }

@@ -53,13 +53,13 @@ fn put_anew(octopus: &Octopus, path: &Path) {
 
 /// Does the audit log tell of a put?
 fn put_begun(tentacle: &Tentacle) -> bool {
-    let log = std::fs::read_to_string(tentacle.state.join("audit.log")).unwrap_or_default();
+    let log = std::fs::read_to_string(tentacle.state.join("listen/audit.log")).unwrap_or_default();
     log.lines().any(|line| line.contains(" put "))
 }
 
 /// Does it tell of one before its sha256 was known?
 fn came_ahead(tentacle: &Tentacle) -> bool {
-    let log = std::fs::read_to_string(tentacle.state.join("audit.log")).unwrap_or_default();
+    let log = std::fs::read_to_string(tentacle.state.join("listen/audit.log")).unwrap_or_default();
     log.lines().any(|line| line.contains(" put ") && !line.contains(" sha256="))
 }
 

@@ -323,7 +323,7 @@ fn what_was_done_is_in_the_journal_and_the_tentacle_can_prove_its_log() {
     octopus.push(&["-v", "-a", "audit"]).assert().success().stderr(contains("heads hold"));
     // One who changes a line of it can't make the heads that were given out.
     web1.kill();
-    let log = web1.state.join("audit.log");
+    let log = web1.state.join("listen/audit.log");
     let text = std::fs::read_to_string(&log).expect("read");
     std::fs::write(&log, text.replacen("put", "get", 1)).expect("write");
     web1.start();

@@ -5,8 +5,9 @@
 
 use crate::support::{PATIENCE, Sandbox};
 use assert_cmd::cargo::cargo_bin;
-use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
+use octo_core::tentacle::statement::{Asks, HOLDS_FOR, Statement};
+use octo_core::{Digest, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity, Message, TlsStream};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
@@ -177,7 +178,8 @@ impl Tentacle {
         channel.set_idle(Some(PATIENCE));
         let trust = TargetTrust::Thumbprints(vec![self.thumbprint]);
         let session = TlsStream::connect(&identity, channel, &trust, "tentacle")?;
-        Ok(Pusher { connection: Connection::new(session) })
+        let connection = Connection::new(session);
+        Ok(Pusher { connection, identity, tentacle: self.thumbprint })
     }
 }
 
@@ -190,6 +192,8 @@ impl Drop for Tentacle {
 /// One connection of a pusher.
 pub(crate) struct Pusher {
     pub(crate) connection: Connection<TlsStream>,
+    pub(crate) identity: Identity,
+    pub(crate) tentacle: Thumbprint,
 }
 
 impl Pusher {
@@ -243,7 +247,7 @@ impl Pusher {
 
     /// Puts bytes; the final reply.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Message {
-        let digest = octo_core::Digest::of(bytes);
+        let digest = Digest::of(bytes);
         let request = format!("put sha256={digest} size={} name=package", bytes.len());
         let reply = self.yes(&request, b"");
         match reply.number("offset").expect("a number") {
@@ -264,9 +268,63 @@ impl Pusher {
     /// As [`Pusher::run`], where there may be no reply.
     pub(crate) fn try_run(&mut self, job: &str, text: &str) -> Result<Message, Failure> {
         let text = octo_core::base::encoding::encode(text.as_bytes());
-        let spec = format!("command {text}\n");
-        let request = format!("run job={job} by=test@here body={}", spec.len());
-        self.ask(&request, spec.as_bytes())
+        let (request, body) = self.request(job, &format!("command {text}\n"), b"", b"");
+        self.ask(&request, &body)
+    }
+
+    /// Asks for a job's end.
+    pub(crate) fn cancel(&mut self, job: &str) -> Message {
+        let (keys, body) = self.signed(&self.statement(job, Asks::Cancel));
+        self.yes(&format!("cancel job={job} {keys} body={}", body.len()), &body)
+    }
+
+    /// The line and the body that ask for a job of this spec, signed.
+    pub(crate) fn request(
+        &self,
+        job: &str,
+        spec: &str,
+        script: &[u8],
+        secrets: &[u8],
+    ) -> (String, Vec<u8>) {
+        let asks = Asks::Request(Digest::of(spec.as_bytes()));
+        self.request_by(&self.statement(job, asks), job, spec, [script, secrets])
+    }
+
+    /// The same with this statement, which may be about anything.
+    pub(crate) fn request_by(
+        &self,
+        statement: &Statement,
+        job: &str,
+        spec: &str,
+        [script, secrets]: [&[u8]; 2],
+    ) -> (String, Vec<u8>) {
+        let (keys, signed) = self.signed(statement);
+        let body = [&signed, spec.as_bytes(), script, secrets].concat();
+        let (spec, script, length) = (spec.len(), script.len(), body.len());
+        let line = format!("run job={job} {keys} spec={spec} script={script} body={length}");
+        (line, body)
+    }
+
+    /// A statement of this pusher's for this tentacle, which holds for an hour.
+    pub(crate) fn statement(&self, job: &str, asks: Asks) -> Statement {
+        let at = jiff::Timestamp::now().round(jiff::Unit::Second).expect("a second");
+        Statement {
+            asks,
+            job: octo_core::JobId::parse(job).expect("a job id"),
+            tentacle: self.tentacle,
+            pusher: self.identity.thumbprint(),
+            by: "test@here".into(),
+            at,
+            until: at + HOLDS_FOR,
+        }
+    }
+
+    /// The keys and the bytes of a signed statement.
+    pub(crate) fn signed(&self, statement: &Statement) -> (String, Vec<u8>) {
+        let bytes = statement.encode();
+        let signature = self.identity.sign(&bytes).expect("signed");
+        let keys = format!("request={} signature={}", bytes.len(), signature.len());
+        (keys, [bytes, signature].concat())
     }
 
     /// Follows a job to its end.
@@ -283,6 +341,7 @@ impl Pusher {
                 "end" => {
                     followed.kind = message.text("kind").expect("kind").to_string();
                     followed.code = message.number("code").expect("code").expect("code");
+                    followed.reason = message.text("reason").unwrap_or_default().to_string();
                     return followed;
                 }
                 other => panic!("{other}: {message:?}"),
@@ -300,6 +359,7 @@ pub(crate) struct Followed {
     pub(crate) states: Vec<String>,
     pub(crate) kind: String,
     pub(crate) code: u64,
+    pub(crate) reason: String,
 }
 
 /// A job id of its own for each call.

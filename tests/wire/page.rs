@@ -2,6 +2,7 @@
 
 use octo_core::Refusal;
 use octo_core::base::key::Key;
+use octo_core::tentacle::statement::{self, Statement};
 use octo_core::trust::Verb;
 use octo_wire::reply::streamed;
 use octo_wire::words::FINAL;
@@ -19,7 +20,7 @@ fn page() -> String {
 #[test]
 fn its_examples_are_messages() {
     let page = page();
-    let mut body = None;
+    let (mut announced, mut body) = (0, 0);
     let mut asked = Verb::Connect;
     let mut examples = 0;
     for line in page.lines() {
@@ -31,15 +32,43 @@ fn its_examples_are_messages() {
                 _ if line.starts_with('>') => assert_eq!(text, "stauts"),
                 _ => assert!(is_said(asked, &message), "{text}"),
             }
-            body = Some(message.body().expect(text)).filter(|length| *length > 0);
+            if announced > 0 {
+                assert_eq!(body, announced, "before {text}");
+            }
+            (announced, body) = (message.body().expect(text), 0);
             examples += 1;
-        } else if let Some(text) = line.strip_prefix("= ")
-            && let Some(length) = body
-        {
-            assert_eq!(length, text.len() as u64 + 1, "{text}");
+        } else if let Some(text) = line.strip_prefix("= ") {
+            // Bytes that are no text are counted.
+            let counted = text.strip_prefix('(').and_then(|text| text.split_once(" bytes: "));
+            body += match counted {
+                Some((count, _)) => count.parse().expect(text),
+                None => text.len() as u64 + 1,
+            };
         }
     }
     assert!(examples >= 12, "{examples}");
+}
+
+#[test]
+fn its_statements_are_statements() {
+    let page = page();
+    let mut found = 0;
+    for text in page.split("\n> ").filter(|text| text.contains(" request=")) {
+        let bytes: String = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("= "))
+            .take_while(|line| !line.starts_with('('))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let made = Statement::parse(bytes.as_bytes()).expect(text);
+        assert_eq!(made.until, made.at + statement::HOLDS_FOR);
+        assert!(text.contains(&format!("job={} request={} ", made.job, bytes.len())), "{text}");
+        found += 1;
+    }
+    assert_eq!(found, 2);
+    let sizes = (statement::MAXIMUM, statement::MAXIMUM_SIGNATURE, statement::MAXIMUM_BY);
+    assert_eq!(sizes, (4 << 10, 1 << 10, 256));
+    assert!(page.contains("4 KiB at most") && page.contains("256 bytes at most"));
 }
 
 /// A reply to this verb or a word of a stream, each key of which is known.
@@ -116,7 +145,7 @@ fn words_of(keys: &[Key]) -> BTreeSet<String> {
 #[test]
 fn its_table_of_refusals_is_whole() {
     let rows = page().lines().filter_map(refusal).count();
-    assert_eq!(rows, 14);
+    assert_eq!(rows, 16);
 }
 
 fn refusal(line: &str) -> Option<()> {

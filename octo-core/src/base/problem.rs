@@ -3,7 +3,6 @@
 
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The part of a wrong line that a message shows, in bytes.
@@ -12,7 +11,7 @@ const SHOWN: usize = 200;
 /// and each would cost far more memory than its line.
 pub(crate) const ENOUGH: usize = 100;
 
-/// What is wrong with one line; prints as `path:line: reason`, then the line.
+/// What is wrong with one line: `path:line: reason`, then the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file.
@@ -58,12 +57,6 @@ impl Problem {
             count => format!("{} more", count - 1),
         };
         error.hint(format!("{more}: octo-keys check {}", first.path.display()))
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}\n  {}", self.heading(), self.text)
     }
 }
 

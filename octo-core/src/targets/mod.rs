@@ -287,8 +287,8 @@ mod tests {
             let text = format!("ok h {a}\n\n{line}\n");
             let problems = parse(&text).expect_err(&line);
             assert_eq!(problems.len(), 1, "{line}");
-            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0]);
-            assert!(problems[0].to_string().starts_with("t:3: "), "{}", problems[0]);
+            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0].heading());
+            assert!(problems[0].heading().starts_with("t:3: "), "{}", problems[0].heading());
         }
         let problems = Targets::parse(Path::new("t"), b"a b c\n\xff\x1b\n").expect_err("bad");
         assert_eq!(problems.len(), 2);

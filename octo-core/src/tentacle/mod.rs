@@ -2,8 +2,11 @@
 //! log, by which thumbprints it is known.
 
 pub mod audit;
+pub mod doorbell;
 pub mod job;
 pub mod known;
+pub mod layout;
 pub mod spec;
+pub mod spool;
 pub mod statement;
 pub mod store;

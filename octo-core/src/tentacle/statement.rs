@@ -168,7 +168,11 @@ impl Statement {
             return denied(format!("its statement is about another job, {}", self.job));
         }
         if !expected.tentacle.contains(&self.tentacle) {
-            return denied(format!("its statement is for another tentacle, {}", self.tentacle));
+            return denied(format!(
+                "its statement is for another tentacle, {}: where octo-listen shows that here, \
+                 restart it",
+                self.tentacle
+            ));
         }
         match (self.asks, expected.asks) {
             (Asks::Request(signed), Asks::Request(used)) if signed != used => {

@@ -8,6 +8,7 @@ use crate::base::refusal::Refusal;
 use crate::base::thumbprint::Thumbprint;
 use crate::base::units::human_size;
 use crate::base::users;
+use crate::tentacle::layout;
 use jiff::Zoned;
 use rustix::process::geteuid;
 use std::net::IpAddr;
@@ -44,37 +45,38 @@ pub struct RunQuestion<'a> {
     pub started_by: StartedBy,
 }
 
-/// Who starts jobs.
+/// The user who starts jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartedBy {
-    /// CONFIG/start says how: what it starts decides about user= itself.
-    Elsewhere,
-    /// A process of this user.
-    User {
-        /// The user's name.
-        name: String,
-        /// Can it become others?
-        root: bool,
-    },
+pub struct StartedBy {
+    /// The user's name.
+    pub name: String,
+    /// Can it become others?
+    pub root: bool,
+    /// The user who listens, where that is another one.
+    pub listener: Option<String>,
 }
 
 impl StartedBy {
-    /// Is it CONFIG/start that starts jobs? Also where it leads nowhere: then it is what
-    /// keeps them from starting.
-    pub fn is_elsewhere(places: &Places) -> bool {
-        places.start().symlink_metadata().is_ok()
+    /// Whoever runs octo-exec on these places.
+    pub fn at(places: &Places) -> StartedBy {
+        let listener = layout::is_separated(places).then(|| named(layout::listener(places).uid));
+        StartedBy { listener, ..StartedBy::uid(layout::executor(places).uid) }
     }
 
     /// The user of this process.
     pub fn this_process() -> StartedBy {
-        let uid = geteuid();
-        if uid.is_root() {
-            // Root becomes whom it likes: its name decides nothing.
-            return StartedBy::User { name: "root".into(), root: true };
-        }
-        let name = users::of_uid(uid.as_raw()).map(|user| user.name);
-        StartedBy::User { name: name.unwrap_or_else(|| uid.as_raw().to_string()), root: false }
+        StartedBy::uid(geteuid().as_raw())
     }
+
+    fn uid(uid: u32) -> StartedBy {
+        // Root becomes whom it likes: its name decides nothing.
+        let name = if uid == 0 { "root".into() } else { named(uid) };
+        StartedBy { name, root: uid == 0, listener: None }
+    }
+}
+
+fn named(uid: u32) -> String {
+    users::of_uid(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 impl<'a> Question<'a> {
@@ -183,13 +185,13 @@ impl Line {
         let name = &self.name;
         let denied = |option, reason| self.denied(Refusal::Denied, option, reason);
         match (&run.started_by, &self.options.user) {
-            (StartedBy::User { root: true, .. }, None) => {
+            (StartedBy { root: true, .. }, None) => {
                 let reason = format!(
                     "no user is named for the jobs of {name}: its line in the trust file needs user="
                 );
                 return denied("user", reason);
             }
-            (StartedBy::User { name: own, root: false }, Some(user)) if own != user => {
+            (StartedBy { name: own, root: false, .. }, Some(user)) if own != user => {
                 let reason = format!(
                     "jobs of {name} are to run as another user, and the tentacle is not root"
                 );

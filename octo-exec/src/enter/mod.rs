@@ -2,7 +2,6 @@
 //! run comes by standard input: no program with privileges has a job's variables among
 //! its own, where they could steer it, or anything of a job among its arguments.
 
-mod descriptors;
 pub(crate) mod identity;
 pub(crate) mod message;
 
@@ -11,8 +10,8 @@ use message::{Entry, LARGEST};
 use nix::unistd::execve;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result, describe};
-use octo_core::base::no_core;
 use octo_core::base::paths::Places;
+use octo_core::base::{descriptors, no_core};
 use rustix::thread::set_no_new_privs;
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,7 +1,8 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
 mod ending;
-mod locks;
+pub(crate) mod forward;
+mod left;
 mod mask;
 pub(crate) mod prepare;
 pub(crate) mod runner;
@@ -10,5 +11,4 @@ pub(crate) mod signals;
 mod supervise;
 mod tree;
 mod turn;
-mod values;
 pub(crate) mod watch;

@@ -1,36 +1,38 @@
 //! One attempt to run a job: decide, wait for approval and locks, prepare, record,
 //! run. Whatever the trust file grants takes effect in [`Runner::run`].
 
+use super::left::artifacts::{self, Bounds};
+use super::left::values;
 use super::mask::Masker;
 use super::prepare::environment::{self, Sources};
 use super::prepare::script::{self, Runnable};
 use super::prepare::secrets::{self, Secrets};
 use super::prepare::{directories, package, user};
+use super::settle;
 use super::supervise::{self, Launch, say};
 use super::turn::Turn;
 use super::watch::JobWatch;
-use super::{settle, tree, values};
 use crate::admission::admit::{admit, is_expired};
-use crate::admission::adopt::{self, Origin, share_with_publisher};
 use crate::admission::approval;
 use crate::admission::unstarted::Unstarted;
 use crate::enter::identity::Identity;
 use crate::enter::message;
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Exit, Result};
+use octo_core::base::leader::Leader;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::Reserved;
 use octo_core::base::record::Record;
 use octo_core::base::users::User;
 use octo_core::tentacle::audit::Audit;
-use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, JobRequest, LogWriter};
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Origin};
+use octo_core::tentacle::layout::Side;
 use octo_core::tentacle::spec::Spec;
-use octo_core::tentacle::store::Who;
 use octo_core::trust::{Cited, Grant};
 use octo_core::{Digest, PusherName};
-use rustix::process::getpid;
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,9 +50,10 @@ pub(crate) struct Runner<'a> {
     places: &'a Places,
     job: &'a JobDirectory,
     origin: Origin,
-    request: JobRequest,
     spec: Spec,
     spec_digest: Digest,
+    /// Of all that was sent, in bytes.
+    size: u64,
     watch: JobWatch,
 }
 
@@ -63,18 +66,18 @@ struct Prepared {
 }
 
 impl<'a> Runner<'a> {
-    /// Makes the job ours, and reads what it is.
+    /// Reads what the job is.
     pub(crate) fn new(
         tool: &'a Tool,
         places: &'a Places,
         job: &'a JobDirectory,
-        held: &JobLock,
     ) -> Result<Runner<'a>> {
-        let origin = adopt::adopt(job, held)?;
-        let request = job.request()?;
+        let origin = job.origin()?;
         let (spec, spec_digest) = job.spec()?;
         let watch = JobWatch::new(job)?;
-        Ok(Runner { tool, places, job, origin, request, spec, spec_digest, watch })
+        let sent = ["spec", "script", "secrets"].map(|name| job.file(name).metadata());
+        let size = sent.iter().flatten().map(Metadata::len).sum();
+        Ok(Runner { tool, places, job, origin, spec, spec_digest, size, watch })
     }
 
     /// Runs the job to its end, which is not written yet; `room` is for that, from
@@ -92,7 +95,9 @@ impl<'a> Runner<'a> {
         let Grant {
             name,
             line,
-            allow,
+            // Whose packages it may use, `package` asks.
+            allow: _,
+            max_store,
             user,
             sudo,
             scripts,
@@ -102,9 +107,7 @@ impl<'a> Runner<'a> {
             max_log,
             timeout,
             about_runs,
-            // What may be sent and kept, the listener bounds.
-            max_size: _,
-            max_store: _,
+            max_size,
         } = &grant;
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
         let pusher = self.pusher(name, line);
@@ -121,12 +124,10 @@ impl<'a> Runner<'a> {
             return Err(Unstarted::denied(Exit::Refused, reason));
         }
         let user = user::of_job(user.as_deref())?;
-        let owner = if allow.any { Who::Any } else { Who::Pusher(name) };
-        let prepared = self.prepare(&user, owner, scripts)?;
+        let prepared = self.prepare(&user, &grant, scripts)?;
         *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
-        self.publish("grant", &granted(name, line, about_runs))?;
         self.audit_start(&pusher, &grant.place(), &user, scripts)?;
-        let mut log = self.start(*max_log)?;
+        let mut log = self.start(granted(name, line, about_runs), *max_log)?;
         let variables = environment::variables(&Sources {
             places: self.places,
             job: self.job,
@@ -138,11 +139,14 @@ impl<'a> Runner<'a> {
             is_installed: scripts.is_some(),
         });
         let limit = shorter(self.spec.timeout, *timeout);
-        self.launch(prepared, &user, *sudo, variables, limit, &mut log)
+        let mut end = self.launch(prepared, &user, *sudo, variables, limit, &mut log)?;
+        let bounds = Bounds { each: *max_size, all: *max_store };
+        artifacts::keep(self.job, bounds).into_iter().for_each(|trouble| end.add_reason(trouble));
+        Ok(end)
     }
 
     fn decide(&self, starting: bool) -> std::result::Result<Grant, Unstarted> {
-        admit(self.places, self.origin, &self.request, &self.spec, starting)
+        admit(self.places, &self.origin, &self.spec, self.size, starting)
     }
 
     /// It may start now, with just what it was granted.
@@ -158,7 +162,7 @@ impl<'a> Runner<'a> {
     fn pusher(&self, name: &PusherName, line: Option<&Cited>) -> String {
         match line {
             Some(_) => name.to_string(),
-            None => format!("local:{}", self.request.by),
+            None => format!("local:{}", self.origin.by),
         }
     }
 
@@ -178,7 +182,7 @@ impl<'a> Runner<'a> {
             approval::require(self.job, subject)?;
             approved = approval::given_at(self.job)?;
         }
-        let queued = approved.as_deref().unwrap_or(&self.request.received);
+        let queued = approved.as_deref().unwrap_or(&self.origin.received);
         match is_expired(queued, EXPIRES_AFTER) {
             true => Err(Unstarted::expired("nobody started it in time")),
             false => Ok(()),
@@ -193,25 +197,21 @@ impl<'a> Runner<'a> {
     fn prepare(
         &self,
         user: &User,
-        owner: Who<'_>,
+        grant: &Grant,
         scripts: Option<&Path>,
     ) -> std::result::Result<Prepared, Unstarted> {
+        let identity = user::identity(user)?;
+        user::keep_apart(self.places, user, &identity)?;
         let work = directories::make(self.job, user)?;
         if let Some((digest, _)) = &self.spec.package {
-            package::prepare(self.places, self.job, digest, owner)?;
+            package::prepare(self.places, self.job, digest, grant)?;
         }
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
         if self.spec.secrets_digest.is_some() {
             no_core::of_us_and_our_children();
         }
         let secrets = secrets::read(self.job, &self.spec)?;
-        let identity = user::identity(user)?;
         Ok(Prepared { work, command, secrets, identity })
-    }
-
-    fn publish(&self, name: &str, record: &Record) -> Result<()> {
-        self.job.publish_record(name, record)?;
-        share_with_publisher(self.job, name)
     }
 
     /// What can't be recorded doesn't start.
@@ -234,25 +234,16 @@ impl<'a> Runner<'a> {
         ];
         fields.extend(script.as_deref().map(|digest| ("script", digest)));
         fields.extend(package.as_deref().map(|digest| ("package", digest)));
-        Audit::at(self.places).append("job-start", &fields).map(|_| ())
+        Audit::of(Side::Executor, self.places).append("job-start", &fields).map(|_| ())
     }
 
     /// From here on the job counts as run: whoever finds it without us and
     /// without an end calls it lost.
-    fn start(&self, max_log: u64) -> Result<LogWriter> {
-        let me = getpid().as_raw_pid();
-        let record = Record::new()
-            .with("boot", settle::boot())
-            .with("session", me)
-            .with("ticks", tree::process(me).map_or(0, |p| p.started))
-            .with("at", utc_now());
-        self.job.publish_record("started", &record)?;
+    fn start(&self, grant: Record, max_log: u64) -> Result<LogWriter> {
+        let started = Leader::this_process().add_to(Record::new()).with("at", utc_now());
+        self.job.publish_records(&[("grant", grant), ("started", started)])?;
         secrets::unlink(self.job)?;
-        let log = LogWriter::create(self.job, max_log)?;
-        for name in ["started", "log", "index"] {
-            share_with_publisher(self.job, name)?;
-        }
-        Ok(log)
+        LogWriter::create(self.job, max_log)
     }
 
     fn launch(

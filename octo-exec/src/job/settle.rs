@@ -1,28 +1,23 @@
 //! Writing down how a job ended. One whose octo-exec died: first nobody of it is
 //! left, then its end is written. Never started again.
 
+use super::left::artifacts::{self, Bounds};
 use super::prepare::secrets;
 use super::tree::{self, Process};
-use crate::admission::adopt;
 use octo_core::base::cli::Tool;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::leader::Leader;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, Reserved};
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
+use octo_core::tentacle::layout::Side;
+use octo_core::trust::Options;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// How long a survivor has after TERM, and again after KILL.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// The boot that this is: pids and sessions mean nothing on another one.
-pub(crate) fn boot() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_string()
-}
 
 /// The room for a record of an end, whatever the disk is like by then: a reason
 /// and fifty strays at their longest.
@@ -42,10 +37,12 @@ pub(crate) fn over(
     clear(job);
     let record = end.record();
     match room {
-        Some(room) => room.replace(&job.file("end"), record.encode().as_bytes(), 0o640)?,
+        Some(room) => {
+            let readers = job.readers().map_err(|e| Error::io(job.path(), &e))?;
+            room.replace(&job.file("end"), record.encode().as_bytes(), readers)?;
+        }
         None => job.publish_record("end", &record)?,
     }
-    adopt::share_with_publisher(job, "end")?;
     // What another octo-exec was writing when it died, before this one.
     publish::sweep(job.path());
     Ok(())
@@ -60,13 +57,10 @@ pub(crate) fn lost(
     why: Option<String>,
 ) -> Result<()> {
     let record = job.record("started")?.unwrap_or_default();
-    let same_boot = record.first("boot") == Some(boot().as_str());
-    let session = record.number("session").and_then(|s| i32::try_from(s).ok());
-    let started = record.number("ticks");
     let died = why.unwrap_or_else(|| "its octo-exec died".to_string());
-    let (reason, strays) = match (same_boot, session, started) {
-        (true, Some(session), Some(started)) => {
-            let look = || tree::survivors(session, started, job.id().as_str());
+    let (reason, strays) = match Leader::of(&record) {
+        Some(leader) if leader.is_of_this_boot() => {
+            let look = || tree::survivors(leader.pid, leader.ticks, job.id().as_str());
             let found = look();
             end_them(&look);
             let left = look();
@@ -77,14 +71,15 @@ pub(crate) fn lost(
             };
             (reason, tree::names(&left))
         }
-        (true, ..) => (died, Vec::new()),
-        (false, ..) => ("the machine was restarted under it".to_string(), Vec::new()),
+        Some(_) => ("the machine was restarted under it".to_string(), Vec::new()),
+        None => (died, Vec::new()),
     };
     let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
-    let reasons: Vec<String> = std::iter::once(reason).chain(trouble).collect();
+    let Options { max_size: each, max_store: all, .. } = Options::default();
+    let kept = artifacts::keep(job, Bounds { each, all });
+    let reasons: Vec<String> = std::iter::once(reason).chain(trouble).chain(kept).collect();
     settle_lost(job, held, &reasons.join("; "), strays)?;
-    adopt::share_with_publisher(job, "end")?;
     // What its octo-exec was writing.
     publish::sweep(job.path());
     Ok(())
@@ -102,7 +97,7 @@ fn audit(
     let code = kind.code().to_string();
     let mut fields = vec![("job", job.id().as_str()), ("kind", kind.word()), ("code", &code)];
     fields.extend(reason.map(|reason| ("reason", reason)));
-    let error = Audit::at(places).append("job-end", &fields).err()?;
+    let error = Audit::of(Side::Executor, places).append("job-end", &fields).err()?;
     tool.report(&error);
     Some(format!("its end is not in the audit log: {}", error.message))
 }

@@ -1,7 +1,7 @@
 //! `octo-exec approve` and `deny`: a local operator lets held jobs run, or not.
 
 use super::named::named;
-use crate::admission::{adopt, approval};
+use crate::admission::approval;
 use crate::job::prepare::secrets;
 use crate::start;
 use octo_core::base::cli::options::Said;
@@ -12,6 +12,7 @@ use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, State};
+use octo_core::tentacle::layout::Side;
 
 fn held(said: &Said, places: &Places, id: &str) -> Result<JobDirectory> {
     let job = named(said, places, id)?;
@@ -46,11 +47,10 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
     // What runs is compared with this once more at the start.
     let by = operator::at_host();
     let record = Record::new().with("digest", &digest).with("by", &by).with("at", utc_now());
-    Audit::at(places)
+    Audit::of(Side::Executor, places)
         .append("approve", &[("job", id.as_str()), ("digest", &digest), ("by", &by)])?;
     job.publish_record("approved", &record)?;
-    adopt::share_with_publisher(&job, "approved")?;
-    start::detached(places, &job)?;
+    start::looked_after(places, &job)?;
     Ok(0)
 }
 
@@ -72,9 +72,9 @@ pub(super) fn deny(said: &Said, places: &Places) -> Result<u8> {
         format!("denied by {by}: {reason}")
     };
     let end = End::unstarted(EndKind::Denied(Exit::Refused.code()), said);
-    Audit::at(places).append("deny", &[("job", id.as_str()), ("by", &by), ("reason", &reason)])?;
+    Audit::of(Side::Executor, places)
+        .append("deny", &[("job", id.as_str()), ("by", &by), ("reason", &reason)])?;
     let _ = secrets::unlink(&job);
     job.publish_record("end", &end.record())?;
-    adopt::share_with_publisher(&job, "end")?;
     Ok(0)
 }

@@ -1,6 +1,5 @@
 //! The scripts that were approved last, by name: what a held job's is shown beside.
 
-use crate::admission::adopt::is_ours;
 use octo_core::JobId;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
@@ -20,7 +19,7 @@ impl Approved {
     /// Looks through all jobs, once.
     pub(super) fn read(places: &Places) -> Result<Approved> {
         let mut approved = Approved::default();
-        for job in JobDirectory::all(places)?.into_iter().filter(|job| is_ours(job, "approved")) {
+        for job in JobDirectory::all(places)? {
             let (Ok((spec, _)), Ok(Some(record))) = (job.spec(), job.record("approved")) else {
                 continue;
             };

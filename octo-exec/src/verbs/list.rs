@@ -39,9 +39,9 @@ pub(super) fn list(said: &Said, places: &Places) -> Result<u8> {
 
 fn line(job: &JobDirectory) -> Result<(State, String)> {
     let state = job.state()?;
-    let request = job.request()?;
+    let origin = job.origin()?;
     let (spec, _) = job.spec()?;
-    let who = request.pusher.map_or_else(|| "local".to_string(), |p| p.name.to_string());
+    let who = origin.pusher.map_or_else(|| "local".to_string(), |p| p.name.to_string());
     let code = match &state {
         State::Over(end) => end.kind.code().to_string(),
         _ => "-".into(),
@@ -51,9 +51,9 @@ fn line(job: &JobDirectory) -> Result<(State, String)> {
         job.id(),
         state.word(),
         code,
-        request.received,
+        origin.received,
         who,
-        printable(request.by.as_bytes()),
+        printable(origin.by.as_bytes()),
         spec.summary()
     );
     Ok((state, line))

@@ -14,6 +14,8 @@ mod run;
 mod show;
 
 use crate::enter::enter;
+use crate::setup::{self, SETUP};
+use crate::{serve, take};
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::verbs::{self, PlainVerb, verb};
 use octo_core::base::error::Result;
@@ -34,6 +36,13 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .runs(forward::job),
     verb("enter", "", "become a job's user and run its script; octo-exec itself calls this")
         .runs(enter),
+    verb("serve", "", "take over what a listener of another user spools; needs no network")
+        .runs(serve::serve),
+    verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
+        .runs(take::take),
+    verb("setup", "", "make STATE as it has to be, also one of an older version")
+        .takes(&[&SETUP])
+        .runs(setup::run),
     verb("list", "", "the jobs of this machine, one a line").takes(&[&list::LIST]).runs(list::list),
     verb("show", "JOB", "what a job is, who asked, what is to be approved").runs(show::show),
     verb("approve", "JOB [DIGEST]", "let a held job run").runs(approve::approve),

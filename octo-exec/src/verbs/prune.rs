@@ -2,16 +2,22 @@
 //! or is being sent.
 
 use octo_core::Digest;
+use octo_core::base::beneath;
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::{Tool, print};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
-use octo_core::base::publish::{TEMPORARY_PREFIX, sync_directory};
+use octo_core::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
 use octo_core::base::units::{Share, human_size, size};
-use octo_core::tentacle::job::{self, JobDirectory, State, mark_pruned};
+use octo_core::tentacle::job::{self, JobDirectory, State, forget_pruned, mark_pruned};
+use octo_core::tentacle::spec::Spec;
+use octo_core::tentacle::spool::Spool;
 use octo_core::tentacle::store::{ABANDONED, Store};
+use rustix::fs::{AtFlags, FileType};
 use std::collections::HashSet;
-use std::fs::DirEntry;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -76,10 +82,13 @@ pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
         job::sweep(places)?;
     }
     let mut pruning = Pruning { places, rules, disk: Disk::of, kept: 0, text: String::new() };
-    pruning.jobs(said.tool())?;
+    let code = pruning.jobs(said.tool())?;
     pruning.packages()?;
+    if !pruning.rules.dry_run {
+        forget_pruned(places, jiff::Timestamp::now())?;
+    }
     print(&pruning.text)?;
-    Ok(0)
+    Ok(code)
 }
 
 impl Rules {
@@ -113,13 +122,33 @@ fn age(time: std::io::Result<SystemTime>) -> Duration {
 }
 
 /// What the files below a directory take of the disk, about; nothing of one that can't
-/// be read.
+/// be read. A job's user may be moving things there: no name is followed.
 fn size_of(directory: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    let size = |entry: DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
+    beneath::directory(directory).map_or(0, |directory| size_in(&directory, DEEPEST))
+}
+
+/// What lies deeper is not counted: somebody made it so to have us run out of something.
+const DEEPEST: usize = 100;
+
+fn size_in(directory: &OwnedFd, deeper: usize) -> u64 {
+    if deeper == 0 {
+        return 0;
+    }
+    let Ok(entries) = rustix::fs::Dir::read_from(directory) else { return 0 };
+    let size = |entry: rustix::fs::DirEntry| {
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            return 0;
+        }
+        match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
+                let path = Path::new(OsStr::from_bytes(name.to_bytes()));
+                beneath::directory_in(directory, path)
+                    .map_or(0, |below| size_in(&below, deeper - 1))
+            }
+            Ok(found) => u64::try_from(found.st_size).unwrap_or(0),
+            Err(_) => 0,
+        }
     };
     entries.flatten().map(size).sum()
 }
@@ -136,7 +165,9 @@ impl Pruning<'_> {
         free.is_missing(Disk { available: disk.available.saturating_add(self.kept), ..disk })
     }
 
-    fn jobs(&mut self, tool: &Tool) -> Result<()> {
+    /// The exit status: what could not be removed has been said.
+    fn jobs(&mut self, tool: &Tool) -> Result<u8> {
+        let mut code = 0;
         let mut ended: Vec<(Duration, JobDirectory)> = Vec::new();
         for job in JobDirectory::all(self.places)? {
             match job.state() {
@@ -157,11 +188,13 @@ impl Pruning<'_> {
             self.text.push_str(&format!("job {}\n", job.id()));
             if self.rules.dry_run {
                 self.kept += size_of(job.path());
-            } else {
-                remove(self.places, &job)?;
+            } else if let Err(error) = remove(self.places, &job) {
+                // Its user may have left what can't be removed: that keeps no other job.
+                tool.report(&error);
+                code = error.exit.code();
             }
         }
-        Ok(())
+        Ok(code)
     }
 
     fn packages(&mut self) -> Result<()> {
@@ -172,8 +205,8 @@ impl Pruning<'_> {
         if !self.rules.dry_run {
             store.sweep(ABANDONED)?;
         }
-        // Held from the look at the jobs to the removal: no job can be published in
-        // between that names one of these.
+        // Held from the look at spool and jobs to the removal: no job can be handed over
+        // or published in between that names one of these.
         let changing = store.change()?;
         let used = in_use(self.places)?;
         let mut objects = store.objects()?;
@@ -197,24 +230,45 @@ impl Pruning<'_> {
 fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
     let Some(_held) = job.try_hold()? else { return Ok(()) };
     // First the id is remembered: a repeat must find that it ran.
-    mark_pruned(places, job.id())?;
+    mark_pruned(places, job)?;
     let aside = places.jobs().join(format!("{TEMPORARY_PREFIX}pruned-{}", job.id()));
     let io = |e: std::io::Error| Error::new(Exit::Io, job.path().display(), describe(&e));
     std::fs::rename(job.path(), &aside).map_err(io)?;
     sync_directory(&places.jobs())?;
     // A crash from here on leaves a directory that the next sweep takes.
-    std::fs::remove_dir_all(&aside).map_err(io)
+    publish::remove_from(&places.jobs(), aside.file_name().unwrap_or_default()).map_err(io)
 }
 
-/// The packages of jobs that are not over.
+/// The packages of jobs that are not over, and of those that are still to be made. The
+/// spool comes first: an entry leaves it when its job is there, which the second look sees.
 fn in_use(places: &Places) -> Result<HashSet<Digest>> {
-    let mut used = HashSet::new();
+    let mut used = spooled(places)?;
     for job in JobDirectory::all(places)? {
         if !matches!(job.state(), Ok(State::Over(_)))
             && let Ok((spec, _)) = job.spec()
         {
             used.extend(spec.package.map(|(digest, _)| digest));
         }
+    }
+    Ok(used)
+}
+
+/// The packages of what lies in the spool. Nobody has verified it: whoever lies there
+/// keeps packages, and makes none go.
+fn spooled(places: &Places) -> Result<HashSet<Digest>> {
+    let spool = Spool::at(places);
+    let mut used = HashSet::new();
+    for name in spool.names()? {
+        if name.is_cancel || name.is_done(places) {
+            continue;
+        }
+        let read = match spool.read(&name) {
+            // It becomes no job, and must not keep us from pruning.
+            Err(error) if error.exit == Exit::Data => None,
+            other => other?,
+        };
+        let spec = read.and_then(|read| Spec::parse(read.entry().spec).ok());
+        used.extend(spec.and_then(|spec| spec.package).map(|(digest, _)| digest));
     }
     Ok(used)
 }

@@ -15,14 +15,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Two scripts of so many bytes differ in seconds; of larger ones it may take minutes.
+const LARGEST_SHOWN: u64 = 1 << 20;
+
 /// `show JOB`: its records, and for a held job what is to be approved.
 pub(super) fn show(said: &Said, places: &Places) -> Result<u8> {
     let job = named(said, places, &said.counted(1..=1)?[0])?;
     let state = job.state()?;
     let mut text = format!("job {}\nstate {}\n", job.id(), state.word());
-    for name in
-        ["request", "spec", "held", "approved", "grant", "waiting", "started", "cancel", "end"]
-    {
+    for name in [
+        "origin", "request", "spec", "held", "approved", "grant", "waiting", "started", "cancel",
+        "end",
+    ] {
         let record = if name == "spec" { Some(spec_record(&job)?) } else { job.record(name)? };
         let Some(record) = record else { continue };
         let _ = writeln!(text, "\n{name}:");
@@ -64,10 +68,22 @@ pub(super) fn difference(approved: &Approved, job: &JobDirectory) -> Result<Stri
         Some((id, path)) => (format!("its script, beside that of {id}:"), path.as_path()),
         None => ("its script, the first of this name:".to_string(), Path::new("/dev/null")),
     };
-    let output =
-        Command::new("diff").arg("-u").arg("--").args([before, &now]).stdin(Stdio::null()).output();
-    let output = output.map_err(|e| Error::new(Exit::Configuration, "diff", describe(&e)))?;
     let mut text = format!("\n{title}\n");
+    let is_large = |path: &Path| path.metadata().is_ok_and(|found| found.len() > LARGEST_SHOWN);
+    if is_large(before) || is_large(&now) {
+        let _ = writeln!(text, "  too large to be shown here; read it before you approve it:");
+        let _ = writeln!(text, "  diff -a -u {} {}", before.display(), now.display());
+        return Ok(text);
+    }
+    let mut diff = Command::new("diff");
+    // All of it is text: of a script with a NUL byte nothing would be shown.
+    diff.args(["-a", "-u", "--"]).args([before, &now]).stdin(Stdio::null());
+    let output =
+        diff.output().map_err(|e| Error::new(Exit::Configuration, "diff", describe(&e)))?;
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        let said = printable(output.stderr.trim_ascii());
+        return Err(Error::new(Exit::Io, format!("diff {}", now.display()), said));
+    }
     if output.stdout.is_empty() {
         text.push_str("  the same, byte for byte\n");
     }

@@ -106,8 +106,10 @@ impl Listening {
         drop(place);
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (shaken, verdict) {
-            (Ok(session), Some((thumbprint, Ok(())))) => {
-                self.converse(&mut Connection::new(session), &Peer::new(thumbprint, address));
+            (Ok(session), Some((_, Ok(())))) => {
+                let certificate = session.certificate().unwrap_or_default();
+                let peer = Peer::new(certificate, identity.thumbprint(), address);
+                self.converse(&mut Connection::new(session), &peer);
             }
             (_, Some((thumbprint, Err(reason)))) => {
                 self.refused.note(address, Some(thumbprint), &reason);

@@ -16,8 +16,13 @@ pub(crate) fn audit<S: Duplex>(
     let seq = request.get::<u64>("seq").filter(|seq| *seq > 0);
     let seq = seq.ok_or_else(|| Failure::Malformed("seq is missing or 0".into()))?;
     let asked = Head { seq, hash: request.need("head")? };
+    let audit = match request.get::<&str>("chain") {
+        None => &host.audit,
+        Some("exec") => &host.exec_audit,
+        Some(_) => return Err(Failure::Malformed("chain is not exec".into()).into()),
+    };
     // The whole chain is read: megabytes a second, for years of lines.
-    let proof = session.ticking(|| host.audit.proves(asked))?;
+    let proof = session.ticking(|| audit.proves(asked))?;
     match proof.map_err(|e| No::failed(host, &e))? {
         Proof::Holds => {
             let head = host.record_or_log(peer, &grant, "audit", &[("seq", &seq.to_string())]);
@@ -28,7 +33,7 @@ pub(crate) fn audit<S: Duplex>(
             Err(No::new(Refusal::Missing, reason).into())
         }
         Proof::Fails(problem) => {
-            host.log.event(format_args!("audit: {problem}"));
+            host.log.problem("audit: ", &problem);
             Err(No::new(Refusal::Mismatch, format!("the chain is broken: {}", problem.reason))
                 .into())
         }

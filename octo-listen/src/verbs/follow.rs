@@ -8,6 +8,7 @@ use crate::session::{Answer, Ended, Session};
 use octo_core::JobId;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, MAXIMUM_OUTPUTS, State};
+use octo_core::tentacle::spool::EntryName;
 use octo_core::trust::Verb;
 use octo_wire::connection::Heard;
 use octo_wire::pace::TICK_EVERY;
@@ -46,9 +47,12 @@ pub(crate) fn follow<S: Duplex>(
     let offset = request.get("offset").unwrap_or(0);
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Follow, Asked::default())?;
-    let job = host.visible(&grant, &id)?;
-    let follower = Follower::new(&job, offset).map_err(|e| No::failed(host, &e))?;
-    let head = host.record_or_log(peer, &grant, "follow", &[("job", id.as_str())]);
+    let job = host.visible(peer, &grant, &id)?;
+    let follower = Follower::new(&host.places, &job, offset).map_err(|e| No::failed(host, &e))?;
+    let head = match session.ran.as_ref() == Some(&id) {
+        true => host.log.ok(host.audit.head()).flatten(),
+        false => host.record_or_log(peer, &grant, "follow", &[("job", id.as_str())]),
+    };
     session.say(&Answer::ok(Verb::Follow, head).fields)?;
     let (out, now) = (Vec::new(), Instant::now());
     Following { session, job, follower, head, out, judged: now, told: now, looked: now }.go()?;
@@ -99,7 +103,9 @@ impl<S: Duplex> Following<'_, '_, S> {
 
     fn gather_state(&mut self, state: &State) -> Result<(), Failure> {
         if *state == State::Lost {
-            self.session.host.push_on(&self.job, state);
+            self.session.host.push_on(self.job.id(), state);
+            // That it is lost, octo-exec says, when it has looked.
+            return Ok(());
         }
         let holder = if let State::Waiting(holder) = state { holder.as_ref() } else { None };
         let line = Fields::of(StreamWord::State).with("is", state.word()).maybe("holder", holder);
@@ -108,8 +114,14 @@ impl<S: Duplex> Following<'_, '_, S> {
     }
 
     fn end(mut self, end: &End) -> Result<(), Ended> {
+        let host = self.session.host;
+        // Secrets may be in them: none outlives its job.
+        for name in [EntryName::request(self.job.id()), EntryName::cancel(self.job.id())] {
+            host.log.ok(host.spool.remove(&name));
+        }
+        host.janitor.drop_taken();
         let values = self.job.read("outputs", MAXIMUM_OUTPUTS);
-        if let Some(values) = values.map_err(|e| No::failed(self.session.host, &e))? {
+        if let Some(values) = values.map_err(|e| No::failed(host, &e))? {
             self.gather_body(StreamWord::Outputs, &values)?;
         }
         let strays = Some(end.strays.join("\n")).filter(|strays| !strays.is_empty());
@@ -121,7 +133,8 @@ impl<S: Duplex> Following<'_, '_, S> {
             .maybe("reason", end.reason.as_ref())
             .maybe("truncated", end.truncated.then_some("yes"))
             .maybe("strays", strays)
-            .maybe("audit", self.head);
+            .maybe("audit", self.head)
+            .maybe("audit-exec", host.exec_head());
         self.out.extend(line.message().encode()?);
         Ok(self.session.connection.send_bytes(&self.out)?)
     }
@@ -132,10 +145,10 @@ impl<S: Duplex> Following<'_, '_, S> {
             self.session.tick()?;
             self.told = Instant::now();
             // Whatever was to start it may have failed for a while.
-            match self.job.state() {
+            match self.session.host.state(&self.job) {
                 Ok(State::Held) if self.looked.elapsed() < LOOK_AT_HELD => {}
                 Ok(state) => {
-                    self.session.host.push_on(&self.job, &state);
+                    self.session.host.push_on(self.job.id(), &state);
                     self.looked = Instant::now();
                 }
                 Err(_) => {}
@@ -177,7 +190,7 @@ impl<S: Duplex> Following<'_, '_, S> {
     fn still_trusted(&self) -> Result<(), Ended> {
         let (host, peer) = (self.session.host, self.session.peer);
         let judged = host.judge(peer, Verb::Follow, Asked::default());
-        match judged.and_then(|grant| host.visible(&grant, self.job.id())) {
+        match judged.and_then(|grant| host.visible(peer, &grant, self.job.id())) {
             Ok(_) => Ok(()),
             Err(no) => {
                 let reason = format!("no longer: {}", no.reason);

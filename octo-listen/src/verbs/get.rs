@@ -2,17 +2,20 @@
 
 use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
+use octo_core::base::beneath;
 use octo_core::base::names::is_file_name;
 use octo_core::base::units::human_size;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Verb;
 use octo_core::{Error, JobId, Refusal, Result};
 use octo_wire::{Duplex, Failure, Fields};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// The artifacts that a list names at most.
 const LISTED: usize = 10_000;
@@ -24,7 +27,7 @@ pub(crate) fn get<S: Duplex>(
     let id: JobId = request.need("job")?;
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Get, Asked::default())?;
-    let job = host.visible(&grant, &id)?;
+    let job = host.visible(peer, &grant, &id)?;
     let head = host.record_or_log(peer, &grant, "get", &[("job", id.as_str())]);
     let Some(artifact) = request.get::<&[u8]>("artifact") else {
         let listed = list(&job).map_err(|e| No::failed(host, &e))?;
@@ -68,8 +71,7 @@ fn send<S: Duplex>(
 /// The directory of the artifacts.
 fn directory(job: &JobDirectory) -> Result<Option<File>> {
     let path = job.file("artifacts");
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::open(&path, flags, Mode::empty()) {
+    match beneath::directory(&path) {
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(Error::io(&path, &error.into())),
         Ok(directory) => Ok(Some(File::from(directory))),
@@ -86,16 +88,14 @@ fn open(job: &JobDirectory, name: &[u8]) -> Result<Option<(File, u64)>> {
     }
 }
 
-/// Opens an artifact: a regular file in the directory itself, the job's user's
-/// own, reached through no link. What a job names can be anything.
+/// Opens an artifact: a regular file in the directory itself, of the directory's
+/// owner, reached through no link.
 fn open_in(directory: &File, name: &[u8]) -> std::io::Result<Option<(File, u64)>> {
     if !is_file_name(name) {
         return Ok(None);
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let file = match openat2(directory, name, flags, Mode::empty(), resolve) {
-        Ok(descriptor) => File::from(descriptor),
+    let file = match beneath::open(directory, Path::new(OsStr::from_bytes(name))) {
+        Ok(file) => file,
         Err(Errno::NOENT | Errno::LOOP | Errno::XDEV | Errno::NXIO) => return Ok(None),
         Err(error) => return Err(error.into()),
     };

@@ -31,13 +31,13 @@ fn entry(grant: &Grant, job: &JobDirectory) -> Option<Fields> {
     if !grant.sees(owner.as_ref()) {
         return None;
     }
-    let request = job.request().ok()?;
+    let origin = job.origin().ok()?;
     let state = job.state().ok()?;
     let mut item = Fields::item(Verb::Jobs)
         .with("job", job.id())
-        .with("state", state.word())
-        .with("received", &request.received)
-        .with("by", &request.by)
+        .with("state", told(&state))
+        .with("received", &origin.received)
+        .with("by", &origin.by)
         .maybe("name", owner);
     if let State::Over(end) = &state {
         item = item.with("code", end.kind.code()).with("at", &end.at);
@@ -55,4 +55,12 @@ fn entry(grant: &Grant, job: &JobDirectory) -> Option<Fields> {
         }
     }
     Some(item)
+}
+
+/// That a job is lost, octo-exec says, when it has looked.
+pub(super) fn told(state: &State) -> &'static str {
+    match state {
+        State::Lost => State::Running.word(),
+        state => state.word(),
+    }
 }

@@ -8,6 +8,7 @@ mod jobs;
 mod put;
 mod run;
 mod scripts;
+mod statement;
 mod status;
 
 use crate::host::No;

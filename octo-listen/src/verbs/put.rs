@@ -8,7 +8,9 @@
 use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, StoreError, Upload};
+use octo_core::tentacle::store::{
+    Ahead, Begin, Limits, ReceiveError, Store, StoreError, Upload, Who,
+};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
@@ -90,6 +92,12 @@ fn whole<S: Duplex>(
     let fields = [("sha256", digest.to_string()), ("size", size.to_string()), ("file", shown)];
     let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
 
+    if host.taken.as_ref().is_some_and(|taken| is_taken(host, taken, &grant, &digest, size)) {
+        session.ahead = None;
+        let head = host.must_record(peer, &grant, "put", &fields)?;
+        host.log.detail(format_args!("{what}: is there"));
+        return Ok(Answer::ok(Verb::Put, head));
+    }
     let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &grant.name));
     let begun = session.ticking(|| begin(host, &grant, &digest, size, &mut ahead))??;
     let Some(upload) = begun else {
@@ -109,6 +117,12 @@ fn whole<S: Duplex>(
     // The package is there, come what may: the record of it is the request's.
     let head = host.record_or_log(peer, &grant, "stored", &fields[..1]);
     Ok(Answer::ok(Verb::Put, head))
+}
+
+/// Has octo-exec taken it over, whole, for this pusher? Then nothing is to be sent.
+fn is_taken(host: &Host, taken: &Store, grant: &Grant, digest: &Digest, size: u64) -> bool {
+    let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
+    host.log.ok(taken.holds(digest, who)).flatten() == Some(size)
 }
 
 fn limits(grant: &Grant) -> Limits {

@@ -104,9 +104,8 @@ pub(super) fn cancel(
         let (context, jobs, sender) = (Arc::clone(context), Arc::clone(&jobs), sender.clone());
         let worker = move || {
             while let Some((target, job)) = jobs.next() {
-                if let Err(error) = job::cancel(&context, target, &job) {
-                    let text = format!("can't cancel: {}", error.into_error().message);
-                    let _ = sender.send(FleetEvent::Target(target, TargetEvent::Note(text)));
+                if let Err(why) = job::cancel(&context, target, &job) {
+                    let _ = sender.send(FleetEvent::Target(target, TargetEvent::Note(why)));
                 }
             }
         };

@@ -59,6 +59,7 @@ impl JournalWriter {
             code: Some(code),
             status: Some(outcome.status),
             audit: outcome.audit,
+            audit_exec: outcome.audit_exec,
             ..self.entry(target, kind)
         };
         if self.packages.is_empty() {
@@ -86,6 +87,7 @@ impl JournalWriter {
             code: None,
             status: None,
             audit: None,
+            audit_exec: None,
         }
     }
 }

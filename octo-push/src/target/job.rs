@@ -10,11 +10,15 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
+use crate::target::package::upload::Put;
 use crate::target::request::{JobPayload, JobPlan};
 use crate::target::retry::{Retry, over_limit};
+use crate::target::statement::{Statements, doubted};
+use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::refusal::Refusal;
+use octo_core::tentacle::statement::Asks;
 use octo_core::trust::Verb;
 use octo_wire::{Fields, Request};
 use std::time::Instant;
@@ -58,13 +62,19 @@ pub(crate) fn follow(context: &Context, job: &JobId, reporter: &Reporter) -> Out
 /// Asks for a job's end; its own word comes to those who follow it.
 ///
 /// # Errors
-/// Where it can't be asked, or says no.
-pub(crate) fn cancel(context: &Context, target: usize, job: &JobId) -> Result<(), ClientError> {
-    let target = &context.targets[target];
-    let mut client = Client::open(&context.client_config, target, context.common.wait)?;
-    client.ask(&Request::new(Verb::Cancel).with("job", job), b"")?;
-    client.close();
-    Ok(())
+/// In words, where it can't be asked, or says no.
+pub(crate) fn cancel(context: &Context, target: usize, job: &JobId) -> Result<(), String> {
+    let (client_config, target) = (&context.client_config, &context.targets[target]);
+    let mut statements = Statements::new(client_config, job);
+    let client = Client::open(client_config, target, context.common.wait);
+    let asked = client.and_then(|mut client| {
+        statements.cancel(&mut client)?;
+        client.close();
+        Ok(())
+    });
+    asked.map_err(|error| {
+        doubted(format!("can't cancel: {}", error.into_error().message), statements.until())
+    })
 }
 
 /// One job at one target, over as many connections as it takes.
@@ -74,6 +84,7 @@ struct JobClient<'a> {
     reporter: &'a Reporter,
     job: &'a JobId,
     stage: Stage,
+    statements: Statements<'a>,
     stream: JobStream,
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
@@ -88,6 +99,7 @@ impl<'a> JobClient<'a> {
             reporter,
             job,
             stage: Stage::Before,
+            statements: Statements::new(&context.client_config, job),
             stream: JobStream::default(),
             cancelled: false,
             in_doubt: false,
@@ -119,6 +131,9 @@ impl<'a> JobClient<'a> {
                 break self.give_up(before, run.is_some(), error);
             }
         };
+        if self.stage != Stage::Accepted {
+            outcome = outcome.doubted(self.statements.until());
+        }
         outcome.job = Some(self.job.clone());
         outcome
     }
@@ -126,7 +141,14 @@ impl<'a> JobClient<'a> {
     fn may_be_there(&self, before: Stage, refusal: Refusal) -> bool {
         let asked = before != Stage::Before || self.stage == Stage::Accepted;
         (asked || self.in_doubt)
-            && matches!(refusal, Refusal::Busy | Refusal::Io | Refusal::Full | Refusal::Policy)
+            && matches!(
+                refusal,
+                Refusal::Busy
+                    | Refusal::Unavailable
+                    | Refusal::Io
+                    | Refusal::Full
+                    | Refusal::Policy
+            )
     }
 
     fn attempt(&mut self, run: Option<(&JobPlan, bool)>) -> Result<Outcome, ClientError> {
@@ -137,8 +159,11 @@ impl<'a> JobClient<'a> {
             && self.stage != Stage::Accepted
         {
             if let Some(package) = &plan.package {
-                package.put(&mut client, &context.counters, &context.stop)?;
-                self.retry.progress();
+                let put = package.put(&mut client, &context.counters, &context.stop)?;
+                // That it is there still is no news.
+                if matches!(put, Put::Sent(_)) {
+                    self.retry.progress();
+                }
             }
             let request =
                 plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
@@ -157,17 +182,16 @@ impl<'a> JobClient<'a> {
     fn ask_to_run(
         &mut self,
         client: &mut TlsClient<'_>,
-        job: &JobPayload,
+        job: &JobPayload<'_>,
     ) -> Result<Fields, ClientError> {
         let request = Request::new(Verb::Run)
             .with("job", self.job)
-            .with("by", &self.context.client_config.by)
             .with("spec", job.spec.len())
-            .with("script", job.script)
-            .with("body", job.body.len());
-        // From the first byte on it may arrive, whatever becomes of us.
+            .with("script", job.script.len());
+        let signed = self.statements.sign(client, Asks::Request(Digest::of(&job.spec)))?;
+        // From now on it may arrive, whatever becomes of us.
         self.stage = Stage::Asked;
-        client.ask(&request, &job.body)
+        self.statements.ask(client, &signed, request, &[&job.spec, job.script, &job.secrets])
     }
 
     fn accepted(&mut self) {
@@ -183,9 +207,8 @@ impl<'a> JobClient<'a> {
     fn cancel_if_asked(&mut self) {
         if self.context.stop.is_set() && !self.cancelled {
             self.cancelled = true;
-            if let Err(error) = cancel(self.context, self.reporter.target, self.job) {
-                let error = error.into_error();
-                self.reporter.note(format!("can't cancel: {}", error.message));
+            if let Err(why) = cancel(self.context, self.reporter.target, self.job) {
+                self.reporter.note(why);
             }
         }
     }

@@ -82,8 +82,7 @@ impl JobStream {
             reporter.note(&outcome.message);
         }
         outcome.outputs = std::mem::take(&mut self.outputs);
-        outcome.audit = Outcome::audit_head(said);
-        Ok(outcome)
+        Ok(outcome.with_heads(said))
     }
 }
 
@@ -199,7 +198,8 @@ mod tests {
         let says = format!(
             "ok\nstate is=waiting holder=ann\nout body=3\none\
              tick\nnews body=4\nxxxxerr body=3\ntwooutputs body=4\nA=1\n\
-             end kind=exit code=3 truncated=yes strays=7%20sleep%0A8%20sleep audit={head}\n"
+             end kind=exit code=3 truncated=yes strays=7%20sleep%0A8%20sleep audit={head} \
+             audit-exec=3{head}\n"
         );
         let (reporter, events) = reporter();
         let mut stream = JobStream::default();
@@ -211,7 +211,8 @@ mod tests {
             "exit 3; its output is longer than its log may be: cut; \
              left running with its output open: sleep"
         );
-        assert_eq!(outcome.audit.map(|head| head.seq), Some(7));
+        let heads = [outcome.audit, outcome.audit_exec].map(|head| head.map(|head| head.seq));
+        assert_eq!(heads, [Some(7), Some(37)]);
     }
 
     /// Cut at any byte, the rest comes over another connection, and nothing twice.

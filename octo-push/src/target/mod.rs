@@ -9,4 +9,5 @@ pub(crate) mod outcome;
 pub(crate) mod package;
 pub(crate) mod request;
 pub(crate) mod retry;
+pub(crate) mod statement;
 pub(crate) mod stop;

@@ -2,6 +2,9 @@
 
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
+use crate::target::statement;
+use jiff::Timestamp;
+use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::record::Record;
@@ -69,7 +72,13 @@ pub(crate) struct Outcome {
     pub(crate) outputs: Vec<u8>,
     /// The thumbprint of the tentacle, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
+    /// The head of the listener's audit log.
     pub(crate) audit: Option<Head>,
+    /// The head of octo-exec's.
+    pub(crate) audit_exec: Option<Head>,
+    /// Until when a request that has left may be taken up, where no word came that
+    /// it was.
+    pub(crate) not_certain_before: Option<Timestamp>,
     pub(crate) elapsed: Duration,
 }
 
@@ -86,18 +95,27 @@ impl Outcome {
             outputs: Vec::new(),
             tentacle: None,
             audit: None,
+            audit_exec: None,
+            not_certain_before: None,
             elapsed: Duration::ZERO,
         }
     }
 
     /// All that was asked for is done, and this is the answer.
     pub(crate) fn answered(reply: &Fields) -> Outcome {
-        Outcome { audit: Outcome::audit_head(reply), ..Outcome::done() }
+        Outcome::done().with_heads(reply)
     }
 
-    /// The head of the tentacle's audit log, which every final reply carries.
-    pub(crate) fn audit_head(reply: &Fields) -> Option<Head> {
-        reply.get("audit").and_then(Head::parse)
+    /// With the heads of both audit logs, which each end and each `ok` carries.
+    pub(crate) fn with_heads(self, reply: &Fields) -> Outcome {
+        let head = |key| reply.get(key).and_then(Head::parse);
+        Outcome { audit: head("audit"), audit_exec: head("audit-exec"), ..self }
+    }
+
+    /// The same, but that a request which has left may be taken up until then.
+    pub(crate) fn doubted(self, until: Option<Timestamp>) -> Outcome {
+        let message = statement::doubted(self.message, until);
+        Outcome { message, not_certain_before: until, ..self }
     }
 
     /// Not begun, and why.
@@ -220,6 +238,8 @@ impl Outcome {
             .with_each("refusal", self.refusal())
             .with_each("job", &self.job)
             .with_each("audit", self.audit)
+            .with_each("audit-exec", self.audit_exec)
+            .with_each("not-certain-before", self.not_certain_before.map(utc))
             .with_each("message", Some(&self.message).filter(|message| !message.is_empty()))
     }
 }

@@ -20,13 +20,10 @@ pub(crate) struct JobPlan {
 
 /// What one target is sent.
 #[derive(Debug)]
-pub(crate) struct JobPayload {
-    /// The spec's bytes.
+pub(crate) struct JobPayload<'a> {
     pub(crate) spec: Vec<u8>,
-    /// Spec, script and secrets, as they travel.
-    pub(crate) body: Vec<u8>,
-    /// How long the script is.
-    pub(crate) script: usize,
+    pub(crate) script: &'a [u8],
+    pub(crate) secrets: Vec<u8>,
 }
 
 impl JobPlan {
@@ -34,11 +31,10 @@ impl JobPlan {
     ///
     /// # Errors
     /// A file of its own that can't be read, or a spec that would be refused.
-    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobPayload> {
+    pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobPayload<'_>> {
         let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
         let parts = self.draft.parts(job, Destination::Target(target), package.transpose()?)?;
         let script = self.draft.script().unwrap_or_default();
-        let body = [&parts.spec, script, &parts.secrets].concat();
-        Ok(JobPayload { spec: parts.spec, body, script: script.len() })
+        Ok(JobPayload { spec: parts.spec, script, secrets: parts.secrets })
     }
 }

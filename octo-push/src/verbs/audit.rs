@@ -1,13 +1,16 @@
-//! `audit`: does each tentacle's log still hold what it once told us?
+//! `audit`: do each tentacle's logs still hold what it once told us?
 //!
-//! Every reply carries the head of the tentacle's chain, and the journal keeps
-//! it. A chain that was rewritten since can't hold the head that we have.
+//! Every reply carries the heads of both chains, the listener's and octo-exec's, and
+//! the journal keeps them. A chain that was rewritten since can't hold the head that
+//! we have.
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::select;
+use crate::records::journal::entry::Chain;
 use crate::records::journal::file::Journal;
 use crate::records::journal::read::RecordedHead;
+use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
@@ -17,9 +20,9 @@ use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::Verb;
-use octo_wire::Request;
+use octo_wire::{Fields, Request};
 
-/// So many heads are asked for: those since the last proof.
+/// So many heads of a log are asked for: those since the last proof.
 const HEADS: usize = 32;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
@@ -40,32 +43,17 @@ fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outc
         reporter.note("no audit head is on record yet: nothing to prove");
         return Outcome::done();
     }
-    let mut proved = 0;
     let answer = retry::ask(context, reporter, |client| {
-        proved = 0;
-        let mut last = None;
-        for head in given {
-            let request =
-                Request::new(Verb::Audit).with("seq", head.head.seq).with("head", head.head.hash);
-            match client.ask(&request, b"") {
-                Ok(reply) => {
-                    proved += 1;
-                    last.get_or_insert(reply);
-                }
-                // Its older lines were rotated away: what is newer is proved.
-                Err(ClientError::Refused(Refusal::Missing, _)) if proved > 0 => break,
-                Err(ClientError::Refused(Refusal::Mismatch, error)) => {
-                    return Err(ClientError::Refused(Refusal::Mismatch, rewritten(head, error)));
-                }
-                Err(error) => return Err(error),
-            }
+        let mut replies = Vec::new();
+        for chain in Chain::ALL {
+            prove_chain(client, given.iter().filter(|head| head.chain == chain), &mut replies)?;
         }
-        Ok(last)
+        Ok(replies)
     });
     match answer {
-        Ok(reply) => Outcome {
-            message: format!("{proved} of {} heads hold", given.len()),
-            ..reply.as_ref().map_or_else(Outcome::done, Outcome::answered)
+        Ok(replies) => Outcome {
+            message: format!("{} of {} heads hold", replies.len(), given.len()),
+            ..replies.first().map_or_else(Outcome::done, Outcome::answered)
         },
         Err(ClientError::Refused(refusal, error)) => {
             Outcome::error(OutcomeKind::Refused(refusal), OutcomeOrigin::Tentacle, error)
@@ -74,8 +62,42 @@ fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outc
     }
 }
 
+/// Asks for these heads of one log; a reply for each that holds.
+fn prove_chain<'a>(
+    client: &mut TlsClient<'_>,
+    given: impl Iterator<Item = &'a RecordedHead>,
+    replies: &mut Vec<Fields>,
+) -> std::result::Result<(), ClientError> {
+    let before = replies.len();
+    for head in given {
+        match client.ask(&question(head), b"") {
+            Ok(reply) => replies.push(reply),
+            // Its older lines were rotated away: what is newer is proved.
+            Err(ClientError::Refused(Refusal::Missing, _)) if replies.len() > before => break,
+            Err(ClientError::Refused(Refusal::Mismatch, error)) => {
+                return Err(ClientError::Refused(Refusal::Mismatch, rewritten(head, error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn question(given: &RecordedHead) -> Request {
+    let request =
+        Request::new(Verb::Audit).with("seq", given.head.seq).with("head", given.head.hash);
+    match given.chain {
+        Chain::Listener => request,
+        Chain::Exec => request.with("chain", "exec"),
+    }
+}
+
 fn rewritten(given: &RecordedHead, error: Error) -> Error {
-    let object = format!("audit head {} of {}", given.head.seq, utc(given.time));
+    let whose = match given.chain {
+        Chain::Listener => "audit head",
+        Chain::Exec => "octo-exec's audit head",
+    };
+    let object = format!("{whose} {} of {}", given.head.seq, utc(given.time));
     Error::new(Exit::Data, object, "no longer stands: its audit log was changed since")
         .hint(format!("the tentacle said: {}", error.message))
         .hint("on the target: octo-listen --check-audit")

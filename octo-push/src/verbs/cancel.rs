@@ -7,10 +7,10 @@ use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
 use crate::target::retry;
+use crate::target::statement::Statements;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use octo_core::trust::Verb;
-use octo_wire::Request;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let job = call.job()?;
@@ -26,16 +26,17 @@ pub(super) fn run(call: &Call) -> Result<u8> {
 }
 
 fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
-    let request = Request::new(Verb::Cancel).with("job", job);
-    match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
+    let mut statements = Statements::new(&context.client_config, job);
+    let asked = match retry::ask(context, reporter, |client| statements.cancel(client)) {
         Ok(reply) => {
             let state = reply.get("state").unwrap_or("");
             let message = match state {
                 "" => "asked to cancel".to_string(),
                 state => format!("asked to cancel, was {state}"),
             };
-            Outcome { job: Some(job.clone()), message, ..Outcome::answered(&reply) }
+            Outcome { message, ..Outcome::answered(&reply) }
         }
-        Err(error) => Outcome { job: Some(job.clone()), ..Outcome::failed(context, error) },
-    }
+        Err(error) => Outcome::failed(context, error).doubted(statements.until()),
+    };
+    Outcome { job: Some(job.clone()), ..asked }
 }

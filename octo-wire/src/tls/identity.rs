@@ -34,6 +34,16 @@ pub struct Identity {
     thumbprint: Thumbprint,
 }
 
+/// Who keeps the file of an identity, and for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// Its owner, for nobody else.
+    Owner,
+    /// systemd, for a service: what its mode calls a group are the entries of an access
+    /// control list, which name the service's user.
+    Systemd,
+}
+
 impl Identity {
     /// Reads an identity from a file, a pipe, or `-` for standard input.
     ///
@@ -41,22 +51,38 @@ impl Identity {
     /// Exit 78 if it is missing or damaged, if others can read the key, or if
     /// the key is not the certificate's.
     pub fn load(path: &Path) -> Result<Identity> {
+        Identity::from_pem(&Identity::read(path, Keeper::Owner)?).map_err(|e| unsound(path, e))
+    }
+
+    /// The bytes of an identity, as [`Identity::load`] reads them; what they say is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// Exit 78 if it is missing or too large, or if others can read the key.
+    pub fn read(path: &Path, keeper: Keeper) -> Result<Zeroizing<Vec<u8>>> {
         let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-        let mut file = File::open(path).map_err(|error| {
+        let file = File::open(path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let error = Error::io(path, &error).exit(Exit::Configuration);
             if missing { error.hint(format!("octo-keys new {}", path.display())) } else { error }
         })?;
-        check_mode(&file, path)?;
-        let unsound = |reason: String| Error::new(Exit::Configuration, path.display(), reason);
+        check_mode(&file, path, keeper)?;
+        Identity::read_open(file, path)
+    }
+
+    /// As [`Identity::read`], of what is open already, whatever its mode.
+    ///
+    /// # Errors
+    /// Exit 78 if it is too large.
+    pub fn read_open(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         // In one piece from the start: growing would leave copies of the key behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAXIMUM as usize + 1));
-        let read = file.by_ref().take(MAXIMUM + 1).read_to_end(&mut bytes);
+        let read = file.take(MAXIMUM + 1).read_to_end(&mut bytes);
         read.map_err(|error| Error::io(path, &error))?;
         if bytes.len() as u64 > MAXIMUM {
-            return Err(unsound(format!("is larger than {} KiB", MAXIMUM / 1024)));
+            return Err(unsound(path, format!("is larger than {} KiB", MAXIMUM / 1024)));
         }
-        Identity::from_pem(&bytes).map_err(unsound)
+        Ok(bytes)
     }
 
     /// An identity from the bytes of a PEM file.
@@ -124,24 +150,28 @@ fn is_encrypted(bytes: &[u8]) -> bool {
 
 /// A key file that others can read is no secret any more; a pipe has no readers
 /// but us.
-fn check_mode(file: &File, path: &Path) -> Result<()> {
+fn check_mode(file: &File, path: &Path, keeper: Keeper) -> Result<()> {
     let metadata = file.metadata().map_err(|e| Error::io(path, &e))?;
     if metadata.is_dir() {
-        return Err(Error::new(Exit::Configuration, path.display(), "is a directory"));
+        return Err(unsound(path, "is a directory".into()));
     }
     if !metadata.is_file() {
         return Ok(());
     }
-    let unsound = |reason: String| Error::new(Exit::Configuration, path.display(), reason);
     if metadata.uid() != geteuid().as_raw() && metadata.uid() != 0 {
-        return Err(unsound(format!("is owned by uid {}", metadata.uid())));
+        return Err(unsound(path, format!("is owned by uid {}", metadata.uid())));
     }
-    if metadata.mode() & 0o077 != 0 {
+    let others = if keeper == Keeper::Systemd { 0o037 } else { 0o077 };
+    if metadata.mode() & others != 0 {
         let mode = metadata.mode() & 0o7777;
-        return Err(unsound(format!("others can reach this private key (mode {mode:04o})"))
+        return Err(unsound(path, format!("others can reach this private key (mode {mode:04o})"))
             .hint(format!("chmod 600 {}", path.display())));
     }
     Ok(())
+}
+
+fn unsound(path: &Path, reason: String) -> Error {
+    Error::new(Exit::Configuration, path.display(), reason)
 }
 
 #[cfg(test)]
@@ -207,6 +237,8 @@ mod tests {
                 assert_eq!(error.exit, Exit::Configuration);
                 assert!(error.hints[0].starts_with("chmod 600"), "{error:?}");
             }
+            let credential = Identity::read(&path, Keeper::Systemd);
+            assert_eq!(credential.is_ok(), mode & 0o007 == 0, "{mode:o}");
         }
     }
 

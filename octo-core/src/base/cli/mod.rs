@@ -4,6 +4,7 @@
 pub mod help;
 pub mod options;
 mod output;
+mod pasted;
 mod tool;
 pub mod verbs;
 

@@ -6,6 +6,7 @@
 //! ends them; no long name is abbreviated.
 
 use super::output::print;
+use super::pasted;
 use super::tool::Tool;
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
@@ -346,5 +347,9 @@ pub fn places(said: &Said) -> Result<Places> {
         }
         path => Ok(path),
     };
-    Places::find(directory("config")?, directory("state")?)
+    let (config, state) = (directory("config")?, directory("state")?);
+    let (given_config, given_state) = (config.is_some(), state.is_some());
+    let places = Places::find(config, state)?;
+    pasted::remember(&places, given_config, given_state);
+    Ok(places)
 }

@@ -1,7 +1,9 @@
 //! A tool as its command line knows it: its name, its help, how it complains.
 
+use super::pasted;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Result};
+use crate::base::problem::Problem;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -45,8 +47,19 @@ impl Tool {
     pub fn report(&self, error: &Error) {
         self.say(&error.message);
         for hint in &error.hints {
-            self.say(format!("hint: {hint}"));
+            self.hint(hint);
         }
+    }
+
+    /// Prints a hint; a command of ours in it is for the directories of this call.
+    pub fn hint(&self, hint: &str) {
+        self.say(format!("hint: {}", pasted::hint(hint)));
+    }
+
+    /// Prints what is wrong with a line of a file, and that line; `kind` stands before it.
+    pub fn problem(&self, kind: &str, problem: &Problem) {
+        self.say(format!("{kind}{}", problem.heading()));
+        self.say(format!("  {}", problem.text));
     }
 
     /// Prints one line to standard error behind the tool's name, escaped; a

@@ -6,12 +6,12 @@
 
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{if_there, unsound};
-use crate::base::publish::{self, TEMPORARY_PREFIX};
+use crate::base::publish::{self, Readers, TEMPORARY_PREFIX};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
-use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,27 +72,26 @@ pub fn open(path: &Path, access: Access) -> Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// As [`open`]; creates it where there is none, owned as its directory is, so
-/// that the listener's user can append to what root has begun.
-pub fn open_or_create(path: &Path, access: Access, mode: u32) -> Result<File> {
+/// As [`open`]; creates it where there is none.
+pub fn open_or_create(path: &Path, access: Access, readers: Readers) -> Result<File> {
     loop {
         if let Some(file) = open(path, access)? {
             return Ok(file);
         }
-        create(path, mode).map_err(|e| Error::doing("create", path, &e))?;
+        create(path, readers).map_err(|e| Error::doing("create", path, &e))?;
     }
 }
 
-/// It appears with its owner and mode, or not at all: for a moment it would
-/// else be there and the listener's user could not open it.
-fn create(path: &Path, mode: u32) -> io::Result<()> {
+/// It appears with its owner, its group and its mode, or not at all: a group that may
+/// read it would else find it shut.
+fn create(path: &Path, readers: Readers) -> io::Result<()> {
     let parent = publish::parent(path);
     let staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent)?;
     if geteuid().is_root() {
         let owner = parent.metadata()?;
         std::os::unix::fs::fchown(staged.as_file(), Some(owner.uid()), Some(owner.gid()))?;
     }
-    staged.as_file().set_permissions(Permissions::from_mode(mode))?;
+    readers.give(staged.as_file())?;
     match staged.persist_noclobber(path) {
         Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
         _ => Ok(()),

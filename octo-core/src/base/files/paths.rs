@@ -71,11 +71,6 @@ impl Places {
         self.config.join("tentacle")
     }
 
-    /// CONFIG/start
-    pub fn start(&self) -> PathBuf {
-        self.config.join("start")
-    }
-
     /// STATE/packages
     pub fn packages(&self) -> PathBuf {
         self.state.join("packages")
@@ -86,14 +81,44 @@ impl Places {
         self.state.join("jobs")
     }
 
+    /// STATE/spool: what a listener hands to octo-exec.
+    pub fn spool(&self) -> PathBuf {
+        self.state.join("spool")
+    }
+
+    /// STATE/listen: what is the listener's own.
+    pub fn listen(&self) -> PathBuf {
+        self.state.join("listen")
+    }
+
+    /// STATE/refused: why entries of the spool became no jobs.
+    pub fn refused(&self) -> PathBuf {
+        self.state.join("refused")
+    }
+
+    /// STATE/pruned: the ids of jobs that must not run again.
+    pub fn pruned(&self) -> PathBuf {
+        self.state.join("pruned")
+    }
+
+    /// STATE/doorbell: where octo-exec is told that the spool has something new.
+    pub fn doorbell(&self) -> PathBuf {
+        self.state.join("doorbell")
+    }
+
     /// STATE/locks
     pub fn locks(&self) -> PathBuf {
         self.state.join("locks")
     }
 
-    /// STATE/audit.log
+    /// STATE/audit.log, octo-exec's
     pub fn audit(&self) -> PathBuf {
         self.state.join("audit.log")
+    }
+
+    /// STATE/listen/audit.log, the listener's
+    pub fn listen_audit(&self) -> PathBuf {
+        self.listen().join("audit.log")
     }
 }
 

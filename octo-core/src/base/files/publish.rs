@@ -4,8 +4,10 @@
 //! fsync leaves an empty file of the right name on ext4 and XFS; without the
 //! second the name itself may be gone.
 
+use super::{beneath, remove};
 use crate::base::error::{Error, Result};
-use std::fs::{DirEntry, File, Metadata};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -13,12 +15,43 @@ use std::path::Path;
 /// What a crash left behind begins so; whoever starts in a directory sweeps it.
 pub const TEMPORARY_PREFIX: &str = ".octo-tmp-";
 
+/// For whom a file is published: it appears with its mode and group, or not at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Readers {
+    mode: u32,
+    group: Option<u32>,
+}
+
+impl From<u32> for Readers {
+    /// Those of this mode.
+    fn from(mode: u32) -> Readers {
+        Readers { mode, group: None }
+    }
+}
+
+impl Readers {
+    /// Those of this mode, and of this group.
+    pub fn of_group(mode: u32, group: u32) -> Readers {
+        Readers { mode, group: Some(group) }
+    }
+
+    pub(super) fn give(self, file: &File) -> io::Result<()> {
+        if let Some(group) = self.group
+            && file.metadata()?.gid() != group
+        {
+            std::os::unix::fs::fchown(file, None, Some(group))?;
+        }
+        file.set_permissions(std::fs::Permissions::from_mode(self.mode))
+    }
+}
+
 /// Publishes a file under its name, replacing any older one.
 ///
 /// # Errors
 /// Exit 73 or 74, naming the path; the old file is then still in place.
-pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+pub fn replace(path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()> {
+    let staged =
+        stage(path, bytes, readers.into()).map_err(|e| Error::doing("create", path, &e))?;
     staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
     sync_parent(path)
 }
@@ -30,7 +63,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// As [`replace`]; also where the owner can't be kept.
 pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
     let failed = |e: io::Error| Error::doing("create", path, &e);
-    let staged = stage(path, bytes, 0o600).map_err(failed)?;
+    let staged = stage(path, bytes, 0o600.into()).map_err(failed)?;
     let new = staged.as_file().metadata().map_err(failed)?;
     let changed = |new: u32, old: u32| (new != old).then_some(old);
     std::os::unix::fs::fchown(
@@ -45,12 +78,35 @@ pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
     sync_parent(path)
 }
 
+/// As [`replace`], of several files of one directory: in their order, and with one sync
+/// of their names.
+///
+/// # Errors
+/// As [`replace`]; those before the one that failed may be there.
+pub fn replace_all(
+    directory: &Path,
+    files: &[(&str, &[u8])],
+    readers: impl Into<Readers> + Copy,
+) -> Result<()> {
+    let mut all = Vec::with_capacity(files.len());
+    for (name, bytes) in files {
+        let path = directory.join(name);
+        let staged = stage(&path, bytes, readers.into());
+        all.push((staged.map_err(|e| Error::doing("create", &path, &e))?, path));
+    }
+    for (staged, path) in all {
+        staged.persist(&path).map_err(|e| Error::doing("create", &path, &e.error))?;
+    }
+    sync_directory(directory)
+}
+
 /// Publishes a file only if its name is free; says whether it did.
 ///
 /// # Errors
 /// Exit 73 or 74, naming the path.
-pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
-    let staged = stage(path, bytes, mode).map_err(|e| Error::doing("create", path, &e))?;
+pub fn create(path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<bool> {
+    let staged =
+        stage(path, bytes, readers.into()).map_err(|e| Error::doing("create", path, &e))?;
     match staged.persist_noclobber(path) {
         Ok(_) => sync_parent(path).map(|()| true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -85,13 +141,14 @@ impl Reserved {
     ///
     /// # Errors
     /// As [`replace`].
-    pub fn replace(mut self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    pub fn replace(mut self, path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()> {
+        let readers = readers.into();
         let mut write = || {
             self.staged.seek(SeekFrom::Start(0))?;
             self.staged.write_all(bytes)?;
             let file = self.staged.as_file();
             file.set_len(bytes.len() as u64)?;
-            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            readers.give(file)?;
             file.sync_all()
         };
         write().map_err(|e| Error::doing("create", path, &e))?;
@@ -100,27 +157,30 @@ impl Reserved {
     }
 }
 
-fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+fn stage(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<tempfile::NamedTempFile> {
     let directory = parent(path);
     let mut staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
     staged.write_all(bytes)?;
-    staged.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    readers.give(staged.as_file())?;
     // An fsync that failed is not tried again: the kernel may have dropped the
     // dirty pages, and a second call would then succeed over nothing.
     staged.as_file().sync_all()?;
     Ok(staged)
 }
 
-/// Creates a file for appending, with this mode, whatever the umask: that is for
-/// what jobs make. Who must read a record is not its business.
+/// Creates an empty file for appending that has its mode and group as soon as it is
+/// there: whoever may read it never finds it shut. Its name is not made durable.
 ///
 /// # Errors
 /// Where it can't be created, or is there.
-pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+pub fn create_empty(path: &Path, readers: impl Into<Readers>) -> io::Result<File> {
+    let directory = parent(path);
     let mut options = File::options();
-    let file = options.append(true).create_new(true).mode(mode).open(path)?;
-    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    Ok(file)
+    let staged = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .make_in(directory, |path| options.append(true).create_new(true).mode(0o600).open(path))?;
+    readers.into().give(staged.as_file())?;
+    staged.persist_noclobber(path).map_err(|e| e.error)
 }
 
 /// Makes the names in a path's directory durable.
@@ -152,20 +212,17 @@ pub fn sweep(directory: &Path) {
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
             // What can't be removed is in nobody's way: the next sweep tries again.
-            let _ = remove(&entry);
+            let _ = remove_from(directory, &entry.file_name());
         }
     }
 }
 
-/// Removes a file, or a directory with all that it holds.
+/// Removes a file, or a directory with all that it holds, from this directory.
 ///
 /// # Errors
 /// The system's.
-pub fn remove(entry: &DirEntry) -> io::Result<()> {
-    match entry.file_type()?.is_dir() {
-        true => std::fs::remove_dir_all(entry.path()),
-        false => std::fs::remove_file(entry.path()),
-    }
+pub fn remove_from(directory: &Path, name: &OsStr) -> io::Result<()> {
+    Ok(remove::tree(beneath::directory(directory)?, name)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! unless fs.inotify.max_user_instances says otherwise), by a timer: many jobs
 //! at once are then seen a moment later, and not refused.
 
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -42,6 +42,26 @@ impl Watch {
                 Watch::timer(every)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Watches another directory too, until [`Watch::forget`] is told what this says.
+    ///
+    /// # Errors
+    /// Where there is no such directory, or no watch left for it.
+    pub fn add(&self, directory: &Path, events: WatchFlags) -> io::Result<Option<i32>> {
+        if self.is_timer {
+            std::fs::metadata(directory)?;
+            return Ok(None);
+        }
+        Ok(Some(add_watch(&self.descriptor, directory, events)?))
+    }
+
+    /// Watches a directory no more.
+    pub fn forget(&self, watched: Option<i32>) {
+        if let Some(watched) = watched {
+            // The directory may be gone, and its watch with it.
+            let _ = remove_watch(&self.descriptor, watched);
         }
     }
 

@@ -1,6 +1,8 @@
 //! This process and whoever started it.
 
+pub mod descriptors;
 pub mod groups;
+pub mod leader;
 pub mod no_core;
 pub mod operator;
 pub mod signals;

@@ -1,15 +1,16 @@
-//! STATE/audit.log: one line an event, chained by hashes, on the disk before
-//! what it records is done.
+//! The audit logs: one line an event, chained by hashes, on the disk before what it
+//! records is done. There are two, a user each who writes: STATE/audit.log is
+//! octo-exec's, STATE/listen/audit.log the listener's.
 //!
 //! ```text
-//! STATE/audit.log      appended under a lock, never rewritten
-//! STATE/audit.log.1 …  as a rotation renames them; each file names its
-//!                      predecessor's head in its first line
-//! STATE/audit.head     the newest head: lines cut off the end are missed
+//! audit.log      appended under a lock, never rewritten
+//! audit.log.1 …  as a rotation renames them; each file names its predecessor's
+//!                head in its first line
+//! audit.head     the newest head: lines cut off the end are missed
 //! ```
 //!
-//! What the chain can show and what it can't, octo-audit(5) says. Listener and
-//! octo-exec append as processes of their own, also as different users.
+//! What a chain can show and what it can't, octo-audit(5) says. Several processes
+//! append to one; who only reads holds no lock.
 
 mod line;
 mod pieces;
@@ -28,20 +29,26 @@ use crate::base::appended::{self, Access};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::Places;
 use crate::base::problem::Problem;
+use crate::tentacle::layout::{self, Owner, Side};
 use pieces::Pieces;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use write::Writer;
 
-/// The audit log of one state directory. Threads share one.
+/// An audit log of one state directory. Threads share one.
 #[derive(Debug)]
 pub struct Audit {
+    places: Places,
+    side: Side,
     path: PathBuf,
     queue: Mutex<Queue>,
     written: Condvar,
     writer: Mutex<Writer>,
 }
+
+/// So often a head is read until it reads twice the same.
+const HEAD_READS: usize = 100;
 
 /// What the log says to a head that it once gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +72,14 @@ struct Queue {
 }
 
 impl Audit {
-    /// The log of this state directory; nothing is opened before it is needed.
-    pub fn at(places: &Places) -> Audit {
-        let path = places.audit();
+    /// The log of octo-exec in these places, or the listener's; nothing is opened
+    /// before it is needed.
+    pub fn of(side: Side, places: &Places) -> Audit {
         Audit {
-            writer: Mutex::new(Writer::new(path.clone())),
-            path,
+            writer: Mutex::new(Writer::new(places, side)),
+            path: write::log_file(places, side),
+            places: places.clone(),
+            side,
             queue: Mutex::default(),
             written: Condvar::new(),
         }
@@ -107,28 +116,31 @@ impl Audit {
         self.commit(lines)
     }
 
-    /// The last line's number and hash; `None` where nothing was ever written.
+    /// The head that was noted last, as whoever only reads sees it: on the disk, and in
+    /// the chain. `None` where nothing was ever written.
     ///
     /// # Errors
-    /// Where the log can't be read.
+    /// Where it can't be read.
     pub fn head(&self) -> Result<Option<Head>> {
-        loop {
-            let Some(log) = appended::open(&self.path, Access::Read)? else { break };
-            // A line that is being written is none before its fsync is done: a
-            // head given out and lost to a power cut would look like a cut log.
-            appended::lock(&log, &self.path, false)?;
-            if !appended::is_at(&log, &self.path)? {
-                continue;
+        let path = write::head_file(&self.path);
+        let Some(file) = appended::open(&path, Access::Read)? else { return self.last_line() };
+        // It is overwritten in place: one read may see half of the new one.
+        let mut before = write::read_head(&file);
+        for _ in 0..HEAD_READS {
+            let again = write::read_head(&file);
+            if again.is_some() && again == before {
+                return Ok(again);
             }
-            let size = log.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
-            match tail::tail(&log, &self.path, size)?.head {
-                Some(head) => return Ok(Some(head)),
-                None => break,
-            }
+            before = again;
         }
-        // Just rotated: no line yet.
-        let noted = appended::open(&write::head_file(&self.path), Access::Read)?;
-        Ok(noted.and_then(|file| write::read_head(&file)))
+        Ok(None)
+    }
+
+    /// The last whole line, where the noted head was lost.
+    fn last_line(&self) -> Result<Option<Head>> {
+        let Some(log) = appended::open(&self.path, Access::Read)? else { return Ok(None) };
+        let size = log.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
+        Ok(tail::tail(&log, &self.path, size)?.head)
     }
 
     /// Checks the whole chain, and that these heads are in it.
@@ -137,7 +149,22 @@ impl Audit {
     /// Where a file can't be read; what is wrong with the chain is no error but
     /// the answer.
     pub fn verify(&self, heads: &[Head]) -> Result<Verification> {
-        verify::verify(Pieces::of_log(&self.path)?, heads)
+        // Whose log it is waits for a line that is being written; to anybody else it is one
+        // that is torn: root would wait for as long as the listener holds the lock.
+        let owner = match self.side {
+            Side::Executor => layout::executor(&self.places),
+            Side::Listener => layout::listener(&self.places),
+        };
+        let lock = match owner.uid == Owner::this_process().uid {
+            true => write::lock_file(&self.places, self.side).ok(),
+            false => None,
+        };
+        if let Some(lock) = &lock {
+            appended::lock(lock, &self.path, false)?;
+        }
+        let pieces = Pieces::of_log(&self.path)?;
+        drop(lock);
+        verify::verify(pieces, heads)
     }
 
     /// Is this head in the chain, and all of the chain whole? Reads all of it.

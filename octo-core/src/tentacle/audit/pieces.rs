@@ -1,13 +1,16 @@
 //! The files of a log as of one moment, in the order of the chain.
 
 use super::line::{AuditLine, Head, LONGEST};
-use super::tail::rotated;
+use super::tail::{read_anew, rotated};
 use super::write::{head_file, read_head};
 use crate::base::appended::{self, Access};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Exit, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+/// So often a log may be rotated while its files are opened.
+const TRIES: u32 = 1000;
 
 /// One file, and how much of it there was.
 #[derive(Debug)]
@@ -29,35 +32,34 @@ pub(super) struct Pieces {
 impl Pieces {
     /// The log and what a rotation has left beside it.
     pub(super) fn of_log(path: &Path) -> Result<Pieces> {
-        let log = loop {
-            let Some(log) = appended::open(path, Access::Read)? else { break None };
-            appended::lock(&log, path, false)?;
-            if appended::is_at(&log, path)? {
-                break Some(log);
+        for _ in 0..TRIES {
+            let mut pieces = Pieces::default();
+            // Before the log: lines that come meanwhile are behind it.
+            let noted = appended::open(&head_file(path), Access::Read)?;
+            pieces.noted = noted.and_then(|file| read_head(&file));
+            let log = appended::open(path, Access::Read)?;
+            for other in rotated(path)? {
+                if let Some(log) = &log
+                    && appended::is_at(log, &other)?
+                {
+                    continue;
+                }
+                if let Some(file) = appended::open(&other, Access::Read)? {
+                    pieces.files.push(Piece::new(other, file)?);
+                }
             }
-        };
-        // While the lock is held nothing is appended, but the log may be
-        // renamed: then it is met twice.
-        let mut pieces = Pieces::default();
-        for other in rotated(path)? {
-            if let Some(log) = &log
-                && appended::is_at(log, &other)?
-            {
-                continue;
+            pieces.sort();
+            // Renamed while we looked: then it would be met twice, or not at all.
+            match log {
+                Some(log) if !appended::is_at(&log, path)? => continue,
+                None if path.symlink_metadata().is_ok() => continue,
+                Some(log) => pieces.files.push(Piece::new(path.to_path_buf(), log)?),
+                None => {}
             }
-            if let Some(file) = appended::open(&other, Access::Read)? {
-                pieces.files.push(Piece::new(other, file)?);
-            }
+            return Ok(pieces);
         }
-        pieces.sort();
-        let noted = appended::open(&head_file(path), Access::Read)?;
-        pieces.noted = noted.and_then(|file| read_head(&file));
-        if let Some(log) = log {
-            let piece = Piece::new(path.to_path_buf(), log)?;
-            piece.file.unlock().map_err(|e| Error::io(path, &e))?;
-            pieces.files.push(piece);
-        }
-        Ok(pieces)
+        let reason = "is renamed again and again: nobody rotates a log so often";
+        Err(Error::new(Exit::Data, path.display(), reason))
     }
 
     /// These files, wherever they are.
@@ -78,12 +80,44 @@ impl Pieces {
 
 impl Piece {
     fn new(path: PathBuf, file: File) -> Result<Piece> {
-        let failed = |e: &std::io::Error| Error::io(&path, e);
-        let size = file.metadata().map_err(|e| failed(&e))?.len();
-        let mut bytes = vec![0; size.min(4 * LONGEST as u64) as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(|e| failed(&e))?;
+        let begin = |size: u64| {
+            let mut bytes = vec![0; size.min(4 * LONGEST as u64) as usize];
+            file.read_exact_at(&mut bytes, 0).map(|()| (size, bytes))
+        };
+        let read = file.metadata().and_then(|found| read_anew(&file, found.len(), begin));
+        let (size, bytes) = read.map_err(|e| Error::io(&path, &e))?;
         let first =
             bytes.split(|b| *b == b'\n').find_map(AuditLine::parse).map(|line| line.head.seq);
         Ok(Piece { path, file, size, first })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Its lines come and are taken back, as where a disk is full, while others look.
+    #[test]
+    fn a_log_that_becomes_shorter_is_read_all_the_same() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("audit.log");
+        std::fs::write(&path, [b'x'; 1000]).expect("write");
+        let log = File::options().write(true).open(&path).expect("open");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    log.set_len(2000).and_then(|()| log.set_len(1000)).expect("a length");
+                }
+            });
+            let mut sizes = (0..5_000).map(|_| {
+                let pieces = Pieces::of_log(&path).map(|pieces| pieces.files[0].size);
+                pieces.map_err(|error| error.message)
+            });
+            let odd = sizes.find(|size| !matches!(size, Ok(1000 | 2000)));
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(odd, None);
+        });
     }
 }

@@ -5,6 +5,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::if_there;
 use crate::base::publish;
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -19,16 +20,49 @@ pub(super) struct Tail {
     pub(super) torn: Option<Vec<u8>>,
 }
 
-/// Reads the end of a file of this size.
+/// So often a file is read anew that became shorter.
+const READS: usize = 100;
+
+/// Reads what is to be read of a file of this size. Who only reads holds no lock: a line
+/// that could not be written whole may be taken back meanwhile, and the file is shorter.
+/// Then it is read anew, by the size that it has.
+pub(super) fn read_anew<T>(
+    file: &File,
+    mut size: u64,
+    read: impl Fn(u64) -> io::Result<T>,
+) -> io::Result<T> {
+    for _ in 1..READS {
+        match read(size) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            other => return other,
+        }
+        size = file.metadata()?.len();
+    }
+    read(size)
+}
+
+/// Reads the end of a file of this size, or of the one that it has by now.
 ///
 /// # Errors
 /// Where what should be a log has no line of one within 64 KiB of its end.
 pub(super) fn tail(file: &File, path: &Path, size: u64) -> Result<Tail> {
+    let found = read_anew(file, size, |size| find(file, size)).map_err(|e| Error::io(path, &e))?;
+    found.ok_or_else(|| {
+        let reason = "its end is not that of an audit log";
+        Error::new(Exit::Data, path.display(), reason).hint(format!(
+            "mv {0} {0}.damaged: a new file then goes on from the last head",
+            path.display()
+        ))
+    })
+}
+
+/// `None` where there is no line of a log.
+fn find(file: &File, size: u64) -> io::Result<Option<Tail>> {
     for window in [4096, 4 * LONGEST] {
         let start = size.saturating_sub(window as u64);
         // At most the window: it fits.
         let mut bytes = vec![0; (size - start) as usize];
-        file.read_exact_at(&mut bytes, start).map_err(|e| Error::io(path, &e))?;
+        file.read_exact_at(&mut bytes, start)?;
         let mut rest = bytes.as_slice();
         if start > 0 {
             match rest.iter().position(|b| *b == b'\n') {
@@ -38,12 +72,10 @@ pub(super) fn tail(file: &File, path: &Path, size: u64) -> Result<Tail> {
         }
         let tail = tail_of(rest);
         if tail.head.is_some() || start == 0 {
-            return Ok(tail);
+            return Ok(Some(tail));
         }
     }
-    Err(Error::new(Exit::Data, path.display(), "its end is not that of an audit log").hint(
-        format!("mv {0} {0}.damaged: a new file then goes on from the last head", path.display()),
-    ))
+    Ok(None)
 }
 
 fn tail_of(bytes: &[u8]) -> Tail {
@@ -74,7 +106,12 @@ pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
     let parent = publish::parent(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
-    for entry in if_there(parent, parent.read_dir())?.into_iter().flatten() {
+    let entries = match parent.read_dir() {
+        // The listener passes through octo-exec's directory, and lists nothing there.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(numbered(path)),
+        entries => if_there(parent, entries)?,
+    };
+    for entry in entries.into_iter().flatten() {
         let entry = entry.map_err(|e| Error::io(parent, &e))?;
         let other = entry.file_name().to_string_lossy().into_owned();
         let rest = other.strip_prefix(&name).unwrap_or_default();
@@ -87,4 +124,10 @@ pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Those of logrotate's usual names, for who can't see which there are.
+fn numbered(path: &Path) -> Vec<PathBuf> {
+    let name = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+    (1..).map(name).take_while(|path| path.is_file()).collect()
 }

@@ -6,8 +6,9 @@ use super::tail::{Tail, rotated, tail};
 use crate::base::appended::{self, Access};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Result};
-use crate::base::paths::create_directory;
-use crate::base::publish;
+use crate::base::paths::Places;
+use crate::base::publish::{self, Readers};
+use crate::tentacle::layout::{self, Owner, Side};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 /// The one of a process who writes.
 #[derive(Debug)]
 pub(super) struct Writer {
+    places: Places,
+    side: Side,
     path: PathBuf,
     heads: PathBuf,
     files: Option<Files>,
@@ -28,11 +31,15 @@ pub(super) struct Writer {
 struct Files {
     log: File,
     head: File,
+    /// Held by who writes. Not the log itself: whoever may read that could hold it.
+    lock: File,
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf) -> Writer {
-        Writer { heads: head_file(&path), path, files: None, known: None }
+    pub(super) fn new(places: &Places, side: Side) -> Writer {
+        let path = log_file(places, side);
+        let (places, heads) = (places.clone(), head_file(&path));
+        Writer { places, side, heads, path, files: None, known: None }
     }
 
     /// Appends these events in order, with one fsync; their heads.
@@ -41,7 +48,7 @@ impl Writer {
         let written = self.append(&files, events);
         // Only files that are sound stay open; dropped, they are unlocked.
         if written.is_ok() {
-            files.log.unlock().map_err(|e| Error::io(&self.path, &e))?;
+            files.lock.unlock().map_err(|e| Error::io(&self.path, &e))?;
             self.files = Some(files);
         } else {
             self.known = None;
@@ -57,7 +64,7 @@ impl Writer {
                 Some(files) => files,
                 None => self.open()?,
             };
-            appended::lock(&files.log, &self.path, true)?;
+            appended::lock(&files.lock, &self.path, true)?;
             if appended::is_at(&files.log, &self.path)?
                 && appended::is_at(&files.head, &self.heads)?
             {
@@ -68,12 +75,20 @@ impl Writer {
     }
 
     fn open(&self) -> Result<Files> {
-        if let Some(state) = self.path.parent() {
-            create_directory(state, 0o711)?;
-        }
+        let readers = match self.side {
+            Side::Executor => {
+                layout::make(&self.places)?;
+                layout::readers(&self.places, 0o640)
+            }
+            Side::Listener => {
+                layout::make_for_listener(&self.places, Owner::this_process())?;
+                Readers::from(0o640)
+            }
+        };
         Ok(Files {
-            log: appended::open_or_create(&self.path, Access::Append, 0o640)?,
-            head: appended::open_or_create(&self.heads, Access::Write, 0o640)?,
+            lock: lock_file(&self.places, self.side)?,
+            log: appended::open_or_create(&self.path, Access::Append, readers)?,
+            head: appended::open_or_create(&self.heads, Access::Write, readers)?,
         })
     }
 
@@ -145,8 +160,6 @@ impl Writer {
         let mut previous = noted;
         for path in rotated(&self.path)? {
             let Some(older) = appended::open(&path, Access::Read)? else { continue };
-            // Whoever still had it open may be writing its last line.
-            appended::lock(&older, &path, false)?;
             let size = older.metadata().map_err(|e| Error::io(&path, &e))?.size();
             // What is no log is none of ours; the check names it.
             let Ok(Tail { head: Some(head), .. }) = tail(&older, &path, size) else {
@@ -178,7 +191,26 @@ pub(super) fn torn_field(torn: &[u8]) -> String {
     format!("{}:{}", torn.len(), Digest::of(torn))
 }
 
-/// STATE/audit.head, beside STATE/audit.log.
+/// The log of octo-exec, or the listener's.
+pub(super) fn log_file(places: &Places, side: Side) -> PathBuf {
+    match side {
+        Side::Executor => places.audit(),
+        Side::Listener => places.listen_audit(),
+    }
+}
+
+/// What who writes holds; nobody else can open it.
+pub(super) fn lock_file(places: &Places, side: Side) -> Result<File> {
+    match side {
+        Side::Executor => layout::lock_file(places, "audit"),
+        Side::Listener => {
+            let path = places.listen().join("audit.lock");
+            appended::open_or_create(&path, Access::Append, Readers::from(0o600))
+        }
+    }
+}
+
+/// audit.head, beside audit.log.
 pub(super) fn head_file(path: &Path) -> PathBuf {
     path.with_extension("head")
 }

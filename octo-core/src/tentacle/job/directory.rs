@@ -1,14 +1,17 @@
 //! The directory of one job: its files, and the records among them.
 
-use super::{End, JobRequest};
+use super::{End, Origin};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::{JobId, PusherName};
 use crate::base::paths::{Places, if_there, read_bounded};
+use crate::base::publish::{self, Readers};
 use crate::base::record::Record;
 use crate::tentacle::spec::Spec;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Records other than the spec are small; a larger one is not ours.
@@ -99,10 +102,10 @@ impl JobDirectory {
     ///
     /// # Errors
     /// Where it can't be read or understood.
-    pub fn request(&self) -> Result<JobRequest> {
-        let missing = || Error::new(Exit::Data, self.file("request").display(), "not of the form");
-        let record = self.record("request")?.ok_or_else(missing)?;
-        JobRequest::of(&record).ok_or_else(missing)
+    pub fn origin(&self) -> Result<Origin> {
+        let missing = || Error::new(Exit::Data, self.file("origin").display(), "not of the form");
+        let record = self.record("origin")?.ok_or_else(missing)?;
+        Origin::of(&record).ok_or_else(missing)
     }
 
     /// The job's end, if it has one.
@@ -125,7 +128,7 @@ impl JobDirectory {
         if let Some(grant) = self.record("grant")? {
             return Ok(grant.first("name").and_then(PusherName::parse));
         }
-        Ok(self.request()?.pusher.map(|p| p.name))
+        Ok(self.origin()?.pusher.map(|p| p.name))
     }
 
     /// One of the job's records, if it is there.
@@ -148,7 +151,37 @@ impl JobDirectory {
     /// # Errors
     /// Exit 73 or 74.
     pub fn publish_record(&self, name: &str, record: &Record) -> Result<()> {
-        crate::base::publish::replace(&self.file(name), record.encode().as_bytes(), 0o640)
+        self.publish_bytes(name, record.encode().as_bytes())
+    }
+
+    /// As [`JobDirectory::publish_record`], of any bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_bytes(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let readers = self.readers().map_err(|e| Error::io(&self.path, &e))?;
+        publish::replace(&self.file(name), bytes, readers)
+    }
+
+    /// As [`JobDirectory::publish_record`], of several: in their order, at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_records(&self, records: &[(&str, Record)]) -> Result<()> {
+        let texts: Vec<(&str, String)> =
+            records.iter().map(|(name, record)| (*name, record.encode())).collect();
+        let files: Vec<(&str, &[u8])> =
+            texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        let readers = self.readers().map_err(|e| Error::io(&self.path, &e))?;
+        publish::replace_all(&self.path, &files, readers)
+    }
+
+    /// Who reads a record: octo-exec, and the listener by the directory's group.
+    ///
+    /// # Errors
+    /// Where the directory is gone.
+    pub fn readers(&self) -> io::Result<Readers> {
+        Ok(Readers::of_group(0o640, self.path.metadata()?.gid()))
     }
 
     /// Asks for the job's cancellation; whoever runs it sees the file appear.
@@ -157,9 +190,10 @@ impl JobDirectory {
     /// Exit 73 or 74. A job that was cancelled before, or is over, is no error.
     pub fn cancel(&self, by: &str) -> Result<()> {
         let record = Record::new().with("by", by).with("at", crate::base::cli::utc_now()).encode();
-        let ask = || crate::base::publish::create(&self.file("cancel"), record.as_bytes(), 0o640);
-        // Whoever ends a lost job or takes one over from its publisher sweeps its
-        // directory, once: then the file in the making is gone, and is made anew.
+        let readers = self.readers().map_err(|e| Error::io(&self.path, &e))?;
+        let ask = || publish::create(&self.file("cancel"), record.as_bytes(), readers);
+        // Whoever ends a job sweeps its directory, once: then the file in the making is
+        // gone, and is made anew.
         let asked = ask().or_else(|_| ask());
         match asked {
             Err(_) if matches!(self.end(), Ok(Some(_))) => Ok(()),

@@ -108,6 +108,11 @@ impl End {
         End { reason: Some(reason.into()), ..End::now(kind, 0) }
     }
 
+    /// One of which nothing ran, for this reason, with this exit status.
+    pub fn denied(exit: Exit, reason: impl Into<String>) -> End {
+        End::unstarted(EndKind::Denied(exit.code()), reason)
+    }
+
     /// Says one thing more about it.
     pub fn add_reason(&mut self, more: impl Into<String>) {
         let more = more.into();

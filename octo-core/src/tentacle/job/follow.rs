@@ -2,16 +2,43 @@
 //! and after the end, from any offset, by any number of followers.
 
 use super::log::LogReader;
-use super::{End, JobDirectory, State};
+use super::{End, JobDirectory, Refused, State};
 use crate::base::error::{Error, Result};
+use crate::base::paths::Places;
 use crate::base::watch::Watch;
-use rustix::fs::inotify;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::fs::inotify::WatchFlags;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a follower looks whom the kernel doesn't wake.
 const EVERY: Duration = Duration::from_millis(50);
+
+/// Everything is published by rename; log and index grow by writes.
+const EVENTS: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::ONLYDIR);
+
+fn watch(directory: &Path) -> io::Result<Watch> {
+    Watch::new(directory, EVENTS, EVERY)
+}
+
+/// The watches of STATE/jobs and STATE/refused.
+type Spooled = [Option<i32>; 2];
+
+/// Watches for what octo-exec makes of an entry of the spool. Whether that is there by
+/// now is looked at behind it: from here on nothing is missed.
+fn await_job(places: &Places) -> Result<(Watch, Option<Spooled>)> {
+    let (jobs, refused) = (places.jobs(), places.refused());
+    let failed = |path: &Path, e: io::Error| Error::doing("watch", path, &e);
+    let watch = watch(&jobs).map_err(|e| failed(&jobs, e))?;
+    // The first is watched already, and says so once more.
+    let add = |path: &Path| watch.add(path, EVENTS).map_err(|e| failed(path, e));
+    let spooled = [add(&jobs)?, add(&refused)?];
+    Ok((watch, Some(spooled)))
+}
 
 /// What a follower is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +55,11 @@ pub enum Event {
 /// wait until one of [`Follower::wait_on`] is readable, or a time-out, and call again.
 #[derive(Debug)]
 pub struct Follower {
+    places: Places,
     job: JobDirectory,
     watch: Watch,
+    /// While the job is in the spool: it is not watched itself.
+    spooled: Option<Spooled>,
     /// Readable when the job's octo-exec is gone, however it went.
     death: Option<OwnedFd>,
     reader: Option<LogReader>,
@@ -41,21 +71,22 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower that begins at this offset of the log.
+    /// A follower that begins at this offset of the log. The job may still be in the
+    /// spool: then what octo-exec makes of it is waited for.
     ///
     /// # Errors
     /// Where the kernel gives no more watches (exit 74), or the job is gone.
-    pub fn new(job: &JobDirectory, offset: u64) -> Result<Follower> {
-        // Everything is published by rename; log and index grow by writes.
-        let events = inotify::WatchFlags::MODIFY
-            | inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::MOVED_TO
-            | inotify::WatchFlags::ONLYDIR;
-        let watch = Watch::new(job.path(), events, EVERY)
-            .map_err(|e| Error::doing("watch", job.path(), &e))?;
+    pub fn new(places: &Places, job: &JobDirectory, offset: u64) -> Result<Follower> {
+        let (watch, spooled) = match watch(job.path()) {
+            Ok(watch) => (watch, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => await_job(places)?,
+            Err(error) => return Err(Error::doing("watch", job.path(), &error)),
+        };
         Ok(Follower {
+            places: places.clone(),
             job: job.clone(),
             watch,
+            spooled,
             death: None,
             reader: None,
             offset,
@@ -63,6 +94,25 @@ impl Follower {
             end: None,
             over: false,
         })
+    }
+
+    /// Has the job been taken over? From then on it alone is watched.
+    fn has_come(&mut self) -> Result<bool> {
+        let Some(spooled) = self.spooled else { return Ok(true) };
+        if !self.job.exists() {
+            return Ok(false);
+        }
+        let added = self.watch.add(self.job.path(), EVENTS);
+        added.map_err(|e| Error::doing("watch", self.job.path(), &e))?;
+        spooled.into_iter().for_each(|watched| self.watch.forget(watched));
+        self.spooled = None;
+        Ok(true)
+    }
+
+    /// The state of an entry that is no job yet, or never becomes one.
+    fn spooled_state(&self) -> Result<State> {
+        let refused = Refused::of(&self.places, self.job.id())?;
+        Ok(refused.map_or(State::Queued, |refused| State::Over(refused.end)))
     }
 
     /// The next thing to tell, or `None` when there is nothing new for now.
@@ -93,14 +143,22 @@ impl Follower {
             // comes in between then wakes us once more.
             self.watch.clear();
             looked = true;
-            let state = self.job.state()?;
-            if self.reader.is_none() {
+            let came = self.has_come()?;
+            let mut state = if came { self.job.state()? } else { self.spooled_state()? };
+            if state == State::Running && !self.observes_death() {
+                // It died between the two looks, and nothing would wake us.
+                state = self.job.state()?;
+            }
+            if state != State::Running {
+                // One that is dead would wake us for ever.
+                self.death = None;
+            }
+            if came && self.reader.is_none() {
                 self.reader = LogReader::open(&self.job, self.offset)?;
             }
             if let State::Over(end) = state {
                 self.end = Some(end);
             } else if self.shown.as_ref() != Some(&state) {
-                self.observe_death(&state);
                 self.shown = Some(state.clone());
                 return Ok(Some(Event::State(state)));
             }
@@ -112,15 +170,11 @@ impl Follower {
         std::iter::once(self.watch.as_fd()).chain(self.death.as_ref().map(AsFd::as_fd))
     }
 
-    /// A killed octo-exec writes nothing: its process is watched as well. The
-    /// lock stays the proof; a recycled process id only wakes us once too often.
-    fn observe_death(&mut self, state: &State) {
-        self.death = None;
-        if *state != State::Running {
-            return;
+    /// A killed octo-exec writes nothing: its process is watched as well, while it lives.
+    fn observes_death(&mut self) -> bool {
+        if self.death.is_none() {
+            self.death = self.job.leader().and_then(|leader| leader.watch());
         }
-        let session = self.job.record("started").ok().flatten().and_then(|r| r.number("session"));
-        let process = session.and_then(|s| i32::try_from(s).ok()).and_then(Pid::from_raw);
-        self.death = process.and_then(|p| pidfd_open(p, PidfdFlags::empty()).ok());
+        self.death.is_some()
     }
 }

@@ -86,7 +86,8 @@ impl LogWriter {
     pub fn create(job: &JobDirectory, limit: u64) -> Result<LogWriter> {
         let open = |name| {
             let path = job.file(name);
-            publish::create_new(&path, 0o640).map_err(|e| Error::doing("create", &path, &e))
+            let failed = |e| Error::doing("create", &path, &e);
+            publish::create_empty(&path, job.readers().map_err(failed)?).map_err(failed)
         };
         Ok(LogWriter {
             log: open("log")?,
@@ -134,7 +135,11 @@ impl LogWriter {
     /// Makes the output durable. A disk that fails here is no reason to forget
     /// how the job ended.
     pub fn finish(&mut self) -> Finished {
-        let synced = self.log.sync_data().and_then(|()| self.index.sync_data());
+        // Of a job that said nothing there is nothing to lose.
+        let synced = match self.length {
+            0 => Ok(()),
+            _ => self.log.sync_data().and_then(|()| self.index.sync_data()),
+        };
         let trouble = synced.err().map(|e| Error::doing("keep", &self.path, &e));
         Finished { length: self.length, truncated: self.truncated, trouble }
     }

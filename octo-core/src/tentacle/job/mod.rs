@@ -3,21 +3,25 @@
 //! octo-job(5) is the page for it. Who writes what:
 //!
 //! ```text
-//! octo-listen, octo-exec run   request spec script secrets lock     published by one rename
-//! anyone who may                cancel, approved, denied            published files of their own
-//! octo-exec job                 grant held waiting started log index end package work/ artifacts/
+//! octo-exec take       origin request request.sig request.crt spec script secrets lock
+//! octo-exec run        origin spec script secrets lock        each published by one rename
+//! octo-exec            cancel approved grant held waiting started log index end package
+//! the job's own user   work/ values made/
 //! ```
 //!
-//! A job's state is read off these files; that somebody runs it is a held kernel
-//! lock on `lock`, never a process id. Nothing here decides what is permitted.
+//! All of it is octo-exec's, and the listener's group reads the records. A job's state
+//! is read off these files; the right to run it is a kernel lock on `lock`, which only
+//! octo-exec can open. Nothing here decides what is permitted.
 
 mod directory;
 mod end;
 mod follow;
 mod log;
 mod lost;
+mod origin;
+mod pruned;
 mod publish;
-mod request;
+mod refused;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -27,8 +31,10 @@ pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
 pub use log::{Chunk, Finished, LogWriter, Stream};
 pub use lost::settle_lost;
-pub use publish::{NewJob, Published, is_pruned, mark_pruned, sweep};
-pub use request::{JobRequest, Pusher};
+pub use origin::{Origin, Pusher};
+pub use pruned::{forget_pruned, is_pruned, mark_pruned, remember_pruned};
+pub use publish::{NewJob, Published, sweep};
+pub use refused::{Refused, refuse};
 pub use state::{JobLock, State};
 
 /// The largest `outputs` that is read. A script may write 1 MiB of values, which grow

@@ -1,17 +1,19 @@
 //! Publishing a job: all of its files, then one rename. Exactly once an id.
 
-use super::{JobDirectory, JobRequest};
+use super::{JobDirectory, Origin, is_pruned};
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
-use crate::base::paths::{Places, create_directory, if_there};
-use crate::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use crate::base::paths::Places;
+use crate::base::publish::{self, Readers, TEMPORARY_PREFIX, sync_directory};
+use crate::tentacle::layout;
+use crate::tentacle::statement::Signed;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
-/// A line of STATE/jobs/pruned: a job's id and LF.
-const LINE: usize = 30;
+/// Who makes and who sweeps jobs lock this.
+const LOCK: &str = "jobs";
 
 /// What a job is published from; the bytes were checked against the spec.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +21,9 @@ pub struct NewJob<'a> {
     /// Its id, chosen by who starts it.
     pub id: &'a JobId,
     /// Who asks.
-    pub request: &'a JobRequest,
+    pub origin: &'a Origin,
+    /// What proves that; a job by hand has none.
+    pub request: Option<Signed<'a>>,
     /// The spec, byte for byte.
     pub spec: &'a [u8],
     /// The script's bytes, where it is sent.
@@ -43,13 +47,13 @@ impl NewJob<'_> {
     /// Publishes the job.
     ///
     /// # Errors
-    /// Exit 73 or 74; nothing of the job is then visible.
+    /// Exit 73, 74, or 78 where STATE is another user's; nothing of the job is then visible.
     pub fn publish(&self, places: &Places) -> Result<Published> {
         let jobs = places.jobs();
-        create_directory(&places.state, 0o711)?;
-        create_directory(&jobs, 0o711)?;
+        layout::make(places)?;
+        layout::check_executor(places)?;
         // Held, shared, until this is over: `sweep` takes what nobody is making.
-        let making = File::open(&jobs).map_err(|e| Error::io(&jobs, &e))?;
+        let making = layout::lock_file(places, LOCK)?;
         making.lock_shared().map_err(|e| Error::doing("lock", &jobs, &e))?;
         let job = JobDirectory::of(places, self.id);
         if job.exists() {
@@ -58,11 +62,11 @@ impl NewJob<'_> {
         if is_pruned(places, self.id)? {
             return Ok(Published::Pruned);
         }
-        let staged = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempdir_in(&jobs)
-            .map_err(|e| Error::doing("create a job in", &jobs, &e))?;
-        self.fill(staged.path()).map_err(|e| Error::doing("create a job in", &jobs, &e))?;
+        let failed = |e: io::Error| Error::doing("create a job in", &jobs, &e);
+        let staged =
+            tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(&jobs).map_err(failed)?;
+        let group = jobs.metadata().map_err(failed)?.gid();
+        self.fill(staged.path(), group).map_err(failed)?;
         // rename(2) onto a directory that holds files fails: the id is claimed once.
         match std::fs::rename(staged.path(), job.path()) {
             Ok(()) => drop(staged.keep()),
@@ -73,106 +77,66 @@ impl NewJob<'_> {
         // Between the first look and the rename an older job of this id may
         // have been pruned away.
         if is_pruned(places, self.id)? {
-            std::fs::remove_dir_all(job.path()).map_err(|e| Error::io(job.path(), &e))?;
+            publish::remove_from(&jobs, self.id.as_str().as_ref())
+                .map_err(|e| Error::io(job.path(), &e))?;
             return Ok(Published::Pruned);
         }
         Ok(Published::New(job))
     }
 
-    fn fill(&self, directory: &Path) -> io::Result<()> {
-        write_synced(&directory.join("request"), self.request.record().encode().as_bytes(), 0o640)?;
-        write_synced(&directory.join("spec"), self.spec, 0o640)?;
+    fn fill(&self, directory: &Path, group: u32) -> io::Result<()> {
+        let record = Readers::of_group(0o640, group);
+        let write = |name: &str, bytes: &[u8], readers: Readers| {
+            write_synced(&directory.join(name), bytes, readers)
+        };
+        write("origin", self.origin.record().encode().as_bytes(), record)?;
+        if let Some(Signed { statement, signature, certificate }) = self.request {
+            write("request", statement, record)?;
+            write("request.sig", signature, record)?;
+            write("request.crt", certificate, record)?;
+        }
+        write("spec", self.spec, record)?;
+        // The job's user gets it when the job starts.
         if let Some(script) = self.script {
-            write_synced(&directory.join("script"), script, 0o640)?;
+            write("script", script, 0o400.into())?;
         }
         if let Some(secrets) = self.secrets {
-            write_synced(&directory.join("secrets"), secrets, 0o600)?;
+            write("secrets", secrets, 0o600.into())?;
         }
-        super::state::create_lock(&directory.join("lock"))?;
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o750))?;
-        File::open(directory)?.sync_all()
+        // Only octo-exec may run the job, or keep others from that.
+        publish::create_empty(&directory.join("lock"), 0o600)?;
+        let opened = File::open(directory)?;
+        if opened.metadata()?.gid() != group {
+            std::os::unix::fs::fchown(&opened, None, Some(group))?;
+        }
+        // The job's user passes through, and lists nothing.
+        opened.set_permissions(std::fs::Permissions::from_mode(0o751))?;
+        opened.sync_all()
     }
 }
 
 /// Removes what killed publishers and prunings left in STATE/jobs, unless
-/// somebody publishes right now: then the next sweep does. It may hold secrets.
+/// somebody publishes right now: then the next sweep does, and this says false. It may
+/// hold secrets.
 ///
 /// # Errors
-/// Exit 74 where the directory can't be opened or locked.
-pub fn sweep(places: &Places) -> Result<()> {
+/// Exit 74 where the lock can't be opened or taken.
+pub fn sweep(places: &Places) -> Result<bool> {
     let jobs = places.jobs();
-    let failed = |error: &io::Error| Error::doing("sweep", &jobs, error);
-    let directory = match File::open(&jobs) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(|error| failed(&error))?,
-    };
-    match directory.try_lock() {
-        Ok(()) => publish::sweep(&jobs),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(error)) => return Err(failed(&error)),
+    if !jobs.is_dir() {
+        return Ok(true);
     }
-    Ok(())
+    layout::make(places)?;
+    match layout::lock_file(places, LOCK)?.try_lock() {
+        Ok(()) => publish::sweep(&jobs),
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(error)) => return Err(Error::doing("sweep", &jobs, &error)),
+    }
+    Ok(true)
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = publish::create_new(path, mode)?;
+fn write_synced(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut file = publish::create_empty(path, readers)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-/// STATE/jobs/pruned: an id a line.
-fn pruned(places: &Places) -> PathBuf {
-    places.jobs().join("pruned")
-}
-
-/// Has a job of this id been pruned?
-///
-/// # Errors
-/// Where STATE/jobs/pruned can't be read.
-pub fn is_pruned(places: &Places, id: &JobId) -> Result<bool> {
-    let path = pruned(places);
-    let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(false) };
-    // Read in pieces: the file grows with the years.
-    let wanted = Some(id.as_str().as_bytes());
-    let mut buffer = vec![0; LINE * 2048];
-    loop {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match file.read(&mut buffer[filled..]).map_err(|e| Error::io(&path, &e))? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        if buffer[..filled].chunks(LINE).any(|line| line.get(..LINE - 1) == wanted) {
-            return Ok(true);
-        }
-        if filled < buffer.len() {
-            return Ok(false);
-        }
-    }
-}
-
-/// Remembers, before its directory goes, that a job ran and must not run again.
-///
-/// # Errors
-/// Where STATE/jobs/pruned can't be written: then the job must stay.
-pub fn mark_pruned(places: &Places, id: &JobId) -> Result<()> {
-    let path = pruned(places);
-    let append = || -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
-        // A listener without privileges reads it, whatever our umask. Who doesn't own
-        // it has not made it either.
-        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
-        file.lock()?;
-        // A line torn by a crash would shift all that follow.
-        let length = file.metadata()?.len();
-        let torn = length % LINE as u64;
-        if torn != 0 {
-            file.set_len(length - torn)?;
-        }
-        file.write_all(format!("{id}\n").as_bytes())?;
-        file.sync_all()
-    };
-    append().map_err(|e| Error::doing("append to", &path, &e))?;
-    sync_directory(&places.jobs())
 }

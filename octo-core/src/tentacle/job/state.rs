@@ -1,15 +1,18 @@
-//! In what state a job is: read off its files and its lock.
+//! In what state a job is: read off its files, and off whether the process lives that
+//! they name. No lock is tested: one who only looks could hold it, and keep the job
+//! from its start.
 //!
 //! ```text
-//! no `started`                 queued, or held (`held` without `approved`), or
-//!                              waiting (for a named lock: its octo-exec lives)
-//! `started`, lock held         running
-//! `started`, lock free         lost, until somebody writes the `end` that says so
-//! `end`                        over
+//! no `started`                   queued, or held (`held` without `approved`), or
+//!                                waiting (for a named lock: its octo-exec lives)
+//! `started`, its leader lives    running
+//! `started`, its leader is gone  lost, until octo-exec writes the `end` that says so
+//! `end`                          over
 //! ```
 
 use super::{End, JobDirectory};
 use crate::base::error::{Error, Result};
+use crate::base::leader::Leader;
 use std::fs::{File, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +27,7 @@ pub enum State {
     Waiting(Option<String>),
     /// Runs.
     Running,
-    /// Was started, and nobody runs it: its end is still to be written.
+    /// Was started, and nobody seems to run it: its end is still to be written.
     Lost,
     /// Is over.
     Over(End),
@@ -48,17 +51,11 @@ impl State {
 /// file, free again the moment its holder dies.
 #[derive(Debug)]
 pub struct JobLock {
-    file: File,
+    _file: File,
 }
 
-impl JobLock {
-    /// The lock file that is held.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-}
-
-/// Observers hold the lock shared for a moment; a starter tries this long.
+/// Whoever denies or prunes a job holds its lock for a moment; a starter tries this
+/// long.
 const STARTER_PATIENCE: Duration = Duration::from_secs(2);
 
 impl JobDirectory {
@@ -70,70 +67,43 @@ impl JobDirectory {
         if let Some(end) = self.end()? {
             return Ok(State::Over(end));
         }
-        let started = self.open("started")?.is_some();
-        let Some(_free) = self.lock_unless_held()? else {
-            if started {
+        if let Some(started) = self.record("started")? {
+            if Leader::of(&started).is_some_and(|leader| leader.is_alive()) {
                 return Ok(State::Running);
             }
-            let waiting = self.record("waiting")?;
-            return Ok(match waiting {
-                Some(record) => State::Waiting(record.first("holder").map(str::to_string)),
-                None => self.unstarted()?,
-            });
-        };
-        // Between the first look and the lock the job may have started or ended;
-        // while the lock is ours nobody starts it.
-        if let Some(end) = self.end()? {
-            return Ok(State::Over(end));
+            // It may have ended between the two looks: the end comes before the death.
+            return Ok(self.end()?.map_or(State::Lost, State::Over));
         }
-        if self.open("started")?.is_some() {
-            return Ok(State::Lost);
+        if let Some(waiting) = self.record("waiting")?
+            && Leader::of(&waiting).is_some_and(|leader| leader.is_alive())
+        {
+            return Ok(State::Waiting(waiting.first("holder").map(str::to_string)));
         }
-        self.unstarted()
-    }
-
-    fn unstarted(&self) -> Result<State> {
         let held = self.open("held")?.is_some() && self.open("approved")?.is_none();
         Ok(if held { State::Held } else { State::Queued })
     }
 
-    fn lock_file(&self) -> Result<File> {
-        let path = self.file("lock");
-        let opened = self.open("lock")?;
-        opened.ok_or_else(|| Error::io(&path, &std::io::ErrorKind::NotFound.into()))
-    }
-
-    /// The lock, shared; `None` where somebody holds it.
-    fn lock_unless_held(&self) -> Result<Option<File>> {
-        let file = self.lock_file()?;
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Error::io(&self.file("lock"), &error)),
-        }
+    /// The process that brings the job forward, where one says so.
+    pub(super) fn leader(&self) -> Option<Leader> {
+        self.record("started").ok().flatten().and_then(|started| Leader::of(&started))
     }
 
     /// Takes the right to run or to end the job; `None` if somebody has it.
     ///
     /// # Errors
-    /// Where the lock file can't be used.
+    /// Where the lock file can't be used: it is octo-exec's alone.
     pub fn try_hold(&self) -> Result<Option<JobLock>> {
-        let file = self.lock_file()?;
+        let path = self.file("lock");
+        let opened = self.open("lock")?;
+        let file = opened.ok_or_else(|| Error::io(&path, &std::io::ErrorKind::NotFound.into()))?;
         let deadline = Instant::now() + STARTER_PATIENCE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(JobLock { file })),
-                Err(TryLockError::Error(error)) => {
-                    return Err(Error::io(&self.file("lock"), &error));
-                }
+                Ok(()) => return Ok(Some(JobLock { _file: file })),
+                Err(TryLockError::Error(error)) => return Err(Error::io(&path, &error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(None),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
     }
-}
-
-/// Creates a lock file; for publishers.
-pub(super) fn create_lock(path: &std::path::Path) -> std::io::Result<()> {
-    crate::base::publish::create_new(path, 0o640).map(drop)
 }

@@ -2,10 +2,14 @@
 
 use super::log::LogReader;
 use super::*;
+use crate::base::digest::Digest;
+use crate::base::leader::Leader;
 use crate::base::names::JobId;
 use crate::base::paths::Places;
 use crate::base::record::Record;
-use std::fs::File;
+use crate::base::thumbprint::Thumbprint;
+use crate::tentacle::layout;
+use crate::tentacle::statement::{Asks, Statement};
 use std::io::Write;
 
 fn places() -> (tempfile::TempDir, Places) {
@@ -15,11 +19,12 @@ fn places() -> (tempfile::TempDir, Places) {
 }
 
 fn publish(places: &Places, id: &JobId) -> Published {
-    let request =
-        JobRequest { pusher: None, by: "me@here".into(), received: crate::base::cli::utc_now() };
+    let origin =
+        Origin { pusher: None, by: "me@here".into(), received: crate::base::cli::utc_now() };
     let new = NewJob {
         id,
-        request: &request,
+        origin: &origin,
+        request: None,
         spec: b"command true\n",
         script: None,
         secrets: Some(b"s"),
@@ -43,18 +48,43 @@ fn an_id_is_claimed_once_and_never_after_it_was_pruned() {
     let (_top, places) = places();
     let job = new_job(&places);
     assert!(matches!(publish(&places, job.id()), Published::Exists(_)));
-    assert_eq!(job.request().expect("request").by, "me@here");
-    mark_pruned(&places, job.id()).expect("mark");
+    assert_eq!(job.origin().expect("origin").by, "me@here");
+    mark_pruned(&places, &job).expect("mark");
     std::fs::remove_dir_all(job.path()).expect("remove");
     // A torn line before ours doesn't hide the ids behind it.
-    let mut file =
-        std::fs::OpenOptions::new().append(true).open(places.jobs().join("pruned")).expect("open");
+    let mut file = std::fs::OpenOptions::new().append(true).open(places.pruned()).expect("open");
     file.write_all(b"2026").expect("write");
-    let other = JobId::generate().expect("id");
+    let other = JobDirectory::of(&places, &JobId::generate().expect("id"));
     mark_pruned(&places, &other).expect("mark");
-    assert!(is_pruned(&places, &other).expect("read"));
+    assert!(is_pruned(&places, other.id()).expect("read"));
     assert!(matches!(publish(&places, job.id()), Published::Pruned));
     assert_eq!(JobDirectory::all(&places).expect("all").len(), 0);
+}
+
+#[test]
+fn an_id_is_forgotten_a_day_after_its_statement_has_ceased_to_hold() {
+    let (_top, places) = places();
+    let (by_hand, pushed) = (new_job(&places), new_job(&places));
+    let at: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let statement = Statement {
+        asks: Asks::Request(Digest::of(b"spec")),
+        job: pushed.id().clone(),
+        tentacle: Thumbprint::of_certificate(b"tentacle"),
+        pusher: Thumbprint::of_certificate(b"pusher"),
+        by: "me@here".into(),
+        at,
+        until: at + jiff::SignedDuration::from_hours(1),
+    };
+    std::fs::write(pushed.file("request"), statement.encode()).expect("write");
+    for job in [&by_hand, &pushed] {
+        mark_pruned(&places, job).expect("mark");
+    }
+    let hours = |hours| at + jiff::SignedDuration::from_hours(hours);
+    let is_pruned = |job: &JobDirectory| is_pruned(&places, job.id()).expect("read");
+    assert_eq!(forget_pruned(&places, hours(25)).expect("forget"), 0);
+    assert!(is_pruned(&pushed) && is_pruned(&by_hand));
+    assert_eq!(forget_pruned(&places, hours(26)).expect("forget"), 1);
+    assert!(!is_pruned(&pushed) && is_pruned(&by_hand));
 }
 
 #[test]
@@ -65,7 +95,7 @@ fn what_a_killed_publisher_left_is_swept_and_what_is_in_the_making_is_not() {
     let left = places.jobs().join(".octo-tmp-killed");
     std::fs::create_dir(&left).expect("mkdir");
     std::fs::write(left.join("secrets"), "s").expect("write");
-    let making = File::open(places.jobs()).expect("open");
+    let making = layout::lock_file(&places, "jobs").expect("open");
     making.lock_shared().expect("lock");
     sweep(&places).expect("sweep");
     assert!(left.exists());
@@ -75,24 +105,27 @@ fn what_a_killed_publisher_left_is_swept_and_what_is_in_the_making_is_not() {
 }
 
 #[test]
-fn the_state_is_read_off_files_and_lock() {
+fn the_state_is_read_off_files_and_off_who_lives() {
     let (_top, places) = places();
     let job = new_job(&places);
+    let own = Leader::this_process();
+    let dead = Leader { ticks: own.ticks + 1, ..own.clone() };
     assert_eq!(job.state().expect("state"), State::Queued);
     job.publish_record("held", &Record::new()).expect("held");
     assert_eq!(job.state().expect("state"), State::Held);
     job.publish_record("approved", &Record::new()).expect("approved");
     assert_eq!(job.state().expect("state"), State::Queued);
-    let lock = job.try_hold().expect("lock").expect("free");
-    assert!(job.try_hold().expect("lock").is_none());
-    let waiting = Record::new().with("holder", "job x");
-    job.publish_record("waiting", &waiting).expect("waiting");
+    let waiting = || Record::new().with("holder", "job x");
+    job.publish_record("waiting", &dead.add_to(waiting())).expect("waiting");
+    assert_eq!(job.state().expect("state"), State::Queued);
+    job.publish_record("waiting", &own.add_to(waiting())).expect("waiting");
     assert_eq!(job.state().expect("state"), State::Waiting(Some("job x".into())));
-    job.publish_record("started", &Record::new()).expect("started");
+    job.publish_record("started", &own.add_to(Record::new())).expect("started");
     assert_eq!(job.state().expect("state"), State::Running);
-    drop(lock);
+    job.publish_record("started", &dead.add_to(Record::new())).expect("started");
     assert_eq!(job.state().expect("state"), State::Lost);
     let lock = job.try_hold().expect("lock").expect("free");
+    assert!(job.try_hold().expect("lock").is_none());
     let end = settle_lost(&job, &lock, "killed", vec![]).expect("settle");
     assert_eq!(job.state().expect("state"), State::Over(end));
 }
@@ -101,10 +134,10 @@ fn the_state_is_read_off_files_and_lock() {
 fn followers_get_every_byte_once_from_any_offset() {
     let (_top, places) = places();
     let job = new_job(&places);
-    let _lock = job.try_hold().expect("lock").expect("free");
-    let mut live = Follower::new(&job, 0).expect("follower");
+    let mut live = Follower::new(&places, &job, 0).expect("follower");
     assert_eq!(drain(&mut live), vec![Event::State(State::Queued)]);
-    job.publish_record("started", &Record::new()).expect("started");
+    let started = Leader::this_process().add_to(Record::new());
+    job.publish_record("started", &started).expect("started");
     let mut log = LogWriter::create(&job, 20).expect("log");
     log.append(Stream::Out, b"hello ").expect("append");
     log.append(Stream::Err, b"world").expect("append");
@@ -121,7 +154,7 @@ fn followers_get_every_byte_once_from_any_offset() {
     for offset in 0..=20 {
         let mut bytes = Vec::new();
         let mut ended = false;
-        for event in drain(&mut Follower::new(&job, offset).expect("follower")) {
+        for event in drain(&mut Follower::new(&places, &job, offset).expect("follower")) {
             match event {
                 Event::Output(chunk) => bytes.extend_from_slice(&chunk.bytes),
                 Event::End(end) => ended = end.kind == EndKind::Exit(3),
@@ -131,6 +164,57 @@ fn followers_get_every_byte_once_from_any_offset() {
         assert!(ended);
         assert_eq!(bytes, whole[offset as usize..]);
     }
+}
+
+#[test]
+fn an_entry_of_the_spool_is_followed_to_its_job_or_to_its_refusal() {
+    let (_top, places) = places();
+    layout::make(&places).expect("made");
+    let followed = |id: &JobId| {
+        let job = JobDirectory::of(&places, id);
+        let mut live = Follower::new(&places, &job, 0).expect("follower");
+        assert_eq!(drain(&mut live), vec![Event::State(State::Queued)]);
+        live
+    };
+    let id = JobId::generate().expect("id");
+    let mut live = followed(&id);
+    assert!(matches!(publish(&places, &id), Published::New(_)));
+    assert_eq!(drain(&mut live), vec![]);
+    let job = JobDirectory::of(&places, &id);
+    job.publish_record("end", &End::now(EndKind::Exit(3), 0).record()).expect("end");
+    assert!(matches!(&drain(&mut live)[..], [Event::End(_)]));
+
+    let id = JobId::generate().expect("id");
+    let mut live = followed(&id);
+    let end = End::denied(crate::Exit::Refused, "nobody signed it");
+    let refused = Refused::new(end.clone());
+    refuse(&places, id.as_str(), &refused).expect("refused");
+    assert_eq!(drain(&mut live), vec![Event::End(end)]);
+    assert_eq!(Refused::of(&places, &id).expect("read"), Some(refused));
+}
+
+#[test]
+fn the_newest_notes_are_kept_and_those_on_what_is_still_spooled() {
+    let (_top, places) = places();
+    layout::make(&places).expect("made");
+    layout::make_for_listener(&places, layout::Owner::this_process()).expect("made");
+    let end = End::denied(crate::base::error::Exit::Data, "no");
+    let ids: Vec<JobId> = (0..1003).map(|_| JobId::generate().expect("id")).collect();
+    for (age, id) in (0..).zip(ids.iter().rev()) {
+        let note = std::fs::File::create(places.refused().join(id.as_str())).expect("create");
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(10 + age);
+        note.set_modified(time).expect("a time");
+    }
+    std::fs::write(places.spool().join(ids[1].as_str()), "odd").expect("write");
+    let refused = Refused::new(end);
+    let last = JobId::generate().expect("id");
+    refuse(&places, last.as_str(), &refused).expect("noted");
+    let is_noted = |id: &JobId| places.refused().join(id.as_str()).exists();
+    assert_eq!(
+        ids[..5].iter().map(is_noted).collect::<Vec<_>>(),
+        [false, true, false, false, true]
+    );
+    assert!(is_noted(&last));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod options;
 mod reading;
 pub mod secrets;
 mod seed;
+pub mod sent;
 pub mod variables;
 
 use crate::base::digest::Digest;

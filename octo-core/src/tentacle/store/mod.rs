@@ -8,6 +8,7 @@
 //! STATE/packages/incoming/ahead-<random>.<pusher>  the beginning of a file whose
 //!                                            sender is still hashing it
 //! STATE/packages/.lock                       held while the lists above are changed
+//! STATE/listen/packages/                     the same, of a listener of another user
 //! ```
 //!
 //! Whoever wants to use an object has sent all of its bytes once: knowing a
@@ -15,6 +16,7 @@
 
 mod ahead;
 mod begin;
+mod hand_over;
 mod pipeline;
 mod share;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod upload;
 
 pub use ahead::Ahead;
 pub use begin::Begin;
+pub use hand_over::Handed;
 pub use share::Limits;
 pub use upload::{ReceiveError, Upload};
 
@@ -31,11 +34,12 @@ use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result, describe};
 use crate::base::names::PusherName;
 use crate::base::paths::{Places, create_directory, if_there, read_bounded};
-use crate::base::publish;
+use crate::base::publish::{self, Readers};
 use crate::base::refusal::Refusal;
+use crate::tentacle::layout;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -82,7 +86,7 @@ pub struct Object {
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// When it was last put.
+    /// When it was last put or used.
     pub used: SystemTime,
     /// Who may use it.
     pub holders: Vec<PusherName>,
@@ -117,22 +121,36 @@ pub struct Guard {
 }
 
 impl Store {
-    /// The store of these places; creates nothing.
+    /// The store of octo-exec in these places; creates nothing.
     pub fn at(places: &Places) -> Store {
         Store { directory: places.packages() }
     }
 
-    /// The store of these places, its directories created.
+    /// The store of a listener that is another user than octo-exec: what it received
+    /// stays there until octo-exec has taken it over.
+    pub fn of_listener(places: &Places) -> Store {
+        Store { directory: places.listen().join("packages") }
+    }
+
+    /// The store of octo-exec, its directories created.
     ///
     /// # Errors
     /// Where they can't be created, exit 73.
     pub fn open(places: &Places) -> Result<Store> {
-        let store = Store::at(places);
+        layout::make(places)?;
+        Store::at(places).with_directories()
+    }
+
+    /// The same store, its directories created.
+    ///
+    /// # Errors
+    /// Where they can't be created, exit 73.
+    pub fn with_directories(self) -> Result<Store> {
         // Jobs of other users reach an object whose sha256 they were told, and
         // can't list what else there is.
-        create_directory(&store.directory, 0o711)?;
-        create_directory(&store.incoming(), 0o700)?;
-        Ok(store)
+        create_directory(&self.directory, 0o711)?;
+        create_directory(&self.incoming(), 0o700)?;
+        Ok(self)
     }
 
     /// Where an object is, or would be.
@@ -170,7 +188,7 @@ impl Store {
     /// Where the directory can't be read.
     pub fn objects(&self) -> Result<Vec<Object>> {
         let mut objects = Vec::new();
-        for name in names_in(&self.directory)? {
+        for name in names_below(&self.directory)? {
             let Some(digest) = Digest::parse(&name) else { continue };
             let Some(size) = self.size(&digest)? else { continue };
             let used = |path: PathBuf| path.metadata().and_then(|m| m.modified());
@@ -260,7 +278,7 @@ impl Store {
 
     fn partials(&self) -> Result<Vec<Partial>> {
         let incoming = self.incoming();
-        let names = names_in(&incoming)?;
+        let names = names_below(&incoming)?;
         Ok(names.iter().filter_map(|name| Partial::of(&incoming, name)).collect())
     }
 
@@ -281,14 +299,19 @@ impl Store {
         if !holders.contains(pusher) {
             holders.push(pusher.clone());
             let text: String = holders.iter().map(|name| format!("{name}\n")).collect();
-            publish::replace(&self.names(digest), text.as_bytes(), 0o644)?;
+            // In octo-exec's store its listener reads it, by the directory's group.
+            let group = self.directory.metadata().map_err(|e| Error::io(&self.directory, &e))?;
+            let readers = Readers::of_group(0o640, group.gid());
+            publish::replace(&self.names(digest), text.as_bytes(), readers)?;
         }
         Ok(())
     }
 
-    /// Notes that an object was put again, so that pruning by age keeps it.
-    fn touch(&self, digest: &Digest) {
-        if let Ok(file) = File::open(self.names(digest)) {
+    /// Notes that an object was put again, or used, so that pruning by age keeps it.
+    pub fn touch(&self, digest: &Digest) {
+        // One without names goes by its own age: see `objects`.
+        let names = File::open(self.names(digest));
+        if let Ok(file) = names.or_else(|_| File::open(self.path(digest))) {
             // Only its age for pruning hangs on it.
             let _ = file.set_modified(SystemTime::now());
         }
@@ -320,14 +343,10 @@ impl From<Error> for StoreError {
     }
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>> {
-    let entries = std::fs::read_dir(directory).map_err(|e| Error::io(directory, &e))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| Error::io(directory, &e))?;
-        names.extend(entry.file_name().into_string());
-    }
-    Ok(names)
+fn names_below(directory: &Path) -> Result<Vec<String>> {
+    // STATE/packages may be a link to a larger disk: it is followed.
+    let names = File::open(directory).and_then(|opened| Ok(layout::names_in(opened)?));
+    names.map_err(|e| Error::io(directory, &e))
 }
 
 /// Removes a partial upload that is as old as that and that nobody writes.

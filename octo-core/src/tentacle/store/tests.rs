@@ -311,3 +311,38 @@ fn a_lock_that_is_never_given_up_is_busy_some_time() {
     assert!(store.guard(Duration::from_millis(20), true).is_err());
     drop(kept);
 }
+
+#[test]
+fn the_listener_drops_what_is_there_whole_for_all_who_put_it() {
+    let (listener, executor) = (scratch(), scratch());
+    let (own, taken) = (&listener.store, &executor.store);
+    let (bytes, digest) = package(5000);
+    put(own, &bytes, &digest, "ci");
+    let is_dropped = || {
+        own.drop_taken(taken).unwrap();
+        !own.path(&digest).exists()
+    };
+    assert!(!is_dropped());
+    // Names alone, as a removal leaves them that was killed; and with another object.
+    let changing = taken.change().unwrap();
+    taken.admit(&digest, &pusher("ci"), &changing).unwrap();
+    assert!(!is_dropped());
+    std::fs::write(taken.path(&digest), "short").unwrap();
+    assert!(!is_dropped());
+    std::fs::write(taken.path(&digest), &bytes).unwrap();
+    put(own, &bytes, &digest, "cron");
+    assert!(!is_dropped());
+    taken.admit(&digest, &pusher("cron"), &changing).unwrap();
+    assert!(is_dropped());
+}
+
+#[test]
+fn a_store_that_is_a_link_to_another_disk_is_listed() {
+    let scratch = scratch();
+    let (bytes, digest) = package(10);
+    put(&scratch.store, &bytes, &digest, "ci");
+    let link = scratch.store.directory.with_file_name("link");
+    std::os::unix::fs::symlink("packages", &link).unwrap();
+    let linked = Store { directory: link };
+    assert_eq!(linked.objects().unwrap().len(), 1);
+}

@@ -19,6 +19,23 @@ use std::path::{Path, PathBuf};
 /// no more than this.
 const RESERVE: u64 = 1 << 30;
 
+/// Are there so many bytes more on the disk of this path, and the reserve beside them?
+pub(super) fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
+    let disk = statvfs(path).map_err(|e| StoreError::io("read", &e.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
+    if needed > 0 && needed.saturating_add(reserve) > free {
+        let reason = format!(
+            "{} more is needed, {} is free, of which {} stays free",
+            human_size(needed),
+            human_size(free),
+            human_size(reserve)
+        );
+        return Err(StoreError::new(Refusal::Full, reason));
+    }
+    Ok(())
+}
+
 /// An upload that has begun. It holds the lock of its partial file; dropped, the
 /// bytes that came stay for the next try.
 #[derive(Debug)]
@@ -194,18 +211,7 @@ impl<'a> Upload<'a> {
             self.file.set_len(self.offset).map_err(|e| StoreError::io("write", &e))?;
         }
         let needed = self.size.saturating_sub(metadata.blocks().saturating_mul(512));
-        let disk = statvfs(&self.path).map_err(|e| StoreError::io("read", &e.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
-        if needed > 0 && needed.saturating_add(reserve) > free {
-            let reason = format!(
-                "{} more is needed, {} is free, of which {} stays free",
-                human_size(needed),
-                human_size(free),
-                human_size(reserve)
-            );
-            return Err(StoreError::new(Refusal::Full, reason));
-        }
+        check_room(&self.path, needed)?;
         if self.size == 0 {
             return Ok(());
         }

@@ -269,9 +269,9 @@ mod tests {
             }
             let problems = parsed.expect_err(line);
             assert_eq!(problems.len(), 1, "{line}");
-            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0]);
-            assert!(problems[0].to_string().starts_with("t:3: "), "{}", problems[0]);
-            assert!(problems[0].to_string().len() < 1000, "{}", problems[0]);
+            assert!(problems[0].reason.contains(said), "{line}: {}", problems[0].heading());
+            assert!(problems[0].heading().starts_with("t:3: "), "{}", problems[0].heading());
+            assert!(problems[0].heading().len() < 1000, "{}", problems[0].heading());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The environment of a job: cleared, then what is listed here and nothing else.
 
-use super::directories::{ARTIFACTS, VALUES};
+use super::directories::{MADE, VALUES};
 use octo_core::VariableName;
 use octo_core::base::paths::Places;
 use octo_core::base::users::{PATH, User};
@@ -46,7 +46,7 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_PUSHER", text(from.pusher));
     ours("OCTO_CONFIG", from.places.config.clone().into_os_string());
     ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
-    ours("OCTO_ARTIFACTS", from.job.file(ARTIFACTS).into_os_string());
+    ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
     if from.is_installed {
         ours("OCTO_NAMED", text("1"));
     }

@@ -6,16 +6,16 @@ use octo_core::base::digest::Hasher;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::JobDirectory;
-use octo_core::tentacle::store::{Store, Who};
+use octo_core::tentacle::store::{Handed, Limits, Store, Who};
+use octo_core::trust::Grant;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::geteuid;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Puts the package into the job directory as `package`, its bytes checked: a
-/// link to the store's object where that is ours, else a copy.
+/// Puts the package into the job directory as `package`, its bytes checked: a link to
+/// the store's object. One that only the listener has is taken over first.
 ///
 /// # Errors
 /// Where it is missing, another pusher's, or no longer what its name says.
@@ -23,27 +23,37 @@ pub(crate) fn prepare(
     places: &Places,
     job: &JobDirectory,
     digest: &Digest,
-    who: Who<'_>,
+    grant: &Grant,
 ) -> Result<(), Unstarted> {
-    let store = Store::at(places);
+    let store = Store::open(places)?;
+    let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
     if store.holds(digest, who)?.is_none() {
-        return Err(Unstarted::denied(Exit::Data, format!("package {digest} is not in the store")));
+        let missing =
+            || Unstarted::denied(Exit::Data, format!("package {digest} is not in the store"));
+        let handed = Handed::open(places, digest, who)?.ok_or_else(missing)?;
+        let limits = Limits { max_store: grant.max_store, any: grant.allow.any };
+        store
+            .take_over(handed, &grant.name, limits)
+            .map_err(|error| Unstarted::denied(error.refusal.exit(), error.reason))?;
     }
     let (source, target) = (store.path(digest), job.file("package"));
     let io = |e: io::Error| Error::doing("prepare", &target, &e);
-    let mut object = open(&source)?;
-    let own = object.metadata().map_err(io)?.uid() == geteuid().as_raw();
     let _ = std::fs::remove_file(&target);
-    let found = if own && std::fs::hard_link(&source, &target).is_ok() {
-        Digest::of_reader(&mut open(&target)?).map_err(io)?.0
-    } else {
-        copy(&mut object, &target).map_err(io)?
+    let found = match std::fs::hard_link(&source, &target) {
+        Ok(()) => Digest::of_reader(&mut open(&target)?).map_err(io)?.0,
+        // Not every file system can.
+        Err(_) => copy(&mut open(&source)?, &target).map_err(io)?,
     };
     if found != *digest {
         let _ = std::fs::remove_file(&target);
+        // Who puts it again sends it then.
+        store.remove(digest, &store.change()?)?;
         let reason = format!("package {digest}: its bytes in the store have changed: put it again");
         return Err(Unstarted::denied(Exit::Data, reason));
     }
+    // Its pusher puts it at the listener, which can't note that here: without this the
+    // package of every day goes a month after its first.
+    store.touch(digest);
     Ok(())
 }
 

@@ -32,9 +32,8 @@ pub(crate) fn read(job: &JobDirectory, spec: &Spec) -> std::result::Result<Secre
 pub(crate) fn unlink(job: &JobDirectory) -> Result<()> {
     let path = job.file("secrets");
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::new(Exit::Io, path.display(), describe(&error)))
-        }
-        _ => sync_parent(&path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::new(Exit::Io, path.display(), describe(&error))),
+        Ok(()) => sync_parent(&path),
     }
 }

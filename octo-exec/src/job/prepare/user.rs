@@ -1,9 +1,12 @@
 //! Whom a job runs as.
 
+use crate::admission::unstarted::Unstarted;
 use crate::enter::identity::Identity;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::groups::groups_of;
+use octo_core::base::paths::Places;
 use octo_core::base::users::{self, User};
+use octo_core::tentacle::layout;
 use rustix::process::geteuid;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -41,6 +44,32 @@ pub(crate) fn identity(user: &User) -> Result<Identity> {
     let changes = geteuid().is_root() && user.uid != 0;
     let groups = if changes { groups_of(&user.name, user.gid)? } else { Vec::new() };
     Ok(Identity { uid: user.uid, gid: user.gid, groups })
+}
+
+/// A job must not be able to do what a listener of another user can: its group reads the
+/// records of all jobs.
+///
+/// # Errors
+/// Denied with 78, where it would be.
+pub(crate) fn keep_apart(
+    places: &Places,
+    user: &User,
+    identity: &Identity,
+) -> std::result::Result<(), Unstarted> {
+    let listener = layout::listener(places);
+    let has_group = identity.gid == listener.gid || identity.groups.contains(&listener.gid);
+    if identity.uid == 0 || !layout::is_separated(places) {
+        return Ok(());
+    }
+    if identity.uid == listener.uid || has_group {
+        let reason = format!(
+            "user {} is the listener's, or in its group {}: a job of it would read the records of \
+             all jobs; give the listener a user and a group of its own",
+            user.name, listener.gid
+        );
+        return Err(Unstarted::denied(Exit::Configuration, reason));
+    }
+    Ok(())
 }
 
 /// The first directory on the way to this one that is shut to the user, as far as

@@ -11,7 +11,7 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::{operator, result_file};
 use octo_core::tentacle::job::{
-    End, EndKind, JobDirectory, JobRequest, MAXIMUM_OUTPUTS, NewJob, Published,
+    End, EndKind, JobDirectory, MAXIMUM_OUTPUTS, NewJob, Origin, Published,
 };
 use octo_core::tentacle::spec::draft::{Destination, Draft, Parts};
 use octo_core::tentacle::spec::options::JobOptions;
@@ -110,9 +110,9 @@ fn publish(
     parts: &Parts,
 ) -> Result<JobDirectory> {
     create_directory(&places.state, 0o711)?;
-    let request = JobRequest { pusher: None, by: operator::at_host(), received: utc_now() };
+    let origin = Origin { pusher: None, by: operator::at_host(), received: utc_now() };
     let secrets = Some(&parts.secrets[..]).filter(|bytes| !bytes.is_empty());
-    let new = NewJob { id, request: &request, spec: &parts.spec, script, secrets };
+    let new = NewJob { id, origin: &origin, request: None, spec: &parts.spec, script, secrets };
     let object = format!("job {id}");
     match new.publish(places)? {
         Published::New(job) => Ok(job),

@@ -7,7 +7,7 @@ use crate::output::escape::unfinished;
 use crate::output::json::JsonObject;
 use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
-use octo_core::base::cli::utc_now;
+use octo_core::base::cli::{utc, utc_now};
 use octo_core::base::names::JobId;
 use octo_core::tentacle::job::Stream;
 use std::collections::HashSet;
@@ -128,8 +128,10 @@ fn end(target: &str, outcome: &Outcome) -> JsonObject {
         .number("status", outcome.status.into())
         .text_or_null("refusal", outcome.refusal())
         .text_or_null("message", Some(outcome.message.as_str()).filter(|m| !m.is_empty()))
+        .text_or_null("not_certain_before", outcome.not_certain_before.map(utc).as_deref())
         .object("outputs", outputs(&outcome.outputs))
         .text_or_null("audit", outcome.audit.map(|head| head.to_string()).as_deref())
+        .text_or_null("audit_exec", outcome.audit_exec.map(|head| head.to_string()).as_deref())
         .seconds("seconds", outcome.elapsed)
 }
 
@@ -165,8 +167,8 @@ mod tests {
             concat!(
                 r#"{"type":"end","target":"web1","job":null,"kind":"exit","code":124,"#,
                 r#""origin":"script","status":124,"refusal":null,"message":"exit 124","#,
-                r#""outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
-                r#""audit":null,"seconds":0.000}"#
+                r#""not_certain_before":null,"outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
+                r#""audit":null,"audit_exec":null,"seconds":0.000}"#
             )
         );
     }

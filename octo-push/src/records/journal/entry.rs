@@ -18,6 +18,17 @@ const LONGEST_TEXT: usize = 512;
 /// The kind of a line that was written before its job was sent.
 pub(crate) const BEGUN: &str = "begun";
 
+/// Whose audit log a head is of: a tentacle has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chain {
+    Listener,
+    Exec,
+}
+
+impl Chain {
+    pub(crate) const ALL: [Chain; 2] = [Chain::Listener, Chain::Exec];
+}
+
 /// One action at one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -41,14 +52,24 @@ pub(crate) struct Entry {
     pub(crate) code: Option<u64>,
     /// The exit status that this target alone would give; 0 is success.
     pub(crate) status: Option<u8>,
-    /// The head of the tentacle's audit log, as of its last reply.
+    /// The head of the listener's audit log, as of the tentacle's last reply.
     pub(crate) audit: Option<Head>,
+    /// The head of octo-exec's.
+    pub(crate) audit_exec: Option<Head>,
 }
 
 impl Entry {
     /// Is it over, and did all of it happen?
     pub(crate) fn succeeded(&self) -> bool {
         self.status == Some(0)
+    }
+
+    /// The head of this log.
+    pub(super) fn head(&self, chain: Chain) -> Option<Head> {
+        match chain {
+            Chain::Listener => self.audit,
+            Chain::Exec => self.audit_exec,
+        }
     }
 
     /// Its line, with the LF.
@@ -77,6 +98,7 @@ impl Entry {
         add("package", self.package.map(|digest| digest.to_string()));
         add("tentacle", self.tentacle.map(|thumbprint| thumbprint.to_string()));
         add("audit", self.audit.map(|head| head.to_string()));
+        add("audit-exec", self.audit_exec.map(|head| head.to_string()));
         line.push('\n');
         line
     }
@@ -114,6 +136,7 @@ impl Entry {
             code,
             status,
             audit: optional(raw("audit"), Head::parse)?,
+            audit_exec: optional(raw("audit-exec"), Head::parse)?,
         })
     }
 }

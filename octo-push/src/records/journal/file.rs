@@ -60,7 +60,7 @@ fn open(path: &Path) -> Result<File> {
     let state = publish::parent(path);
     create_directory(state, 0o711)?;
     let is_new = !path.exists();
-    let file = appended::open_or_create(path, Access::Append, 0o600)?;
+    let file = appended::open_or_create(path, Access::Append, 0o600.into())?;
     if is_new {
         // Without this a power cut could remove the name, and all lines with it.
         sync_directory(state)?;

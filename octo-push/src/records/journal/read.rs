@@ -2,7 +2,7 @@
 //! Most of what is asked is near its end, so most of them read backwards.
 
 use super::backwards::Backwards;
-use super::entry::{Entry, LONGEST};
+use super::entry::{Chain, Entry, LONGEST};
 use super::file::Journal;
 use jiff::{SignedDuration, Timestamp};
 use octo_core::base::appended::{self, Access};
@@ -20,6 +20,7 @@ const SLACK: SignedDuration = SignedDuration::from_hours(24);
 /// A head that a tentacle gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordedHead {
+    pub(crate) chain: Chain,
     pub(crate) head: Head,
     pub(crate) time: Timestamp,
 }
@@ -84,8 +85,8 @@ impl Journal {
         Ok(last)
     }
 
-    /// The heads that these targets gave out, newest first: back to the last
-    /// that was proved, that one included, and at most `limit` of each target.
+    /// The heads that these targets gave out, newest first: of each of a target's logs
+    /// back to the last that was proved, that one included, and at most `limit`.
     /// Where all of them are proved, nothing was rewritten in between.
     pub(crate) fn heads(
         &self,
@@ -93,22 +94,28 @@ impl Journal {
         limit: usize,
     ) -> Result<HashMap<String, Vec<RecordedHead>>> {
         let mut heads: HashMap<String, Vec<RecordedHead>> = HashMap::new();
-        let mut open: HashSet<&str> = targets.iter().copied().collect();
+        let all: HashSet<&str> = targets.iter().copied().collect();
+        let mut open = Chain::ALL.map(|chain| (chain, all.clone()));
         self.backwards(&mut |line| {
-            if let Some(entry) = Entry::parse(line)
-                && let Some(head) = entry.audit
-                && open.contains(entry.target.as_str())
-            {
-                let proved = entry.verb == "audit" && entry.succeeded();
-                let of_target = heads.entry(entry.target.clone()).or_default();
-                if of_target.last().is_none_or(|last| last.head != head || proved) {
-                    of_target.push(RecordedHead { head, time: entry.time });
+            let Some(entry) = Entry::parse(line) else { return true };
+            let proved = entry.verb == "audit" && entry.succeeded();
+            for (chain, open) in &mut open {
+                let Some(head) = entry.head(*chain) else { continue };
+                if !open.contains(entry.target.as_str()) {
+                    continue;
                 }
-                if proved || of_target.len() >= limit {
+                let of_target = heads.entry(entry.target.clone()).or_default();
+                let mut of_chain = of_target.iter().filter(|recorded| recorded.chain == *chain);
+                let (count, last) = (of_chain.clone().count(), of_chain.next_back());
+                let is_new = last.is_none_or(|last| last.head != head || proved);
+                if is_new {
+                    of_target.push(RecordedHead { chain: *chain, head, time: entry.time });
+                }
+                if proved || count + usize::from(is_new) >= limit {
                     open.remove(entry.target.as_str());
                 }
             }
-            !open.is_empty()
+            open.iter().any(|(_, open)| !open.is_empty())
         })?;
         Ok(heads)
     }

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use super::entry::{BEGUN, Entry, LONGEST};
+use super::entry::{BEGUN, Chain, Entry, LONGEST};
 use super::file::Journal;
 use super::read::RecordedHead;
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +53,7 @@ fn entry(run: usize, second: i64, target: &str, status: u8) -> Entry {
         code: Some(status.into()),
         status: Some(status),
         audit: Some(head(second as u64 + 1)),
+        audit_exec: Some(head(second as u64 + 101)),
     }
 }
 
@@ -88,7 +89,8 @@ fn an_entry_comes_back_from_its_line_and_stays_on_it() {
     let later = format!("{} new=1", line.trim_end());
     assert_eq!(Entry::parse(later.as_bytes()), Some(entry.clone()));
     entry.who = "x y\n2026-01-01T00:00:00Z run \x1b[2J".into();
-    (entry.job, entry.tentacle, entry.audit, entry.package) = (None, None, None, None);
+    (entry.job, entry.tentacle, entry.package) = (None, None, None);
+    (entry.audit, entry.audit_exec) = (None, None);
     let line = entry.encode();
     assert!(line.trim_end().bytes().all(|b| (b' '..=b'~').contains(&b)) && line.ends_with('\n'));
     assert_eq!(Entry::parse(line.trim_end().as_bytes()), Some(entry.clone()));
@@ -182,17 +184,27 @@ fn heads_are_found_back_to_the_last_proof() {
     for second in 0..6 {
         let verb = if second == 2 { "audit" } else { "run" };
         journal.append([Entry { verb: verb.into(), ..entry(0, second, "web1", 0) }]).unwrap();
-        journal.append([Entry { audit: None, ..entry(0, second, "web2", 69) }]).unwrap();
+        let none = Entry { audit: None, audit_exec: None, ..entry(0, second, "web2", 69) };
+        journal.append([none]).unwrap();
     }
     let failed = Entry { verb: "audit".into(), ..entry(0, 5, "web1", 77) };
     journal.append([failed]).unwrap();
     let heads = journal.heads(&["web1", "web2", "web3"], 100).unwrap();
-    let numbers = |limited: &HashMap<String, Vec<RecordedHead>>| {
-        limited["web1"].iter().map(|given| given.head.seq).collect::<Vec<_>>()
+    let numbers = |limited: &HashMap<String, Vec<RecordedHead>>, chain| {
+        let of_chain = limited["web1"].iter().filter(|given| given.chain == chain);
+        of_chain.map(|given| given.head.seq).collect::<Vec<_>>()
     };
-    assert_eq!(numbers(&heads), [6, 5, 4, 3]);
+    assert_eq!(numbers(&heads, Chain::Listener), [6, 5, 4, 3]);
+    assert_eq!(numbers(&heads, Chain::Exec), [106, 105, 104, 103]);
     assert_eq!(heads.len(), 1);
-    assert_eq!(numbers(&journal.heads(&["web1"], 1).unwrap()), [6]);
+    let limited = journal.heads(&["web1"], 1).unwrap();
+    assert_eq!(Chain::ALL.map(|chain| numbers(&limited, chain)), [[6], [106]]);
+    // A proof of one log proves nothing of the other, nor does its limit hold there.
+    let proof = Entry { verb: "audit".into(), audit_exec: None, ..entry(0, 6, "web1", 0) };
+    journal.append([proof, Entry { audit: None, ..entry(0, 7, "web1", 0) }]).unwrap();
+    let heads = journal.heads(&["web1"], 4).unwrap();
+    assert_eq!(numbers(&heads, Chain::Listener), [7]);
+    assert_eq!(numbers(&heads, Chain::Exec), [108, 106, 105, 104]);
 }
 
 #[test]
@@ -207,7 +219,7 @@ fn torn_and_alien_lines_are_counted_and_passed_over() {
     at(scene.directory.path()).append([entry(0, 1, "web2", 0)]).unwrap();
     assert_eq!(all(journal), (vec!["web1 0".to_string(), "web2 0".into()], 4));
     assert_eq!(of(journal, RUNS[0]), ["web1 0", "web2 0"]);
-    assert_eq!(journal.heads(&["web1"], 9).unwrap()["web1"].len(), 1);
+    assert_eq!(journal.heads(&["web1"], 9).unwrap()["web1"].len(), 2);
 }
 
 #[test]

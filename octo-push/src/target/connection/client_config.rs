@@ -4,6 +4,7 @@ use crate::target::connection::first_contact::Introduction;
 use octo_core::base::error::Result;
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::statement::MAXIMUM_BY;
 use octo_wire::Identity;
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 pub(crate) struct ClientConfig {
     /// Our key and certificate.
     pub(crate) identity: Identity,
+    /// Where they were read.
+    pub(crate) identity_file: PathBuf,
     /// user@host, as we claim to be.
     pub(crate) by: String,
     /// What an admin who doesn't know us is told.
@@ -30,15 +33,15 @@ impl ClientConfig {
         identity: Option<PathBuf>,
         transport: Option<Vec<String>>,
     ) -> Result<ClientConfig> {
-        let path = identity.unwrap_or_else(|| places.identity());
-        let identity = Identity::load(&path)?;
+        let identity_file = identity.unwrap_or_else(|| places.identity());
+        let identity = Identity::load(&identity_file)?;
         let by = claimed_name();
         let introduction = Introduction {
             thumbprint: identity.thumbprint(),
             name: proposed_name(&by),
             config: places.config.clone(),
         };
-        Ok(ClientConfig { identity, by, introduction, transport })
+        Ok(ClientConfig { identity, identity_file, by, introduction, transport })
     }
 }
 
@@ -49,7 +52,13 @@ fn claimed_name() -> String {
         Some((user, host)) => format!("{user}@{}", host.split('.').next().unwrap_or("")),
         None => claim,
     };
-    short.chars().take(200).collect()
+    fitting(&short)
+}
+
+/// A tentacle believes no statement with a longer claim.
+fn fitting(claim: &str) -> String {
+    let ends = claim.char_indices().map(|(at, letter)| (at + letter.len_utf8(), letter));
+    ends.take_while(|(end, _)| *end <= MAXIMUM_BY).map(|(_, letter)| letter).collect()
 }
 
 /// The name that we propose for our line in a trust file.
@@ -75,5 +84,7 @@ mod tests {
         assert_eq!(proposed_name("a b;c@h"), "a-b-c@h");
         assert_eq!(proposed_name("-x@h"), "octopus");
         assert!(!claimed_name().is_empty());
+        assert_eq!(fitting(&format!("{}é@h", "a".repeat(255))), "a".repeat(255));
+        assert_eq!(fitting("é@h"), "é@h");
     }
 }

@@ -42,6 +42,7 @@ fn line(entry: &Entry) -> String {
         ("package", entry.package.map(|digest| digest.to_string())),
         ("by", Some(printable(entry.who.as_bytes()))),
         ("audit", entry.audit.map(|head| head.to_string())),
+        ("audit-exec", entry.audit_exec.map(|head| head.to_string())),
     ] {
         if let Some(value) = value {
             line.push_str(&format!(" {key}={value}"));
@@ -65,5 +66,6 @@ fn object(entry: &Entry) -> String {
         .text_or_null("package", entry.package.map(|digest| digest.to_string()).as_deref())
         .text_or_null("thumbprint", entry.tentacle.map(|seen| seen.to_string()).as_deref())
         .text_or_null("audit", entry.audit.map(|head| head.to_string()).as_deref())
+        .text_or_null("audit_exec", entry.audit_exec.map(|head| head.to_string()).as_deref())
         .line()
 }

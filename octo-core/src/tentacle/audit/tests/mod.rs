@@ -69,7 +69,7 @@ impl TestLog {
 }
 
 fn at(state: &Path) -> Audit {
-    Audit::at(&Places { config: "/none".into(), state: state.into() })
+    Audit::of(Side::Executor, &Places { config: "/none".into(), state: state.into() })
 }
 
 #[track_caller]

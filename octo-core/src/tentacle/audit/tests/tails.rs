@@ -119,3 +119,27 @@ fn the_chain_goes_on_through_rotations() {
     let paths = ["audit.log", "audit.log.1", "x"].map(|name| log.directory.path().join(name));
     assert!(verify_files(&paths, &[old, head]).unwrap().is_whole());
 }
+
+#[test]
+fn the_end_is_found_though_the_file_became_shorter() {
+    let log = TestLog::of(3);
+    let file = fs::File::open(log.path()).unwrap();
+    let size = file.metadata().unwrap().len();
+    // As one that looked at its size before a failed append was taken back.
+    for more in [0, 1, 300, 1 << 20] {
+        let found = tail::tail(&file, &log.path(), size + more).unwrap();
+        assert_eq!(found.head, log.audit.head().unwrap());
+    }
+}
+
+/// A listener that was taken over writes its own log: root who checks it must not read
+/// terabytes that take no room.
+#[test]
+fn a_hole_of_terabytes_is_a_fault_and_not_read() {
+    let log = TestLog::of(2);
+    let file = fs::File::options().write(true).open(log.path()).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let faults = log.faults();
+    let said = "3: is no line, and has no end: what is behind it is not read";
+    assert!(faults.iter().any(|fault| fault.ends_with(said)), "{faults:?}");
+}

@@ -1,13 +1,15 @@
 //! A job's turn: it takes its named locks one by one, in the order of its spec,
 //! and waits for each of them.
 
-use super::locks::{self, FirstLook, HeldLock, Waiting};
+mod locks;
+
 use super::settle;
 use super::watch::{JobWatch, is_readable};
-use crate::admission::adopt::share_with_publisher;
 use crate::admission::unstarted::Unstarted;
+use locks::{FirstLook, HeldLock, Waiting};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Exit;
+use octo_core::base::leader::Leader;
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;
@@ -73,8 +75,8 @@ impl Turn<'_> {
     ) -> Result<HeldLock, Unstarted> {
         let holder = holder.unwrap_or_else(|| "somebody".into());
         let record = Record::new().with("lock", &wanted.name).with("holder", &holder);
+        let record = Leader::this_process().add_to(record);
         self.job.publish_record("waiting", &record)?;
-        share_with_publisher(self.job, "waiting")?;
         loop {
             self.watch.clear();
             if let Some(who) = self.watch.cancelled() {

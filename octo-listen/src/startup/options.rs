@@ -9,6 +9,7 @@ pub(crate) const OPTIONS: OptionGroup = OptionGroup {
     rows: &[
         values("l", "", "ADDRESS[:PORT]", "listen there (default: everywhere, port 10933)"),
         flag("", "stdio", "serve the connection that standard input and output are"),
+        value("u", "user", "USER", "started by root: listen as USER, who can't read the key"),
         value("", "exec", "FILE", "this octo-exec, not the one beside octo-listen or on PATH"),
         flag("", "check-audit", "verify the audit log's chain, rotated files first"),
         values("", "head", "SEQ:HASH", "with it: is this head in the chain?"),
@@ -20,7 +21,7 @@ pub(crate) const OPTIONS: OptionGroup = OptionGroup {
 pub(crate) fn help() -> String {
     Help {
         usage: &[
-            "octo-listen [-v] [-l ADDRESS[:PORT]]... [--exec FILE]",
+            "octo-listen [-v] [-l ADDRESS[:PORT]]... [-u USER] [--exec FILE]",
             "octo-listen [-v] --stdio",
             "octo-listen --check-audit [--head SEQ:HASH]... [FILE...]",
         ],
@@ -31,6 +32,7 @@ pub(crate) fn help() -> String {
         examples: &[
             "octo-keys new && octo-keys trust THUMBPRINT NAME && octo-listen",
             "octo-listen -l 10.0.0.11 -l '[2001:db8::11]:443'",
+            "octo-exec serve & setsid octo-listen -u octo",
         ],
     }
     .text()
@@ -42,6 +44,7 @@ and has the jobs they run started by octo-exec.";
 
 const NOTES: &str = "\
 Prints `listening ADDRESS:PORT' for each socket once it is ready; port 0 picks
-one. --stdio is for inetd, systemd's Accept=yes, or ssh. HUP reads the identity
-again; the trust file is read for each request anyway. Jobs outlive the listener:
-it may be killed and restarted at any moment.";
+one. --stdio is for inetd, systemd's Accept=yes, or ssh. Sockets of a socket unit
+are taken instead of -l, and the identity may be a credential of systemd's. HUP
+reads the identity again, but not with -u; the trust file is read for each request
+anyway. Jobs outlive the listener: it may be killed and restarted at any moment.";

@@ -1,4 +1,4 @@
-//! Open files, of which a script gets three.
+//! Open files: a program that is given to somebody else keeps three.
 
 use rustix::stdio::dup2_stdin;
 use std::fs::File;
@@ -6,16 +6,20 @@ use std::io;
 use std::os::fd::RawFd;
 
 /// Standard input is /dev/null from here on.
-pub(super) fn stdin_is_null() -> io::Result<()> {
+///
+/// # Errors
+/// Where there is no such device.
+pub fn stdin_is_null() -> io::Result<()> {
     Ok(dup2_stdin(File::open("/dev/null")?)?)
 }
 
 /// Closes all but the three: whoever started a listener may have had a file of root's
-/// open. After it, nothing that this process holds may be read or written.
+/// open. After it, nothing that this process holds may be read or written, nor closed
+/// once more: what it owns must have been dropped before.
 ///
 /// # Errors
 /// Where /proc doesn't say which are open: a guess could miss one.
-pub(super) fn close_others() -> io::Result<()> {
+pub fn close_others() -> io::Result<()> {
     // All of them before the first is closed: the directory is read by one of them.
     let mut open: Vec<RawFd> = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {

@@ -1,13 +1,11 @@
 //! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
 
-use super::mask::Masker;
-use super::prepare::directories::VALUES;
-use super::prepare::secrets::Secrets;
-use crate::admission::adopt::share_with_publisher;
+use crate::job::mask::Masker;
+use crate::job::prepare::directories::VALUES;
+use crate::job::prepare::secrets::Secrets;
 use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::read_bounded;
-use octo_core::base::publish;
 use octo_core::base::users::User;
 use octo_core::tentacle::job::JobDirectory;
 use std::os::unix::fs::MetadataExt;
@@ -29,8 +27,7 @@ pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Vec<St
     let (kept, wrong) = sound(&bytes, masker);
     let mut reasons: Vec<String> = wrong.into_iter().collect();
     if !kept.is_empty() {
-        let published = publish::replace(&job.file("outputs"), &kept, 0o640)
-            .and_then(|()| share_with_publisher(job, "outputs"));
+        let published = job.publish_bytes("outputs", &kept);
         reasons.extend(published.err().map(|e| format!("its values are lost: {}", e.message)));
     }
     reasons

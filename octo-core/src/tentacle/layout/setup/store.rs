@@ -1,0 +1,93 @@
+//! STATE/packages and STATE/locks: what a listener could still write to becomes a copy,
+//! its sha256 proved.
+
+use super::work::{Directory, Work};
+use crate::base::digest::{Digest, Hasher};
+use crate::base::error::Result;
+use crate::tentacle::layout::rights::{Kind, Right, type_of};
+use rustix::fs::FileType;
+
+impl Work<'_> {
+    pub(super) fn packages(&mut self, state: &Directory) -> Result<()> {
+        let mut store = self.take(&state.fd, "packages", state.path.join("packages"))?;
+        for name in store.names()? {
+            match Kind::in_store(&name) {
+                Kind::Object => self.object(&mut store, &name)?,
+                Kind::Lock => self.lock(&mut store, &name)?,
+                Kind::Staged if !store.is_trusted => store.remove(&name, "nobody finished it")?,
+                Kind::Record => {
+                    if let Some(right) = self.parties.right(Kind::Record) {
+                        self.file(&mut store, &name, &right, &mut |_| true)?;
+                    }
+                }
+                _ if name == "incoming" => self.incoming(&mut store)?,
+                _ if store.is_trusted => {}
+                _ => store.remove(&name, "no store has that")?,
+            }
+        }
+        let right = self.parties.directory(0o711);
+        self.finish(store, &right)
+    }
+
+    fn object(&self, store: &mut Directory, name: &str) -> Result<()> {
+        let Some(right) = self.parties.right(Kind::Object) else { return Ok(()) };
+        let Some(stat) = store.look(name)? else { return Ok(()) };
+        // Jobs have links to it: its second names mean nothing.
+        if type_of(&stat) == FileType::RegularFile && right.fault(&stat).is_none() {
+            return Ok(());
+        }
+        let wanted = Digest::parse(name);
+        let mut hasher = Hasher::new();
+        let mut is_damaged = false;
+        let made = self.file(store, name, &right, &mut |bytes| {
+            if bytes.is_empty() {
+                is_damaged = Some(std::mem::take(&mut hasher).finish()) != wanted;
+            }
+            hasher.update(bytes);
+            !is_damaged
+        });
+        match made {
+            Err(_) if is_damaged => store.remove(name, "its bytes are not those of its sha256"),
+            other => other,
+        }
+    }
+
+    /// What is half there is sent again; octo-exec's own stays.
+    fn incoming(&mut self, store: &mut Directory) -> Result<()> {
+        let is_directory = |stat| type_of(&stat) == FileType::Directory;
+        if !store.look("incoming")?.is_some_and(is_directory) {
+            return store.remove("incoming", "it is not a directory");
+        }
+        let mut incoming = self.take(&store.fd, "incoming", store.path.join("incoming"))?;
+        for name in incoming.names()? {
+            let own = self.parties.executor.uid;
+            if incoming.look(&name)?.is_some_and(|stat| stat.st_uid != own) {
+                incoming.remove(&name, "it is sent again")?;
+            }
+        }
+        let own = self.parties.executor;
+        let right = Right { uid: own.uid, gid: None, modes: [0o700; 4] };
+        self.finish(incoming, &right)
+    }
+
+    pub(super) fn locks(&mut self, state: &Directory) -> Result<()> {
+        let mut locks = self.take(&state.fd, "locks", state.path.join("locks"))?;
+        for name in locks.names()? {
+            self.lock(&mut locks, &name)?;
+        }
+        let own = self.parties.executor;
+        let right = Right { uid: own.uid, gid: Some(own.gid), modes: [0o700; 4] };
+        self.finish(locks, &right)
+    }
+
+    pub(super) fn refused(&mut self, state: &Directory) -> Result<()> {
+        let mut refused = self.take(&state.fd, "refused", state.path.join("refused"))?;
+        if let Some(right) = self.parties.right(Kind::Record) {
+            for name in refused.names()? {
+                self.file(&mut refused, &name, &right, &mut |_| true)?;
+            }
+        }
+        let right = self.parties.directory(0o750);
+        self.finish(refused, &right)
+    }
+}

@@ -1,0 +1,71 @@
+//! Bringing one job forward, as far as it can go. Doing it again is always safe: a
+//! job runs at most once.
+
+use super::runner::Runner;
+use super::{settle, signals};
+use crate::admission::unstarted::Unstarted;
+use octo_core::base::cli::Tool;
+use octo_core::base::error::{Error, Result};
+use octo_core::base::paths::Places;
+use octo_core::base::publish::Reserved;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock};
+use rustix::process::{getpid, setsid};
+
+/// Makes this process what a job's processes descend from.
+pub(crate) fn lead() {
+    // Its own session, so that what started us can be restarted, and a terminal
+    // that closes takes nothing along. Fails only where we lead one already.
+    let _ = setsid();
+    signals::heed_in_scripts();
+    let _ = rustix::process::set_child_subreaper(Some(getpid()));
+}
+
+/// Brings it forward, for a process that leads.
+///
+/// # Errors
+/// Where its files can't be read, or its end can't be written.
+pub(crate) fn forward(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<u8> {
+    let Some(held) = job.try_hold()? else { return Ok(0) };
+    if job.end()?.is_some() {
+        return Ok(0);
+    }
+    if job.open("started")?.is_some() {
+        settle::lost(tool, places, job, &held, None)?;
+        return Ok(0);
+    }
+    run(tool, places, job, &held)?;
+    Ok(0)
+}
+
+fn run(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Result<()> {
+    let mut room = None;
+    let attempt = match Runner::new(tool, places, job) {
+        Ok(attempt) => attempt,
+        Err(error) => return fail(tool, places, job, held, error, room),
+    };
+    let end = match attempt.run(&mut room) {
+        Ok(end) | Err(Unstarted::Over(end)) => end,
+        Err(Unstarted::Held) => return Ok(()),
+        Err(Unstarted::Failed(error)) => return fail(tool, places, job, held, error, room),
+    };
+    // Written while `attempt` lives: to close its watch takes milliseconds.
+    settle::over(tool, places, job, end, room)
+}
+
+fn fail(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    held: &JobLock,
+    error: Error,
+    room: Option<Reserved>,
+) -> Result<()> {
+    tool.report(&error);
+    if job.open("started")?.is_some() {
+        // As if we had been killed: nobody of it may stay.
+        return settle::lost(tool, places, job, held, Some(error.message));
+    }
+    // Nothing of the script ran: that is what `denied` says.
+    let end = End::unstarted(EndKind::Denied(error.exit.code()), error.message);
+    settle::over(tool, places, job, end, room)
+}

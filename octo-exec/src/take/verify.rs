@@ -1,0 +1,106 @@
+//! Who asks for this? Nothing of an entry is believed before its signature is: the
+//! listener that spooled it faces the network.
+
+use super::signature;
+use crate::admission::admit::believe_address;
+use jiff::Timestamp;
+use octo_core::Thumbprint;
+use octo_core::base::error::Exit;
+use octo_core::base::names::JobId;
+use octo_core::base::paths::Places;
+use octo_core::base::refusal::Refusal;
+use octo_core::tentacle::job::{End, Pusher};
+use octo_core::tentacle::known::OwnThumbprints;
+use octo_core::tentacle::spool::Entry;
+use octo_core::tentacle::statement::{Asks, Expected, Statement};
+use octo_core::trust::{Grant, Question, Trust, Verb};
+
+/// Who asks, and what he said.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) statement: Statement,
+    pub(super) pusher: Pusher,
+}
+
+/// An entry that is refused.
+#[derive(Debug)]
+pub(super) struct Unverified {
+    pub(super) end: End,
+    /// Until when its statement holds, where a trusted pusher has signed it.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl From<End> for Unverified {
+    /// Of nobody, as far as is known.
+    fn from(end: End) -> Unverified {
+        Unverified { end, until: None }
+    }
+}
+
+/// Verifies that a trusted pusher asks this tentacle for this, now, under this id.
+///
+/// # Errors
+/// The end of an entry that is refused.
+pub(super) fn verify(
+    places: &Places,
+    entry: &Entry<'_>,
+    job: &JobId,
+    asks: Asks,
+) -> Result<Verified, Unverified> {
+    let no = |reason: String| End::denied(Exit::Refused, reason);
+    let signed = &entry.signed;
+    let trust = Trust::load(&places.trusted())
+        .map_err(|error| End::denied(Refusal::Policy.exit(), error.message));
+    let trust = trust?;
+    let thumbprint = Thumbprint::of_certificate(signed.certificate);
+    // Before a byte of it is parsed: a stranger's certificate may be made for our parser.
+    if trust.of(thumbprint).next().is_none() {
+        return Err(no(format!("the certificate {thumbprint} is not trusted")).into());
+    }
+    let statement = Statement::parse(signed.statement);
+    let statement = statement.ok_or_else(|| no("its statement is not of the form".into()))?;
+    signature::verify(signed.certificate, signed.statement, signed.signature).map_err(no)?;
+    let until = Some(statement.until);
+    let pusher = is_ours(places, job, asks, thumbprint, &statement)
+        .and_then(|()| grant(places, &trust, thumbprint, entry))
+        .map_err(|end| Unverified { end, until })?;
+    let pusher = Pusher { thumbprint, name: pusher.name, address: entry.address };
+    Ok(Verified { statement, pusher })
+}
+
+/// Is it about this, for this tentacle, and not too late?
+fn is_ours(
+    places: &Places,
+    job: &JobId,
+    asks: Asks,
+    pusher: Thumbprint,
+    statement: &Statement,
+) -> Result<(), End> {
+    let own = OwnThumbprints::load(places).map_err(|error| {
+        let hints: String = error.hints.iter().map(|hint| format!("; its admin: {hint}")).collect();
+        End::denied(error.exit, format!("{}{hints}", error.message))
+    })?;
+    let tentacle: Vec<Thumbprint> = std::iter::once(own.current).chain(own.previous).collect();
+    let expected = Expected { job, asks, pusher, tentacle: &tentacle };
+    let checked = statement.check(&expected, Timestamp::now());
+    checked.map_err(|not| End::denied(not.refusal.exit(), not.reason))
+}
+
+/// The line that lets him connect at all.
+fn grant(
+    places: &Places,
+    trust: &Trust,
+    thumbprint: Thumbprint,
+    entry: &Entry<'_>,
+) -> Result<Grant, End> {
+    let now = trust.now();
+    believe_address(places, trust, thumbprint, &now)
+        .map_err(|reason| End::denied(Exit::Configuration, reason))?;
+    let question = Question::new(thumbprint, entry.address, &now, Verb::Connect);
+    trust.decide(&question).map_err(|denial| End::denied(denial.refusal.exit(), denial.reason))
+}
+
+/// Whose an entry is, by its own words: for the note, and nothing else.
+pub(super) fn claimed(entry: &Entry<'_>) -> Option<Thumbprint> {
+    Statement::parse(entry.signed.statement).map(|statement| statement.pusher)
+}

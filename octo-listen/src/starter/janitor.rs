@@ -1,0 +1,145 @@
+//! Takes entries out of the spool once octo-exec is done with them: secrets may be in
+//! them. One thread, which sleeps until the kernel wakes it.
+
+use crate::log::Log;
+use octo_core::base::error::describe;
+use octo_core::base::paths::Places;
+use octo_core::base::watch::Watch;
+use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::spool::{EntryName, Spool};
+use octo_core::tentacle::store::Store;
+use octo_core::{Error, Exit, Result};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify::WatchFlags;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often the spool is looked at where the kernel gives no watch.
+const EVERY: Duration = Duration::from_secs(5);
+
+const STACK: usize = 128 * 1024;
+
+/// What is published, in whatever way.
+const EVENTS: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO);
+
+/// What wakes the thread.
+#[derive(Debug)]
+pub(crate) struct Janitor {
+    spool: Spool,
+    /// What pushers have put, and what octo-exec has taken over of it, where it is
+    /// another user.
+    stores: Option<(Store, Store)>,
+    log: Log,
+    watch: Watch,
+    /// Jobs whose directories are watched until something of theirs is done with.
+    awaited: Mutex<Vec<Awaited>>,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    job: JobDirectory,
+    what: What,
+    /// Whether, and by what, its directory is watched; it may not be there yet.
+    watched: Option<Option<i32>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A cancel, until it is obeyed or refused.
+    Cancel,
+    /// A package, until the job has its own.
+    Package,
+}
+
+impl Janitor {
+    /// Watches what octo-exec makes of entries.
+    ///
+    /// # Errors
+    /// Exit 69 where octo-exec has not made its directories yet.
+    pub(crate) fn new(
+        places: &Places,
+        stores: Option<(Store, Store)>,
+        log: Log,
+    ) -> Result<Janitor> {
+        let (jobs, refused) = (places.jobs(), places.refused());
+        let failed = |e: std::io::Error| {
+            Error::new(Exit::Unavailable, jobs.display(), describe(&e))
+                .hint("octo-exec serve makes it")
+        };
+        let watch = Watch::new(&jobs, EVENTS, EVERY).map_err(failed)?;
+        watch.add(&refused, EVENTS).map_err(failed)?;
+        let spool = Spool::at(places);
+        Ok(Janitor { spool, stores, log, watch, awaited: Mutex::default() })
+    }
+
+    /// Has what was handed over for this job taken away as soon as octo-exec has it.
+    pub(crate) fn expect(&self, job: &JobDirectory, what: What) {
+        if what == What::Package && self.stores.is_none() {
+            return;
+        }
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.push(Awaited { job: job.clone(), what, watched: None });
+        self.settle(&mut awaited);
+    }
+
+    /// Drops the packages that octo-exec has taken over.
+    pub(crate) fn drop_taken(&self) {
+        if let Some((own, taken)) = &self.stores {
+            self.log.ok(own.drop_taken(taken));
+        }
+    }
+
+    fn sweep(&self) {
+        self.watch.clear();
+        self.log.ok(self.spool.remove_done());
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settle(&mut awaited);
+    }
+
+    fn settle(&self, awaited: &mut Vec<Awaited>) {
+        let done: Vec<Awaited> = awaited.extract_if(.., |awaited| self.is_done(awaited)).collect();
+        for watched in done.iter().map(|done| done.watched) {
+            // One watch may serve two.
+            if !awaited.iter().any(|awaited| awaited.watched == watched) {
+                self.watch.forget(watched.flatten());
+            }
+        }
+        if done.iter().any(|done| done.what == What::Package) {
+            self.drop_taken();
+        }
+    }
+
+    /// Is it done with? If not, whatever happens next in its directory wakes us.
+    fn is_done(&self, awaited: &mut Awaited) -> bool {
+        let job = &awaited.job;
+        if awaited.watched.is_none() && job.exists() {
+            // Without a watch it goes with the job's end.
+            awaited.watched = self.watch.add(job.path(), EVENTS).ok();
+        }
+        match awaited.what {
+            What::Cancel => !self.spool.holds(&EntryName::cancel(job.id())),
+            What::Package => {
+                ["started", "end"].iter().any(|file| job.file(file).exists())
+                    || (!job.exists() && !self.spool.holds(&EntryName::request(job.id())))
+            }
+        }
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// Where there is none to be had.
+pub(crate) fn start(janitor: &Arc<Janitor>) -> Result<()> {
+    let janitor = Arc::clone(janitor);
+    let thread = std::thread::Builder::new().name("janitor".into()).stack_size(STACK);
+    let started = thread.spawn(move || {
+        loop {
+            let mut fds = [PollFd::new(&janitor.watch, PollFlags::IN)];
+            // Interrupted or not: a look does no harm.
+            let _ = poll(&mut fds, None);
+            janitor.sweep();
+        }
+    });
+    started.map(drop).map_err(|e| Error::new(Exit::Io, "thread", describe(&e)))
+}

@@ -1,0 +1,60 @@
+//! octo-exec prune, of jobs whose users have left what is hard to remove.
+
+use crate::sandbox;
+use crate::support::needs::SYSTEM_PATH;
+use crate::support::{impossible, is_root, needs, stdout_of};
+use predicates::str::contains;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const ALL: [&str; 5] = ["prune", "--older", "0s", "--keep", "0"];
+
+/// Each level that a removal goes down costs a descriptor, and some of the stack.
+#[test]
+fn a_tree_of_any_depth_is_removed_with_few_descriptors() {
+    let test = "a_tree_of_any_depth_is_removed_with_few_descriptors";
+    if !needs(test, "prlimit") {
+        return;
+    }
+    let sandbox = sandbox();
+    let deep = "i=0; while [ $i -lt 300 ]; do mkdir d && cd d || exit; i=$((i + 1)); done";
+    sandbox.tool("octo-exec").args(["run", "-c", deep]).assert().success();
+    let exec = sandbox.tool("octo-exec");
+    let mut prune = Command::new("prlimit");
+    prune.args(["--nofile=64", "--stack=262144"]).arg(exec.get_program()).args(ALL).env_clear();
+    prune.envs(exec.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    prune.env("PATH", SYSTEM_PATH);
+    let pruned = prune.output().expect("prlimit starts");
+    assert!(pruned.status.success(), "{}", String::from_utf8_lossy(&pruned.stderr));
+    assert_eq!(sandbox.state("jobs").read_dir().expect("jobs").count(), 0);
+}
+
+#[test]
+fn one_that_cannot_be_removed_keeps_no_other() {
+    let test = "one_that_cannot_be_removed_keeps_no_other";
+    if !is_root(test) {
+        return;
+    }
+    let sandbox = sandbox();
+    let run = |script: &str| stdout_of(sandbox.tool("octo-exec").args(["run", "-c", script]));
+    let mounted = run("pwd");
+    run("true");
+    let directory = Path::new(mounted.trim_end());
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "tmpfs"]).arg(directory).stderr(Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        return impossible(test, "can't mount a tmpfs");
+    }
+    let pruned = sandbox.tool("octo-exec").args(ALL).output().expect("output");
+    let left: Vec<_> = sandbox.state("jobs").read_dir().expect("jobs").flatten().collect();
+    // What is mounted went aside with its directory.
+    let aside = left.first().expect("it stays").path().join("work");
+    assert!(Command::new("umount").arg(&aside).status().expect("umount").success());
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(pruned.status.code(), Some(74));
+    let said = String::from_utf8_lossy(&pruned.stderr).into_owned();
+    assert!(said.starts_with("octo-exec: ") && said.contains("jobs/"), "{said}");
+    // The next one takes what is left.
+    sandbox.tool("octo-exec").args(ALL).assert().success().stderr(contains("jobs/").count(0));
+    assert_eq!(sandbox.state("jobs").read_dir().expect("jobs").count(), 0);
+}
