@@ -1,0 +1,22 @@
+//! A listener that was taken over gains nothing, nor does a job: what either could try,
+//! tried by its user against octo-exec.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cancels;
+mod certificates;
+mod crowds;
+mod entries;
+mod every_call;
+mod exploits;
+mod killed;
+mod packages;
+mod replays;
+mod scripts;
+mod separated;
+mod serving;
+mod set_up;
+mod statements;
+mod stopped;
+mod victims;
