@@ -2,6 +2,8 @@
 
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "../support/separated.rs"]
+mod separated;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/tentacle.rs"]
@@ -11,9 +13,13 @@ mod ahead;
 mod control;
 mod faults;
 mod fleet;
+mod handed_over;
 mod jobs;
 mod output;
 mod real_input;
 mod run;
 mod signals;
+mod signed;
+mod statements;
+mod two_users;
 mod unprivileged;

@@ -4,5 +4,6 @@ mod local;
 mod lost;
 mod proxy;
 mod resilience;
+mod soak;
 
 pub(crate) use local::one_that_says;

@@ -1,0 +1,177 @@
+//! The two halves of a tentacle of two users: what a pusher gets where one is gone or has no
+//! room, and what they leave and say when all is well.
+
+use crate::separated::{LINE, Separated, job_id, marks, runs};
+use crate::support::{PATIENCE, impossible, is_root, wait_for};
+use crate::tentacle::Octopus;
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use rustix::process::Signal;
+use std::path::PathBuf;
+
+#[test]
+fn where_nobody_is_behind_the_doorbell_nothing_is_spooled() {
+    if !is_root("where_nobody_is_behind_the_doorbell_nothing_is_spooled") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut separated = Separated::start(&mut octopus, LINE);
+    let doorbell = separated.tentacle.state.join("doorbell");
+    let marks = marks(&octopus);
+    for (name, reason) in
+        [("missing", "no such file or directory"), ("silent", "connection refused")]
+    {
+        separated.end_serve();
+        if name == "missing" {
+            std::fs::remove_file(&doorbell).expect("remove");
+        }
+        let (job, mark) = (job_id(), marks.join(name));
+        let command = format!("echo ran >>{}; exit 7", mark.display());
+        let run = || octopus.push(&["-t", "web1", "run", "-j", &job, "-c", &command]);
+        let said = format!("{}: octo-exec doesn't answer: {reason}", doorbell.display());
+        // Where it is taken all the same, nothing comes of it.
+        run()
+            .timeout(PATIENCE)
+            .assert()
+            .code(69)
+            .stderr(contains(said).and(contains("unavailable: ")));
+        assert_eq!(separated.spooled(), Vec::<String>::new());
+        assert!(!separated.job(&job).exists());
+        assert!(separated.logs().contains("hint: start it as STATE's owner, or restart it"));
+        separated.restart_serve(&octopus);
+        run().assert().code(7);
+        assert_eq!(runs(&mark), 1);
+    }
+}
+
+/// A small file system, unmounted in the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Option<SmallDisk> {
+        std::fs::create_dir_all(&path).expect("mkdir");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=0711", "tmpfs"]).arg(&path);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(SmallDisk(path))
+    }
+
+    /// Leaves so much room, until the file is removed.
+    fn fill_but(&self, room: u64) -> PathBuf {
+        use std::io::Write;
+        let path = self.0.join("filled");
+        let mut file = std::fs::File::create(&path).expect("create");
+        while file.write_all(&[1; 4096]).is_ok() {}
+        let length = file.metadata().expect("stat").len();
+        file.set_len(length - room).expect("shortened");
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What still runs there keeps it no longer than it lives.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).ok();
+    }
+}
+
+#[test]
+fn a_spool_without_room_is_told_and_nothing_runs() {
+    let test = "a_spool_without_room_is_told_and_nothing_runs";
+    if !is_root(test) {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let Some(disk) = SmallDisk::mount(octopus.sandbox.path("web1/state")) else {
+        return impossible(test, "can't mount a small tmpfs");
+    };
+    let separated = Separated::start(&mut octopus, LINE);
+    let (job, mark) = (job_id(), marks(&octopus).join("mark"));
+    // Room for a line of a log, and none for this.
+    let script = format!("echo ran >>{}; exit 7\n#{}\n", mark.display(), "x".repeat(200_000));
+    octopus.sandbox.write("script", script);
+    let run = || octopus.push(&["-t", "web1", "run", "-j", &job, "script"]);
+    let filled = disk.fill_but(100_000);
+    let said = contains("can't create: no space left on device")
+        .and(contains("not certain before"))
+        .and(contains("spool/"));
+    run().assert().code(74).stderr(said);
+    assert_eq!(separated.spooled(), Vec::<String>::new());
+    assert!(!separated.job(&job).exists());
+    std::fs::remove_file(filled).expect("remove");
+    run().assert().code(7);
+    assert_eq!(runs(&mark), 1);
+}
+
+/// What the listener keeps of a package is for octo-exec alone.
+#[test]
+fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {
+    if !is_root("the_listeners_copy_of_a_package_goes_though_nobody_follows") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let copies = || {
+        let entries = std::fs::read_dir(separated.tentacle.state.join("listen/packages"));
+        let names = entries.expect("a store").flatten().map(|e| e.file_name());
+        names.filter(|name| name.len() >= 64).collect::<Vec<_>>()
+    };
+    for text in ["one\n", "another\n"] {
+        let package = octopus.sandbox.write("package", text);
+        separated.signal_serve(Signal::STOP);
+        let job = job_id();
+        let command = "cat \"$OCTO_PACKAGE\"";
+        let run = ["-t", "web1", "run", "-D", "-j", &job, "-p", "package", "-c", command];
+        octopus.push(&run).assert().success();
+        let digest = octo_core::Digest::of(&std::fs::read(package).expect("read")).to_string();
+        assert!(copies().iter().any(|name| *name == digest.as_str()), "{:?}", copies());
+        separated.signal_serve(Signal::CONT);
+        wait_for("no copy is left", || copies().is_empty());
+        octopus.push(&["-t", "web1", "follow", &job]).assert().success().stdout(text);
+        assert!(separated.tentacle.state.join("packages").join(digest).exists());
+    }
+}
+
+/// What a log says on a good day hides what it says on a bad one.
+#[test]
+fn good_days_leave_no_alarm_in_either_log() {
+    if !is_root("good_days_leave_no_alarm_in_either_log") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    octopus.sandbox.write("package", "packed\n");
+    let secrets = octopus.sandbox.write("secrets", "TOKEN=secret\n");
+    crate::support::set_mode(&secrets, 0o600);
+    let push = |arguments: &[&str]| octopus.push(&[&["-t", "web1"], arguments].concat());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                push(&["run", "-c", "exit 7"]).assert().code(7);
+                let package = ["run", "-p", "package", "-S", "secrets", "-c", "cat $OCTO_PACKAGE"];
+                push(&package).assert().success().stdout("packed\n");
+                let job = job_id();
+                let makes = "echo made >$OCTO_ARTIFACTS/made; echo A=b >>$OCTO_OUTPUT";
+                push(&["run", "-j", &job, "-c", makes]).assert().success();
+                push(&["get", "-o", &job, &job, "made"]).assert().success();
+                let job = job_id();
+                push(&["run", "-D", "-j", &job, "-c", "sleep 300"]).assert().success();
+                push(&["cancel", &job]).assert().success();
+                push(&["follow", &job]).assert().code(130);
+                push(&["run", "-T", "1s", "-c", "sleep 300"]).assert().code(124);
+            });
+        }
+    });
+    push(&["jobs"]).assert().success();
+    push(&["status"]).assert().success();
+    wait_for("an empty spool", || separated.spooled().is_empty());
+    let logs = separated.logs();
+    let (expected, others): (Vec<&str>, Vec<&str>) = logs.lines().partition(|line| {
+        line.starts_with("octo-listen: 127.0.0.1: octopus: ")
+            && [": accepted", ": asked", ": stored"].iter().any(|what| line.ends_with(what))
+    });
+    assert_eq!(others, Vec::<&str>::new());
+    let runs = expected.iter().filter(|line| line.ends_with(": accepted")).count();
+    assert_eq!(runs, 20, "{expected:#?}");
+}
