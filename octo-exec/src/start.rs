@@ -4,6 +4,7 @@
 use octo_core::JobId;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
+use octo_core::base::program as own_program;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::spool::Spool;
 use octo_core::tentacle::{doorbell, layout};
@@ -74,10 +75,7 @@ fn take(
 /// # Errors
 /// Where /proc is not there to say where it is.
 pub(crate) fn own(places: &Places) -> io::Result<Command> {
-    // Not /proc/self/exe: a binary that was replaced meanwhile is the one to run.
-    let own = std::env::current_exe()?;
-    let own = own.to_str().map_or(own.clone(), |p| p.trim_end_matches(" (deleted)").into());
-    let mut command = Command::new(own);
+    let mut command = Command::new(own_program::own()?);
     command.arg("--config").arg(&places.config).arg("--state").arg(&places.state);
     Ok(command)
 }

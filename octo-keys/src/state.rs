@@ -26,17 +26,13 @@ pub(crate) fn check(tool: &Tool, places: &Places) -> Result<Option<String>, ()> 
     match (is_sound, parties.are_separated()) {
         (false, _) => Err(()),
         (true, false) => Ok(Some("one user".to_string())),
-        (true, true) => Ok(Some(format!("listener {}", name_of(parties.listener.uid)))),
+        (true, true) => Ok(Some(format!("listener {}", users::name_of(parties.listener.uid)))),
     }
 }
 
 fn mending(parties: &Parties) -> String {
     match parties.are_separated() {
-        true => format!("octo-exec setup --listener {}", name_of(parties.listener.uid)),
+        true => format!("octo-exec setup --listener {}", users::name_of(parties.listener.uid)),
         false => "octo-exec setup".to_string(),
     }
-}
-
-fn name_of(uid: u32) -> String {
-    users::of_uid(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }

@@ -9,6 +9,8 @@ mod process;
 pub mod refusal;
 mod text;
 
-pub use files::{appended, beneath, edit_lock, paths, publish, remove, result_file, watch};
-pub use process::{descriptors, groups, leader, no_core, operator, signals, users};
+pub use files::{
+    appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch,
+};
+pub use process::{descriptors, groups, leader, no_core, operator, program, signals, users};
 pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};

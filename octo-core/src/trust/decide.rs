@@ -59,7 +59,8 @@ pub struct StartedBy {
 impl StartedBy {
     /// Whoever runs octo-exec on these places.
     pub fn at(places: &Places) -> StartedBy {
-        let listener = layout::is_separated(places).then(|| named(layout::listener(places).uid));
+        let listener =
+            layout::is_separated(places).then(|| users::name_of(layout::listener(places).uid));
         StartedBy { listener, ..StartedBy::uid(layout::executor(places).uid) }
     }
 
@@ -70,13 +71,9 @@ impl StartedBy {
 
     fn uid(uid: u32) -> StartedBy {
         // Root becomes whom it likes: its name decides nothing.
-        let name = if uid == 0 { "root".into() } else { named(uid) };
+        let name = if uid == 0 { "root".into() } else { users::name_of(uid) };
         StartedBy { name, root: uid == 0, listener: None }
     }
-}
-
-fn named(uid: u32) -> String {
-    users::of_uid(uid).map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 impl<'a> Question<'a> {

@@ -21,7 +21,7 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::layout;
-use octo_core::tentacle::spool::{EntryName, Spool};
+use octo_core::tentacle::spool::{EntryName, Spool, TRIES};
 use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
 use seen::Seen;
@@ -30,9 +30,6 @@ use std::time::Instant;
 
 /// So many entries are taken over at once.
 const AT_ONCE: usize = 64;
-
-/// So often an entry is tried.
-const TRIES: u32 = 3;
 
 /// The verb.
 pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {

@@ -8,7 +8,7 @@ use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{self, JobDirectory, State, refuse};
 use octo_core::tentacle::layout::Side;
-use octo_core::tentacle::spool::{EntryName, Spool};
+use octo_core::tentacle::spool::{EntryName, Spool, TRIES};
 use octo_core::{Error, Exit, JobId, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -25,9 +25,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What fails for an entry may pass in a moment; its pusher is waiting.
 const TRY_AFTER: Duration = Duration::from_millis(250);
-
-/// So often an entry is tried.
-const TRIES: u32 = 3;
 
 /// Where octo-exec is.
 #[derive(Debug, Clone)]

@@ -33,7 +33,7 @@ pub(crate) fn take(places: &Places, over_stdio: bool) -> Result<()> {
         if own.uid == 0 && over_stdio {
             return become_listener(listener);
         }
-        let name = users::of_uid(listener.uid).map_or(listener.uid.to_string(), |user| user.name);
+        let name = users::name_of(listener.uid);
         let reason = format!("belongs to {name}: another user than STATE's listens here");
         return Err(unsound(&places.spool(), &reason).hint(format!("octo-listen -u {name}")));
     }
@@ -71,7 +71,7 @@ fn unsound(path: &Path, reason: &str) -> Error {
 
 /// Root becomes the listener's user for good, and leaves open what its peer talks to.
 fn become_listener(listener: Owner) -> Result<()> {
-    let name = users::of_uid(listener.uid).map_or(listener.uid.to_string(), |user| user.name);
+    let name = users::name_of(listener.uid);
     terminal::leave(&name)?;
     descriptors::close_others().map_err(|e| Error::new(Exit::Io, "octo-listen", describe(&e)))?;
     let groups = match users::of_uid(listener.uid) {

@@ -5,15 +5,13 @@ use super::{handover, side, terminal};
 use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
 use octo_core::base::users::{self, User};
-use octo_core::base::{descriptors, groups};
+use octo_core::base::{descriptors, groups, program};
 use octo_core::tentacle::layout::{self, Owner, setup};
 use octo_core::{Error, Exit, Result};
 use rustix::process::{chdir, geteuid};
 use rustix::stdio::dup2_stdin;
 use rustix::thread::set_no_new_privs;
-use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,7 +69,7 @@ fn begin(
         // What it changes is as if octo-exec setup had been called, which would print it.
         setup::setup(places, Some(listener), &mut |_| Ok(()))?;
     }
-    let program = program()?;
+    let program = program::own().map_err(|e| Error::io(Path::new("/proc/self/exe"), &e))?;
     let groups = groups::groups_of(&user.name, user.gid)?;
     let failed = |e: std::io::Error| Error::new(Exit::Io, "octo-listen", describe(&e));
     let theirs = handover::send(identity, &sockets).map_err(failed)?;
@@ -104,16 +102,4 @@ fn exec(
         set_no_new_privs(true).map_err(|e| failed(e.into()))?;
     }
     Err(failed(command.exec()))
-}
-
-/// This program, where it is; a newer one where it was replaced just now.
-fn program() -> Result<PathBuf> {
-    let failed = |e: std::io::Error| Error::io(Path::new("/proc/self/exe"), &e);
-    let program = std::env::current_exe().map_err(failed)?;
-    if program.exists() {
-        return Ok(program);
-    }
-    let bytes = program.as_os_str().as_bytes();
-    let replaced = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
-    Ok(PathBuf::from(OsStr::from_bytes(replaced)))
 }

@@ -3,6 +3,7 @@
 pub mod appended;
 pub mod beneath;
 pub mod edit_lock;
+pub mod identity;
 pub mod paths;
 pub mod publish;
 pub mod remove;

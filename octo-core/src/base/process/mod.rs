@@ -5,5 +5,6 @@ pub mod groups;
 pub mod leader;
 pub mod no_core;
 pub mod operator;
+pub mod program;
 pub mod signals;
 pub mod users;

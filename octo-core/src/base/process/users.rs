@@ -42,6 +42,11 @@ pub fn of_uid(uid: u32) -> Option<User> {
     local_of_uid(uid).or_else(|| elsewhere(By::Uid(uid)))
 }
 
+/// The name of this user, or the number where nobody knows it.
+pub fn name_of(uid: u32) -> String {
+    of_uid(uid).map_or_else(|| uid.to_string(), |user| user.name)
+}
+
 /// As [`of_uid`], from /etc/passwd alone: what is shown in a record is not worth
 /// a query over the network.
 pub(crate) fn local_of_uid(uid: u32) -> Option<User> {

@@ -7,6 +7,7 @@ use crate::base::beneath;
 use crate::base::cli::utc;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
+use crate::base::identity::FileIdentity;
 use crate::base::names::JobId;
 use crate::base::paths::{Places, if_there, read_bounded};
 use crate::base::publish;
@@ -38,10 +39,8 @@ pub struct Refused {
     pub identity: Option<String>,
 }
 
-/// Which file of this name it is: another one may take its place.
 fn identity(places: &Places, entry: &str) -> Option<String> {
-    let stat = beneath::look(&places.spool().join(entry)).ok()?;
-    Some(format!("{} {}.{:09}", stat.st_ino, stat.st_ctime, stat.st_ctime_nsec))
+    FileIdentity::of(&places.spool().join(entry)).map(|identity| identity.to_string())
 }
 
 impl Refused {

@@ -31,6 +31,9 @@ use std::path::{Path, PathBuf};
 /// The largest entry, in bytes.
 pub const LARGEST: u64 = 22 << 20;
 
+/// So often it is tried to take an entry over, before its pusher is told that it failed.
+pub const TRIES: u32 = 3;
+
 /// What the name of a cancel ends in.
 const CANCEL: &str = ".cancel";
 
