@@ -9,10 +9,10 @@ use octo_core::tentacle::job::{JobDirectory, Refused, State};
 use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::statement::Statement;
-use octo_core::tentacle::store::{Store, Who};
+use octo_core::tentacle::store::Store;
 use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +35,7 @@ pub(crate) struct Host {
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
     /// Jobs that are judged and not spooled yet, by pusher.
-    submitting: Mutex<HashMap<PusherName, u64>>,
+    submitting: Mutex<HashMap<PusherName, HashSet<JobId>>>,
 }
 
 /// Who is at the other end: the handshake let it in.
@@ -106,13 +106,16 @@ impl Host {
 
     /// The length of a package that this pusher may use.
     pub(crate) fn package(&self, digest: &Digest, grant: &Grant) -> Result<Option<u64>> {
-        let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
-        if let Some(taken) = &self.taken
-            && let Some(size) = taken.holds(digest, who)?
-        {
-            return Ok(Some(size));
+        match self.taken_package(digest, grant)? {
+            Some(size) => Ok(Some(size)),
+            None => self.store.holds(digest, grant.who()),
         }
-        self.store.holds(digest, who)
+    }
+
+    /// The same, of what octo-exec has taken over already.
+    pub(crate) fn taken_package(&self, digest: &Digest, grant: &Grant) -> Result<Option<u64>> {
+        let Some(taken) = &self.taken else { return Ok(None) };
+        taken.holds(digest, grant.who())
     }
 
     /// May this peer, by the trust file as it now is, and with what?
@@ -196,25 +199,35 @@ impl Host {
         }
     }
 
-    /// The pusher's jobs that are not over, on the disk and on their way there.
-    /// Until the result is dropped they are one more.
-    pub(crate) fn submit(&self, peer: &Peer, pusher: &PusherName) -> Result<Submission<'_>> {
+    /// The pusher's other jobs that are not over, on the disk and on their way there.
+    /// Until the result is dropped this one is among them.
+    pub(crate) fn submit(
+        &self,
+        peer: &Peer,
+        pusher: &PusherName,
+        id: &JobId,
+    ) -> Result<Submission<'_>> {
         let mut submitting = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = submitting.get(pusher).copied().unwrap_or(0);
+        // In the order in which a job passes through: where it is not any more, it is seen
+        // in the next.
+        let mut jobs = submitting.get(pusher).cloned().unwrap_or_default();
+        for name in self.spool.names()? {
+            let own = |statement: Statement| self.is_key_of(statement.pusher, peer, pusher);
+            let waits = !name.is_cancel && !name.is_done(&self.places);
+            if waits && self.spool.statement(&name).is_some_and(own) {
+                jobs.insert(name.job);
+            }
+        }
         for job in JobDirectory::all(&self.places)? {
             // Looked at first, as it is cheap: most jobs are over.
             if !job.file("end").exists() && job.owner().is_ok_and(|o| o.as_ref() == Some(pusher)) {
-                jobs += 1;
+                jobs.insert(job.id().clone());
             }
         }
-        for name in self.spool.names()? {
-            let own = |statement: &Statement| self.is_key_of(statement.pusher, peer, pusher);
-            if !name.is_cancel && !name.is_done(&self.places) {
-                jobs += u64::from(self.spool.statement(&name).as_ref().is_some_and(own));
-            }
-        }
-        *submitting.entry(pusher.clone()).or_default() += 1;
-        Ok(Submission { host: self, pusher: pusher.clone(), jobs })
+        jobs.remove(id);
+        submitting.entry(pusher.clone()).or_default().insert(id.clone());
+        let (pusher, id, jobs) = (pusher.clone(), id.clone(), jobs.len() as u64);
+        Ok(Submission { host: self, pusher, id, jobs })
     }
 }
 
@@ -222,6 +235,7 @@ impl Host {
 pub(crate) struct Submission<'a> {
     host: &'a Host,
     pusher: PusherName,
+    id: JobId,
     /// How many others the pusher has.
     pub(crate) jobs: u64,
 }
@@ -229,9 +243,9 @@ pub(crate) struct Submission<'a> {
 impl Drop for Submission<'_> {
     fn drop(&mut self) {
         let mut submitting = self.host.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = submitting.get_mut(&self.pusher) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(jobs) = submitting.get_mut(&self.pusher) {
+            jobs.remove(&self.id);
+            if jobs.is_empty() {
                 submitting.remove(&self.pusher);
             }
         }

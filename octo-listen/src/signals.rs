@@ -3,7 +3,7 @@
 
 use crate::admission::connections::Listening;
 use crate::host::Host;
-use crate::startup::identity::Source;
+use crate::startup::identity::{Source, check_own};
 use octo_core::base::error::describe;
 use octo_core::{Error, Exit, Result};
 use signal_hook::consts::SIGHUP;
@@ -36,7 +36,11 @@ pub(crate) fn reload_on_hangup(
 }
 
 fn reload(listening: &Listening, host: &Host, source: &Source) {
-    match source.load() {
+    let identity = source.load().and_then(|identity| {
+        check_own(&host.places, &identity)?;
+        Ok(identity)
+    });
+    match identity {
         Ok(identity) => {
             let thumbprint = identity.thumbprint();
             listening.change_identity(identity);

@@ -258,7 +258,7 @@ fn who_cant_become_the_user_for_good_runs_nothing() {
     let mut unprivileged = sandbox.tool_as(NOBODY, "octo-exec");
     unprivileged.arg("enter").write_stdin(message(0, &words));
     let assert = unprivileged.assert().code(126).stdout("");
-    assert.stderr("octo-exec: can't take on the job's groups: operation not permitted\n");
+    assert.stderr("octo-exec: can't become the job's user: its groups: operation not permitted\n");
     // Root's capabilities outlive the change under these bits.
     let mut kept = Command::new("setpriv");
     kept.args(["--securebits=+no_setuid_fixup"]).arg(sandbox.program("octo-exec"));

@@ -2,6 +2,7 @@
 
 use super::{Allow, Line, Options, TrustOption};
 use crate::base::names::{PusherName, VariableName};
+use crate::tentacle::store::{Limits, Who};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,16 @@ impl PartialEq for Cited {
 }
 
 impl Grant {
+    /// Who asks the store.
+    pub fn who(&self) -> Who<'_> {
+        if self.allow.any { Who::Any } else { Who::Pusher(&self.name) }
+    }
+
+    /// What may be taken of the store.
+    pub fn limits(&self) -> Limits {
+        Limits { max_store: self.max_store, any: self.allow.any }
+    }
+
     /// What a line brings to whom it lets.
     pub(super) fn of(line: &Line) -> Grant {
         let about_runs = TrustOption::all().filter(|row| row.is_for_runs()).flat_map(|row| {

@@ -53,15 +53,6 @@ pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
     Ok(approved.and_then(|r| r.first("at").map(str::to_string)))
 }
 
-/// Has it been held for too long? One that isn't held has not.
-pub(crate) fn waited_too_long(job: &JobDirectory) -> Result<bool> {
-    let held = job.record("held")?;
-    match held.as_ref().and_then(|r| r.first("since")) {
-        Some(since) => Ok(is_expired(since, EXPIRES_AFTER)),
-        None => Ok(false),
-    }
-}
-
 /// How much longer a held job waits; `None` where its time is over.
 pub(crate) fn expires_in(job: &JobDirectory) -> Option<Duration> {
     let held = job.record("held").ok().flatten()?;

@@ -7,6 +7,7 @@ mod signature;
 mod verify;
 
 use crate::job::forward;
+use octo_core::Digest;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
@@ -19,8 +20,6 @@ use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spec::sent::SentParts;
 use octo_core::tentacle::spool::{Entry, EntryName, ReadEntry, Spool};
 use octo_core::tentacle::statement::Asks;
-use octo_core::trust::{Question, Trust, Verb};
-use octo_core::{Digest, Thumbprint};
 use rustix::fs::{Mode, OFlags};
 use verify::{Unverified, claimed, verify};
 
@@ -177,8 +176,7 @@ impl Taking<'_> {
 
     fn publish_cancel(&self, read: &ReadEntry) -> std::result::Result<(), Not> {
         let entry = read.entry();
-        let verified = verify(self.places, &entry, self.id, Asks::Cancel)?;
-        let grant = self.may_cancel(&verified.pusher.thumbprint, &entry)?;
+        let grant = verify(self.places, &entry, self.id, Asks::Cancel)?.grant;
         if !self.job.exists() || !grant.sees(self.job.owner()?.as_ref()) {
             let reason = format!("no job {} of {} here", self.id, grant.name);
             return Err(Not::Refused(End::denied(Exit::Data, reason).into()));
@@ -203,19 +201,6 @@ impl Taking<'_> {
             Err(_) if matches!(self.job.end(), Ok(Some(_))) => Ok(()),
             added => added,
         }
-    }
-
-    fn may_cancel(
-        &self,
-        thumbprint: &Thumbprint,
-        entry: &Entry<'_>,
-    ) -> std::result::Result<octo_core::trust::Grant, Not> {
-        let trust = Trust::load(&self.places.trusted())?;
-        let now = trust.now();
-        let question = Question::new(*thumbprint, entry.address, &now, Verb::Cancel);
-        trust.decide(&question).map_err(|denial| {
-            Not::Refused(End::denied(denial.refusal.exit(), denial.reason).into())
-        })
     }
 
     /// An entry, if there is one; what can't be one is refused.

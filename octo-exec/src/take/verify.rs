@@ -19,6 +19,8 @@ use octo_core::trust::{Grant, Question, Trust, Verb};
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) statement: Statement,
+    /// What his line lets him do.
+    pub(super) grant: Grant,
     pub(super) pusher: Pusher,
 }
 
@@ -61,11 +63,16 @@ pub(super) fn verify(
     let statement = statement.ok_or_else(|| no("its statement is not of the form".into()))?;
     signature::verify(signed.certificate, signed.statement, signed.signature).map_err(no)?;
     let until = Some(statement.until);
-    let pusher = is_ours(places, job, asks, thumbprint, &statement)
-        .and_then(|()| grant(places, &trust, thumbprint, entry))
+    let verb = match asks {
+        Asks::Cancel => Verb::Cancel,
+        // Whether it may run, and now, is decided when it starts.
+        Asks::Request(_) => Verb::Connect,
+    };
+    let grant = is_ours(places, job, asks, thumbprint, &statement)
+        .and_then(|()| grant(places, &trust, thumbprint, entry, verb))
         .map_err(|end| Unverified { end, until })?;
-    let pusher = Pusher { thumbprint, name: pusher.name, address: entry.address };
-    Ok(Verified { statement, pusher })
+    let pusher = Pusher { thumbprint, name: grant.name.clone(), address: entry.address };
+    Ok(Verified { statement, grant, pusher })
 }
 
 /// Is it about this, for this tentacle, and not too late?
@@ -86,17 +93,18 @@ fn is_ours(
     checked.map_err(|not| End::denied(not.refusal.exit(), not.reason))
 }
 
-/// The line that lets him connect at all.
+/// The line that lets him ask for this.
 fn grant(
     places: &Places,
     trust: &Trust,
     thumbprint: Thumbprint,
     entry: &Entry<'_>,
+    verb: Verb,
 ) -> Result<Grant, End> {
     let now = trust.now();
     believe_address(places, trust, thumbprint, &now)
         .map_err(|reason| End::denied(Exit::Configuration, reason))?;
-    let question = Question::new(thumbprint, entry.address, &now, Verb::Connect);
+    let question = Question::new(thumbprint, entry.address, &now, verb);
     trust.decide(&question).map_err(|denial| End::denied(denial.refusal.exit(), denial.reason))
 }
 

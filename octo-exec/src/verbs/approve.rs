@@ -32,7 +32,7 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
     let (id, wanted) = (&arguments[0], arguments.get(1));
     let job = held(said, places, id)?;
     let digest = approval::held_digest(&job)?;
-    if approval::waited_too_long(&job)? {
+    if approval::expires_in(&job).is_none() {
         start::detached(places, &job)?;
         return Err(Error::new(Exit::Data, format!("job {id}"), "expired: it was held for 7 days"));
     }

@@ -140,7 +140,7 @@ impl Program {
             && directory.exists()
             && matches!(directory.state(), Ok(State::Queued | State::Lost));
         let left: Vec<&EntryName> = names.iter().filter(waits).collect();
-        if left.is_empty() && !stands && directory.exists() {
+        if left.is_empty() && !stands {
             return;
         }
         self.log.event(format_args!("job {id}: its octo-exec failed: {how}"));

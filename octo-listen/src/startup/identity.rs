@@ -2,6 +2,7 @@
 
 use super::systemd;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::{Error, Exit, Result};
 use octo_wire::Identity;
 use octo_wire::identity::Keeper;
@@ -60,4 +61,18 @@ impl Source {
     pub(crate) fn load(&self) -> Result<Identity> {
         self.understand(&self.read()?)
     }
+}
+
+/// octo-exec takes no statement that names another certificate than its own: better said
+/// now than to each pusher.
+///
+/// # Errors
+/// Exit 78.
+pub(crate) fn check_own(places: &Places, identity: &Identity) -> Result<()> {
+    if OwnThumbprints::load(places)?.contains(identity.thumbprint()) {
+        return Ok(());
+    }
+    let reason = format!("has another thumbprint than our identity, {}", identity.thumbprint());
+    Err(Error::new(Exit::Configuration, places.tentacle().display(), reason)
+        .hint("octo-keys tentacle"))
 }

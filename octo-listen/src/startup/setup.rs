@@ -2,7 +2,7 @@
 
 use super::check::check_audit;
 use super::handover::Handed;
-use super::identity::Source;
+use super::identity::{Source, check_own};
 use super::options::OPTIONS;
 use super::{handover, side, systemd, unprivileged};
 use crate::admission::connections::Listening;
@@ -18,11 +18,9 @@ use octo_core::base::error::describe;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{self, JobDirectory, State};
-use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::tentacle::store::ABANDONED;
 use octo_core::trust::Trust;
 use octo_core::{Error, Exit, JobId, Result};
-use octo_wire::Identity;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -55,7 +53,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let log = Log::new(tool, wanted.verbose, wanted.over_stdio && stdio::owns_stderr());
     let user = wanted.user.as_deref().map(unprivileged::user).transpose()?;
     let Given { sockets, source, identity } = Given::take(&places, wanted.over_stdio)?;
-    if !sockets.is_empty() && !addresses.is_empty() && !matches!(source, Source::Root) {
+    if !sockets.is_empty() && !addresses.is_empty() {
         return Err(tool.misuse("-l: systemd has said already where to listen"));
     }
     let known = source.understand(&identity)?;
@@ -110,7 +108,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// The same for one who is that user already, and in another directory.
+    /// The same for one who is that user already, in another directory, and has the sockets.
     ///
     /// # Errors
     /// Where a path is not UTF-8, as no argument may be.
@@ -123,7 +121,6 @@ impl Wanted {
         };
         let mut arguments = vec!["--config".into(), text(&places.config)?];
         arguments.extend(["--state".into(), text(&places.state)?]);
-        arguments.extend(self.at.iter().flat_map(|at| ["-l".into(), at.clone()]));
         if let Some(octo_exec) = &self.octo_exec {
             arguments.extend(["--exec".into(), text(Path::new(octo_exec))?]);
         }
@@ -184,17 +181,6 @@ fn check_trust(places: &Places, log: &Log) -> Result<()> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// octo-exec takes no statement that names another certificate than its own: better said
-/// now than to each pusher.
-fn check_own(places: &Places, identity: &Identity) -> Result<()> {
-    if OwnThumbprints::load(places)?.contains(identity.thumbprint()) {
-        return Ok(());
-    }
-    let reason = format!("has another thumbprint than our identity, {}", identity.thumbprint());
-    Err(Error::new(Exit::Configuration, places.tentacle().display(), reason)
-        .hint("octo-keys tentacle"))
 }
 
 fn unwritable(error: Error) -> Error {

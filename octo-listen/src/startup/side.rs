@@ -2,17 +2,16 @@
 //! comes to octo-exec's user.
 
 use super::terminal;
-use octo_core::base::descriptors;
 use octo_core::base::error::describe;
 use octo_core::base::groups::groups_of;
 use octo_core::base::paths::Places;
 use octo_core::base::users;
+use octo_core::base::{self, descriptors};
 use octo_core::tentacle::layout::{self, Owner};
 use octo_core::{Error, Exit, Result};
-use rustix::fs::{Gid, Uid};
-use rustix::io::Errno;
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::set_no_new_privs;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -73,12 +72,15 @@ fn unsound(path: &Path, reason: &str) -> Error {
 fn become_listener(listener: Owner) -> Result<()> {
     let name = users::name_of(listener.uid);
     terminal::leave(&name)?;
-    descriptors::close_others().map_err(|e| Error::new(Exit::Io, "octo-listen", describe(&e)))?;
+    let failed = |e: io::Error| Error::new(Exit::Io, "octo-listen", describe(&e));
+    descriptors::close_others().map_err(failed)?;
     let groups = match users::of_uid(listener.uid) {
         Some(user) => groups_of(&user.name, listener.gid)?,
         None => vec![listener.gid],
     };
-    become_user(listener, &groups)
+    become_user(listener, &groups)?;
+    // As with -u: what a listener of this user starts gains nothing.
+    set_no_new_privs(true).map_err(|e| failed(e.into()))
 }
 
 /// Root becomes this user, in these groups, for good; for a process of one thread.
@@ -86,22 +88,10 @@ fn become_listener(listener: Owner) -> Result<()> {
 /// # Errors
 /// Where it can't, or could go back.
 pub(super) fn become_user(user: Owner, groups: &[u32]) -> Result<()> {
-    let failed = |reason: String| {
+    base::become_user(user.uid, user.gid, groups).map_err(|reason| {
         let reason = format!("can't become uid {}: {reason}", user.uid);
         Error::new(Exit::Configuration, "octo-listen", reason)
-    };
-    let refused = |e: Errno| failed(describe(&e.into()));
-    let groups: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    // Groups first and the user last: each takes the right to do those before it.
-    set_thread_groups(&groups).map_err(refused)?;
-    set_thread_res_gid(gid, gid, gid).map_err(refused)?;
-    set_thread_res_uid(uid, uid, uid).map_err(refused)?;
-    // Under securebits(7) that keep capabilities the calls succeed and leave root's power.
-    match set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT) {
-        Ok(()) => Err(failed("it could become root again".into())),
-        Err(_) => Ok(()),
-    }
+    })
 }
 
 /// The lock's file, which is the listener's own.

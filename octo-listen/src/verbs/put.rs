@@ -8,9 +8,7 @@
 use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{
-    Ahead, Begin, Limits, ReceiveError, Store, StoreError, Upload, Who,
-};
+use octo_core::tentacle::store::{Ahead, Begin, ReceiveError, StoreError, Upload};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
@@ -57,7 +55,7 @@ fn ahead<S: Duplex>(
     let grant = host.judge(peer, Verb::Put, asked)?;
     let (ahead, head) = if offset == 0 {
         drop(before);
-        let limits = limits(&grant);
+        let limits = grant.limits();
         let ahead = session.ticking(|| host.store.ahead(size, &grant.name, limits))?;
         let ahead = ahead.map_err(refusal)?;
         let shown = String::from_utf8_lossy(name);
@@ -92,7 +90,8 @@ fn whole<S: Duplex>(
     let fields = [("sha256", digest.to_string()), ("size", size.to_string()), ("file", shown)];
     let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
 
-    if host.taken.as_ref().is_some_and(|taken| is_taken(host, taken, &grant, &digest, size)) {
+    // Octo-exec has taken it over, whole: nothing is to be sent.
+    if host.log.ok(host.taken_package(&digest, &grant)).flatten() == Some(size) {
         session.ahead = None;
         let head = host.must_record(peer, &grant, "put", &fields)?;
         host.log.detail(format_args!("{what}: is there"));
@@ -119,16 +118,6 @@ fn whole<S: Duplex>(
     Ok(Answer::ok(Verb::Put, head))
 }
 
-/// Has octo-exec taken it over, whole, for this pusher? Then nothing is to be sent.
-fn is_taken(host: &Host, taken: &Store, grant: &Grant, digest: &Digest, size: u64) -> bool {
-    let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
-    host.log.ok(taken.holds(digest, who)).flatten() == Some(size)
-}
-
-fn limits(grant: &Grant) -> Limits {
-    Limits { max_store: grant.max_store, any: grant.allow.any }
-}
-
 /// Begins or takes up the upload; `None` if the package is there.
 fn begin<'a>(
     host: &'a Host,
@@ -140,7 +129,7 @@ fn begin<'a>(
     let mut progress = (0, Instant::now());
     let mut pause = LOOK_FIRST;
     loop {
-        let begun = host.store.begin(digest, size, &grant.name, limits(grant), ahead);
+        let begun = host.store.begin(digest, size, &grant.name, grant.limits(), ahead);
         match begun.map_err(refusal)? {
             Begin::Whole => return Ok(None),
             Begin::Upload(upload) => return Ok(Some(upload)),

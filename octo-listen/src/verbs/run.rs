@@ -176,7 +176,7 @@ fn spool(
         host.judge(peer, Verb::Run, Asked { size: Some(sent.size()), jobs, run })
     };
     let grant = ask(false, None)?;
-    let submission = host.submit(peer, &grant.name).map_err(failed)?;
+    let submission = host.submit(peer, &grant.name, id).map_err(failed)?;
     // What an operator is to approve starts when he does, and is judged then.
     let grant = ask(!grant.hold, Some(submission.jobs))?;
     if let Some((package, _)) = &spec.package

@@ -1,5 +1,6 @@
 //! This process and whoever started it.
 
+mod become_user;
 pub mod descriptors;
 pub mod groups;
 pub mod leader;
@@ -8,3 +9,5 @@ pub mod operator;
 pub mod program;
 pub mod signals;
 pub mod users;
+
+pub use become_user::become_user;

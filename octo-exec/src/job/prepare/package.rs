@@ -6,7 +6,7 @@ use octo_core::base::digest::Hasher;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::JobDirectory;
-use octo_core::tentacle::store::{Handed, Limits, Store, Who};
+use octo_core::tentacle::store::{Handed, Store};
 use octo_core::trust::Grant;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, OpenOptions, Permissions};
@@ -26,14 +26,13 @@ pub(crate) fn prepare(
     grant: &Grant,
 ) -> Result<(), Unstarted> {
     let store = Store::open(places)?;
-    let who = if grant.allow.any { Who::Any } else { Who::Pusher(&grant.name) };
+    let who = grant.who();
     if store.holds(digest, who)?.is_none() {
         let missing =
             || Unstarted::denied(Exit::Data, format!("package {digest} is not in the store"));
         let handed = Handed::open(places, digest, who)?.ok_or_else(missing)?;
-        let limits = Limits { max_store: grant.max_store, any: grant.allow.any };
         store
-            .take_over(handed, &grant.name, limits)
+            .take_over(handed, &grant.name, grant.limits())
             .map_err(|error| Unstarted::denied(error.refusal.exit(), error.reason))?;
     }
     let (source, target) = (store.path(digest), job.file("package"));
