@@ -66,11 +66,51 @@ fn what_root_runs_in_the_state_of_another_user_is_refused() {
         return;
     }
     let sandbox = sandbox();
+    setup(&sandbox, &[]);
+    // A job that its owner has laid there, to be run as root: one that ran, as it was before.
+    let ran = sandbox.path("ran");
+    let touch = format!("touch {}", ran.display());
+    sandbox.tool("octo-exec").args(["run", "-c", &touch]).assert().success();
+    std::fs::remove_file(&ran).expect("it ran");
+    let jobs = std::fs::read_dir(sandbox.state("jobs")).expect("jobs").flatten();
+    let job = jobs.map(|entry| entry.path()).next().expect("a job");
+    for name in ["grant", "started", "end", "log", "index"] {
+        std::fs::remove_file(job.join(name)).expect("remove");
+    }
+    let id = job.file_name().and_then(|id| id.to_str()).expect("an id").to_string();
+    let id = id.as_str();
+    // Names that root would follow, to a file of its own and to none.
+    let victim = sandbox.path("victim");
+    std::fs::write(&victim, "of root's").expect("write");
+    std::fs::remove_dir_all(sandbox.state("locks")).expect("remove");
+    std::fs::create_dir(sandbox.state("locks")).expect("mkdir");
+    for lock in ["jobs", "audit", "pruned", "serve"] {
+        symlink(&victim, sandbox.state("locks").join(format!(".{lock}"))).expect("symlink");
+    }
+    symlink(&victim, sandbox.state("pruned")).expect("symlink");
     let state = sandbox.state("");
-    std::fs::create_dir_all(&state).expect("mkdir");
-    chown(&state, Some(NOBODY), Some(NOBODY)).expect("chown");
-    for verb in [&["run", "-c", "echo ran"][..], &["serve"]] {
+    let everything = ["-R", &format!("{NOBODY}:{NOBODY}")].map(str::to_string);
+    let chown = std::process::Command::new("chown").args(everything).arg(&state).status();
+    assert!(chown.expect("chown").success());
+    let package = sandbox.write("package", "x");
+    let (package, job) = (package.to_str().expect("UTF-8"), job.to_str().expect("UTF-8"));
+    for verb in [
+        &["run", "-c", "echo ran"][..],
+        &["serve"],
+        &["start"],
+        &["take", id],
+        &["take", id, "why"],
+        &["job", job],
+        &["approve", id],
+        &["deny", id],
+        &["cancel", id],
+        &["prune", "--older", "0"],
+        &["add", package],
+    ] {
         let refused = sandbox.tool("octo-exec").args(verb).assert().code(78).stdout("");
         refused.stderr(contains(format!("belongs to uid {NOBODY}, not to uid 0")));
     }
+    assert!(!ran.exists());
+    assert_eq!(std::fs::read(&victim).expect("read"), b"of root's");
+    assert_eq!(victim.metadata().expect("stat").uid(), 0);
 }

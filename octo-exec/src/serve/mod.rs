@@ -35,7 +35,6 @@ const AT_ONCE: usize = 64;
 pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
     said.counted(0..=0)?;
     layout::make(places)?;
-    layout::check_executor(places)?;
     let doorbell = Doorbell::new(places)?;
     let mut serving = Serving {
         tool: said.tool(),

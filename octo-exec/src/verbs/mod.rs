@@ -17,8 +17,10 @@ use crate::enter::enter;
 use crate::setup::{self, SETUP};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
-use octo_core::base::cli::verbs::{self, PlainVerb, verb};
+use octo_core::base::cli::places;
+use octo_core::base::cli::verbs::{Front, PlainVerb, verb};
 use octo_core::base::error::Result;
+use octo_core::tentacle::layout;
 use octo_core::tentacle::spec::options::{ENDS, JOB};
 
 /// In the order of `--help`.
@@ -53,7 +55,17 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("end", "FILE...", "what files of --end say, for scripts: a line each").runs(end::end),
 ];
 
+/// The verbs that change nothing of STATE, or make it what it has to be: they are anybody's.
+const ANYBODYS: &[&str] = &["enter", "setup", "list", "show", "end"];
+
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
-    verbs::call(tool, &[], words, VERBS)
+    let Some(front) = Front::read(tool, &[], words)? else { return Ok(0) };
+    let verb = front.verb(VERBS)?;
+    let Some(said) = front.said(verb)? else { return Ok(0) };
+    let places = places(&said)?;
+    if !ANYBODYS.contains(&verb.word) {
+        layout::check_executor(&places)?;
+    }
+    (verb.run)(&said, &places)
 }

@@ -3,6 +3,7 @@
 //! that its id may be forgotten.
 
 use super::JobDirectory;
+use crate::base::appended::{self, Access};
 use crate::base::cli::utc;
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
@@ -78,13 +79,8 @@ pub fn mark_pruned(places: &Places, job: &JobDirectory) -> Result<()> {
     let forget = utc(forget.unwrap_or(Timestamp::MAX));
     layout::make(places)?;
     let _alone = layout::lock(places, "pruned")?;
-    let append = || -> std::io::Result<()> {
-        let mut file = match File::options().append(true).open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                publish::create_empty(&path, readers(places))?
-            }
-            other => other?,
-        };
+    let mut file = appended::open_or_create(&path, Access::Append, readers(places))?;
+    let mut append = || -> std::io::Result<()> {
         // A line torn by a crash would shift all that follow.
         let length = file.metadata()?.len();
         let torn = length % LINE as u64;

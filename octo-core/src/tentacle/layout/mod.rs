@@ -17,6 +17,7 @@ pub mod check;
 pub mod rights;
 pub mod setup;
 
+use crate::base::appended::{self, Access};
 use crate::base::beneath;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{Places, create_directory};
@@ -25,8 +26,8 @@ use rustix::fd::AsFd;
 use rustix::fs::{CWD, Dir, FileType, RenameFlags, rename, renameat_with};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{File, Metadata, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Whose a thing is, or which group's.
@@ -105,7 +106,9 @@ pub(super) fn owner_of(path: &Path) -> Option<Owner> {
 
 /// Who runs octo-exec here: the owner of STATE, or who would make it.
 pub fn executor(places: &Places) -> Owner {
-    owner_of(&places.state).unwrap_or_else(Owner::this_process)
+    // STATE itself may be a link to a larger disk.
+    let owner = |found: Metadata| Owner { uid: found.uid(), gid: found.gid() };
+    places.state.metadata().map_or_else(|_| Owner::this_process(), owner)
 }
 
 /// Whose listener it is: the spool's owner, or else octo-exec's own user.
@@ -124,8 +127,8 @@ pub fn readers(places: &Places, mode: u32) -> Readers {
     Readers::of_group(mode, group)
 }
 
-/// Is this the user who runs octo-exec here? What root made in another's STATE that user
-/// could neither read nor end.
+/// Is this the user who runs octo-exec here? Root, too, runs nothing out of another's STATE:
+/// that user could have it run, and write to, whatever he likes.
 ///
 /// # Errors
 /// Exit 78 where it is another user's.
@@ -166,15 +169,12 @@ pub fn check_private(places: &Places) -> Result<()> {
 /// Exit 73, naming what can't be made; 78 where STATE is another user's.
 pub fn make(places: &Places) -> Result<()> {
     create_directory(&places.state, 0o711)?;
-    if !geteuid().is_root() {
-        check_executor(places)?;
-    }
+    check_executor(places)?;
     check_private(places)?;
     let (executor, listener) = (executor(places), listener(places));
     for row in ROWS.iter().filter(|row| row.kind == FileType::Directory) {
         let path = (row.path)(places);
         if row.owner == Side::Executor && beneath::look(&path).is_err() {
-            // Root may be at work in another user's: what it makes is that user's, too.
             let group = if row.group == Side::Listener { listener.gid } else { executor.gid };
             make_directory(&path, Owner { uid: executor.uid, gid: group }, row.mode)?;
         }
@@ -255,17 +255,7 @@ fn make_directory(path: &Path, owner: Owner, mode: u32) -> Result<()> {
 /// # Errors
 /// Where it can't be opened.
 pub fn lock_file(places: &Places, name: &str) -> Result<File> {
-    let path = places.locks().join(format!(".{name}"));
-    let failed = |e: std::io::Error| Error::doing("lock", &path, &e);
-    let mut options = File::options();
-    let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = opened.open(&path).map_err(failed)?;
-    let (own, executor) = (Owner::this_process(), executor(places));
-    if own.uid == 0 && file.metadata().map_err(failed)?.uid() != executor.uid {
-        // Its owner must be able to take it, too.
-        std::os::unix::fs::fchown(&file, Some(executor.uid), None).map_err(failed)?;
-    }
-    Ok(file)
+    appended::open_or_create(&lock_path(places, name), Access::Append, Readers::from(0o600))
 }
 
 /// As [`lock_file`], taken; given back when it is dropped.
@@ -274,7 +264,10 @@ pub fn lock_file(places: &Places, name: &str) -> Result<File> {
 /// Where it can't be taken.
 pub fn lock(places: &Places, name: &str) -> Result<File> {
     let file = lock_file(places, name)?;
-    let path = places.locks().join(format!(".{name}"));
-    crate::base::appended::lock(&file, &path, true)?;
+    appended::lock(&file, &lock_path(places, name), true)?;
     Ok(file)
+}
+
+fn lock_path(places: &Places, name: &str) -> PathBuf {
+    places.locks().join(format!(".{name}"))
 }

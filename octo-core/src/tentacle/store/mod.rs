@@ -29,7 +29,7 @@ pub use hand_over::Handed;
 pub use share::Limits;
 pub use upload::{ReceiveError, Upload};
 
-use crate::base::appended::lock_within;
+use crate::base::appended::{self, Access, lock_within};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result, describe};
 use crate::base::names::PusherName;
@@ -37,9 +37,9 @@ use crate::base::paths::{Places, create_directory, if_there, read_bounded};
 use crate::base::publish::{self, Readers};
 use crate::base::refusal::Refusal;
 use crate::tentacle::layout;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -223,12 +223,7 @@ impl Store {
 
     fn guard(&self, patience: Duration, exclusive: bool) -> Result<Guard> {
         let path = self.directory.join(".lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| Error::doing("create", &path, &e))?;
+        let file = appended::open_or_create(&path, Access::Append, Readers::from(0o600))?;
         lock_within(patience, &file, &path, exclusive)?;
         Ok(Guard { _lock: file })
     }
@@ -292,8 +287,7 @@ impl Store {
         Ok(found.filter(Metadata::is_file).map(|metadata| metadata.len()))
     }
 
-    /// Adds a name to an object's list, which may come before the object: all of
-    /// its bytes were seen.
+    /// Adds a name to an object's list: all of its bytes were seen.
     fn admit(&self, digest: &Digest, pusher: &PusherName, _changing: &Guard) -> Result<()> {
         let mut holders = self.holders(digest)?;
         if !holders.contains(pusher) {
