@@ -95,7 +95,12 @@ fn a_package_is_its_sha256_and_its_putters() {
     std::fs::remove_file(object(&here, &digest).with_extension("by")).expect("remove");
     laid(&here, &digest, "echo changed >$P");
     let (job, end) = run(&here, &digest);
-    here.assert_refused(&job, &end, 65, "what the listener has by this name has the sha256");
+    here.assert_refused(
+        &job,
+        &end,
+        65,
+        "what the listener has by this name is another: what came has the sha256",
+    );
     laid(&here, &digest, "echo packed >$P");
     let (job, end) = run(&here, &digest);
     assert_eq!((end.kind.code(), here.runs(&job)), (0, 1), "{end:?}");

@@ -1,22 +1,24 @@
-//! How an object comes from a listener of another user into octo-exec's store: copied
-//! to the length that its file states, hashed in the same pass, once an object.
+//! How an object comes from a listener of another user into octo-exec's store: as an
+//! upload, of which the sender is a file.
 
-use super::upload::check_room;
-use super::{Limits, MAXIMUM_NAMES, Store, StoreError, Who, remove};
+use super::upload::Names;
+use super::{Begin, Limits, MAXIMUM_NAMES, ReceiveError, Store, StoreError, Who};
 use crate::base::beneath;
-use crate::base::digest::{Digest, Hasher};
+use crate::base::digest::Digest;
 use crate::base::error::{Error, Result};
 use crate::base::names::PusherName;
 use crate::base::paths::{Places, read_bounded};
-use crate::base::publish::{TEMPORARY_PREFIX, sync_directory};
 use crate::base::refusal::Refusal;
-use crate::base::units::human_size;
 use crate::tentacle::layout;
 use rustix::io::Errno;
-use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often an object that another job takes over is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// An object as a listener left it, opened and not yet believed.
 #[derive(Debug)]
@@ -67,7 +69,9 @@ impl Handed {
 }
 
 impl Store {
-    /// Takes an object over for this pusher.
+    /// Takes an object over for this pusher, as an upload of what its file states. One that
+    /// another job of his takes over right now is waited for. The listener drops its copy
+    /// as soon as it sees the names.
     ///
     /// # Errors
     /// Mismatch where its bytes are not those of its name; limit, full or io.
@@ -77,35 +81,30 @@ impl Store {
         pusher: &PusherName,
         limits: Limits,
     ) -> std::result::Result<(), StoreError> {
-        let changing = self.change()?;
-        self.check_share(handed.size, pusher, limits, &|other| *other == handed.digest)?;
-        drop(changing);
-        check_room(&self.directory, handed.size)?;
+        let upload = loop {
+            match self.begin(&handed.digest, handed.size, pusher, limits, &mut None)? {
+                Begin::Whole => return Ok(()),
+                Begin::Upload(upload) => break upload,
+                Begin::Busy => std::thread::sleep(LOOK_AGAIN),
+            }
+        };
         let failed = |e: io::Error| StoreError::io("take it over", &e);
-        let mut staged = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempfile_in(&self.directory)
-            .map_err(failed)?;
-        let found = copy(&mut handed.file, staged.as_file_mut(), handed.size).map_err(failed)?;
-        if found != handed.digest {
-            let reason = format!(
-                "package {}: what the listener has by this name has the sha256 {found}: put it again",
-                handed.digest
-            );
-            return Err(StoreError::new(Refusal::Mismatch, reason));
-        }
-        let file = staged.as_file();
-        file.set_permissions(Permissions::from_mode(0o444)).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        let changing = self.change()?;
-        // The names come last, when the object is durable: the listener drops its copy as
-        // soon as it sees them. Those that a killed removal left permit nothing.
-        if self.size(&handed.digest)?.is_none() {
-            remove(&self.names(&handed.digest))?;
-        }
-        staged.persist(self.path(&handed.digest)).map_err(|e| failed(e.error))?;
-        sync_directory(&self.directory)?;
-        Ok(self.admit(&handed.digest, pusher, &changing)?)
+        handed.file.seek(SeekFrom::Start(upload.offset())).map_err(failed)?;
+        let received = upload.receive(&mut |buffer| handed.file.read(buffer));
+        let upload = received.map_err(|error| match error {
+            ReceiveError::Sender(error) => failed(error),
+            ReceiveError::Store(error) => error,
+        })?;
+        upload.finish_with(Names::Last).map_err(|error| match error.refusal {
+            Refusal::Mismatch => {
+                let reason = format!(
+                    "package {}: what the listener has by this name is another: {}: put it again",
+                    handed.digest, error.reason
+                );
+                StoreError::new(Refusal::Mismatch, reason)
+            }
+            _ => error,
+        })
     }
 
     /// Removes the objects of this store that octo-exec's has, whole, for all who put them
@@ -139,23 +138,4 @@ fn own_size(places: &Places, file: &File) -> io::Result<Option<u64>> {
     let metadata = file.metadata()?;
     let own = metadata.uid() == layout::listener(places).uid && metadata.nlink() == 1;
     Ok((metadata.is_file() && own).then_some(metadata.len()))
-}
-
-/// As many bytes as were stated, and not one more.
-fn copy(from: &mut File, to: &mut File, size: u64) -> io::Result<Digest> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut left = size;
-    while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = from.read(&mut buffer[..wanted])?;
-        if count == 0 {
-            let reason = format!("became shorter than {}", human_size(size));
-            return Err(io::Error::other(reason));
-        }
-        hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count])?;
-        left -= count as u64;
-    }
-    Ok(hasher.finish())
 }

@@ -64,6 +64,15 @@ pub(super) enum After {
     Over,
 }
 
+/// When an object gets the name of who may use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// No object is ever nobody's.
+    First,
+    /// When the object is durable: who sees its names may drop another copy.
+    Last,
+}
+
 /// What ended an upload.
 #[derive(Debug)]
 pub enum ReceiveError {
@@ -167,8 +176,12 @@ impl<'a> Upload<'a> {
     ///
     /// # Errors
     /// Mismatch, full or io; then nothing of it stays.
-    pub fn finish(mut self) -> Result<(), StoreError> {
-        let published = self.publish();
+    pub fn finish(self) -> Result<(), StoreError> {
+        self.finish_with(Names::First)
+    }
+
+    pub(super) fn finish_with(mut self, names: Names) -> Result<(), StoreError> {
+        let published = self.publish(names);
         if published.is_err() {
             // An fsync that failed is not tried again: the kernel may have dropped
             // what it could not write. The next try sends it all.
@@ -178,7 +191,7 @@ impl<'a> Upload<'a> {
         published
     }
 
-    fn publish(&mut self) -> Result<(), StoreError> {
+    fn publish(&mut self, names: Names) -> Result<(), StoreError> {
         let seen = std::mem::take(&mut self.hasher).finish();
         if seen != self.digest {
             let reason = format!("what came has the sha256 {seen}, announced was {}", self.digest);
@@ -189,12 +202,21 @@ impl<'a> Upload<'a> {
             .and_then(|()| self.file.sync_all())
             .map_err(|e| StoreError::io("write", &e))?;
         let changing = self.store.change()?;
-        self.store.admit(&self.digest, &self.pusher, &changing)?;
+        // Those that a killed removal left permit nothing.
+        if self.store.size(&self.digest)?.is_none() {
+            remove(&self.store.names(&self.digest))?;
+        }
+        if names == Names::First {
+            self.store.admit(&self.digest, &self.pusher, &changing)?;
+        }
         // Replaces what another pusher put: these bytes were verified just now,
         // those a while ago.
         std::fs::rename(&self.path, self.store.path(&self.digest))
             .map_err(|e| StoreError::io("publish", &e))?;
         publish::sync_directory(&self.store.directory)?;
+        if names == Names::Last {
+            self.store.admit(&self.digest, &self.pusher, &changing)?;
+        }
         Ok(())
     }
 
