@@ -35,7 +35,11 @@ impl Readers {
         Readers { mode, group: Some(group) }
     }
 
-    pub(super) fn give(self, file: &File) -> io::Result<()> {
+    /// Gives a file to them.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn give(self, file: &File) -> io::Result<()> {
         if let Some(group) = self.group
             && file.metadata()?.gid() != group
         {
@@ -222,7 +226,8 @@ pub fn sweep(directory: &Path) {
 /// # Errors
 /// The system's.
 pub fn remove_from(directory: &Path, name: &OsStr) -> io::Result<()> {
-    Ok(remove::tree(beneath::directory(directory)?, name)?)
+    // The directory may be a link to a larger disk.
+    Ok(remove::tree(beneath::top(directory)?, name)?)
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// So many names are held in memory: whoever made the tree may have given it millions.
+const AT_ONCE: usize = 1000;
+
 /// Removes a file, a link, or a directory with all that it holds.
 ///
 /// # Errors
@@ -43,19 +46,33 @@ fn remove_level(top: &OwnedFd, name: &CString, moved: &mut u64) -> rustix::io::R
         return Ok(());
     }
     let below = taken(top, OsStr::from_bytes(name.as_bytes()))?;
-    for inner in names_in(&below)? {
-        while !removed(&below, &inner)? {
-            let free = format!(".octo-tmp-{moved}");
-            *moved += 1;
-            match renameat(&below, &inner, top, &free) {
-                // The name is taken, by one that whoever made the tree has given.
-                Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => {}
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
+    loop {
+        let names = names_in(&below)?;
+        if names.is_empty() {
+            return unlinkat(top, name, AtFlags::REMOVEDIR);
+        }
+        for inner in names {
+            remove_or_move(&below, &inner, top, moved)?;
         }
     }
-    unlinkat(top, name, AtFlags::REMOVEDIR)
+}
+
+fn remove_or_move(
+    below: &OwnedFd,
+    name: &CString,
+    top: &OwnedFd,
+    moved: &mut u64,
+) -> rustix::io::Result<()> {
+    while !removed(below, name)? {
+        let free = format!(".octo-tmp-{moved}");
+        *moved += 1;
+        match renameat(below, name, top, &free) {
+            // The name is taken, by one that whoever made the tree has given.
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => {}
+            other => return other,
+        }
+    }
+    Ok(())
 }
 
 /// Is it gone? A directory that is not empty stays.
@@ -85,9 +102,13 @@ fn taken(above: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     Ok(directory)
 }
 
+/// Some of the names in a directory, none where it is empty.
 fn names_in(directory: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
+        if names.len() == AT_ONCE {
+            break;
+        }
         let name = entry?.file_name().to_owned();
         if !matches!(name.as_bytes(), b"." | b"..") {
             names.push(name);

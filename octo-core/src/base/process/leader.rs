@@ -4,7 +4,7 @@
 use crate::base::record::Record;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, test_kill_process};
 use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
 
@@ -49,17 +49,34 @@ impl Leader {
     /// Readable when it ends; `None` where it has ended. One who can't see the
     /// processes of others, in a sandbox, takes a reused pid for it.
     pub fn watch(&self) -> Option<OwnedFd> {
-        // rustix takes no negative number for a pid: a record on the disk may have one.
-        let pid = Some(self.pid).filter(|pid| *pid > 0 && self.is_of_this_boot())?;
-        let pid = Pid::from_raw(pid)?;
-        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        let reused = started(self.pid).is_some_and(|ticks| ticks != self.ticks);
-        (!reused && !has_ended(&process)).then_some(process)
+        self.look().ok().flatten()
     }
 
-    /// Does it run?
+    /// Does it run? Where it can't be looked at, for want of descriptors, one of its pid
+    /// that runs is taken for it.
     pub fn is_alive(&self) -> bool {
-        self.watch().is_some()
+        match (self.look(), self.pid()) {
+            (Ok(found), _) => found.is_some(),
+            (Err(_), None) => false,
+            (Err(_), Some(pid)) => test_kill_process(pid) != Err(Errno::SRCH),
+        }
+    }
+
+    /// `None` where it has ended.
+    fn look(&self) -> rustix::io::Result<Option<OwnedFd>> {
+        let Some(pid) = self.pid() else { return Ok(None) };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => return Ok(None),
+            other => other?,
+        };
+        let reused = started(self.pid).is_some_and(|ticks| ticks != self.ticks);
+        Ok((!reused && !has_ended(&process)).then_some(process))
+    }
+
+    /// `None` for one of an earlier boot.
+    fn pid(&self) -> Option<Pid> {
+        // rustix takes no negative number for a pid: a record on the disk may have one.
+        Pid::from_raw(Some(self.pid).filter(|pid| *pid > 0 && self.is_of_this_boot())?)
     }
 }
 
