@@ -9,7 +9,7 @@ use crate::tentacle::layout;
 use crate::tentacle::statement::Signed;
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Who makes and who sweeps jobs lock this.
@@ -51,7 +51,6 @@ impl NewJob<'_> {
     pub fn publish(&self, places: &Places) -> Result<Published> {
         let jobs = places.jobs();
         layout::make(places)?;
-        layout::check_executor(places)?;
         // Held, shared, until this is over: `sweep` takes what nobody is making.
         let making = layout::lock_file(places, LOCK)?;
         making.lock_shared().map_err(|e| Error::doing("lock", &jobs, &e))?;
@@ -104,7 +103,7 @@ impl NewJob<'_> {
             write("secrets", secrets, 0o600.into())?;
         }
         // Only octo-exec may run the job, or keep others from that.
-        publish::create_empty(&directory.join("lock"), 0o600)?;
+        create(&directory.join("lock"), 0o600.into())?;
         let opened = File::open(directory)?;
         if opened.metadata()?.gid() != group {
             std::os::unix::fs::fchown(&opened, None, Some(group))?;
@@ -136,7 +135,14 @@ pub fn sweep(places: &Places) -> Result<bool> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let mut file = publish::create_empty(path, readers)?;
+    let mut file = create(path, readers)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Under its own name at once: nobody sees the directory yet.
+fn create(path: &Path, readers: Readers) -> io::Result<File> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    readers.give(&file)?;
+    Ok(file)
 }
