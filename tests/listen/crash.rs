@@ -254,6 +254,37 @@ fn an_octo_exec_that_fails_is_told_and_logged() {
     assert!(!here.sandbox.state("jobs").join(&id).exists());
 }
 
+/// What is refused for good is not tried again: one that was would be, each second, for ever.
+#[test]
+fn a_request_that_octo_exec_refuses_is_handed_to_it_once() {
+    let (here, ci) = sides();
+    let (calls, trusted) = (here.sandbox.path("calls"), here.sandbox.config("trusted"));
+    // Between the two decisions the line goes.
+    let text = format!(
+        "#!/bin/sh\necho x >>{}\n: >{}\n{} \"$@\"\ncode=$?\necho $code >>{0}\nexit $code\n",
+        calls.display(),
+        trusted.display(),
+        here.sandbox.program("octo-exec").display()
+    );
+    let late = here.sandbox.write("late", &text);
+    crate::support::set_mode(&late, 0o755);
+    let line = std::fs::read(&trusted).expect("read");
+    let mut command = here.command("octo-listen");
+    command.args(["-v", "-l", "127.0.0.1:0", "--exec"]).arg(&late);
+    let mut tentacle = Tentacle::with(&here, &mut command, 1);
+    let id = job_id();
+    assert_eq!(tentacle.connect(&ci).expect("trusted").run(&id, "echo ran").word(), "ok");
+    let said = || std::fs::read_to_string(&calls).unwrap_or_default();
+    wait_for("a refusal", || said() == "x\n77\n");
+    wait_for("the spool is empty", || !here.sandbox.state("spool").join(&id).exists());
+    // Whoever looks after it has looked before the next one is.
+    std::fs::write(&trusted, line).expect("write");
+    let other = job_id();
+    assert_eq!(tentacle.connect(&ci).expect("trusted").run(&other, "echo ran").word(), "ok");
+    wait_for("another refusal", || said() == "x\n77\nx\n77\n");
+    assert!(!tentacle.log().contains("its octo-exec failed"));
+}
+
 /// It is there and may be executed, as far as can be seen without trying.
 #[test]
 fn an_octo_exec_that_cannot_be_started_is_told_and_logged() {
@@ -279,6 +310,7 @@ fn an_octo_exec_that_cannot_be_started_is_told_and_logged() {
         assert!(followed.reason.contains(said), "{name}: {}", followed.reason);
         let line = tentacle.says(&format!("job {id}: its octo-exec failed: "));
         tentacle.says(said);
+        wait_for("a line a try", || tentacle.log().matches("its octo-exec failed").count() >= 3);
         assert_eq!(tentacle.log().matches("its octo-exec failed").count(), 3, "{line}");
         let spooled = std::fs::read_dir(here.sandbox.state("spool")).expect("a spool").count();
         assert_eq!(spooled, 0, "{name}");

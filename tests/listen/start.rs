@@ -197,9 +197,17 @@ fn hangup_reads_the_identity_again_and_keeps_it_where_it_is_broken() {
     std::fs::write(&identity, &good).expect("write");
     tentacle.signal(Signal::HUP);
     tentacle.says("identity read again");
+    // Another one, of which octo-exec knows nothing: it would take nothing for it.
+    let other = self::side();
+    std::fs::copy(other.sandbox.config("identity.pem"), &identity).expect("copy");
+    tentacle.signal(Signal::HUP);
+    tentacle.says("has another thumbprint than our identity");
+    tentacle.says("the identity stays as it was");
+    tentacle.connect(&pusher).expect("as before").yes("status", b"");
     std::fs::remove_file(&identity).expect("remove");
     let new = side.sandbox.tool("octo-keys").arg("new").assert().success();
     let new = String::from_utf8_lossy(&new.get_output().stdout).trim().to_string();
+    side.sandbox.tool("octo-keys").arg("tentacle").assert().success();
     tentacle.signal(Signal::HUP);
     tentacle.says(&format!("identity read again: {new}"));
     match tentacle.connect(&pusher).map(drop) {
