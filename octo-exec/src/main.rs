@@ -1,7 +1,7 @@
 //! octo-exec: runs one script as one job, on this machine. octo-exec(1).
 //!
-//! `run` publishes a job and starts `octo-exec job DIR`, exactly as octo-listen
-//! does; `job` decides for itself, whatever its publisher decided before.
+//! `run` publishes a job and starts `octo-exec job DIR`; what a listener spooled, `take`
+//! publishes. Either way who brings it forward decides for itself, by the trust file as it is.
 
 mod admission;
 mod enter;

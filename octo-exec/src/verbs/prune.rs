@@ -205,8 +205,9 @@ impl Pruning<'_> {
         if !self.rules.dry_run {
             store.sweep(ABANDONED)?;
         }
-        // Held from the look at spool and jobs to the removal: no job can be handed over
-        // or published in between that names one of these.
+        // Held from the look at spool and jobs to the removal: no job can be published in
+        // between that names one of these, nor handed over by a listener of this user. One
+        // that another user's hands over is refused, and its package put again.
         let changing = store.change()?;
         let used = in_use(self.places)?;
         let mut objects = store.objects()?;

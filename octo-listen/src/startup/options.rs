@@ -11,7 +11,7 @@ pub(crate) const OPTIONS: OptionGroup = OptionGroup {
         flag("", "stdio", "serve the connection that standard input and output are"),
         value("u", "user", "USER", "started by root: listen as USER, who can't read the key"),
         value("", "exec", "FILE", "this octo-exec, not the one beside octo-listen or on PATH"),
-        flag("", "check-audit", "verify the audit log's chain, rotated files first"),
+        flag("", "check-audit", "verify the chains of both audit logs, rotated files first"),
         values("", "head", "SEQ:HASH", "with it: is this head in the chain?"),
         flag("v", "", "log connections and what succeeds, too"),
     ],

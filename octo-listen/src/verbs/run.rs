@@ -163,7 +163,8 @@ fn spool(
     let (sent, spec) = (&body.sent, &body.sent.spec);
     statement::check(peer, &body.statement, id, Asks::Request(sent.digest))?;
     host.starter.check().map_err(failed)?;
-    // From here to the end the package stays where it is.
+    // From here to the end the package stays in our store. In that of octo-exec's user, where
+    // that is another, its prune leaves what the spool names.
     let _kept = host.store.keep().map_err(failed)?;
     let named = match &spec.script {
         Script::Named(name) => Some(name.as_str()),

@@ -3,6 +3,7 @@
 
 use crate::base::argv::quote;
 use crate::base::paths::Places;
+use rustix::process::geteuid;
 use std::sync::OnceLock;
 
 static GIVEN: OnceLock<String> = OnceLock::new();
@@ -13,7 +14,8 @@ const TOOLS: [&str; 4] = ["octo-exec ", "octo-keys ", "octo-listen ", "octo-push
 /// Remembers the options that name other directories than the usual ones.
 pub(super) fn remember(places: &Places, config: bool, state: bool) {
     let option = |given: bool, name: &str, path: &std::path::Path, usual: &str| match given {
-        true if path.as_os_str() != usual => {
+        // The usual ones are root's: others have theirs at home.
+        true if path.as_os_str() != usual || !geteuid().is_root() => {
             format!("--{name} {} ", quote(&path.to_string_lossy()))
         }
         _ => String::new(),
