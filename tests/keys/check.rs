@@ -16,7 +16,7 @@ fn a_sound_file_is_checked_in_silence() {
         .stderr(contains("config/trusted: there is no trust file"));
     sandbox.write(
         "config/trusted",
-        format!("# c\r\n\n{} ci user=root\r\n{} ci user=root\n", print("a"), print("b")),
+        format!("# c\r\n\n{} ci allow=put\r\n{} ci allow=put\n", print("a"), print("b")),
     );
     sandbox.tool("octo-keys").arg("check").assert().success().stdout(is_empty()).stderr(is_empty());
     let mut command = sandbox.tool("octo-keys");
@@ -27,7 +27,7 @@ fn a_sound_file_is_checked_in_silence() {
         .stdout(is_empty())
         .stderr(contains("config/trusted: sound: 2 lines, 1 pushers"));
     // A draft beside it, under any name.
-    sandbox.write("draft", format!("{} ci user=root oops\n", print("a")));
+    sandbox.write("draft", format!("{} ci allow=put oops\n", print("a")));
     let mut command = sandbox.tool("octo-keys");
     command
         .args(["check", "draft"])

@@ -1,8 +1,8 @@
 //! octo-keys explain: the function that decides, asked from the command line,
 //! now and at times to come.
 
-use crate::print;
 use crate::support::{NOBODY, Sandbox, is_root};
+use crate::{own_user, print};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
@@ -40,33 +40,34 @@ fn ask(sandbox: &Sandbox, zone: &str, at: &str, address: &str, verb: &str) -> An
 
 #[test]
 fn each_option_answers_with_its_line_and_its_code() {
+    let own = own_user();
     for (options, address, verb, code, option) in [
-        ("user=root", "10.0.0.1", "run", 0, "allow"),
-        ("user=root", "10.0.0.1", "connect", 0, ""),
-        ("user=root", "-", "run", 0, "allow"),
+        ("user=OWN", "10.0.0.1", "run", 0, "allow"),
+        ("user=OWN", "10.0.0.1", "connect", 0, ""),
+        ("user=OWN", "-", "run", 0, "allow"),
         ("allow=status", "10.0.0.1", "run", 77, "allow"),
         ("allow=status", "10.0.0.1", "put", 77, "allow"),
         ("allow=status", "10.0.0.1", "status", 0, "allow"),
         ("allow=status", "10.0.0.1", "audit", 0, ""),
         ("allow=put", "10.0.0.1", "status", 77, "allow"),
         ("allow=put", "10.0.0.1", "follow", 77, "allow"),
-        ("allow=run user=root", "10.0.0.1", "cancel", 0, "allow"),
+        ("allow=run user=OWN", "10.0.0.1", "cancel", 0, "allow"),
         ("from=10.0.0.0/8", "10.255.0.1", "status", 0, "allow"),
         ("from=10.0.0.0/8", "::ffff:10.255.0.1", "status", 0, "allow"),
         ("from=10.0.0.0/8", "11.0.0.1", "status", 77, ""),
         ("from=10.0.0.0/8", "-", "status", 77, ""),
         ("from=2001:db8::/32", "2001:db8::1", "connect", 0, ""),
-        ("user=root scripts=/etc/octo/scripts", "10.0.0.1", "run", 0, "allow"),
-        ("user=root scripts=/etc/octo/scripts", "10.0.0.1", "scripts", 0, "allow"),
-        ("user=root hold sudo locks= set=A=1", "10.0.0.1", "run", 0, "allow"),
-        ("user=root window=\"Sun 10:00-12:00\"", "10.0.0.1", "run", 75, "window"),
-        ("user=root window=\"Sun 10:00-12:00\"", "10.0.0.1", "put", 0, "allow"),
-        ("user=root max-jobs=0", "10.0.0.1", "run", 0, "allow"),
+        ("user=OWN scripts=/etc/octo/scripts", "10.0.0.1", "run", 0, "allow"),
+        ("user=OWN scripts=/etc/octo/scripts", "10.0.0.1", "scripts", 0, "allow"),
+        ("user=OWN hold sudo locks= set=A=1", "10.0.0.1", "run", 0, "allow"),
+        ("user=OWN window=\"Sun 10:00-12:00\"", "10.0.0.1", "run", 75, "window"),
+        ("user=OWN window=\"Sun 10:00-12:00\"", "10.0.0.1", "put", 0, "allow"),
+        ("user=OWN max-jobs=0", "10.0.0.1", "run", 0, "allow"),
         ("expires=2026-05-31", "10.0.0.1", "status", 77, ""),
         ("expires=2026-06-01", "10.0.0.1", "status", 0, "allow"),
     ] {
+        let options = options.replace("OWN", &own);
         let sandbox = sandbox(&[&format!("ci {options}")]);
-        // Somewhere else than here user= is for who starts the jobs.
         let answer = ask(&sandbox, "UTC", "2026-06-01 12:00", address, verb);
         assert_eq!(answer.code, code, "{options} {verb}: {}", answer.text);
         assert_eq!(
@@ -83,13 +84,16 @@ fn each_option_answers_with_its_line_and_its_code() {
 
 #[test]
 fn what_a_yes_is_bounded_by() {
-    let sandbox = sandbox(&[
-        "ci user=app sudo scripts=/etc/octo/scripts hold set=A=1 set=\"B=two words\" locks=db,web max-wait=90s timeout=1h max-size=1M",
-    ]);
+    let own = own_user();
+    // Only root becomes somebody else.
+    let user = if own == "root" { "app" } else { &own };
+    let sandbox = sandbox(&[&format!(
+        "ci user={user} sudo scripts=/etc/octo/scripts hold set=A=1 set=\"B=two words\" locks=db,web max-wait=90s timeout=1h max-size=1M"
+    )]);
     let run = ask(&sandbox, "UTC", "2026-06-01 12:00", "10.0.0.1", "run");
     for line in [
         "name ci",
-        "user app",
+        &format!("user {user}"),
         "sudo yes",
         "scripts /etc/octo/scripts",
         "window at any time",
@@ -141,7 +145,7 @@ fn the_first_line_that_holds_is_the_one_shown() {
 }
 
 #[test]
-fn a_stranger_is_told_from_one_who_comes_from_sandbox() {
+fn a_stranger_is_told_from_one_who_comes_from_elsewhere() {
     let sandbox = sandbox(&["ci from=10.0.0.0/8"]);
     let mut command = sandbox.tool("octo-keys");
     command
@@ -174,7 +178,10 @@ fn expiry_is_the_end_of_the_day_in_utc() {
 
 #[test]
 fn windows_go_by_the_clock_on_the_wall() {
-    let sandbox = sandbox(&["ci user=root window=\"Mon-Fri 22:00-05:00,Sat,Sun 02:30-03:30\""]);
+    let sandbox = sandbox(&[&format!(
+        "ci user={} window=\"Mon-Fri 22:00-05:00,Sat,Sun 02:30-03:30\"",
+        own_user()
+    )]);
     for (zone, at, opens) in [
         ("UTC", "2026-06-01 21:59", Some("2026-06-01T22:00:00+00:00")),
         ("UTC", "2026-06-01 22:00", None),

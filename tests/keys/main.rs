@@ -28,6 +28,11 @@ fn print(seed: &str) -> String {
     Thumbprint::of_certificate(seed.as_bytes()).to_string()
 }
 
+/// Who starts jobs here: for any other user than root, the only one that a line may name.
+fn own_user() -> String {
+    octo_core::base::users::name_of(rustix::process::geteuid().as_raw())
+}
+
 /// Makes an identity; its thumbprint.
 fn make(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let mut command = sandbox.tool("octo-keys");
