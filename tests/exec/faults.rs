@@ -4,7 +4,7 @@
 
 use crate::jobs::{Draft, places};
 use crate::sandbox;
-use crate::support::{Sandbox, can_trace, peak_of, session_of};
+use crate::support::{Sandbox, SmallDisk, can_trace, impossible, peak_of, session_of};
 use octo_core::tentacle::job::{EndKind, JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
@@ -193,24 +193,14 @@ fn a_job_that_fills_the_disk_ends_as_it_ended() {
         return;
     }
     let sandbox = sandbox();
-    let state = sandbox.state("");
-    std::fs::create_dir_all(&state).expect("mkdir");
-    let mut mount = Command::new("mount");
-    mount
-        .args(["-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs"])
-        .arg(&state)
-        .stderr(Stdio::null());
-    if !mount.status().is_ok_and(|status| status.success()) {
-        crate::support::impossible(TEST, "can't mount a small tmpfs");
-        return;
-    }
+    let Some(_disk) = SmallDisk::mount(&sandbox.state(""), "1m") else {
+        return impossible(TEST, "can't mount a small tmpfs");
+    };
     let end = sandbox.path("end");
     let script = "head -c 5000000 /dev/zero | tr '\\0' x; echo V=1 >>$OCTO_OUTPUT; exit 7";
     let mut command = sandbox.tool("octo-exec");
     let output = command.args(["run", "--end"]).arg(&end).args(["-c", script]).output();
     let again = sandbox.tool("octo-exec").arg("list").output();
-    let unmounted = Command::new("umount").arg(&state).status().expect("umount");
-    assert!(unmounted.success());
     let output = output.expect("runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(7), "{said}");

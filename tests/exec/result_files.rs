@@ -4,7 +4,7 @@
 
 use crate::jobs::places;
 use crate::support::{
-    NOBODY, Sandbox, can_trace, impossible, is_root, kill_session_of, set_mode, wait_for,
+    NOBODY, Sandbox, SmallDisk, can_trace, impossible, is_root, kill_session_of, set_mode, wait_for,
 };
 use assert_cmd::Command;
 use octo_core::tentacle::job::JobDirectory;
@@ -238,21 +238,15 @@ fn an_artifact_that_does_not_fit_costs_no_other() {
         return;
     }
     let sandbox = sandbox();
-    let state = sandbox.state("");
-    std::fs::create_dir_all(&state).expect("mkdir");
-    let mut mount = std::process::Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs"]).arg(&state);
-    if !mount.output().is_ok_and(|output| output.status.success()) {
+    let Some(_disk) = SmallDisk::mount(&sandbox.state(""), "1m") else {
         return impossible(TEST, "can't mount a small tmpfs");
-    }
+    };
     // There is no room for the large one twice.
     let script = "cd $OCTO_ARTIFACTS; head -c 600000 /dev/zero >large; echo a >a; echo b >b";
     let output = run(&sandbox, &["--end", "end", "-c", script]).output();
     let job = JobDirectory::all(&places(&sandbox)).expect("jobs").remove(0);
     let read = |name: &str| std::fs::read_to_string(job.file("artifacts").join(name)).ok();
     let kept = ["a", "b", "large"].map(read);
-    let unmounted = std::process::Command::new("umount").arg(&state).status().expect("umount");
-    assert!(unmounted.success());
     assert!(output.expect("it runs").status.success());
     assert_eq!(kept, [Some("a\n".to_string()), Some("b\n".to_string()), None]);
     let end = end_said(&sandbox);

@@ -2,14 +2,12 @@
 //! room, and what they leave and say when all is well.
 
 use crate::separated::{LINE, Separated, job_id, marks, runs};
-use crate::support::{PATIENCE, impossible, is_root, wait_for};
+use crate::support::{PATIENCE, SmallDisk, impossible, is_root, wait_for};
 use crate::tentacle::Octopus;
-use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::Signal;
-use std::path::PathBuf;
 
 #[test]
 fn where_nobody_is_behind_the_doorbell_nothing_is_spooled() {
@@ -46,36 +44,6 @@ fn where_nobody_is_behind_the_doorbell_nothing_is_spooled() {
     }
 }
 
-/// A small file system, unmounted in the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: PathBuf) -> Option<SmallDisk> {
-        std::fs::create_dir_all(&path).expect("mkdir");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=0711", "tmpfs"]).arg(&path);
-        mount.output().is_ok_and(|output| output.status.success()).then_some(SmallDisk(path))
-    }
-
-    /// Leaves so much room, until the file is removed.
-    fn fill_but(&self, room: u64) -> PathBuf {
-        use std::io::Write;
-        let path = self.0.join("filled");
-        let mut file = std::fs::File::create(&path).expect("create");
-        while file.write_all(&[1; 4096]).is_ok() {}
-        let length = file.metadata().expect("stat").len();
-        file.set_len(length - room).expect("shortened");
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // What still runs there keeps it no longer than it lives.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).ok();
-    }
-}
-
 #[test]
 fn a_spool_without_room_is_told_and_nothing_runs() {
     let test = "a_spool_without_room_is_told_and_nothing_runs";
@@ -83,7 +51,7 @@ fn a_spool_without_room_is_told_and_nothing_runs() {
         return;
     }
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let Some(disk) = SmallDisk::mount(octopus.sandbox.path("web1/state")) else {
+    let Some(disk) = SmallDisk::mount(&octopus.sandbox.path("web1/state"), "2m") else {
         return impossible(test, "can't mount a small tmpfs");
     };
     let separated = Separated::start(&mut octopus, LINE);

@@ -178,3 +178,40 @@ pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// A small file system, unmounted in the end: its directory, which may be moved meanwhile.
+pub(crate) struct SmallDisk(std::fs::File);
+
+impl SmallDisk {
+    /// Mounts one here, if that may be; `size` is a word of tmpfs(5).
+    pub(crate) fn mount(path: &Path, size: &str) -> Option<SmallDisk> {
+        std::fs::create_dir_all(path).expect("mkdir");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0711"), "tmpfs"]).arg(path);
+        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+        is_mounted.then(|| SmallDisk(std::fs::File::open(path).expect("it is there")))
+    }
+
+    fn path(&self) -> PathBuf {
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&self.0);
+        std::fs::read_link(format!("/proc/self/fd/{descriptor}")).expect("/proc is mounted")
+    }
+
+    /// Leaves so much room, until the file is removed.
+    pub(crate) fn fill_but(&self, room: u64) -> PathBuf {
+        use std::io::Write;
+        let path = self.path().join("filled");
+        let mut file = std::fs::File::create(&path).expect("create");
+        while file.write_all(&[1; 4096]).is_ok() {}
+        let length = file.metadata().expect("stat").len();
+        file.set_len(length - room).expect("shortened");
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What still runs there keeps it no longer than it lives.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).ok();
+    }
+}
