@@ -194,25 +194,30 @@ fn an_entry_of_the_spool_is_followed_to_its_job_or_to_its_refusal() {
 }
 
 #[test]
-fn the_newest_notes_are_kept_and_those_on_what_is_still_spooled() {
+fn the_newest_notes_are_kept_and_those_that_are_still_needed() {
     let (_top, places) = places();
     layout::make(&places).expect("made");
     layout::make_for_listener(&places, layout::Owner::this_process()).expect("made");
-    let end = End::denied(crate::base::error::Exit::Data, "no");
-    let ids: Vec<JobId> = (0..1003).map(|_| JobId::generate().expect("id")).collect();
+    let refused = Refused::new(End::denied(crate::base::error::Exit::Data, "no"));
+    let ids: Vec<JobId> = (0..1005).map(|_| JobId::generate().expect("id")).collect();
+    // Statements of which one holds, one has ceased to a little ago, and one long ago.
+    for (id, hours) in [(&ids[0], 1), (&ids[1], -23), (&ids[2], -25)] {
+        let until = Some(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours));
+        refuse(&places, id.as_str(), &Refused { until, ..refused.clone() }).expect("noted");
+    }
     for (age, id) in (0..).zip(ids.iter().rev()) {
-        let note = std::fs::File::create(places.refused().join(id.as_str())).expect("create");
+        let path = places.refused().join(id.as_str());
+        let note = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("open");
         let time = std::time::SystemTime::now() - std::time::Duration::from_secs(10 + age);
         note.set_modified(time).expect("a time");
     }
-    std::fs::write(places.spool().join(ids[1].as_str()), "odd").expect("write");
-    let refused = Refused::new(end);
+    std::fs::write(places.spool().join(ids[4].as_str()), "odd").expect("write");
     let last = JobId::generate().expect("id");
     refuse(&places, last.as_str(), &refused).expect("noted");
     let is_noted = |id: &JobId| places.refused().join(id.as_str()).exists();
     assert_eq!(
-        ids[..5].iter().map(is_noted).collect::<Vec<_>>(),
-        [false, true, false, false, true]
+        ids[..8].iter().map(is_noted).collect::<Vec<_>>(),
+        [true, true, false, false, true, false, true, true]
     );
     assert!(is_noted(&last));
 }
