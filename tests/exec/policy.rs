@@ -55,6 +55,44 @@ fn the_sysadmins_variables_and_limits_win() {
     assert_eq!(end(&job).0, "timeout");
 }
 
+/// What does not fit is said, and costs nothing else its place.
+#[test]
+fn artifacts_are_kept_within_the_bounds_of_the_line() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} max-size=1K max-store=3K", own_user()));
+    let artifacts_of = |script: &str| {
+        let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+        let job = submit(&sandbox, &spec);
+        let (kind, code, reason) = end(&job);
+        assert_eq!((kind.as_str(), code), ("exit", 0), "{reason}");
+        let kept = job.file("artifacts").read_dir().expect("artifacts").flatten();
+        let names = kept.map(|entry| entry.file_name().into_string().expect("UTF-8"));
+        (std::collections::BTreeSet::from_iter(names), reason)
+    };
+    // One that is larger than each may be, though it would be the only one.
+    let (kept, reason) =
+        artifacts_of("cd $OCTO_ARTIFACTS; head -c 1025 /dev/zero >large; head -c 1024 large >fits");
+    assert_eq!(kept, ["fits".to_string()].into());
+    assert!(reason.contains("its artifact large is not kept: 1.0 KiB is too large"), "{reason}");
+    // One more than all may be: whichever comes last.
+    let (kept, reason) = artifacts_of(
+        "cd $OCTO_ARTIFACTS; head -c 2000 /dev/zero >large
+        for name in a b c d; do head -c 1000 /dev/zero >$name; done",
+    );
+    let all = ["a", "b", "c", "d"].map(String::from);
+    let not_kept: Vec<&String> = all.iter().filter(|name| !kept.contains(*name)).collect();
+    assert_eq!((kept.len(), not_kept.len()), (3, 1), "{kept:?}");
+    for (name, size) in [("large", "2.0 KiB"), (not_kept[0], "1000 B")] {
+        let said = format!("its artifact {name} is not kept: {size} is too large");
+        assert!(reason.contains(&said), "{said}: {reason}");
+    }
+    // A crowd is named in part: this is on record, and goes to everybody who follows.
+    let (kept, reason) =
+        artifacts_of("cd $OCTO_ARTIFACTS; echo x >x; for n in $(seq 30); do mkdir d$n; done");
+    assert_eq!(kept, ["x".to_string()].into());
+    assert_eq!(reason.matches("is not kept: it is not a regular file").count(), 20, "{reason}");
+}
+
 #[test]
 fn installed_scripts_are_named_and_cant_be_escaped() {
     let sandbox = sandbox();

@@ -101,6 +101,34 @@ fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {
     }
 }
 
+/// The listener may have been taken over, or let it in by an older line.
+#[test]
+fn a_package_beyond_max_store_is_not_taken_over() {
+    if !is_root("a_package_beyond_max_store_is_not_taken_over") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let package = octopus.sandbox.write("package", "packed\n");
+    let digest = octo_core::Digest::of(&std::fs::read(package).expect("read")).to_string();
+    let (job, mark) = (job_id(), marks(&octopus).join("mark"));
+    let command = format!("cat $OCTO_PACKAGE >>{}", mark.display());
+    let push = |arguments: &[&str]| octopus.push(&[&["-t", "web1"], arguments].concat());
+    separated.signal_serve(Signal::STOP);
+    push(&["run", "-D", "-j", &job, "-p", "package", "-c", &command]).assert().success();
+    assert_eq!(separated.spooled(), [job.as_str()]);
+    let line = |options: &str| format!("{} octopus {LINE} {options}\n", octopus.thumbprint);
+    separated.tentacle.set_trusted(&line("max-store=6"));
+    separated.signal_serve(Signal::CONT);
+    let said = contains("7 B on top of 0 B would pass max-store=6 B");
+    push(&["follow", &job]).timeout(PATIENCE).assert().code(77).stderr(said);
+    let taken = separated.tentacle.state.join("packages").join(digest);
+    assert!(!mark.exists() && !taken.exists());
+    separated.tentacle.set_trusted(&line("max-store=7"));
+    push(&["run", "-p", "package", "-c", &command]).assert().success();
+    assert!(mark.exists() && taken.exists());
+}
+
 /// What a log says on a good day hides what it says on a bad one.
 #[test]
 fn good_days_leave_no_alarm_in_either_log() {
