@@ -7,7 +7,7 @@ use crate::support::{NOBODY, is_root, needs, session_of, set_mode, stdout_of, wa
 use predicates::str::contains;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,13 @@ fn activated(side: &Side, given: impl Into<OwnedFd>, arguments: &[&str]) -> Comm
 
 fn bound() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a port")
+}
+
+/// At an address that only this process has, and in it one test: a port that is let go
+/// there is taken by nobody else.
+fn bound_apart(test: u32) -> TcpListener {
+    let address = Ipv4Addr::from_bits((127 << 24) | (test << 22) | std::process::id());
+    TcpListener::bind((address, 0)).expect("a port")
 }
 
 /// A line of a process' status for each of its threads.
@@ -224,7 +231,7 @@ fn what_its_user_cant_read_is_said_before_it_listens() {
 #[test]
 fn sockets_of_systemd_are_listened_on() {
     let (side, ci) = sides();
-    let socket = bound();
+    let socket = bound_apart(1);
     let address = socket.local_addr().expect("an address").to_string();
     let mut tentacle = Tentacle::with(&side, &mut activated(&side, socket, &["-v"]), 1);
     assert_eq!(tentacle.addresses, [address.as_str()]);
@@ -346,7 +353,7 @@ fn systemd_itself_starts_it_at_the_first_connection() {
         return;
     }
     let (side, ci) = sides();
-    let at = bound().local_addr().expect("an address").to_string();
+    let at = bound_apart(2).local_addr().expect("an address").to_string();
     let mut command = Command::new("systemd-socket-activate");
     command.arg("-l").arg(&at).arg(side.sandbox.program("octo-listen")).env_clear();
     command.arg("--config").arg(side.sandbox.path("config"));
