@@ -2,10 +2,11 @@
 //! it: each job runs once or never, and nothing is left behind.
 //!
 //! The long form, as it is run before a release: OCTO_TEST_LONG=1 goes on for ten minutes.
+//! OCTO_TEST_SEED is the seed that a failure named: who is killed in which order.
 
 use crate::separated::Separated;
 use crate::support::random::Random;
-use crate::support::{is_root, session_of, wait_for};
+use crate::support::{PATIENCE, is_root, session_of, wait_for};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,7 +44,12 @@ const EXPECTED: [&str; 8] = [
     "octo-exec doesn't answer",
 ];
 
+/// More jobs than this are asked for, however busy the machine is.
+const FEWEST: usize = 10;
+
 struct Soak<'a> {
+    /// In each message, so that a failure can be tried again.
+    seed: u64,
     octopus: &'a Octopus,
     state: PathBuf,
     next: AtomicUsize,
@@ -72,7 +78,8 @@ impl Soak<'_> {
             if output.status.code() != Some(69) {
                 return output;
             }
-            assert!(Instant::now() < deadline, "{}", String::from_utf8_lossy(&output.stderr));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(Instant::now() < deadline, "seed {}: {id}: {said}", self.seed);
         }
     }
 
@@ -122,8 +129,9 @@ impl Soak<'_> {
         let ran = std::fs::read_to_string(self.counter(id)).unwrap_or_default().lines().count();
         let job = self.state.join("jobs").join(id);
         let end = std::fs::read_to_string(job.join("end"));
-        let what = format!("{id}: {:?} {error} {end:?}, ran {ran}", again.status.code());
-        match again.status.code() {
+        let code = again.status.code();
+        let what = format!("seed {}: {id}: {code:?} {error} {end:?}, ran {ran}", self.seed);
+        match code {
             Some(7) => {
                 assert_eq!(ran, 1, "{what}");
                 let whole = format!("{id} begins\n{id} ends\n");
@@ -143,9 +151,9 @@ impl Soak<'_> {
         let ran = std::fs::read_to_string(self.counter(id)).unwrap_or_default().lines().count();
         let job = self.state.join("jobs").join(id);
         let end = || std::fs::read_to_string(job.join("end")).unwrap_or_default();
-        wait_for("its end", || !end().is_empty());
+        wait_for(&format!("seed {}: the end of {id}", self.seed), || !end().is_empty());
         let (end, log) = (end(), std::fs::read_to_string(job.join("log")).unwrap_or_default());
-        let what = format!("{id}: {end:?}, ran {ran}, {log:?}");
+        let what = format!("seed {}: {id}: {end:?}, ran {ran}, {log:?}", self.seed);
         match end.lines().next() {
             Some("kind exit") => {
                 assert_eq!((ran, log), (1, format!("{id} begins\n{id} ends\n")), "{what}");
@@ -171,54 +179,63 @@ fn with_kill_9_of_everybody_each_job_runs_once_or_never_and_nothing_is_left() {
     let counters = octopus.sandbox.path("counters");
     std::fs::create_dir(&counters).expect("mkdir");
     crate::support::set_mode(&counters, 0o777);
+    let seed = std::env::var("OCTO_TEST_SEED").ok().map(|text| text.parse().expect("a number"));
+    let seed = seed.unwrap_or_else(|| std::process::id().into());
     let soak = Soak {
+        seed,
         octopus: &octopus,
         state: separated.tentacle.state.clone(),
         next: AtomicUsize::new(0),
         is_over: AtomicBool::new(false),
         asked: Mutex::default(),
     };
-    let mut random = Random(std::process::id().into());
+    let mut random = Random(seed);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(|| soak.work())).collect();
-        let until = Instant::now() + lasts;
-        while Instant::now() < until && !workers.iter().any(|worker| worker.is_finished()) {
+        let (until, at_the_latest) = (Instant::now() + lasts, Instant::now() + lasts + PATIENCE);
+        let is_short = || soak.asked.lock().expect("not poisoned").len() <= FEWEST;
+        let goes_on = |now| now < until || (is_short() && now < at_the_latest);
+        while goes_on(Instant::now()) && !workers.iter().any(|worker| worker.is_finished()) {
             std::thread::sleep(Duration::from_millis(50 + random.below(400) as u64));
             soak.kill(&mut separated, &mut random);
         }
         soak.is_over.store(true, Ordering::Relaxed);
     });
     let asked = std::mem::take(&mut *soak.asked.lock().expect("not poisoned"));
-    assert!(asked.len() > 10, "{} jobs", asked.len());
+    assert!(asked.len() > FEWEST, "seed {seed}: {} jobs", asked.len());
     for (number, (id, way)) in asked.iter().enumerate() {
         soak.check(number, id, *way);
     }
-    check_what_is_left(&octopus, &separated);
+    check_what_is_left(&soak, &separated);
 }
 
 /// The spool is empty, both chains are whole, nothing runs on, no log has a false alarm.
-fn check_what_is_left(octopus: &Octopus, separated: &Separated) {
-    let state = &separated.tentacle.state;
+fn check_what_is_left(soak: &Soak, separated: &Separated) {
+    let (seed, state) = (soak.seed, &soak.state);
     let names = |directory: &str| -> Vec<String> {
         let entries = std::fs::read_dir(state.join(directory)).expect("read").flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
-    wait_for("an empty spool", || names("spool").is_empty());
-    wait_for("the last one's end", || programs(state).is_empty());
-    assert_eq!(names("refused"), Vec::<String>::new());
-    wait_for("nothing half made", || !names("jobs").iter().any(|name| name.starts_with('.')));
+    wait_for(&format!("seed {seed}: an empty spool"), || names("spool").is_empty());
+    wait_for(&format!("seed {seed}: the last one's end"), || programs(state).is_empty());
+    assert_eq!(names("refused"), Vec::<String>::new(), "seed {seed}");
+    let is_half_made = |name: &String| name.starts_with('.');
+    wait_for(&format!("seed {seed}: nothing half made"), || {
+        !names("jobs").iter().any(is_half_made)
+    });
     let strays: Vec<i32> = with_job_of(state);
-    assert_eq!(strays, Vec::<i32>::new());
-    let mut check = octopus.sandbox.tool("octo-listen");
+    assert_eq!(strays, Vec::<i32>::new(), "seed {seed}");
+    let mut check = soak.octopus.sandbox.tool("octo-listen");
     check.arg("--config").arg(&separated.tentacle.config).arg("--state").arg(state);
-    check.arg("--check-audit").assert().success();
+    let audited = check.arg("--check-audit").output().expect("octo-listen runs");
+    assert!(audited.status.success(), "seed {seed}: {audited:?}");
     let logs = separated.logs();
     let odd: Vec<&str> = logs
         .lines()
         .filter(|line| !EXPECTED.iter().any(|expected| line.contains(expected)))
         .filter(|line| !line.contains("hint: "))
         .collect();
-    assert_eq!(odd, Vec::<&str>::new());
+    assert_eq!(odd, Vec::<&str>::new(), "seed {seed}");
 }
 
 fn kill_all(processes: &[Pid]) {
