@@ -2,10 +2,10 @@
 
 use crate::support::random::Random;
 use crate::support::{NOBODY, is_root, mode_of, needs, stdout_of};
-use crate::{make, openssl, sandbox};
+use crate::{make, openssl, sandbox, scrubbed};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -121,7 +121,7 @@ fn of_many_at_once_one_makes_it() {
     let sandbox = sandbox();
     let program = sandbox.program("octo-keys");
     let start = |_| {
-        let mut command = Command::new(&program);
+        let mut command = scrubbed(&sandbox, &program);
         command.args(["new", "--name", "x"]).arg(sandbox.path("id.pem"));
         command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     };
@@ -140,7 +140,7 @@ fn killed_at_any_moment_it_is_whole_or_not_there() {
     let mut random = Random(1);
     for turn in 0..60 {
         let file = sandbox.path(&format!("id{turn}.pem"));
-        let mut child = Command::new(sandbox.program("octo-keys"))
+        let mut child = scrubbed(&sandbox, sandbox.program("octo-keys"))
             .args(["new", "--name", "x"])
             .arg(&file)
             .stdout(Stdio::null())
@@ -175,7 +175,7 @@ fn a_disk_that_fails_makes_no_identity() {
     .enumerate()
     {
         let file = sandbox.path(&format!("ids/{turn}.pem"));
-        let output = Command::new("strace")
+        let output = scrubbed(&sandbox, "strace")
             .args(["-qq", "-o", "/dev/null", "-e", &format!("inject={injected}")])
             .arg(sandbox.program("octo-keys"))
             .args(["new", "--name", "x"])
@@ -221,7 +221,7 @@ fn what_cannot_be_made_is_said() {
             .code(73)
             .stderr(contains("config: can't create: permission denied"));
     }
-    let mut full = Command::new(sandbox.program("octo-keys"));
+    let mut full = scrubbed(&sandbox, sandbox.program("octo-keys"));
     full.args(["new", "--name", "x", "-"]).stdout(std::fs::File::create("/dev/full").unwrap());
     assert_eq!(full.status().unwrap().code(), Some(74));
 }

@@ -16,6 +16,7 @@ mod trust;
 
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Thumbprint;
+use std::ffi::OsStr;
 use std::process::Command;
 use support::{Sandbox, stdout_of};
 
@@ -37,6 +38,14 @@ fn own_user() -> String {
 fn make(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let mut command = sandbox.tool("octo-keys");
     stdout_of(command.arg("new").args(arguments)).trim_end().to_string()
+}
+
+/// A command of std's with nothing of the caller's environment, as `Sandbox::tool`.
+fn scrubbed(sandbox: &Sandbox, program: impl AsRef<OsStr>) -> Command {
+    let tool = sandbox.tool("octo-keys");
+    let mut command = Command::new(program);
+    command.env_clear().envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
 }
 
 /// For tests that have asked for it by `needs`.

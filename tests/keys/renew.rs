@@ -2,7 +2,7 @@
 
 use crate::support::{NOBODY, Sandbox, can_trace, is_root, mode_of, needs, set_mode, stdout_of};
 use crate::tentacle::noted;
-use crate::{make, print, sandbox};
+use crate::{make, print, sandbox, scrubbed};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -138,7 +138,7 @@ fn the_new_identity_belongs_to_whom_the_old_one_did() {
 
 /// A call that is killed at one of its system calls; is it done?
 fn killed(sandbox: &Sandbox, call: &str, when: usize, verb: &str) -> bool {
-    let status = Command::new("strace")
+    let status = scrubbed(sandbox, "strace")
         .args(["-qq", "-o", "/dev/null", "-e"])
         .arg(format!("inject={call}:signal=KILL:when={when}"))
         .arg(sandbox.program("octo-keys"))
@@ -147,7 +147,9 @@ fn killed(sandbox: &Sandbox, call: &str, when: usize, verb: &str) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    status.expect("strace runs").success()
+    let status = status.expect("strace runs");
+    assert!(status.success() || status.code().is_none(), "neither done nor killed: {status}");
+    status.success()
 }
 
 const CALLS: &[&str] =
@@ -229,7 +231,7 @@ fn of_many_at_once_each_follows_another() {
     make(&sandbox, &["--name", "x"]);
     let program = sandbox.program("octo-keys");
     let start = |_| {
-        let mut command = Command::new(&program);
+        let mut command = scrubbed(&sandbox, &program);
         command.args(["renew", "--config"]).arg(sandbox.path("config"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };

@@ -1,10 +1,10 @@
 //! octo-keys trust and distrust: the trust file as its sysadmin edits it.
 
 use crate::support::{NOBODY, Sandbox, is_root, mode_of, set_mode};
-use crate::{own_user, print, sandbox};
+use crate::{own_user, print, sandbox, scrubbed};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 fn trusted(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.config("trusted")).unwrap()
@@ -203,7 +203,7 @@ fn an_unsound_file_is_not_added_to_but_still_revokes() {
 fn edits_at_once_lose_nothing() {
     let sandbox = sandbox();
     let start = |index: usize| {
-        let mut command = Command::new(sandbox.program("octo-keys"));
+        let mut command = scrubbed(&sandbox, sandbox.program("octo-keys"));
         command.arg("--config").arg(sandbox.path("config"));
         command.args([
             "trust",
@@ -218,7 +218,7 @@ fn edits_at_once_lose_nothing() {
     assert!(children.into_iter().all(|mut child| child.wait().unwrap().success()));
     assert_eq!(trusted(&sandbox).lines().count(), 24);
     let start = |index: usize| {
-        let mut command = Command::new(sandbox.program("octo-keys"));
+        let mut command = scrubbed(&sandbox, sandbox.program("octo-keys"));
         command
             .arg("--config")
             .arg(sandbox.path("config"))
@@ -238,7 +238,7 @@ fn killed_at_any_moment_the_file_is_the_old_or_the_new() {
     let new = format!("{old}{} new user=root\n", print("b"));
     for _ in 0..60 {
         sandbox.write("config/trusted", &old);
-        let mut child = Command::new(sandbox.program("octo-keys"))
+        let mut child = scrubbed(&sandbox, sandbox.program("octo-keys"))
             .arg("--config")
             .arg(sandbox.path("config"))
             .args(["trust", "-o", "user=root", &print("b"), "new"])
@@ -277,7 +277,7 @@ fn a_disk_that_fails_leaves_the_old_file() {
         ("write:error=EDQUOT:when=1", "quota", false),
     ] {
         std::fs::write(&path, &old).unwrap();
-        let output = Command::new("strace")
+        let output = scrubbed(&sandbox, "strace")
             .args(["-qq", "-o", "/dev/null", "-e", &format!("inject={injected}")])
             .arg(sandbox.program("octo-keys"))
             .arg("--config")
