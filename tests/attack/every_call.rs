@@ -7,14 +7,14 @@
 use crate::separated::{Separated, job_id, unserved};
 use crate::stopped::{Stop, run_stopped, stops};
 use crate::support::{NOBODY, can_trace, impossible, set_mode};
-use crate::victims::{SECRET, Victims};
+use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::base::publish;
 use octo_core::tentacle::spec::{LockRequest, Script, Spec};
 use octo_core::{Digest, JobId, LockName};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 /// The short form of each test takes so many stops, and those that are near.
@@ -29,9 +29,12 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn new(here: &Separated) -> Shell {
-        let mut shell = here.by(Command::new("setpriv"));
-        shell.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh"]);
-        shell.current_dir(&here.places.state).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = here.become_user(NOBODY);
+        shell
+            .arg("sh")
+            .current_dir(&here.places.state)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = shell.spawn().expect("setpriv");
         let stdin = child.stdin.take().expect("standard input");
         let stdout = BufReader::new(child.stdout.take().expect("standard output"));
@@ -228,7 +231,7 @@ impl Scene {
 
     /// Nothing that the listener or a pusher can read has a byte of the victims.
     fn assert_hidden(&self) {
-        self.victims.assert_hidden_from_the_listener(&self.here.places.state);
+        assert_hidden_from_the_listener(&self.here);
         let log = std::fs::read_to_string(self.here.places.audit()).expect("a log");
         assert!(!log.contains(SECRET));
     }

@@ -3,7 +3,7 @@
 
 use crate::separated::{Separated, job_id, separated, unserved};
 use crate::support::{NOBODY, can_trace, stdout_of};
-use crate::victims::{SECRET, Victims};
+use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::tentacle::job::End;
 use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::{Digest, JobId};
@@ -76,7 +76,7 @@ fn a_package_that_is_a_way_to_a_file_of_roots_is_not_taken_over() {
     here.assert_refused(&job, &end, 65, "is not in the store");
     here.listener_does("rm -rf listen/packages");
     victims.assert_untouched();
-    victims.assert_hidden_from_the_listener(&here.places.state);
+    assert_hidden_from_the_listener(&here);
 }
 
 #[test]

@@ -304,10 +304,15 @@ impl Separated {
 
     /// The same as any user.
     pub(crate) fn as_user(&self, uid: u32, text: &str) -> Output {
-        let mut shell = Command::new("setpriv");
-        shell.arg(format!("--reuid={uid}")).arg(format!("--regid={uid}")).arg("--clear-groups");
-        let mut shell = self.by(shell);
+        let mut shell = self.become_user(uid);
         shell.args(["sh", "-c", text]).current_dir(&self.places.state).output().expect("setpriv")
+    }
+
+    /// What becomes this user; a program and its words are to follow.
+    pub(crate) fn become_user(&self, uid: u32) -> Command {
+        let mut command = self.by(Command::new("setpriv"));
+        command.arg(format!("--reuid={uid}")).arg(format!("--regid={uid}")).arg("--clear-groups");
+        command
     }
 
     /// As the listener, where it has to succeed.

@@ -7,7 +7,7 @@ use crate::every_call::Shell;
 use crate::separated::{Separated, unserved};
 use crate::stopped::{Stop, run_stopped, stops};
 use crate::support::{NOBODY, can_trace, impossible};
-use crate::victims::{SECRET, Victims};
+use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
@@ -71,7 +71,7 @@ fn what_is_taken_from_a_listener_leads_root_nowhere() {
         }
         assert_all_is_roots(&here, &what);
         victims.assert_untouched();
-        victims.assert_hidden_from_the_listener(&here.places.state);
+        assert_hidden_from_the_listener(&here);
     }
     if reached == 0 {
         return impossible(test, "strace sends no signals");
