@@ -1,11 +1,12 @@
 //! What a job's own user tries: ways out of its directory, and into the jobs of others.
 
 use crate::separated::{Separated, accounts, command, job_id, separated};
-use crate::support::{impossible, wait_for};
+use crate::support::{NOBODY, impossible, wait_for};
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::tentacle::spec::{Script, Spec, secrets};
 use octo_core::{Digest, JobId, VariableName};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::os::unix::fs::chown;
 
 /// A script that does this, says that it did, and waits to be told to end.
 fn waiting(here: &Separated, job: &JobId, text: &str) -> Vec<u8> {
@@ -109,13 +110,20 @@ fn a_script_swaps_nothing_of_its_directory() {
     victims.assert_untouched();
 }
 
+/// Either is enough: here the listener is nobody, in the group of the user for jobs.
 #[test]
 fn a_job_is_not_run_as_the_listeners_user_or_group() {
     let Some(here) = separated("a_job_is_not_run_as_the_listeners_user_or_group") else { return };
-    here.trust(&[(&here.ci, "ci user=nobody")]);
-    let job = job_id();
-    let end = here.hand_over(&job, &here.request(&job, &here.marking(&job)));
-    here.assert_refused(&job, &end, 78, "user nobody is the listener's, or in its group");
+    let gid = here.user.gid;
+    assert_ne!(gid, NOBODY);
+    chown(here.places.spool(), Some(NOBODY), Some(gid)).expect("chown");
+    for user in ["nobody", &here.user.name] {
+        here.trust(&[(&here.ci, &format!("ci user={user}"))]);
+        let job = job_id();
+        let end = here.hand_over(&job, &here.request(&job, &here.marking(&job)));
+        let said = format!("user {user} is the listener's, or in its group {gid}");
+        here.assert_refused(&job, &end, 78, &said);
+    }
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn a_job_reads_nothing_of_a_job_of_another_user() {
     let victim = job_id();
     let ready = here.sandbox.path("ready");
     std::fs::create_dir(&ready).expect("mkdir");
-    std::os::unix::fs::chown(&ready, Some(other.uid), None).expect("chown");
+    chown(&ready, Some(other.uid), None).expect("chown");
     let name = VariableName::parse("TOKEN").expect("a name");
     let body = secrets::encode_with(&[1; 32], &[(name.clone(), SECRET.as_bytes().to_vec())]);
     let script = format!(

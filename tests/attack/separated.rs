@@ -44,6 +44,7 @@ pub(crate) struct Separated {
 pub(crate) struct Account {
     pub(crate) name: String,
     pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// The parts of an entry, each as its maker likes.
@@ -64,8 +65,9 @@ pub(crate) fn accounts() -> Vec<Account> {
         let mut fields = line.split(':');
         let name = fields.next()?.to_string();
         let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
         let plain = ["daemon", "bin", "mail", "games"].contains(&name.as_str());
-        (plain && uid != 0 && uid != NOBODY).then_some(Account { name, uid })
+        (plain && uid != 0 && uid != NOBODY).then_some(Account { name, uid, gid })
     };
     passwd.lines().filter_map(account).collect()
 }
