@@ -21,11 +21,11 @@ fn refusal(here: &Separated, job: &JobId, parts: &Parts) -> End {
 fn note(here: &Separated, job: &JobId) -> End {
     here.ring();
     let mut note = None;
-    wait_for("a note", || {
+    wait_for("a note, or the end of the job", || {
         note = here.refused(&format!("{job}.cancel"));
-        note.is_some()
+        note.is_some() || here.job(job).end().expect("readable").is_some()
     });
-    note.expect("waited for")
+    note.expect("it is refused")
 }
 
 /// A job that has begun, and ends when all may.
@@ -144,4 +144,20 @@ fn a_refused_cancel_leaves_the_place_to_a_genuine_one() {
     here.spool(&format!("{job}.cancel"), &cancel_by(&here, &here.ci, &job).bytes());
     here.ring();
     assert_eq!(here.end_of(&job).kind.code(), 130);
+}
+
+/// It is his job, and rightly signed: his line decides, as it is when the cancel comes.
+#[test]
+fn a_pusher_who_may_no_longer_cancel_ends_no_job() {
+    let Some(here) = separated("a_pusher_who_may_no_longer_cancel_ends_no_job") else { return };
+    let job = begun(&here);
+    here.trust(&[(&here.ci, &format!("ci user={} allow=status", here.user.name))]);
+    let end = refusal(&here, &job, &cancel_by(&here, &here.ci, &job));
+    assert_eq!((end.kind.word(), end.kind.code()), ("denied", 77), "{end:?}");
+    let reason = end.reason.unwrap_or_default();
+    assert!(reason.contains("may not cancel jobs"), "{reason}");
+    assert!(!here.job(&job).file("cancel").exists());
+    assert!(here.job(&job).end().expect("readable").is_none());
+    std::fs::write(here.sandbox.path("marks/go"), "").expect("write");
+    assert_eq!((here.end_of(&job).kind.code(), here.runs(&job)), (0, 1));
 }
