@@ -6,7 +6,7 @@
 
 use crate::separated::{Separated, job_id, unserved};
 use crate::stopped::{Stop, run_stopped, stops};
-use crate::support::{NOBODY, can_trace, impossible, set_mode};
+use crate::support::{NOBODY, can_inject, set_mode};
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::base::publish;
 use octo_core::tentacle::spec::{LockRequest, Script, Spec};
@@ -113,7 +113,7 @@ struct Sweep {
 
 impl Scene {
     fn new(test: &str) -> Option<Scene> {
-        if !can_trace(test) {
+        if !can_inject(test) {
             return None;
         }
         let here = unserved(test)?;
@@ -267,9 +267,6 @@ fn sweep(sweep: &Sweep) {
         }
     }
     scene.assert_hidden();
-    if reached == 0 {
-        return impossible(test, "strace sends no signals");
-    }
     // Threads come to their calls in another order, now and then.
     assert!(reached * 10 > tried * 8, "{reached} of {tried} at {} stops", all.len());
 }

@@ -4,7 +4,7 @@
 //! The short form takes some of the calls, OCTO_TEST_LONG=1 all of them.
 
 use crate::separated::{Separated, job_id, unserved};
-use crate::support::{can_trace, impossible, is_root, wait_for};
+use crate::support::{can_inject, is_root, wait_for};
 use octo_core::JobId;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::EndKind;
@@ -122,7 +122,7 @@ fn check(here: &mut Separated, tested: &Tested, point: &Point) -> bool {
 
 /// At each point, or at some: each worker has a tentacle of its own.
 fn at_each(test: &str, tested: &Tested) {
-    if !is_root(test) || !can_trace(test) {
+    if !is_root(test) || !can_inject(test) {
         return;
     }
     let Some(here) = unserved(test) else { return };
@@ -139,9 +139,6 @@ fn at_each(test: &str, tested: &Tested) {
         let workers: Vec<_> = tried.chunks(half).map(|some| scope.spawn(|| work(some))).collect();
         workers.into_iter().map(|worker| worker.join().expect("join")).sum()
     });
-    if reached == 0 {
-        return impossible(test, "strace sends no signals");
-    }
     // How often it waits is not the same each time.
     assert!(reached * 2 > tried.len(), "{reached} of {} at {} calls", tried.len(), all.len());
 }

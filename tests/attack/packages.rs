@@ -2,7 +2,7 @@
 //! own, or not at all.
 
 use crate::separated::{Separated, job_id, separated, unserved};
-use crate::support::{NOBODY, can_trace, stdout_of};
+use crate::support::{NOBODY, can_inject, stdout_of};
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::tentacle::job::End;
 use octo_core::tentacle::spec::{Script, Spec};
@@ -156,7 +156,7 @@ fn a_prune_keeps_the_packages_of_what_is_spooled() {
 fn a_package_is_its_putters_only_once_it_is_durable() {
     let test = "a_package_is_its_putters_only_once_it_is_durable";
     let Some(here) = unserved(test) else { return };
-    if !can_trace(test) {
+    if !can_inject(test) {
         return;
     }
     // Without a list, and with one that a killed removal left.

@@ -6,7 +6,7 @@
 use crate::every_call::Shell;
 use crate::separated::{Separated, unserved};
 use crate::stopped::{Stop, run_stopped, stops};
-use crate::support::{NOBODY, can_trace, impossible};
+use crate::support::{NOBODY, can_inject};
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
@@ -38,7 +38,7 @@ const MADE: &str = "rm -rf listen/* spool/*; mkdir -p listen/packages listen/odd
 #[test]
 fn what_is_taken_from_a_listener_leads_root_nowhere() {
     let test = "what_is_taken_from_a_listener_leads_root_nowhere";
-    if !can_trace(test) {
+    if !can_inject(test) {
         return;
     }
     let Some(here) = unserved(test) else { return };
@@ -72,9 +72,6 @@ fn what_is_taken_from_a_listener_leads_root_nowhere() {
         assert_all_is_roots(&here, &what);
         victims.assert_untouched();
         assert_hidden_from_the_listener(&here);
-    }
-    if reached == 0 {
-        return impossible(test, "strace sends no signals");
     }
     assert!(reached * 10 > tried * 8, "{reached} of {tried} at {} stops", all.len());
 }

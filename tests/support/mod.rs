@@ -119,6 +119,25 @@ pub(crate) fn can_trace(test: &str) -> bool {
     may
 }
 
+/// May it also send signals at a system call? One that is killed there says nothing.
+pub(crate) fn can_inject(test: &str) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    if !can_trace(test) {
+        return false;
+    }
+    let probed = std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=kill:signal=KILL:when=1"])
+        .args(["sh", "-c", "kill -0 $$; echo alive"])
+        .output()
+        .expect("strace");
+    // As what it ran, strace ends by that signal.
+    let may = probed.status.signal() == Some(9) && probed.stdout.is_empty();
+    if !may {
+        impossible(test, "strace sends no signals");
+    }
+    may
+}
+
 /// Says that this kernel, or what this user may do, forbids a test or a part of it.
 pub(crate) fn impossible(test: &str, why: &str) {
     eprintln!("not possible here: {test}: {why}");
