@@ -36,9 +36,7 @@ fn begun(here: &Separated) -> JobId {
         here.mark(&job).display(),
         go.display()
     );
-    here.spool(job.as_str(), &here.request(&job, &command(&wait)).bytes());
-    here.ring();
-    wait_for("its script", || here.runs(&job) == 1);
+    here.begin(&job, &command(&wait));
     job
 }
 

@@ -1,8 +1,8 @@
 //! octo-exec serve with more to do than it may have descriptors or programs at once.
 
-use crate::separated::{command, job_id, separated, unserved};
-use crate::serving::{Gate, children, request_of, ring_until_heard, watched};
-use crate::support::{can_trace, is_root, needs, wait_for};
+use crate::separated::{command, job_id, separated, traceable, unserved};
+use crate::serving::{Gate, children, ring_until_heard, watched};
+use crate::support::{needs, wait_for};
 use octo_core::JobId;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::fs::File;
@@ -17,10 +17,7 @@ fn allow(process: Pid, descriptors: u64) -> Rlimit {
 #[test]
 fn a_doorbell_without_descriptors_rests_and_recovers() {
     let test = "a_doorbell_without_descriptors_rests_and_recovers";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = unserved(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
     let trace = here.serve_traced("?accept,accept4,?poll,?ppoll");
     // The doorbell is the last that stays open: what accept(2) makes has the next number.
     let is_socket = |number: &u64| {
@@ -30,7 +27,7 @@ fn a_doorbell_without_descriptors_rests_and_recovers() {
     let doorbell = (3..1024).find(is_socket).expect("a doorbell");
     let before = allow(here.serving(), doorbell + 1);
     let job = job_id();
-    here.spool(job.as_str(), &here.request(&job, &here.marking(&job)).bytes());
+    here.spool_request(&job, &here.marking(&job));
     here.ring();
     let failed = |trace: &str| trace.lines().filter(|line| line.contains("EMFILE")).count();
     let read = || std::fs::read_to_string(&trace).expect("a trace");
@@ -63,7 +60,7 @@ fn more_jobs_than_a_process_may_have_descriptors_run_at_once() {
     let gate = Gate::new(&here);
     let jobs: Vec<JobId> = (0..50).map(|_| job_id()).collect();
     for job in &jobs {
-        here.spool(job.as_str(), &request_of(&here, job, &gate.script(job)));
+        here.spool_request(job, &command(&gate.script(job)));
     }
     here.ring();
     wait_for("all scripts", || jobs.iter().all(|job| here.runs(job) == 1));
@@ -89,7 +86,7 @@ fn a_hundred_entries_are_taken_over_sixty_four_at_a_time() {
     lock.lock().expect("lock");
     let jobs: Vec<JobId> = (0..100).map(|_| job_id()).collect();
     for job in &jobs {
-        here.spool(job.as_str(), &here.request(job, &here.marking(job)).bytes());
+        here.spool_request(job, &here.marking(job));
     }
     here.ring();
     wait_for("sixty-four", || children(here.serving()) == 64);

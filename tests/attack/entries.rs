@@ -1,8 +1,8 @@
 //! What lies in the spool under an entry's name and is none: a file is a listener's own
 //! and whole, or refused.
 
-use crate::separated::{Parts, Separated, job_id, separated, unserved};
-use crate::support::{can_trace, impossible, wait_for};
+use crate::separated::{Parts, Separated, job_id, separated, traceable};
+use crate::support::{impossible, wait_for};
 use octo_core::JobId;
 use octo_core::tentacle::{spec, statement};
 use std::fs::File;
@@ -127,10 +127,7 @@ fn a_spool_that_cannot_be_read_stops_nothing_else() {
 #[test]
 fn a_kernel_without_openat2_follows_no_link_either() {
     let test = "a_kernel_without_openat2_follows_no_link_either";
-    if !can_trace(test) {
-        return;
-    }
-    let Some(here) = unserved(test) else { return };
+    let Some(here) = traceable(test) else { return };
     for error in ["ENOSYS", "EPERM"] {
         let take = |job: &JobId| {
             let trace = here.sandbox.path("trace");

@@ -4,9 +4,9 @@
 //! The short form takes some of the stops, each with another swap. OCTO_TEST_LONG=1 takes
 //! them all, each with every swap of a component: see CONTRIBUTING.md.
 
-use crate::separated::{Separated, job_id, unserved};
+use crate::separated::{Separated, injectable, job_id};
 use crate::stopped::{Stop, run_stopped, stops};
-use crate::support::{NOBODY, can_inject, set_mode};
+use crate::support::{NOBODY, set_mode};
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::base::publish;
 use octo_core::tentacle::spec::{LockRequest, Script, Spec};
@@ -113,10 +113,7 @@ struct Sweep {
 
 impl Scene {
     fn new(test: &str) -> Option<Scene> {
-        if !can_inject(test) {
-            return None;
-        }
-        let here = unserved(test)?;
+        let here = injectable(test)?;
         let victims = Victims::new(&here.sandbox);
         let listener = Shell::new(&here);
         Some(Scene { here, victims, listener })
@@ -178,14 +175,9 @@ impl Scene {
         let what = format!("{component}: {:?}: {swap}: {stop:?}", sweep.lacks);
         self.assert_sound(&spooled, &what);
         // Whoever calls it again starts no second one.
-        self.take_again(job);
+        self.here.take(job);
         self.assert_sound(&spooled, &what);
         reached
-    }
-
-    fn take_again(&self, job: &JobId) {
-        let taken = self.here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-        drop(taken.expect("octo-exec"));
     }
 
     /// It ran once or not at all, the victims are as they were, and so is STATE.
@@ -235,12 +227,6 @@ impl Scene {
         let log = std::fs::read_to_string(self.here.places.audit()).expect("a log");
         assert!(!log.contains(SECRET));
     }
-
-    /// So many jobs would slow the store down.
-    fn forget(&self) {
-        let prune = ["prune", "--keep", "0", "--older", "0s"];
-        self.here.sandbox.tool("octo-exec").args(prune).assert().success();
-    }
 }
 
 /// Swaps this component behind each call.
@@ -249,7 +235,7 @@ fn sweep(sweep: &Sweep) {
     let Some(mut scene) = Scene::new(test) else { return };
     // What the first of all makes, the others find.
     let made = scene.spooled(sweep.lacks);
-    scene.take_again(&made.job);
+    scene.here.take(&made.job);
     let first = scene.spooled(sweep.lacks);
     let named = format!(", \"{}", first.job);
     let near = ["state/spool", "state/listen", &named, "\"packages/"];
@@ -263,7 +249,8 @@ fn sweep(sweep: &Sweep) {
         reached += usize::from(scene.attack(sweep, swap, stop));
         if tried % 50 == 0 {
             scene.assert_hidden();
-            scene.forget();
+            // So many jobs would slow the store down.
+            scene.here.prune_all();
         }
     }
     scene.assert_hidden();

@@ -3,8 +3,8 @@
 //!
 //! The short form takes some of the calls, OCTO_TEST_LONG=1 all of them.
 
-use crate::separated::{Separated, job_id, unserved};
-use crate::support::{can_inject, is_root, wait_for};
+use crate::separated::{Separated, injectable, job_id, unserved};
+use crate::support::wait_for;
 use octo_core::JobId;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::EndKind;
@@ -52,7 +52,7 @@ fn served(here: &Separated, job: &JobId, point: Option<&Point>) -> bool {
     let mut line = String::new();
     let out = serve.stdout.take().expect("standard output");
     BufReader::new(out).read_line(&mut line).expect("a line, or its end");
-    spool(here, job);
+    here.spool_request(job, &here.marking(job));
     // Nobody answers where it was killed.
     drop(UnixStream::connect(here.places.doorbell()));
     let pid = Pid::from_child(&serve).as_raw_pid();
@@ -69,13 +69,9 @@ fn served(here: &Separated, job: &JobId, point: Option<&Point>) -> bool {
 }
 
 fn taken(here: &Separated, job: &JobId, point: Option<&Point>) -> bool {
-    spool(here, job);
+    here.spool_request(job, &here.marking(job));
     let mut take = traced(here, &["take", job.as_str()], point);
     was_killed(take.stdout(Stdio::null()).status().expect("strace"))
-}
-
-fn spool(here: &Separated, job: &JobId) {
-    here.spool(job.as_str(), &here.request(job, &here.marking(job)).bytes());
 }
 
 /// All calls of what is tested, but for the loader's, before which nothing was looked at.
@@ -122,10 +118,7 @@ fn check(here: &mut Separated, tested: &Tested, point: &Point) -> bool {
 
 /// At each point, or at some: each worker has a tentacle of its own.
 fn at_each(test: &str, tested: &Tested) {
-    if !is_root(test) || !can_inject(test) {
-        return;
-    }
-    let Some(here) = unserved(test) else { return };
+    let Some(here) = injectable(test) else { return };
     let all = points(&here, tested);
     let is_long = std::env::var_os("OCTO_TEST_LONG").is_some();
     let step = if is_long { 1 } else { all.len().div_ceil(SHORT) };

@@ -1,8 +1,8 @@
 //! Packages that a listener has received: taken over by their sha256, from a file of its
 //! own, or not at all.
 
-use crate::separated::{Separated, job_id, separated, unserved};
-use crate::support::{NOBODY, can_inject, stdout_of};
+use crate::separated::{Separated, injectable, job_id, separated, unserved};
+use crate::support::NOBODY;
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use octo_core::tentacle::job::End;
 use octo_core::tentacle::spec::{Script, Spec};
@@ -124,17 +124,10 @@ fn a_prune_keeps_the_packages_of_what_is_spooled() {
     let digest = Digest::of(b"packed\n");
     let spool = || {
         let job = job_id();
-        here.spool(job.as_str(), &here.request(&job, &spec(&here, &job, &digest)).bytes());
+        here.spool_request(&job, &spec(&here, &job, &digest));
         job
     };
-    let take = |job: &JobId| {
-        let output = here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-        (output.expect("octo-exec").status.code(), here.runs(job))
-    };
-    let prune = || {
-        let prune = ["prune", "--keep", "0", "--older", "0s"];
-        stdout_of(here.sandbox.tool("octo-exec").args(prune))
-    };
+    let take = |job: &JobId| (here.take(job), here.runs(job));
     laid(&here, &digest, "echo packed >$P");
     assert_eq!(take(&spool()), (Some(0), 1));
     here.listener_does("rm -rf listen/packages");
@@ -142,11 +135,11 @@ fn a_prune_keeps_the_packages_of_what_is_spooled() {
     // What else lies there is no reason to keep or to fail.
     here.spool(job_id().as_str(), b"octo-spool 1 - 9");
     here.listener_does(&format!("mkdir spool/{}; ln -s / spool/{}", job_id(), job_id()));
-    let pruned = prune();
+    let pruned = here.prune_all();
     assert!(pruned.contains("job ") && !pruned.contains("package "), "{pruned}");
     assert_eq!(take(&waiting), (Some(0), 1));
     here.listener_does("rm -rf spool/*");
-    let pruned = prune();
+    let pruned = here.prune_all();
     assert!(pruned.contains("package "), "{pruned}");
 }
 
@@ -155,10 +148,7 @@ fn a_prune_keeps_the_packages_of_what_is_spooled() {
 #[test]
 fn a_package_is_its_putters_only_once_it_is_durable() {
     let test = "a_package_is_its_putters_only_once_it_is_durable";
-    let Some(here) = unserved(test) else { return };
-    if !can_inject(test) {
-        return;
-    }
+    let Some(here) = injectable(test) else { return };
     // Without a list, and with one that a killed removal left.
     for list in [false, true] {
         let mut unnamed = 0;
@@ -192,7 +182,7 @@ fn a_package_is_its_putters_only_once_it_is_durable() {
 /// Takes a job with this package, killed at that fsync; says whether there were fewer.
 fn take_killed(here: &Separated, digest: &Digest, when: usize) -> bool {
     let job = job_id();
-    here.spool(job.as_str(), &here.request(&job, &spec(here, &job, digest)).bytes());
+    here.spool_request(&job, &spec(here, &job, digest));
     let mut strace = here.by(Command::new("strace"));
     let inject = format!("inject=fsync:signal=KILL:when={when}");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject]);

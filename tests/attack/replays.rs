@@ -19,13 +19,11 @@ fn a_request_that_is_spooled_again_and_again_runs_once() {
         // What serve does with the doorbell is done when another job has run.
         let other = job_id();
         assert_eq!(here.hand_over(&other, &here.request(&other, b"command true\n")).kind.code(), 0);
-        let take = here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-        assert!(take.expect("octo-exec").status.success());
+        assert_eq!(here.take(&job), Some(0));
         assert_eq!(here.runs(&job), 1);
     }
     // It is refused once nobody knows any more how it ended.
-    let prune = ["prune", "--keep", "0", "--older", "0s"];
-    here.sandbox.tool("octo-exec").args(prune).assert().success();
+    here.prune_all();
     assert!(!here.job(&job).exists());
     here.ring();
     let end = here.end_of(&job);
@@ -38,12 +36,10 @@ fn many_that_take_one_entry_run_it_once() {
     let Some(here) = separated("many_that_take_one_entry_run_it_once") else { return };
     for _ in 0..5 {
         let job = job_id();
-        here.spool(job.as_str(), &here.request(&job, &here.marking(&job)).bytes());
+        here.spool_request(&job, &here.marking(&job));
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                let mut take = here.sandbox.tool("octo-exec");
-                take.args(["take", job.as_str()]);
-                scope.spawn(move || take.output().expect("octo-exec"));
+                scope.spawn(|| here.take(&job));
             }
             here.ring();
         });
@@ -57,8 +53,7 @@ fn the_id_of_a_job_is_taken_whatever_is_signed_for_it_later() {
     let Some(here) = unserved(test) else { return };
     let take = |job: &JobId, parts: &Parts| {
         here.spool(job.as_str(), &parts.bytes());
-        let output = here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-        output.expect("octo-exec").status.code()
+        here.take(job)
     };
     let job = job_id();
     let first = here.request(&job, &here.marking(&job));
@@ -80,9 +75,8 @@ fn a_refusal_stays_when_serve_begins_anew() {
     let job = job_id();
     let trusted = std::fs::read_to_string(here.sandbox.config("trusted")).expect("read");
     here.write_config("trusted", "");
-    here.spool(job.as_str(), &here.request(&job, &here.marking(&job)).bytes());
-    let take = here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-    assert_eq!(take.expect("octo-exec").status.code(), Some(77));
+    here.spool_request(&job, &here.marking(&job));
+    assert_eq!(here.take(&job), Some(77));
     here.write_config("trusted", &trusted);
     here.serve();
     let other = job_id();

@@ -14,12 +14,6 @@ fn waiting(here: &Separated, job: &JobId, text: &str) -> Vec<u8> {
     command(&format!("{text}\necho ran >>{mark}; while [ ! -e {mark}.go ]; do sleep 0.02; done"))
 }
 
-fn begin(here: &Separated, job: &JobId, spec: &[u8]) {
-    here.spool(job.as_str(), &here.request(job, spec).bytes());
-    here.ring();
-    wait_for("its script", || here.runs(job) == 1);
-}
-
 fn let_end(here: &Separated, job: &JobId) -> octo_core::tentacle::job::End {
     std::fs::write(here.mark(job).with_extension("go"), "").expect("write");
     here.end_of(job)
@@ -39,7 +33,7 @@ fn an_artifact_that_is_a_way_to_a_file_of_roots_is_not_kept() {
         victims.directory().display(),
         victims.secret().display(),
     );
-    begin(&here, &job, &waiting(&here, &job, &script));
+    here.begin(&job, &waiting(&here, &job, &script));
     let made = here.job(&job).file("made");
     // What protected_hardlinks forbids where it is set, root lays.
     let _ = std::fs::hard_link(victims.secret(), made.join("hard"));
@@ -101,7 +95,7 @@ fn a_script_swaps_nothing_of_its_directory() {
         rm -rf work made 2>/dev/null; echo A=1 >>values; ln -s {secret} values.new 2>/dev/null
         cat {secret} 2>/dev/null; true"
     );
-    begin(&here, &job, &waiting(&here, &job, &script));
+    here.begin(&job, &waiting(&here, &job, &script));
     let end = let_end(&here, &job);
     assert_eq!(end.kind.code(), 0, "{end:?}");
     assert_eq!(std::fs::read_to_string(here.job(&job).file("log")).expect("a log"), "");

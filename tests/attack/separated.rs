@@ -2,7 +2,10 @@
 //! and jobs run as a third (J). No listener runs: a test is what took it over.
 
 use crate::support::needs::SYSTEM_PATH;
-use crate::support::{NOBODY, Sandbox, impossible, is_root, needs, set_mode, wait_for};
+use crate::support::{
+    NOBODY, Sandbox, can_inject, can_trace, impossible, is_root, needs, set_mode, stdout_of,
+    wait_for,
+};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::base::encoding::encode;
 use octo_core::base::paths::Places;
@@ -102,6 +105,16 @@ pub(crate) fn unserved(test: &str) -> Option<Separated> {
     let here = Separated { sandbox, places, ci, tentacle, user, serve: None };
     here.trust(&[(&here.ci, &format!("ci user={}", here.user.name))]);
     Some(here)
+}
+
+/// The same, where strace(1) may trace what runs there.
+pub(crate) fn traceable(test: &str) -> Option<Separated> {
+    (is_root(test) && can_trace(test)).then(|| unserved(test))?
+}
+
+/// The same, where it may send signals as well.
+pub(crate) fn injectable(test: &str) -> Option<Separated> {
+    (is_root(test) && can_inject(test)).then(|| unserved(test))?
 }
 
 impl Pusher {
@@ -257,6 +270,30 @@ impl Separated {
         set_mode(&staged, 0o600);
         chown(&staged, Some(NOBODY), Some(NOBODY)).expect("chown");
         std::fs::rename(staged, path).expect("rename");
+    }
+
+    /// Spools what `ci` rightly asks for.
+    pub(crate) fn spool_request(&self, job: &JobId, spec: &[u8]) {
+        self.spool(job.as_str(), &self.request(job, spec).bytes());
+    }
+
+    /// The same, and its script has begun.
+    pub(crate) fn begin(&self, job: &JobId, spec: &[u8]) {
+        self.spool_request(job, spec);
+        self.ring();
+        wait_for("its script", || self.runs(job) == 1);
+    }
+
+    /// octo-exec takes it; its exit status.
+    pub(crate) fn take(&self, job: &JobId) -> Option<i32> {
+        let output = self.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
+        output.expect("octo-exec").status.code()
+    }
+
+    /// Prunes all that is over; what was said of it.
+    pub(crate) fn prune_all(&self) -> String {
+        let prune = ["prune", "--keep", "0", "--older", "0s"];
+        stdout_of(self.sandbox.tool("octo-exec").args(prune))
     }
 
     /// Rings.

@@ -1,8 +1,8 @@
 //! octo-exec serve in trouble: jobs that others started or lost, a disk that takes nothing.
 //! It rests, tries again by itself, and ends what is to end.
 
-use crate::separated::{Separated, command, job_id, separated, unserved};
-use crate::support::{PATIENCE, can_trace, is_root, kill_session_of, wait_for};
+use crate::separated::{Separated, command, job_id, separated, traceable, unserved};
+use crate::support::{PATIENCE, kill_session_of, wait_for};
 use octo_core::JobId;
 use octo_core::tentacle::job::{EndKind, State};
 use octo_core::tentacle::spool::EntryName;
@@ -33,6 +33,13 @@ impl<'a> Gate<'a> {
         format!("echo ran >>{}; read -r x <{} || :", self.0.mark(job).display(), self.path())
     }
 
+    /// A job of it that has begun.
+    pub(crate) fn begin(&self) -> JobId {
+        let job = job_id();
+        self.0.begin(&job, &command(&self.script(&job)));
+        job
+    }
+
     fn path(&self) -> String {
         self.0.sandbox.path("gate").display().to_string()
     }
@@ -46,10 +53,6 @@ impl<'a> Gate<'a> {
         std::fs::write(&other, "").expect("write");
         std::fs::rename(&other, &path).expect("rename");
     }
-}
-
-pub(crate) fn request_of(here: &Separated, job: &JobId, script: &str) -> Vec<u8> {
-    here.request(job, &command(script)).bytes()
 }
 
 /// Rings, and waits until serve has heard it: what had rung before, it has looked at.
@@ -95,7 +98,7 @@ fn starts(trace: &Path) -> (usize, usize) {
 fn start_holds_nobody_who_reads_what_it_says() {
     let Some(here) = unserved("start_holds_nobody_who_reads_what_it_says") else { return };
     let (gate, job) = (Gate::new(&here), job_id());
-    here.spool(job.as_str(), &request_of(&here, &job, &gate.script(&job)));
+    here.spool_request(&job, &command(&gate.script(&job)));
     let (sender, returned) = channel();
     std::thread::scope(|scope| {
         let mut start = here.by(Command::new(here.sandbox.program("octo-exec")));
@@ -122,7 +125,7 @@ fn a_lost_job_that_serve_did_not_start_is_ended_when_somebody_rings() {
     let test = "a_lost_job_that_serve_did_not_start_is_ended_when_somebody_rings";
     let Some(here) = separated(test) else { return };
     let (gate, job) = (Gate::new(&here), job_id());
-    here.spool(job.as_str(), &request_of(&here, &job, &gate.script(&job)));
+    here.spool_request(&job, &command(&gate.script(&job)));
     start_by_hand(&here);
     wait_for("its script", || here.runs(&job) == 1);
     kill_session_of(here.job(&job).path());
@@ -151,17 +154,12 @@ fn a_job_by_hand_is_watched_from_the_next_ring_on() {
 #[test]
 fn a_job_that_could_not_be_watched_is_watched_later() {
     let test = "a_job_that_could_not_be_watched_is_watched_later";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = unserved(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
     let fails = "inject=pidfd_open:error=EMFILE:when=1";
     here.serve_under(&["strace", "-D", "-qq", "-o", "/dev/null", "-e", fails]);
     let here = here;
-    let (gate, job) = (Gate::new(&here), job_id());
-    here.spool(job.as_str(), &request_of(&here, &job, &gate.script(&job)));
-    here.ring();
-    wait_for("its script", || here.runs(&job) == 1);
+    let gate = Gate::new(&here);
+    let job = gate.begin();
     wait_for("a watch", || watched(here.serving()) == 1);
     kill_session_of(here.job(&job).path());
     assert_eq!(here.end_of(&job).kind, EndKind::Lost);
@@ -170,10 +168,7 @@ fn a_job_that_could_not_be_watched_is_watched_later() {
 #[test]
 fn nothing_wakes_one_that_has_nothing_to_do() {
     let test = "nothing_wakes_one_that_has_nothing_to_do";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = unserved(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
     let trace = here.serve_traced("?poll,?ppoll");
     // At the doorbell alone, and without a deadline.
     let waits = || {
@@ -199,13 +194,11 @@ fn may_write(process: Pid, may: bool) {
 #[test]
 fn a_held_job_whose_end_cannot_be_written_is_tried_with_pauses() {
     let test = "a_held_job_whose_end_cannot_be_written_is_tried_with_pauses";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = separated(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
+    here.serve();
     here.trust(&[(&here.ci, &format!("ci user={} hold", here.user.name))]);
     let job = job_id();
-    here.spool(job.as_str(), &here.request(&job, &here.marking(&job)).bytes());
+    here.spool_request(&job, &here.marking(&job));
     here.ring();
     wait_for("that it is held", || matches!(here.job(&job).state(), Ok(State::Held)));
     here.stop_serving();
@@ -255,10 +248,8 @@ fn spool_cancel(here: &Separated, job: &JobId, is_forged: bool) {
 #[test]
 fn a_job_is_watched_once_however_many_cancels_come() {
     let Some(here) = separated("a_job_is_watched_once_however_many_cancels_come") else { return };
-    let (gate, job) = (Gate::new(&here), job_id());
-    here.spool(job.as_str(), &request_of(&here, &job, &gate.script(&job)));
-    here.ring();
-    wait_for("its script", || here.runs(&job) == 1);
+    let gate = Gate::new(&here);
+    let job = gate.begin();
     for _ in 0..2 {
         spool_cancel(&here, &job, true);
         here.ring();
@@ -274,16 +265,11 @@ fn a_job_is_watched_once_however_many_cancels_come() {
 #[test]
 fn a_cancel_that_was_given_up_may_come_again() {
     let test = "a_cancel_that_was_given_up_may_come_again";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = unserved(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
     let trace = here.serve_traced(STARTS_AND_WAITS);
     let here = here;
-    let (gate, job) = (Gate::new(&here), job_id());
-    here.spool(job.as_str(), &request_of(&here, &job, &gate.script(&job)));
-    here.ring();
-    wait_for("its script", || here.runs(&job) == 1);
+    let gate = Gate::new(&here);
+    let job = gate.begin();
     let name = EntryName::cancel(&job);
     // Neither can it be taken over, nor can that be noted.
     let obstacles =
@@ -307,14 +293,11 @@ fn a_cancel_that_was_given_up_may_come_again() {
 #[test]
 fn an_entry_that_cannot_be_taken_over_is_told_after_three_tries() {
     let test = "an_entry_that_cannot_be_taken_over_is_told_after_three_tries";
-    if !is_root(test) || !can_trace(test) {
-        return;
-    }
-    let Some(mut here) = unserved(test) else { return };
+    let Some(mut here) = traceable(test) else { return };
     let trace = here.serve_traced(STARTS_AND_WAITS);
     let job = job_id();
     std::fs::write(here.job(&job).path(), "").expect("write");
-    here.spool(job.as_str(), &here.request(&job, &here.marking(&job)).bytes());
+    here.spool_request(&job, &here.marking(&job));
     here.ring();
     wait_for("its note", || here.refused(job.as_str()).is_some());
     let note = here.refused(job.as_str()).expect("waited for");

@@ -4,9 +4,9 @@
 //! The short form takes some of the stops, OCTO_TEST_LONG=1 all, each with every swap.
 
 use crate::every_call::Shell;
-use crate::separated::{Separated, unserved};
+use crate::separated::{Separated, injectable};
 use crate::stopped::{Stop, run_stopped, stops};
-use crate::support::{NOBODY, can_inject};
+use crate::support::NOBODY;
 use crate::victims::{SECRET, Victims, assert_hidden_from_the_listener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
@@ -38,10 +38,7 @@ const MADE: &str = "rm -rf listen/* spool/*; mkdir -p listen/packages listen/odd
 #[test]
 fn what_is_taken_from_a_listener_leads_root_nowhere() {
     let test = "what_is_taken_from_a_listener_leads_root_nowhere";
-    if !can_inject(test) {
-        return;
-    }
-    let Some(here) = unserved(test) else { return };
+    let Some(here) = injectable(test) else { return };
     let victims = Victims::new(&here.sandbox);
     let names = [("V", victims.directory()), ("S", victims.secret()), ("R", victims.readable())];
     let names: String =

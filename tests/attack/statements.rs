@@ -140,9 +140,8 @@ fn without_its_own_thumbprint_a_tentacle_takes_nothing_up() {
     let test = "without_its_own_thumbprint_a_tentacle_takes_nothing_up";
     let Some(here) = unserved(test) else { return };
     let take = |job: &JobId| {
-        here.spool(job.as_str(), &request(&here, job).bytes());
-        let output = here.sandbox.tool("octo-exec").args(["take", job.as_str()]).output();
-        output.expect("octo-exec").status.code()
+        here.spool_request(job, &here.marking(job));
+        here.take(job)
     };
     let own = here.sandbox.config("tentacle");
     remove_file(&own).expect("remove");
