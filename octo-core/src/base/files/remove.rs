@@ -63,12 +63,18 @@ fn remove_or_move(
     top: &OwnedFd,
     moved: &mut u64,
 ) -> rustix::io::Result<()> {
+    let mut is_ours = false;
     while !removed(below, name)? {
         let free = format!(".octo-tmp-{moved}");
         *moved += 1;
         match renameat(below, name, top, &free) {
             // The name is taken, by one that whoever made the tree has given.
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => {}
+            // Who isn't root moves no directory that it can't write to, for its `..`.
+            Err(Errno::ACCESS) if !is_ours => {
+                taken(below, OsStr::from_bytes(name.as_bytes()))?;
+                is_ours = true;
+            }
             other => return other,
         }
     }
