@@ -169,9 +169,34 @@ fn what_root_hands_over_by_stdio_is_the_listeners() {
     let group = owner("spool").1;
     assert_eq!(owner(&format!("spool/{job}")), (NOBODY, group, 0o600));
     assert_eq!(owner("listen/audit.log"), (NOBODY, group, 0o640));
-    separated.signal_serve(Signal::CONT);
-    push(&["follow", &job]).assert().code(7).stdout("daemon\n");
+    std::thread::scope(|scope| {
+        let follow = scope.spawn(|| push(&["follow", &job]).timeout(PATIENCE).output());
+        // While it serves, it is that user, who gains no privileges either.
+        wait_for("a listener without privileges", || {
+            let served = processes_of(&state.display().to_string(), "--stdio");
+            let is_one = |status: &String| {
+                status.contains("\nUid:\t65534\t65534\t65534\t65534\n")
+                    && status.contains("\nNoNewPrivs:\t1\n")
+            };
+            served.iter().any(is_one)
+        });
+        separated.signal_serve(Signal::CONT);
+        let followed = follow.join().expect("a thread").expect("a follower");
+        assert_eq!((followed.status.code(), &followed.stdout[..]), (Some(7), &b"daemon\n"[..]));
+    });
     assert_eq!(separated.spooled(), Vec::<String>::new());
+}
+
+/// /proc/PID/status of the processes that have both among their arguments.
+fn processes_of(one: &str, other: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let status = |entry: std::fs::DirEntry| {
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let has = |word: &str| words.split(|b| *b == 0).any(|found| found == word.as_bytes());
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        (has(one) && has(other)).then_some(status)
+    };
+    entries.filter_map(status).collect()
 }
 
 /// The address is the listener's word: octo-exec never lets it choose among lines.
