@@ -2,6 +2,7 @@
 //! that the spool has something new.
 
 use super::again::Pause;
+use octo_core::base::appended;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
@@ -9,7 +10,7 @@ use octo_core::base::publish::TEMPORARY_PREFIX;
 use octo_core::tentacle::layout;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -41,13 +42,9 @@ impl Doorbell {
             )
         };
         let alone = layout::lock_file(places, "serve")?;
-        match alone.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another octo-exec serve uses this state directory";
-                return Err(Error::new(Exit::Temporary, places.state.display(), reason));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        if !appended::lock_alone(&alone, &path)? {
+            let reason = "another octo-exec serve uses this state directory";
+            return Err(Error::new(Exit::Temporary, places.state.display(), reason));
         }
         // It appears with its group and mode: who rings before is told that nobody answers.
         let staged = places.state.join(format!("{TEMPORARY_PREFIX}doorbell"));

@@ -6,11 +6,11 @@ use octo_core::base::error::describe;
 use octo_core::base::groups::groups_of;
 use octo_core::base::paths::Places;
 use octo_core::base::users;
-use octo_core::base::{self, descriptors};
+use octo_core::base::{self, appended, descriptors};
 use octo_core::tentacle::layout::{self, Owner};
 use octo_core::{Error, Exit, Result};
 use rustix::thread::set_no_new_privs;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -113,13 +113,10 @@ pub(super) fn lock_file(places: &Places) -> Result<File> {
 /// # Errors
 /// Exit 75 where another listens.
 pub(super) fn lock(places: &Places, file: File) -> Result<File> {
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let reason = "another octo-listen uses this state directory";
-            Err(Error::new(Exit::Temporary, places.state.display(), reason)
-                .hint("give each listener its own --state"))
-        }
-        Err(TryLockError::Error(error)) => Err(Error::io(&places.listen().join("lock"), &error)),
+    if appended::lock_alone(&file, &places.listen().join("lock"))? {
+        return Ok(file);
     }
+    let reason = "another octo-listen uses this state directory";
+    Err(Error::new(Exit::Temporary, places.state.display(), reason)
+        .hint("give each listener its own --state"))
 }

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// stopped while it wrote must not stop all others for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a daemon waits for the lock of the one before it.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -108,6 +111,19 @@ pub fn lock(file: &File, path: &Path, exclusive: bool) -> Result<()> {
     lock_within(PATIENCE, file, path, exclusive)
 }
 
+/// Takes the lock that is a daemon's alone, for as long as it lives; false where another has
+/// it. That of one that was killed may be held a moment longer, by a child of its that has
+/// not become its program yet.
+///
+/// # Errors
+/// Where the file can't be locked.
+pub fn lock_alone(file: &File, path: &Path) -> Result<bool> {
+    match lock_within(MOMENT, file, path, true) {
+        Err(error) if error.exit == Exit::Temporary => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
 /// As [`lock`], with another patience.
 pub(crate) fn lock_within(
     patience: Duration,
@@ -141,4 +157,26 @@ pub fn is_at(file: &File, path: &Path) -> Result<bool> {
     let opened = file.metadata().map_err(|e| Error::io(path, &e))?;
     let there = if_there(path, path.symlink_metadata())?;
     Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_one_that_was_killed_is_waited_for_and_of_one_that_lives_not() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = top.path().join("lock");
+        let open = || open_or_create(&path, Access::Append, Readers::from(0o600)).expect("open");
+        let (first, second) = (open(), open());
+        assert!(lock_alone(&first, &path).expect("locked"));
+        assert!(!lock_alone(&second, &path).expect("asked"));
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(MOMENT / 20);
+                drop(first);
+            });
+            assert!(lock_alone(&second, &path).expect("asked"));
+        });
+    }
 }
