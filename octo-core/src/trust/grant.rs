@@ -36,8 +36,21 @@ pub struct Grant {
     pub max_log: u64,
     /// The longest time limit of a job; `None` is as long as asked for.
     pub timeout: Option<Duration>,
+    /// What its processes may use of the machine.
+    pub resources: Resources,
     /// What is said about runs, for records: an option and its value each.
     pub about_runs: Vec<(&'static str, String)>,
+}
+
+/// What all processes of a job may use together; `None` is what the machine has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// Processor time, in percent of one processor.
+    pub cpu: Option<u32>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
 }
 
 /// A line of the trust file, for records and messages. Two are equal if their text
@@ -92,6 +105,9 @@ impl Grant {
             max_store,
             max_log,
             timeout,
+            memory,
+            cpu,
+            tasks,
         } = line.options.clone();
         Grant {
             name: line.name.clone(),
@@ -107,6 +123,7 @@ impl Grant {
             max_store,
             max_log,
             timeout,
+            resources: Resources { memory, cpu, tasks },
             about_runs,
         }
     }
@@ -127,6 +144,7 @@ impl Grant {
             max_store: u64::MAX,
             max_log: Options::default().max_log,
             timeout: None,
+            resources: Resources::default(),
             about_runs: vec![("sudo", "yes".into())],
         }
     }

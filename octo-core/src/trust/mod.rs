@@ -22,7 +22,7 @@ mod window;
 
 pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
 pub use file::Line;
-pub use grant::{Cited, Grant};
+pub use grant::{Cited, Grant, Resources};
 pub use network::Network;
 pub use options::{Options, TrustOption};
 pub use shadow::Unreachable;

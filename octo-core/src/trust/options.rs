@@ -48,6 +48,12 @@ pub struct Options {
     pub max_log: u64,
     /// The longest time limit of a job; `None` is no limit.
     pub timeout: Option<Duration>,
+    /// The memory that all processes of a job may have together, in bytes.
+    pub memory: Option<u64>,
+    /// The processor time of a job, in percent of one processor.
+    pub cpu: Option<u32>,
+    /// The processes and threads that a job may have at once.
+    pub tasks: Option<u64>,
 }
 
 impl Default for Options {
@@ -69,6 +75,9 @@ impl Default for Options {
             max_jobs: 64,
             max_log: 1 << 30,
             timeout: None,
+            memory: None,
+            cpu: None,
+            tasks: None,
         }
     }
 }
@@ -163,6 +172,18 @@ static ROWS: &[TrustOption] = &[
     .shown(|options| values::one(options.timeout.map(human_duration)))
     .otherwise("no limit")
     .bounds(RUN),
+    value("memory", |options, value| values::memory(value).map(|size| options.memory = Some(size)))
+        .shown(|options| values::one(options.memory.map(values::size_text)))
+        .otherwise("what the machine has")
+        .bounds(RUN),
+    value("cpu", |options, value| values::percent(value).map(|share| options.cpu = Some(share)))
+        .shown(|options| values::one(options.cpu.map(|share| format!("{share}%"))))
+        .otherwise("what the machine has")
+        .bounds(RUN),
+    value("tasks", |options, value| values::tasks(value).map(|tasks| options.tasks = Some(tasks)))
+        .shown(|options| values::one(options.tasks))
+        .otherwise("what the machine has")
+        .bounds(RUN),
 ];
 
 /// Those that are about runs alone.
@@ -271,7 +292,7 @@ mod tests {
 
     const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run user=app sudo \
         scripts=/srv/scripts window=22:00-05:00 hold set=A=1 set=B= locks=db,web max-wait=1m \
-        max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h";
+        max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h memory=64M cpu=150% tasks=32";
 
     /// What is shown is what the file would say, so that a record can be read.
     #[test]

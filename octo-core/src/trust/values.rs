@@ -12,6 +12,8 @@ use std::hash::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A hundred thousand processors: more than there are, and no product overflows.
+const MOST_PERCENT: u64 = 10_000_000;
 /// So much of a wrong value is shown, in characters.
 const SHOWN: usize = 60;
 
@@ -171,6 +173,28 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 pub(super) fn count(text: &str) -> Result<u64, String> {
     units::whole(text).ok_or_else(|| "not a number".into())
+}
+
+/// Memory that a program can run in.
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("no program runs in no memory; leave it out for no limit".into()),
+        size => Ok(size),
+    }
+}
+
+/// `N%` of one processor; more than one has more than a hundred.
+pub(super) fn percent(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').and_then(units::whole);
+    let share = number.filter(|number| (1..=MOST_PERCENT).contains(number));
+    let share = share.and_then(|share| u32::try_from(share).ok());
+    share.ok_or_else(|| format!("not a share of one processor from 1% to {MOST_PERCENT}%"))
+}
+
+/// How many processes and threads; with none nothing runs.
+pub(super) fn tasks(text: &str) -> Result<u64, String> {
+    let tasks = count(text).ok().filter(|tasks| *tasks > 0);
+    tasks.ok_or_else(|| "not a number of processes and threads from 1 on".into())
 }
 
 /// A size in the largest unit that says it exactly.

@@ -39,6 +39,8 @@ pub struct End {
     pub truncated: bool,
     /// Processes that still held the output open, or that survived: `PID NAME`.
     pub strays: Vec<String>,
+    /// Processes that live on after a normal exit, besides those: `PID NAME`.
+    pub daemons: Vec<String>,
 }
 
 impl EndKind {
@@ -100,7 +102,8 @@ impl End {
     /// An end of this kind, now, with nothing more to say.
     pub fn now(kind: EndKind, log: u64) -> End {
         let at = crate::base::cli::utc_now();
-        End { kind, at, reason: None, log, truncated: false, strays: Vec::new() }
+        let (strays, daemons) = (Vec::new(), Vec::new());
+        End { kind, at, reason: None, log, truncated: false, strays, daemons }
     }
 
     /// The end, now, of a job of which nothing ran.
@@ -132,6 +135,7 @@ impl End {
             .with_each("reason", &self.reason)
             .with_each("truncated", self.truncated.then_some("yes"))
             .with_each("stray", &self.strays)
+            .with_each("daemon", &self.daemons)
     }
 
     /// The end that a record says.
@@ -144,6 +148,7 @@ impl End {
             log: record.number("log")?,
             truncated: record.first("truncated").is_some(),
             strays: record.all("stray").map(texts).collect(),
+            daemons: record.all("daemon").map(texts).collect(),
         })
     }
 }
@@ -168,6 +173,7 @@ mod tests {
             end.reason = Some("a\nb".into());
             end.truncated = true;
             end.strays = vec!["12 sleep".into(), "13 x y".into()];
+            end.daemons = vec!["14 server".into()];
             let text = end.record().encode();
             let record = Record::parse(text.as_bytes()).expect("a record");
             assert_eq!(End::of(&record), Some(end));
