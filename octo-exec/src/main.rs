@@ -4,8 +4,10 @@
 //! publishes. Either way who brings it forward decides for itself, by the trust file as it is.
 
 mod admission;
+mod cgroup;
 mod enter;
 mod job;
+mod processes;
 mod serve;
 mod setup;
 mod start;

@@ -1,14 +1,14 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
-mod ending;
+mod entering;
 pub(crate) mod forward;
 mod left;
 mod mask;
 pub(crate) mod prepare;
+pub(crate) mod reader;
 pub(crate) mod runner;
 pub(crate) mod settle;
 pub(crate) mod signals;
 mod supervise;
-mod tree;
 mod turn;
 pub(crate) mod watch;

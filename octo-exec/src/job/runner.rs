@@ -1,6 +1,7 @@
 //! One attempt to run a job: decide, wait for approval and locks, prepare, record,
 //! run. Whatever the trust file grants takes effect in [`Runner::run`].
 
+use super::entering::{Entered, Entering};
 use super::left::artifacts::{self, Bounds};
 use super::left::values;
 use super::mask::Masker;
@@ -15,6 +16,7 @@ use super::watch::JobWatch;
 use crate::admission::admit::{admit, is_expired};
 use crate::admission::approval;
 use crate::admission::unstarted::Unstarted;
+use crate::cgroup::Placed;
 use crate::enter::identity::Identity;
 use crate::enter::message;
 use octo_core::base::cli::{Tool, utc_now};
@@ -34,7 +36,7 @@ use octo_core::{Digest, PusherName};
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// A job that nobody started for this long never runs.
@@ -59,7 +61,6 @@ pub(crate) struct Runner<'a> {
 
 /// What a job runs with, in its place and checked.
 struct Prepared {
-    work: PathBuf,
     command: Runnable,
     secrets: Secrets,
     identity: Identity,
@@ -99,13 +100,15 @@ impl<'a> Runner<'a> {
             allow: _,
             max_store,
             user,
-            sudo,
+            sudo: _,
             scripts,
             hold,
             set,
             max_wait,
             max_log,
-            timeout,
+            // These `launch` has hold.
+            timeout: _,
+            resources: _,
             about_runs,
             max_size,
         } = &grant;
@@ -124,10 +127,11 @@ impl<'a> Runner<'a> {
             return Err(Unstarted::denied(Exit::Refused, reason));
         }
         let user = user::of_job(user.as_deref())?;
-        let prepared = self.prepare(&user, &grant, scripts)?;
+        let (entering, prepared) = self.prepare(&user, &grant, scripts)?;
         *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
         self.audit_start(&pusher, &grant.place(), &user, scripts)?;
-        let mut log = self.start(granted(name, line, about_runs), *max_log)?;
+        let entered = entering.wait()?;
+        let mut log = self.start(granted(name, line, about_runs), &entered.placed, *max_log)?;
         let variables = environment::variables(&Sources {
             places: self.places,
             job: self.job,
@@ -138,8 +142,7 @@ impl<'a> Runner<'a> {
             set,
             is_installed: scripts.is_some(),
         });
-        let limit = shorter(self.spec.timeout, *timeout);
-        let mut end = self.launch(prepared, &user, *sudo, variables, limit, &mut log)?;
+        let mut end = self.launch(entered, prepared, &user, &grant, variables, &mut log)?;
         let bounds = Bounds { each: *max_size, all: *max_store };
         artifacts::keep(self.job, bounds).into_iter().for_each(|trouble| end.add_reason(trouble));
         Ok(end)
@@ -199,19 +202,21 @@ impl<'a> Runner<'a> {
         user: &User,
         grant: &Grant,
         scripts: Option<&Path>,
-    ) -> std::result::Result<Prepared, Unstarted> {
+    ) -> std::result::Result<(Entering, Prepared), Unstarted> {
         let identity = user::identity(user)?;
         user::keep_apart(self.places, user, &identity)?;
         let work = directories::make(self.job, user)?;
+        if self.spec.secrets_digest.is_some() {
+            // Before there is a child: it has it from us.
+            no_core::of_us_and_our_children();
+        }
+        let entering = Entering::begin(self.places, self.job, &work, grant.resources)?;
         if let Some((digest, _)) = &self.spec.package {
             package::prepare(self.places, self.job, digest, grant)?;
         }
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
-        if self.spec.secrets_digest.is_some() {
-            no_core::of_us_and_our_children();
-        }
         let secrets = secrets::read(self.job, &self.spec)?;
-        Ok(Prepared { work, command, secrets, identity })
+        Ok((entering, Prepared { command, secrets, identity }))
     }
 
     /// What can't be recorded doesn't start.
@@ -239,8 +244,9 @@ impl<'a> Runner<'a> {
 
     /// From here on the job counts as run: whoever finds it without us and
     /// without an end calls it lost.
-    fn start(&self, grant: Record, max_log: u64) -> Result<LogWriter> {
+    fn start(&self, grant: Record, placed: &Placed, max_log: u64) -> Result<LogWriter> {
         let started = Leader::this_process().add_to(Record::new()).with("at", utc_now());
+        let started = placed.add_to(started);
         self.job.publish_records(&[("grant", grant), ("started", started)])?;
         secrets::unlink(self.job)?;
         LogWriter::create(self.job, max_log)
@@ -248,11 +254,11 @@ impl<'a> Runner<'a> {
 
     fn launch(
         &self,
+        entered: Entered,
         prepared: Prepared,
         user: &User,
-        sudo: bool,
+        grant: &Grant,
         variables: Vec<(OsString, OsString)>,
-        timeout: Option<Duration>,
         log: &mut LogWriter,
     ) -> std::result::Result<End, Unstarted> {
         let mut words = match prepared.command {
@@ -266,15 +272,16 @@ impl<'a> Runner<'a> {
         let launch = Launch {
             places: self.places,
             shut_by: user::shut_out(user, self.job.path()),
-            directory: prepared.work,
-            timeout,
+            resources: grant.resources,
+            timeout: shorter(self.spec.timeout, grant.timeout),
             grace: self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE),
-            no_new_privileges: !sudo,
+            no_new_privileges: !grant.sudo,
         };
-        let entry = message::encode(&prepared.identity, !sudo, &words, &variables);
+        let entry = message::encode(&prepared.identity, !grant.sudo, &words, &variables);
         let values = || prepared.secrets.iter().map(|(_, value)| value.as_slice());
         let maskers = [Masker::new(values()), Masker::new(values())];
-        let mut end = supervise::run(&launch, entry, &self.watch, log, maskers)?;
+        let (child, placed) = entered.tell(&entry)?;
+        let mut end = supervise::run(&launch, child, placed, &self.watch, log, maskers)?;
         for trouble in values::take(self.job, user, &prepared.secrets) {
             end.add_reason(trouble);
         }

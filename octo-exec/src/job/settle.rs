@@ -3,7 +3,9 @@
 
 use super::left::artifacts::{self, Bounds};
 use super::prepare::secrets;
-use super::tree::{self, Process};
+use crate::cgroup::Group;
+use crate::processes::ending::Ending;
+use crate::processes::{Processes, tree};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::leader::Leader;
@@ -13,15 +15,14 @@ use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
 use octo_core::tentacle::layout::Side;
 use octo_core::trust::Options;
-use rustix::process::Signal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long a survivor has after TERM, and again after KILL.
+/// How long a survivor has after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The room for a record of an end, whatever the disk is like by then: a reason
-/// and fifty strays at their longest.
-pub(crate) const ROOM: usize = 8192;
+/// The room for a record of an end, whatever the disk is like by then: a reason,
+/// fifty strays and fifty daemons at their longest.
+pub(crate) const ROOM: usize = 12 * 1024;
 
 /// Writes down the end of a job that this process brought forward.
 pub(crate) fn over(
@@ -60,10 +61,10 @@ pub(crate) fn lost(
     let died = why.unwrap_or_else(|| "its octo-exec died".to_string());
     let (reason, strays) = match Leader::of(&record) {
         Some(leader) if leader.is_of_this_boot() => {
-            let look = || tree::survivors(leader.pid, leader.ticks, job.id().as_str());
-            let found = look();
-            end_them(&look);
-            let left = look();
+            let processes = Processes::left(Group::of(&record, job.id()), leader, job.id().clone());
+            let found = processes.living();
+            end_them(&processes);
+            let left = processes.living();
             let reason = match (found.len(), left.len()) {
                 (0, _) => died,
                 (count, 0) => format!("{died}; {count} processes of it were ended"),
@@ -110,22 +111,16 @@ fn clear(job: &JobDirectory) {
     let _ = std::fs::remove_file(job.file("package"));
 }
 
-fn end_them(look: &dyn Fn() -> Vec<Process>) {
-    for signal in [Signal::TERM, Signal::KILL] {
-        let deadline = Instant::now() + GRACE;
+fn end_them(processes: &Processes) {
+    if !processes.are_gone() {
+        let mut ending = Ending::begin(processes, GRACE);
         let mut pause = Duration::from_millis(1);
-        loop {
-            let left = look();
-            if left.is_empty() {
-                return;
-            }
-            // Sent again and again: a process may have been born meanwhile.
-            tree::signal(&left, signal);
-            if Instant::now() >= deadline {
-                break;
-            }
+        while !processes.are_gone() && !ending.has_failed() {
+            ending.go_on(processes);
+            // They are not our children: their end wakes nobody.
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(200));
         }
     }
+    processes.group.iter().for_each(Group::remove);
 }

@@ -1,25 +1,28 @@
 //! Runs the script and watches over it: output, cancel, time limit, the whole
 //! tree. One thread, one poll(2): while nothing happens nothing wakes.
 
-use super::ending::Ending;
 use super::mask::Masker;
-use super::tree;
+use super::reader;
 use super::watch::{JobWatch, is_readable};
-use crate::start;
+use crate::cgroup::Placed;
+use crate::processes::Processes;
+use crate::processes::ending::Ending;
+use crate::processes::tree::{self, Process};
 use octo_core::base::encoding::printable;
-use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::error::{Result, describe};
 use octo_core::base::paths::Places;
-use octo_core::base::units::human_duration;
+use octo_core::base::units::{human_duration, human_size};
 use octo_core::tentacle::job::{End, EndKind, LogWriter, Stream};
+use octo_core::trust::Resources;
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// How long grandchildren may keep the output open after the script's exit.
 const STRAYS_WAIT: Duration = Duration::from_secs(5);
@@ -28,7 +31,8 @@ const STRAYS_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     pub(crate) places: &'a Places,
-    pub(crate) directory: PathBuf,
+    /// What all of it may use.
+    pub(crate) resources: Resources,
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     /// A hint is due when sudo fails for want of privileges.
@@ -45,16 +49,15 @@ struct Pipe {
     masker: Masker,
 }
 
-/// Runs what `octo-exec enter` is told by this entry to its end. The end is not written yet.
+/// Runs what was told what to run to its end. The end is not written yet.
 pub(crate) fn run(
     launch: &Launch<'_>,
-    entry: Zeroizing<Vec<u8>>,
+    mut child: Child,
+    placed: Placed,
     watch: &JobWatch,
     log: &mut LogWriter,
     maskers: [Masker; 2],
 ) -> Result<End> {
-    let failed = |e: io::Error| Error::new(Exit::Temporary, "octo-exec enter", describe(&e));
-    let mut child = enter(launch, entry).map_err(failed)?;
     let main = Pid::from_child(&child);
     let [out_mask, err_mask] = maskers;
     let pipe = |stream, end: OwnedFd, masker| Pipe { stream, file: File::from(end), masker };
@@ -69,8 +72,11 @@ pub(crate) fn run(
         log,
         pipes,
         main,
+        processes: Processes::ours(placed.group),
         status: None,
+        has_children: true,
         ending: None,
+        why: None,
         deadline: launch.timeout.map(|limit| Instant::now() + limit),
         drain_until: None,
         buffer: vec![0; 64 * 1024],
@@ -78,26 +84,6 @@ pub(crate) fn run(
         sudo_failed: false,
     }
     .watch_over()
-}
-
-/// Starts what becomes the script, and tells it how. It has nothing of the job's in its
-/// arguments and environment: it still has our privileges.
-fn enter(launch: &Launch<'_>, entry: Zeroizing<Vec<u8>>) -> io::Result<Child> {
-    let mut child = start::own(launch.places)?
-        .arg("enter")
-        .env_clear()
-        .current_dir(&launch.directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // It reads all of it before it does anything else: this doesn't wait for long.
-    let told = child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(&entry));
-    match told {
-        // It died, and how it ended tells.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(child),
-        told => told.map(|()| child),
-    }
 }
 
 /// The end of this kind of a job whose log this is. What is lost of the log is
@@ -122,8 +108,13 @@ struct Supervisor<'a> {
     log: &'a mut LogWriter,
     pipes: Vec<Pipe>,
     main: Pid,
+    processes: Processes,
     status: Option<WaitStatus>,
+    /// Somebody of the job lives, or is still to be waited for.
+    has_children: bool,
     ending: Option<Ending>,
+    /// Why it has to end: for the record.
+    why: Option<(EndKind, String)>,
     deadline: Option<Instant>,
     drain_until: Option<Instant>,
     buffer: Vec<u8>,
@@ -133,41 +124,50 @@ struct Supervisor<'a> {
 
 impl Supervisor<'_> {
     fn watch_over(mut self) -> Result<End> {
-        let mut strays = Vec::new();
-        loop {
+        let strays = loop {
             self.watch.clear();
             self.reap();
             self.look_for_an_end();
             let gone = self.status.is_some() && self.tree_is_gone();
             if gone && self.pipes.is_empty() {
-                break;
+                break Vec::new();
             }
             // While the tree is being ended, that it is gone is waited for, not
             // that its pipes close.
             let ended = self.ending.as_ref().is_none_or(Ending::has_failed) || gone;
             if ended && self.drain_until.is_some_and(|until| Instant::now() >= until) {
-                strays = self.strays();
-                break;
+                break self.strays();
             }
             let fds: Vec<BorrowedFd<'_>> = self.pipes.iter().map(|p| p.file.as_fd()).collect();
             self.watch.wait(&fds, self.next_moment())?;
             self.read_output();
-        }
-        Ok(self.finish(strays))
+        };
+        Ok(self.finish(&strays))
     }
 
     /// Who still holds the output open, or could not be ended: another user's, whom
     /// we may not end, or stuck in the kernel.
-    fn strays(&self) -> Vec<String> {
+    fn strays(&self) -> Vec<Process> {
         let open = self.pipes.iter().filter_map(|pipe| pipe.file.metadata().ok());
         let inodes: Vec<u64> = open.map(|metadata| metadata.ino()).collect();
         let mut left = tree::holders(&inodes);
         if self.ending.is_some() {
-            left.extend(tree::ours());
+            left.extend(self.processes.living());
             left.sort_by_key(|process| process.pid);
             left.dedup_by_key(|process| process.pid);
         }
-        tree::names(&left)
+        left
+    }
+
+    /// Who lives on after a normal exit, besides those.
+    fn daemons(&self, strays: &[Process]) -> Vec<Process> {
+        // A wait that finds no child is cheaper than a look at all of /proc.
+        if self.ending.is_some() || !self.has_children {
+            return Vec::new();
+        }
+        let mut living = self.processes.living();
+        living.retain(|process| strays.iter().all(|stray| stray.pid != process.pid));
+        living
     }
 
     /// The next moment at which something is to be done without being woken. While the
@@ -182,11 +182,19 @@ impl Supervisor<'_> {
     }
 
     fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == self.main {
-                self.status = Some(status);
-                // The script is over: what still holds its output has a while.
-                self.drain_until = Some(Instant::now() + STRAYS_WAIT);
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.main => {
+                    self.status = Some(status);
+                    // The script is over: what still holds its output has a while.
+                    self.drain_until = Some(Instant::now() + STRAYS_WAIT);
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return,
+                Err(_) => {
+                    self.has_children = false;
+                    return;
+                }
             }
         }
     }
@@ -194,14 +202,15 @@ impl Supervisor<'_> {
     /// A cancel or the time limit begins the end; the grace's end makes it KILL.
     fn look_for_an_end(&mut self) {
         if let Some(ending) = &mut self.ending {
-            ending.go_on();
+            ending.go_on(&self.processes);
             if ending.has_failed() {
                 self.drain_until = Some(Instant::now());
             }
         } else if self.status.is_none()
-            && let Some((kind, reason)) = self.reason_to_end()
+            && let Some(why) = self.reason_to_end()
         {
-            self.ending = Some(Ending::begin(kind, reason, self.launch.grace));
+            self.ending = Some(Ending::begin(&self.processes, self.launch.grace));
+            self.why = Some(why);
         }
     }
 
@@ -217,7 +226,7 @@ impl Supervisor<'_> {
     /// After a normal exit daemons may stay: a deployment starts servers. A
     /// cancel and the time limit leave nobody.
     fn tree_is_gone(&self) -> bool {
-        self.ending.is_none() || tree::ours().is_empty()
+        self.ending.is_none() || self.processes.are_gone()
     }
 
     fn read_output(&mut self) {
@@ -256,21 +265,60 @@ impl Supervisor<'_> {
         }
     }
 
-    fn finish(mut self, strays: Vec<String>) -> End {
-        for mut pipe in std::mem::take(&mut self.pipes) {
+    fn finish(mut self, strays: &[Process]) -> End {
+        let daemons = self.daemons(strays);
+        let mut open = std::mem::take(&mut self.pipes);
+        for pipe in &mut open {
             let rest = pipe.masker.finish();
             self.record(pipe.stream, &rest);
         }
+        if self.ending.is_none() && !open.is_empty() {
+            self.leave_to_reader(open, strays);
+        }
         self.say_hints();
-        let (kind, why) = match (self.ending, &self.status) {
-            (Some(ending), _) => (ending.kind, Some(ending.reason)),
-            (None, status) => (kind_of(status.as_ref()), None),
+        let out_of_memory = self.out_of_memory();
+        self.leave_group(!daemons.is_empty() || !strays.is_empty());
+        let (kind, why) = match self.why {
+            Some((kind, reason)) => (kind, Some(reason)),
+            None => (kind_of(self.status.as_ref()), None),
         };
-        let mut end = End { strays, ..ended(kind, self.log) };
+        let (strays, daemons) = (tree::names(strays), tree::names(&daemons));
+        let mut end = End { strays, daemons, ..ended(kind, self.log) };
         let lost = self.log_error.map(|error| format!("output was lost: {error}"));
         let kept = end.reason.take();
-        [why, lost, kept].into_iter().flatten().for_each(|reason| end.add_reason(reason));
+        let reasons = [out_of_memory, why, lost, kept];
+        reasons.into_iter().flatten().for_each(|reason| end.add_reason(reason));
         end
+    }
+
+    /// A server that prints its log would die of SIGPIPE at its next line, right after it
+    /// was reported healthy.
+    fn leave_to_reader(&mut self, open: Vec<Pipe>, strays: &[Process]) {
+        let names = tree::names(strays).join(", ");
+        let text = match reader::start(self.launch.places, open.into_iter().map(|p| p.file.into()))
+        {
+            Ok(()) => format!("{names} holds the output open; what it prints now is not kept"),
+            Err(error) => format!("{names} can't print any more: {}", describe(&error)),
+        };
+        say(self.log, &text);
+    }
+
+    /// The kernel's word that memory= was used up.
+    fn out_of_memory(&self) -> Option<String> {
+        let killed = self.processes.group.as_ref()?.oom_kills();
+        let memory = self.launch.resources.memory.map(human_size)?;
+        (killed > 0).then(|| format!("oom: its {memory} of memory were used up (memory=)"))
+    }
+
+    /// What lives on is the machine's own from now on.
+    fn leave_group(&self, is_inhabited: bool) {
+        match &self.processes.group {
+            Some(group) if is_inhabited && self.launch.resources != Resources::default() => {
+                group.lift()
+            }
+            Some(group) => group.remove(),
+            None => {}
+        }
     }
 
     fn say_hints(&mut self) {

@@ -1,47 +1,38 @@
-//! Ending the processes of a job: TERM, once for each of them, then KILL.
+//! The end of a job's processes, in two phases: TERM once, to what runs at that moment,
+//! then a grace, in which scripts clean up by what programs they like, then KILL.
 
-use super::tree;
-use octo_core::tentacle::job::EndKind;
-use rustix::process::Signal;
-use std::collections::HashSet;
+use super::Processes;
 use std::time::{Duration, Instant};
 
-/// How long the tree may take to die of KILL before we say that it doesn't.
+/// How long they may take to die of KILL before we say that they don't.
 const KILL_WAIT: Duration = Duration::from_secs(5);
 /// How soon those that are to die are looked at again: they may not be our
 /// children, and die unseen.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// The end of a tree, under way.
+/// An end that is under way.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    /// Why it has to end: for the record.
-    pub(crate) kind: EndKind,
-    pub(crate) reason: String,
     /// When KILL follows TERM.
     kill_at: Instant,
     killing: bool,
-    /// Who was sent TERM.
-    asked: HashSet<i32>,
 }
 
 impl Ending {
     /// Begins: TERM now, KILL after the grace.
-    pub(crate) fn begin(kind: EndKind, reason: String, grace: Duration) -> Ending {
+    pub(crate) fn begin(processes: &Processes, grace: Duration) -> Ending {
         let kill_at = Instant::now() + grace;
-        let mut ending = Ending { kind, reason, kill_at, killing: false, asked: HashSet::new() };
-        ending.ask();
-        ending
+        processes.ask_to_end();
+        Ending { kill_at, killing: false }
     }
 
     /// Goes on, whenever somebody looks.
-    pub(crate) fn go_on(&mut self) {
-        if Instant::now() < self.kill_at {
-            return self.ask();
+    pub(crate) fn go_on(&mut self, processes: &Processes) {
+        if Instant::now() >= self.kill_at {
+            // Again and again: outside of a cgroup one may have been born meanwhile.
+            self.killing = true;
+            processes.kill();
         }
-        // Again and again: a process may have been born meanwhile.
-        self.killing = true;
-        tree::signal(&tree::ours(), Signal::KILL);
     }
 
     /// When to look again; the script itself is our child, and wakes us.
@@ -59,14 +50,5 @@ impl Ending {
     /// Has KILL not helped?
     pub(crate) fn has_failed(&self) -> bool {
         Instant::now() >= self.kill_at + KILL_WAIT
-    }
-
-    /// TERM for each of ours that has not had it: a shell may fork in the very
-    /// moment in which it is to end, and leave a child that was in no list yet.
-    fn ask(&mut self) {
-        let new: Vec<_> = tree::ours().into_iter().filter(|p| self.asked.insert(p.pid)).collect();
-        tree::signal(&new, Signal::TERM);
-        // A stopped process would never see TERM.
-        tree::signal(&new, Signal::CONT);
     }
 }

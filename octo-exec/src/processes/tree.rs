@@ -1,7 +1,10 @@
-//! The processes of a job: its session, and whatever descends from us, however
-//! it tried to leave; we are a subreaper, so orphans become our children.
+//! The processes of a job, as /proc shows them: its session, and whatever descends from
+//! us, however it tried to leave; we are a subreaper, so orphans become our children. What
+//! makes new ones fast enough is in no list: a cgroup ends that, this can't.
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -102,13 +105,31 @@ pub(crate) fn holders(pipes: &[u64]) -> Vec<Process> {
     processes().into_iter().filter(|p| p.pid != me && holds(p.pid)).collect()
 }
 
+/// Those of these pids that live.
+pub(crate) fn of(pids: &[i32]) -> Vec<Process> {
+    let me = getpid().as_raw_pid();
+    let others = pids.iter().filter(|pid| **pid != me);
+    others.filter_map(|pid| process(*pid)).filter(|process| !process.zombie).collect()
+}
+
 /// Sends a signal to each; what is gone meanwhile is no error.
 pub(crate) fn signal(processes: &[Process], signal: Signal) {
-    for process in processes {
-        if let Some(pid) = Pid::from_raw(process.pid) {
-            let _ = kill_process(pid, signal);
+    for listed in processes {
+        let Some(pid) = Pid::from_raw(listed.pid) else { continue };
+        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // The pid may be another's by now; the descriptor stays with whose it is.
+        if process(listed.pid).is_some_and(|found| found.started == listed.started) {
+            let _ = pidfd_send_signal(&descriptor, signal);
         }
     }
+}
+
+/// This moment, as [`Process::started`] counts.
+pub(crate) fn now() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let ticks = clock_ticks_per_second();
+    // Neither is ever below zero.
+    now.tv_sec.unsigned_abs() * ticks + now.tv_nsec.unsigned_abs() * ticks / 1_000_000_000
 }
 
 /// How a process is named in records: `PID NAME`.

@@ -115,7 +115,7 @@ impl Taking<'_> {
             Ok(()) => Ok(None),
             Err(Not::Failed(error)) => Err(error),
             Err(Not::Refused(Unverified { end, until })) => {
-                self.refuse(&name, Refused { pusher, spec, until, ..Refused::new(end) }).map(Some)
+                self.refuse(&name, Refused { pusher, spec, until, ..Refused::new(*end) }).map(Some)
             }
         }
     }
@@ -133,8 +133,10 @@ impl Taking<'_> {
         let asks = Asks::Request(Digest::of(entry.spec));
         let verified = verify(self.places, entry, self.id, asks)?;
         let until = Some(verified.statement.until);
-        let refused =
-            |exit, reason: &str| Not::Refused(Unverified { end: End::denied(exit, reason), until });
+        let refused = |exit, reason: &str| {
+            let end = Box::new(End::denied(exit, reason));
+            Not::Refused(Unverified { end, until })
+        };
         let sent = SentParts::check(entry.spec, entry.script, entry.secrets)
             .map_err(|error| refused(error.refusal.exit(), &error.reason))?;
         let origin = Origin {
@@ -169,7 +171,7 @@ impl Taking<'_> {
             Ok(()) => Ok(()),
             Err(Not::Failed(error)) => Err(error),
             Err(Not::Refused(Unverified { end, until })) => {
-                self.refuse(&name, Refused { pusher, until, ..Refused::new(end) }).map(drop)
+                self.refuse(&name, Refused { pusher, until, ..Refused::new(*end) }).map(drop)
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Verified {
 /// An entry that is refused.
 #[derive(Debug)]
 pub(super) struct Unverified {
-    pub(super) end: End,
+    pub(super) end: Box<End>,
     /// Until when its statement holds, where a trusted pusher has signed it.
     pub(super) until: Option<Timestamp>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Unverified {
 impl From<End> for Unverified {
     /// Of nobody, as far as is known.
     fn from(end: End) -> Unverified {
-        Unverified { end, until: None }
+        Unverified { end: Box::new(end), until: None }
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn verify(
     };
     let grant = is_ours(places, job, asks, thumbprint, &statement)
         .and_then(|()| grant(places, &trust, thumbprint, entry, verb))
-        .map_err(|end| Unverified { end, until })?;
+        .map_err(|end| Unverified { end: Box::new(end), until })?;
     let pusher = Pusher { thumbprint, name: grant.name.clone(), address: entry.address };
     Ok(Verified { statement, grant, pusher })
 }

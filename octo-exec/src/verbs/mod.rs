@@ -14,6 +14,7 @@ mod run;
 mod show;
 
 use crate::enter::enter;
+use crate::job::reader;
 use crate::setup::{self, SETUP};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -38,6 +39,8 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .runs(forward::job),
     verb("enter", "", "become a job's user and run its script; octo-exec itself calls this")
         .runs(enter),
+    verb("drain", "", "read on what a job's daemons print; octo-exec itself calls this")
+        .runs(reader::drain),
     verb("serve", "", "take over what a listener of another user spools; needs no network")
         .runs(serve::serve),
     verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
@@ -56,7 +59,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
 ];
 
 /// The verbs that change nothing of STATE, or make it what it has to be: they are anybody's.
-const ANYBODYS: &[&str] = &["enter", "setup", "list", "show", "end"];
+const ANYBODYS: &[&str] = &["enter", "drain", "setup", "list", "show", "end"];
 
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
