@@ -110,7 +110,7 @@ struct Supervisor<'a> {
     main: Pid,
     processes: Processes,
     status: Option<WaitStatus>,
-    /// Somebody of the job lives, or is still to be waited for.
+    /// Somebody of the job lives: it is our child, or was made by one.
     has_children: bool,
     ending: Option<Ending>,
     /// Why it has to end: for the record.
@@ -226,7 +226,9 @@ impl Supervisor<'_> {
     /// After a normal exit daemons may stay: a deployment starts servers. A
     /// cancel and the time limit leave nobody.
     fn tree_is_gone(&self) -> bool {
-        self.ending.is_none() || self.processes.are_gone()
+        // Orphans become our children: without a child there is no descendant, whatever a
+        // list of /proc shows, or misses.
+        self.ending.is_none() || (!self.has_children && self.processes.have_left_group())
     }
 
     fn read_output(&mut self) {
@@ -282,11 +284,16 @@ impl Supervisor<'_> {
             Some((kind, reason)) => (kind, Some(reason)),
             None => (kind_of(self.status.as_ref()), None),
         };
+        let escaped =
+            (self.ending.is_some() && self.has_children && strays.is_empty()).then(|| {
+                "some of its processes live on: they make new ones faster than they are found"
+                    .to_string()
+            });
         let (strays, daemons) = (tree::names(strays), tree::names(&daemons));
         let mut end = End { strays, daemons, ..ended(kind, self.log) };
         let lost = self.log_error.map(|error| format!("output was lost: {error}"));
         let kept = end.reason.take();
-        let reasons = [out_of_memory, why, lost, kept];
+        let reasons = [out_of_memory, why, escaped, lost, kept];
         reasons.into_iter().flatten().for_each(|reason| end.add_reason(reason));
         end
     }
@@ -297,7 +304,9 @@ impl Supervisor<'_> {
         let names = tree::names(strays).join(", ");
         let text = match reader::start(self.launch.places, open.into_iter().map(|p| p.file.into()))
         {
-            Ok(()) => format!("{names} holds the output open; what it prints now is not kept"),
+            Ok(()) => {
+                format!("{names} holds the output open; what it prints from now on is not kept")
+            }
             Err(error) => format!("{names} can't print any more: {}", describe(&error)),
         };
         say(self.log, &text);

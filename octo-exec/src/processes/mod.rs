@@ -51,9 +51,14 @@ impl Processes {
         all
     }
 
-    /// Does nobody live any more?
+    /// Does nobody live any more, as far as can be seen?
     pub(crate) fn are_gone(&self) -> bool {
-        self.group.as_ref().is_none_or(Group::is_empty) && self.living().is_empty()
+        self.have_left_group() && self.living().is_empty()
+    }
+
+    /// Does nobody live in the cgroup?
+    pub(crate) fn have_left_group(&self) -> bool {
+        self.group.as_ref().is_none_or(Group::is_empty)
     }
 
     /// TERM, once, for each that runs now; what they start then is their way to end.

@@ -1,0 +1,279 @@
+//! octo-exec: a job's processes, in a cgroup of their own and without one: how they end,
+//! and what of them stays.
+
+use crate::jobs::{Draft, own_user, submit, trust};
+use crate::sandbox;
+use crate::support::{Sandbox, impossible, kill_session_of, needs, wait_for};
+use assert_cmd::Command;
+use octo_core::base::record::Record;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Has each cgroup2 taken away from the program that it becomes.
+const WITHOUT: &str = r#"
+    awk '{ for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") print $5 }' \
+        /proc/self/mountinfo | while read -r point; do umount -l "$point" || exit 99; done
+    exec "$@""#;
+
+/// octo-exec run, with the cgroups that this machine has, or with none.
+fn octo_exec(sandbox: &Sandbox, has_cgroups: bool) -> Command {
+    let own = sandbox.tool("octo-exec");
+    if has_cgroups {
+        return own;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", WITHOUT, "sh"]).arg(own.get_program()).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(own.get_current_dir().expect("a directory"));
+    command
+}
+
+/// With cgroups, and without, where they can be taken away.
+fn ways(test: &str) -> Vec<bool> {
+    let apart = Command::new("unshare").args(["--mount", "true"]).output();
+    match apart.is_ok_and(|output| output.status.success()) {
+        true => vec![true, false],
+        false => {
+            impossible(test, "no mounts of its own");
+            vec![true]
+        }
+    }
+}
+
+fn job(sandbox: &Sandbox) -> PathBuf {
+    let entries = fs::read_dir(sandbox.state("jobs")).expect("jobs");
+    let mut jobs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    jobs.retain(|path| path.join("spec").exists());
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    jobs.remove(0)
+}
+
+fn record(job: &Path, name: &str) -> Record {
+    Record::parse(&fs::read(job.join(name)).expect(name)).expect("a record")
+}
+
+/// The cgroup that the record names; the record says why there is none.
+fn group(job: &Path, has_cgroups: bool) -> Option<PathBuf> {
+    let started = record(job, "started");
+    let group = started.first("cgroup").map(PathBuf::from);
+    assert_eq!(group.is_none(), started.first("no-cgroup").is_some(), "{started:?}");
+    assert!(has_cgroups || group.is_none(), "{started:?}");
+    group
+}
+
+fn is_free(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+/// A chain of processes: each link makes the next in a session of its own and ends. All of
+/// them hold this lock.
+const CHAIN: &str = "use POSIX; for (;;) { my $p = fork; POSIX::_exit(0) if $p; POSIX::setsid() }";
+
+/// Three such chains, whose script says `ready` and waits.
+fn chains(lock: &Path) -> String {
+    let chain = format!("perl -e '{CHAIN}' 9<\"$lock\" &\n");
+    format!(
+        "lock={}; exec 9<$lock; flock -s 9\n{}exec 9<&-; : > ready; sleep 600",
+        lock.display(),
+        chain.repeat(3).replace("9<\"$lock\"", "9<&9")
+    )
+}
+
+/// Without a cgroup they may get away, but not unseen.
+#[test]
+fn chains_of_processes_die_with_their_job_or_it_is_said() {
+    let test = "chains_of_processes_die_with_their_job_or_it_is_said";
+    if !needs(test, "perl") || !needs(test, "flock") {
+        return;
+    }
+    let long = std::env::var_os("OCTO_TEST_LONG").is_some();
+    for has_cgroups in ways(test) {
+        for _ in 0..if long { 20 } else { 2 } {
+            let sandbox = sandbox();
+            let lock = sandbox.write("held", "");
+            let script = chains(&lock);
+            let mut command = octo_exec(&sandbox, has_cgroups);
+            command.args(["run", "-T", "1s", "-k", "1s", "-c", &script]).assert().code(124);
+            let job = job(&sandbox);
+            assert!(job.join("work/ready").exists());
+            let end = record(&job, "end");
+            match group(&job, has_cgroups) {
+                Some(group) => {
+                    assert!(is_free(&lock), "{end:?}");
+                    assert!(!group.exists() && end.first("stray").is_none(), "{end:?}");
+                }
+                None => {
+                    let said = end.first("stray").is_some()
+                        || end.first("reason").is_some_and(|reason| reason.contains("live on"));
+                    assert!(said || is_free(&lock), "{end:?}");
+                    end_chains(&lock);
+                }
+            }
+        }
+    }
+}
+
+/// Those that got away: a stopped one makes no other.
+fn end_chains(lock: &Path) {
+    wait_for("the end of the chains", || {
+        let script = format!(
+            "cd /proc && for p in [0-9]*; do [ $p/fd/9 -ef {} ] && kill -9 $p; done; true",
+            lock.display()
+        );
+        let _ = Command::new("sh").args(["-c", &script]).ok();
+        is_free(lock)
+    });
+}
+
+#[test]
+fn what_a_killed_supervisor_leaves_dies_as_one() {
+    let test = "what_a_killed_supervisor_leaves_dies_as_one";
+    if !needs(test, "perl") || !needs(test, "flock") {
+        return;
+    }
+    let sandbox = sandbox();
+    let lock = sandbox.write("held", "");
+    let program = octo_exec(&sandbox, true);
+    let mut child = std::process::Command::new(program.get_program());
+    child.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = child.args(["run", "-c", &chains(&lock)]).spawn().expect("spawn");
+    wait_for("a job", || {
+        let jobs = fs::read_dir(sandbox.state("jobs")).into_iter().flatten().flatten();
+        jobs.map(|entry| entry.path().join("work/ready")).any(|ready| ready.exists())
+    });
+    let job = job(&sandbox);
+    kill_session_of(&job);
+    assert_eq!(child.wait().expect("wait").code(), Some(71));
+    let end = record(&job, "end");
+    match group(&job, true) {
+        Some(group) => assert!(is_free(&lock) && !group.exists(), "{end:?}"),
+        None => end_chains(&lock),
+    }
+}
+
+/// What runs at that moment is asked to end, once; what it starts then lives out the grace.
+#[test]
+fn a_script_cleans_up_by_programs_of_its_own() {
+    for has_cgroups in ways("a_script_cleans_up_by_programs_of_its_own") {
+        let sandbox = sandbox();
+        let script = "
+            (trap 'echo side >>asked; exit' TERM; : > side; while :; do sleep 0.05; done) &
+            setsid sh -c 'trap \"echo apart >>asked; exit\" TERM; : > apart; while :; do sleep 0.05; done' &
+            clean() { for part in 1 2 3; do sh -c 'sleep 0.3'; echo $part >>cleaned; done; exit 5; }
+            trap clean TERM
+            while ! [ -e side ] || ! [ -e apart ]; do sleep 0.02; done
+            while :; do sleep 0.05; done";
+        let mut command = octo_exec(&sandbox, has_cgroups);
+        command.args(["run", "-T", "1s", "-k", "60s", "-c", script]).assert().code(124);
+        let job = job(&sandbox);
+        group(&job, has_cgroups);
+        let read = |name: &str| fs::read_to_string(job.join("work").join(name)).unwrap_or_default();
+        assert_eq!(read("cleaned"), "1\n2\n3\n");
+        let mut asked: Vec<String> = read("asked").lines().map(str::to_string).collect();
+        asked.sort();
+        assert_eq!(asked, ["apart", "side"]);
+    }
+}
+
+/// It is over when its script is, and what it has started serves on: also when it prints.
+#[test]
+fn a_daemon_goes_on_printing_after_its_job() {
+    for has_cgroups in ways("a_daemon_goes_on_printing_after_its_job") {
+        let sandbox = sandbox();
+        let pipe = sandbox.path("requests");
+        let answers = sandbox.path("answers");
+        // Each of them prints more than a pipe holds, all together.
+        let script = format!(
+            "mkfifo {pipe}
+            server() {{ while read -r line; do printf '%8000s' $line || exit; printf '%8000s' x >&2 || exit
+                echo $line >>{answers}; done; }}
+            server <>{pipe} &
+            (setsid sleep 600 </dev/null >/dev/null 2>&1 &)
+            echo up",
+            pipe = pipe.display(),
+            answers = answers.display()
+        );
+        let mut command = octo_exec(&sandbox, has_cgroups);
+        let output = command.args(["run", "-c", &script]).output().expect("run");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(output.stdout, b"up\n");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("what it prints from now on is not kept"), "{told}");
+        let job = job(&sandbox);
+        let end = record(&job, "end");
+        let group = group(&job, has_cgroups);
+        let daemon = end.first("daemon").expect("the one that is silent").to_string();
+        assert!(daemon.ends_with(" sleep"), "{end:?}");
+        assert!(end.first("stray").is_some_and(|stray| stray.ends_with(" sh")), "{end:?}");
+        // Another job's end is none of theirs.
+        octo_exec(&sandbox, has_cgroups)
+            .args(["run", "-T", "1s", "-k", "1s", "-c", "sleep 600 & sleep 600"])
+            .assert()
+            .code(124);
+        let mut requests = OpenOptions::new().write(true).open(&pipe).expect("open");
+        for number in 0..40 {
+            requests.write_all(format!("{number}\n").as_bytes()).expect("write");
+        }
+        let count = || fs::read_to_string(&answers).unwrap_or_default().lines().count();
+        wait_for("forty answers", || count() == 40);
+        let pid = |named: &str| named.split(' ').next().expect("a pid").to_string();
+        for process in [pid(&daemon), pid(end.first("stray").expect("seen"))] {
+            assert!(Path::new("/proc").join(&process).exists(), "{process}");
+            let _ = Command::new("kill").args(["-9", &process]).ok();
+        }
+        // Its cgroup goes when somebody looks, and not before.
+        if let Some(group) = group {
+            assert!(group.exists());
+        }
+    }
+}
+
+/// A limit that can't hold here is said in the record; one that can, the kernel has.
+#[test]
+fn limits_hold_or_the_record_says_which_do_not() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} memory=64M cpu=50% tasks=100", own_user()));
+    let job = submit(&sandbox, "command cat%20/proc/self/cgroup\n");
+    let started = record(job.path(), "started");
+    let without: Vec<String> = started
+        .all("unlimited")
+        .map(|values| String::from_utf8_lossy(&values.concat()).into_owned())
+        .collect();
+    let grant = record(job.path(), "grant");
+    let granted = ["memory", "cpu", "tasks"].map(|option| grant.first(option));
+    assert_eq!(granted, [Some("64M"), Some("50%"), Some("100")]);
+    if started.first("cgroup").is_none() {
+        assert_eq!(without.len(), 3, "{started:?}");
+        assert!(without[0].starts_with("memory: "), "{without:?}");
+    }
+    for said in &without {
+        let (option, why) = said.split_once(": ").expect("a reason");
+        assert!(["memory", "cpu", "tasks"].contains(&option) && !why.is_empty(), "{said}");
+    }
+    // Nothing else is in the way of a job that has limits.
+    assert_eq!(record(job.path(), "end").first("kind"), Some("exit"));
+}
+
+/// One of an octo-exec that died before the job began is in nobody's way, and neither is
+/// whoever waits in it to be told what to run.
+#[test]
+fn a_cgroup_that_was_left_over_is_made_anew() {
+    let sandbox = sandbox();
+    octo_exec(&sandbox, true).args(["run", "-c", "true"]).assert().success();
+    let Some(group) = group(&job(&sandbox), true) else {
+        return impossible("a_cgroup_that_was_left_over_is_made_anew", "no cgroups");
+    };
+    trust(&sandbox, &format!("user={}", own_user()));
+    let job = Draft::pushed("command echo%20ran\n").publish(&sandbox);
+    let left_over = group.with_file_name(format!("octo-{}", job.id()));
+    fs::create_dir(&left_over).expect("mkdir");
+    let mut waits = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
+    fs::write(left_over.join("cgroup.procs"), waits.id().to_string()).expect("moved");
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert_eq!(fs::read(job.file("log")).expect("log"), b"ran\n");
+    assert!(!waits.wait().expect("wait").success());
+    assert!(!left_over.exists());
+    let started = record(job.path(), "started");
+    assert_eq!(started.first("cgroup"), left_over.to_str(), "{started:?}");
+}
