@@ -162,11 +162,14 @@ impl Group {
         self.while_frozen(|| tree::signal(&tree::of(&self.members()), Signal::KILL));
     }
 
-    /// How many of its processes the kernel has ended because its memory was used up.
-    pub(crate) fn oom_kills(&self) -> u64 {
-        let text = fs::read_to_string(self.directory.join("memory.events")).unwrap_or_default();
-        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count.and_then(|count| count.parse().ok()).unwrap_or(0)
+    /// Has the kernel ended what was in it, or a part, because its memory was used up?
+    pub(crate) fn was_out_of_memory(&self) -> bool {
+        if let Some(scope) = self.scope.as_ref().filter(|_| self.is_empty()) {
+            return scope::was_out_of_memory(scope);
+        }
+        let events = fs::read_to_string(self.directory.join("memory.events")).unwrap_or_default();
+        let count = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count.is_some_and(|count| count != "0")
     }
 
     /// Its limits hold no more.

@@ -1,9 +1,11 @@
 //! Where a job can have a cgroup: in the tree of version 2, beneath that of this process
 //! (cgroups(7)). systemd's units are its own but for those that it has delegated.
 
+use rustix::process::geteuid;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A cgroup of this name is octo-exec's alone, and the one above it has controllers to give.
@@ -48,7 +50,10 @@ impl Place {
             let mut value = [0; 8];
             rustix::fs::getxattr(unit, name, &mut value).is_ok_and(|size| value[..size] == *b"1")
         };
-        if DELEGATED.iter().any(|name| is_delegated(name)) {
+        // The manager of a user sets none, and gives the directory to him instead.
+        let is_given = !geteuid().is_root()
+            && unit.metadata().is_ok_and(|metadata| metadata.uid() == geteuid().as_raw());
+        if is_given || DELEGATED.iter().any(|name| is_delegated(name)) {
             return Ok(());
         }
         let name = unit.file_name().unwrap_or_default().display();

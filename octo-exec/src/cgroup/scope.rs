@@ -3,7 +3,6 @@
 //! which they are enabled can't be started again while a job of it runs.
 
 use super::Group;
-use super::limits::put;
 use octo_core::JobId;
 use octo_core::base::error::describe;
 use octo_core::base::users::PATH;
@@ -17,6 +16,12 @@ use std::time::{Duration, Instant};
 
 /// How long systemd may take to make one.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long systemd may take to notice that a scope is empty.
+const ASKED: Duration = Duration::from_secs(2);
+/// All of it ends at once: which of its processes the kernel chose would be chance, and by
+/// default systemd would send the others TERM and wait.
+const OUT_OF_MEMORY: &str = "OOMPolicy=kill";
 
 /// The name of a job's scope.
 pub(super) fn name(job: &JobId) -> String {
@@ -41,15 +46,25 @@ pub(super) fn start(
     if !rustix::process::geteuid().is_root() {
         return Err("systemd makes a scope with limits for root alone".into());
     }
-    let started = spawn(around(command, job, resources));
+    // Before version 252 a scope has no such property.
+    let first = run(mount, around(command, job, resources, &[OUT_OF_MEMORY]), &spawn, job);
+    first.or_else(|_| run(mount, around(command, job, resources, &[]), &spawn, job))
+}
+
+/// Starts systemd-run, and waits until it is in the scope, where it becomes its command.
+fn run(
+    mount: &Path,
+    systemd_run: Command,
+    spawn: impl Fn(Command) -> io::Result<Child>,
+    job: &JobId,
+) -> Result<(Child, Group), String> {
+    let started = spawn(systemd_run);
     let mut child = started.map_err(|error| format!("systemd-run: {}", describe(&error)))?;
     let own = PathBuf::from(format!("/proc/{}/cgroup", child.id()));
     let until = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(directory) = beneath(mount, &own, job) {
-            // For this a scope has no property before version 253.
-            let _ = put(&directory.join("memory.oom.group"), "1");
             return Ok((child, Group::of_scope(directory, job)));
         }
         let is_over = !matches!(child.try_wait(), Ok(None));
@@ -64,11 +79,11 @@ pub(super) fn start(
 }
 
 /// The same command, but by way of systemd.
-fn around(command: &Command, job: &JobId, resources: Resources) -> Command {
+fn around(command: &Command, job: &JobId, resources: Resources, more: &[&str]) -> Command {
     let mut run = Command::new("systemd-run");
     run.env_clear().env("PATH", PATH);
-    run.args(["--scope", "--quiet", "--collect", "--unit"]).arg(name(job));
-    for property in properties(resources) {
+    run.args(["--scope", "--quiet", "--unit"]).arg(name(job));
+    for property in properties(resources).iter().map(String::as_str).chain(more.iter().copied()) {
         run.arg("--property").arg(property);
     }
     run.arg("--").arg(command.get_program()).args(command.get_args());
@@ -104,11 +119,36 @@ fn why(errors: Option<impl Read>) -> String {
 
 /// Nothing limits it any more; systemd keeps that until the next boot.
 pub(super) fn lift(scope: &str) {
+    let lifted = ["MemoryMax=infinity", "MemorySwapMax=infinity", "TasksMax=infinity", "CPUQuota="];
+    let mut command = systemctl(&["set-property", "--runtime", scope]);
+    let _ = command.args(lifted).stdout(Stdio::null()).status();
+}
+
+/// Did it end because its memory was used up? The cgroup is gone by then; systemd keeps
+/// the name of a scope that failed until somebody has asked.
+pub(super) fn was_out_of_memory(scope: &str) -> bool {
+    let until = Instant::now() + ASKED;
+    loop {
+        let properties = ["show", "--property", "ActiveState,Result", "--value", scope];
+        let Ok(said) = systemctl(&properties).output() else { return false };
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let is = |word: &str| said.lines().any(|line| line == word);
+        if is("failed") {
+            let _ = systemctl(&["reset-failed", scope]).stdout(Stdio::null()).status();
+            return is("oom-kill");
+        }
+        // Its last process is dead: systemd hears of that in a moment.
+        if is("inactive") || Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn systemctl(words: &[&str]) -> Command {
     let mut command = Command::new("systemctl");
-    command.env_clear().env("PATH", PATH).args(["set-property", "--runtime", scope]);
-    command.args(["MemoryMax=infinity", "MemorySwapMax=infinity", "TasksMax=infinity"]);
-    command.arg("CPUQuota=").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _ = command.status();
+    command.env_clear().env("PATH", PATH).args(words).stdin(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 #[cfg(test)]
@@ -121,11 +161,11 @@ mod tests {
         let mut own = Command::new("/usr/bin/octo-exec");
         own.arg("enter").current_dir("/work");
         let all = Resources { memory: Some(1 << 20), cpu: Some(50), tasks: Some(7) };
-        let around = around(&own, &job, all);
+        let around = around(&own, &job, all, &[OUT_OF_MEMORY]);
         let words: Vec<&OsStr> = around.get_args().collect();
-        let wanted = "--scope --quiet --collect --unit octo-20260101T000000-abcdefghijklm.scope \
+        let wanted = "--scope --quiet --unit octo-20260101T000000-abcdefghijklm.scope \
             --property MemoryMax=1048576 --property MemorySwapMax=0 --property CPUQuota=50% \
-            --property TasksMax=7 -- /usr/bin/octo-exec enter";
+            --property TasksMax=7 --property OOMPolicy=kill -- /usr/bin/octo-exec enter";
         assert_eq!(words, wanted.split_whitespace().collect::<Vec<_>>());
         assert_eq!(around.get_current_dir(), Some(Path::new("/work")));
         assert_eq!(properties(Resources::default()), [""; 0]);

@@ -314,9 +314,12 @@ impl Supervisor<'_> {
 
     /// The kernel's word that memory= was used up.
     fn out_of_memory(&self) -> Option<String> {
-        let killed = self.processes.group.as_ref()?.oom_kills();
         let memory = self.launch.resources.memory.map(human_size)?;
-        (killed > 0).then(|| format!("oom: its {memory} of memory were used up (memory=)"))
+        if kind_of(self.status.as_ref()) == EndKind::Exit(0) {
+            return None;
+        }
+        let was = self.processes.group.as_ref()?.was_out_of_memory();
+        was.then(|| format!("oom: its {memory} of memory were used up (memory=)"))
     }
 
     /// What lives on is the machine's own from now on.
