@@ -6,6 +6,7 @@ use crate::identity::{self, PemFile};
 use crate::listener;
 use crate::state;
 use crate::trust::started_by;
+use octo_core::base::cgroups;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result};
@@ -15,7 +16,7 @@ use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::users;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::tentacle::known::OwnThumbprints;
-use octo_core::trust::{self, Trust};
+use octo_core::trust::{self, Line, Options, Trust};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
@@ -143,6 +144,7 @@ fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<Strin
         let reason = format!("there is no user {user} on this machine");
         warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
     }
+    warnings.extend(without_controllers(&trust));
     if bytes.last().is_some_and(|last| *last != b'\n') {
         let number = bytes.split(|b| *b == b'\n').count();
         let last = bytes.rsplit(|b| *b == b'\n').next().unwrap_or_default();
@@ -161,6 +163,29 @@ fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<Strin
     names.sort_unstable();
     names.dedup();
     Ok(Some(format!("{} lines, {} pushers", trust.lines.len(), names.len())))
+}
+
+/// The lines with limits that the kernel of this machine doesn't keep: jobs run without.
+fn without_controllers(trust: &Trust) -> Vec<Problem> {
+    let controllers = cgroups::controllers();
+    let missing = |line: &Line| {
+        let Options { memory, cpu, tasks, .. } = &line.options;
+        let said =
+            [("memory", memory.is_some()), ("cpu", cpu.is_some()), ("pids", tasks.is_some())];
+        let said =
+            said.into_iter().filter(|(_, is_said)| *is_said).map(|(controller, _)| controller);
+        let missing = said.filter(|name| !controllers.iter().any(|there| there == name));
+        missing.collect::<Vec<_>>().join(", ")
+    };
+    let lines = trust.lines.iter().map(|line| (line, missing(line)));
+    let lines = lines.filter(|(_, missing)| !missing.is_empty());
+    let problem = |(line, missing): (&Line, String)| {
+        let reason = format!(
+            "memory=, cpu= and tasks= limit by cgroups of version 2, which have no {missing} here: jobs run without"
+        );
+        Problem::new(&trust.path, line.number, line.text.as_bytes(), reason)
+    };
+    lines.map(problem).collect()
 }
 
 /// As [`check_trust`].

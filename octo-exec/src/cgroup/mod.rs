@@ -59,7 +59,8 @@ pub(crate) fn start(
         && resources != Resources::default()
     {
         match scope::start(mount, &command, &spawn, job.id(), resources) {
-            Ok((child, group)) => {
+            Ok((child, directory)) => {
+                let group = Group::of_scope(directory, job.id());
                 return Ok((child, Placed { group: Some(group), ..Placed::default() }));
             }
             Err(why) => no_scope = Some(why),

@@ -1,6 +1,7 @@
 //! Where a job can have a cgroup: in the tree of version 2, beneath that of this process
 //! (cgroups(7)). systemd's units are its own but for those that it has delegated.
 
+use octo_core::base::cgroups;
 use rustix::process::geteuid;
 use std::ffi::OsString;
 use std::fs;
@@ -70,9 +71,10 @@ fn of(mounts: &[u8], own: &[u8]) -> Result<Place, String> {
     if !own.components().all(is_plain) {
         return Err("its cgroup is outside of what can be seen here".into());
     }
-    let mut mounts = mounts.split(|byte| *byte == b'\n').filter_map(mount);
-    let found =
-        mounts.find_map(|(root, mount)| Some((own.strip_prefix(&root).ok()?.to_owned(), mount)));
+    let found = cgroups::mounts(mounts).into_iter().find_map(|mount| {
+        let beneath = own.strip_prefix(&mount.root).ok()?.to_owned();
+        Some((beneath, mount.point))
+    });
     let (beneath, mount) = found.ok_or("no tree of cgroups of version 2 is mounted")?;
     let own = mount.join(&beneath);
     let is_ours = beneath.file_name().is_some_and(|name| name == OWN);
@@ -82,30 +84,6 @@ fn of(mounts: &[u8], own: &[u8]) -> Result<Place, String> {
     // The innermost: a user's manager is a unit, too, and those in it are its own.
     let unit = beneath.ancestors().find(is_unit).map(|unit| mount.join(unit));
     Ok(Place { mount, parent, unit })
-}
-
-/// Root and mount point of a tree of version 2, if this line is about one.
-fn mount(line: &[u8]) -> Option<(PathBuf, PathBuf)> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let (root, point) = (fields.nth(3)?, fields.next()?);
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescaped(field)));
-    (kind == b"cgroup2").then(|| (path(root), path(point)))
-}
-
-/// Blanks and the like stand there as `\040`.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let octal = tail.get(..3).filter(|_| *first == b'\\');
-        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => (plain.push(byte), rest = &tail[3..]).1,
-            None => (plain.push(*first), rest = tail).1,
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

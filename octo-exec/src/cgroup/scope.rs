@@ -2,7 +2,6 @@
 //! units controllers are systemd's: what others set there it takes back, and a unit in
 //! which they are enabled can't be started again while a job of it runs.
 
-use super::Group;
 use octo_core::JobId;
 use octo_core::base::error::describe;
 use octo_core::base::users::PATH;
@@ -28,7 +27,7 @@ pub(super) fn name(job: &JobId) -> String {
     format!("octo-{job}.scope")
 }
 
-/// Starts the command in a scope of this job.
+/// Starts the command in a scope of this job, which has that directory.
 ///
 /// # Errors
 /// Why not, in words: nothing was started then.
@@ -38,7 +37,7 @@ pub(super) fn start(
     spawn: impl Fn(Command) -> io::Result<Child>,
     job: &JobId,
     resources: Resources,
-) -> Result<(Child, Group), String> {
+) -> Result<(Child, PathBuf), String> {
     // sd_booted(3)
     if !Path::new("/run/systemd/system").is_dir() {
         return Err("its unit is of a systemd that can't be seen here".into());
@@ -57,7 +56,7 @@ fn run(
     systemd_run: Command,
     spawn: impl Fn(Command) -> io::Result<Child>,
     job: &JobId,
-) -> Result<(Child, Group), String> {
+) -> Result<(Child, PathBuf), String> {
     let started = spawn(systemd_run);
     let mut child = started.map_err(|error| format!("systemd-run: {}", describe(&error)))?;
     let own = PathBuf::from(format!("/proc/{}/cgroup", child.id()));
@@ -65,7 +64,7 @@ fn run(
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(directory) = beneath(mount, &own, job) {
-            return Ok((child, Group::of_scope(directory, job)));
+            return Ok((child, directory));
         }
         let is_over = !matches!(child.try_wait(), Ok(None));
         if is_over || Instant::now() >= until {

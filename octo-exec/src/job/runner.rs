@@ -92,11 +92,11 @@ impl<'a> Runner<'a> {
         }
         // A window says when a job may start, not when it may wait for approval.
         let grant = self.decide(false)?;
-        // Whole, without `..`: an option that has no effect here doesn't compile.
+        // Whole, without `..`: an option that has no effect here doesn't compile. Those that
+        // are `_` have theirs in what is called with all of it.
         let Grant {
             name,
             line,
-            // Whose packages it may use, `package` asks.
             allow: _,
             max_store,
             user,
@@ -106,7 +106,6 @@ impl<'a> Runner<'a> {
             set,
             max_wait,
             max_log,
-            // These `launch` has hold.
             timeout: _,
             resources: _,
             about_runs,

@@ -1,6 +1,7 @@
 //! This process and whoever started it.
 
 mod become_user;
+pub mod cgroups;
 pub mod descriptors;
 pub mod groups;
 pub mod leader;
