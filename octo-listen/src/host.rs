@@ -10,7 +10,7 @@ use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::statement::Statement;
 use octo_core::tentacle::store::Store;
-use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
+use octo_core::trust::{CachedTrust, Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The listener's possessions.
 pub(crate) struct Host {
     pub(crate) places: Places,
+    /// Whom this machine trusts.
+    pub(crate) trust: CachedTrust,
     /// What is put: octo-exec's own store, where that is this user's too.
     pub(crate) store: Store,
     /// What octo-exec has taken over already, where it is another user.
@@ -94,6 +96,7 @@ impl Host {
             janitor: Arc::new(Janitor::new(places, stores, log)?),
             log,
             started_by: StartedBy::at(places),
+            trust: CachedTrust::of(&places.trusted()),
             submitting: Mutex::default(),
             places: places.clone(),
         })
@@ -125,7 +128,7 @@ impl Host {
         verb: Verb,
         asked: Asked<'_>,
     ) -> std::result::Result<Grant, No> {
-        let trust = Trust::load(&self.places.trusted()).map_err(|error| {
+        let trust = self.trust.load().map_err(|error| {
             self.log.error(&error);
             No::new(Refusal::Policy, "the tentacle's trust file is unsound: ask its admin")
         })?;
@@ -172,8 +175,8 @@ impl Host {
 
     /// Is this a key of the pusher that the peer is? It may have two, while one is renewed.
     fn is_key_of(&self, key: Thumbprint, peer: &Peer, pusher: &PusherName) -> bool {
-        let is_named = |trust: Trust| trust.of(key).any(|line| line.name == *pusher);
-        key == peer.thumbprint || Trust::load(&self.places.trusted()).is_ok_and(is_named)
+        let is_named = |trust: Arc<Trust>| trust.of(key).any(|line| line.name == *pusher);
+        key == peer.thumbprint || self.trust.load().is_ok_and(is_named)
     }
 
     /// The state of a job, or of what may become one.

@@ -52,5 +52,5 @@ fn reload(listening: &Listening, host: &Host, source: &Source) {
             host.log.event("the identity stays as it was");
         }
     }
-    host.log.ok(octo_core::trust::Trust::load(&host.places.trusted()));
+    host.log.ok(host.trust.load());
 }

@@ -151,7 +151,7 @@ impl Trust {
 
     /// The lines of a thumbprint, in order.
     pub fn of(&self, thumbprint: Thumbprint) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(move |line| line.thumbprint == thumbprint)
+        self.lines.of(thumbprint)
     }
 }
 

@@ -21,7 +21,7 @@ mod warn;
 mod window;
 
 pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
-pub use file::Line;
+pub use file::{CachedTrust, Line, Lines};
 pub use grant::{Cited, Grant, Resources};
 pub use network::Network;
 pub use options::{Options, TrustOption};
@@ -33,6 +33,8 @@ pub use window::Windows;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{open_trusted, read_bounded};
 use crate::base::problem::Problem;
+use std::fs::File;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The largest trust file, in bytes.
@@ -44,7 +46,7 @@ pub struct Trust {
     /// Where it was read from.
     pub path: PathBuf,
     /// Its lines that name a pusher, in order.
-    pub lines: Vec<Line>,
+    pub lines: Lines,
 }
 
 impl Trust {
@@ -57,10 +59,16 @@ impl Trust {
         Trust::parse(path, &bytes).map_err(|problems| Problem::error(&problems))
     }
 
+    /// Does a line name this address's network in its from=? That grants nothing: it says
+    /// from where pushers are to be expected.
+    pub fn expects(&self, address: IpAddr) -> bool {
+        self.lines.expect(address)
+    }
+
     /// The time, for a question to this file. The zone of the machine is read
     /// only if a window asks for it: it takes milliseconds to find.
     pub fn now(&self) -> jiff::Zoned {
-        if self.lines.iter().any(|line| line.options.window.is_some()) {
+        if self.lines.has_windows {
             jiff::Zoned::now()
         } else {
             jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)
@@ -73,13 +81,19 @@ impl Trust {
 /// # Errors
 /// Exit 78, also where it is missing.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let unsound = |error: Error| error.exit(Exit::Configuration);
-    let mut file = open_trusted(path).map_err(|error| {
+    read_all(&mut open(path)?, path)
+}
+
+fn open(path: &Path) -> Result<File> {
+    open_trusted(path).map_err(|error| {
         if path.exists() {
-            return unsound(error);
+            return error.exit(Exit::Configuration);
         }
         Error::new(Exit::Configuration, path.display(), "there is no trust file: nobody is let in")
             .hint("octo-keys trust THUMBPRINT NAME")
-    })?;
-    read_bounded(&mut file, path, LARGEST).map_err(unsound)
+    })
+}
+
+fn read_all(file: &mut File, path: &Path) -> Result<Vec<u8>> {
+    read_bounded(file, path, LARGEST).map_err(|error| error.exit(Exit::Configuration))
 }

@@ -46,6 +46,12 @@ impl Network {
         Ok(network)
     }
 
+    /// The network of this address alone.
+    pub(super) fn of(address: IpAddr) -> Network {
+        let address = address.to_canonical();
+        Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
     /// Is the address in it? A mapped address (`::ffff:10.0.0.1`) is the IPv4
     /// address that it maps.
     pub fn contains(&self, address: IpAddr) -> bool {

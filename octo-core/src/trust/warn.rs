@@ -12,7 +12,7 @@ impl Trust {
         let mut unreachable = self.unreachable().into_iter().peekable();
         let mut directories = HashMap::new();
         let mut warnings = Vec::new();
-        for line in &self.lines {
+        for line in self.lines.iter() {
             let reasons = match unreachable.next_if(|u| u.line.number == line.number) {
                 Some(shadowed) => vec![shadow_reason(&shadowed.by)],
                 None => reasons(line, started_by, at, &mut directories),

@@ -7,7 +7,7 @@ use crate::admission::strangers::{StrangerPlace, Strangers};
 use crate::conversation;
 use crate::host::{Host, Peer};
 use octo_core::base::error::describe;
-use octo_core::trust::{Question, Trust, Verb};
+use octo_core::trust::{Question, Verb};
 use octo_core::{Error, Exit, Thumbprint};
 use octo_wire::{Channel, Connection, Failure, Identity};
 use std::io;
@@ -157,11 +157,10 @@ impl Listening {
 }
 
 fn may_connect(host: &Host, thumbprint: Thumbprint, address: Option<IpAddr>) -> Result<(), String> {
-    let path = host.places.trusted();
-    let trust = match Trust::load(&path) {
+    let trust = match host.trust.load() {
         Ok(trust) => trust,
         // The first pusher of a fresh machine is as unknown as any other.
-        Err(_) if path.symlink_metadata().is_err() => return Err(String::new()),
+        Err(_) if host.trust.path().symlink_metadata().is_err() => return Err(String::new()),
         Err(error) => return Err(error.message),
     };
     let now = trust.now();

@@ -193,7 +193,7 @@ fn unwritable(error: Error) -> Error {
 /// What its admin may not have meant.
 fn warn(host: &Host) {
     host.log.ok(host.starter.check());
-    let Ok(trust) = Trust::load(&host.places.trusted()) else { return };
+    let Ok(trust) = host.trust.load() else { return };
     for warning in trust.warnings(&host.started_by, &jiff::Zoned::now()) {
         host.log.problem("warning: ", &warning);
     }

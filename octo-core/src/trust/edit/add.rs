@@ -79,7 +79,7 @@ pub fn add_like(path: &Path, old: Thumbprint, new: Thumbprint) -> Result<Vec<Add
     if likes.is_empty() {
         return Err(Error::new(Exit::Data, path.display(), format!("no line of {old}")));
     }
-    trust.lines.extend_from_slice(&likes);
+    trust.lines = trust.lines.iter().chain(&likes).cloned().collect();
     let idle: HashSet<usize> = trust.unreachable().iter().map(|u| u.line.number).collect();
     let missing = likes.into_iter().filter(|line| !idle.contains(&line.number));
     let texts: Vec<String> = missing.map(|line| line.text).collect();
