@@ -120,7 +120,7 @@ fn a_pusher_too_many_is_told_to_come_back() {
     here.trust(&[(&ci, "ci"), (&cron, "cron")]);
     let mut command = Command::new("prlimit");
     let listen = here.command("octo-listen");
-    command.args(["--nofile=240:240"]).arg(listen.get_program()).env_clear();
+    command.args(["--nofile=64:64"]).arg(listen.get_program()).env_clear();
     command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut tentacle = Tentacle::with(&here, command.args(["-l", "127.0.0.1:0"]), 1);
     let mut served: Vec<Pusher> = (0..3)

@@ -100,9 +100,9 @@ fn a_thousand_silent_connections_leave_a_pusher_served() {
         tentacle.connect(&ci).expect("served").yes("status", b"");
     }
     let tasks = format!("/proc/{}/task", tentacle.child.id());
-    wait_for("few threads", || std::fs::read_dir(&tasks).expect("tasks").count() < 40);
+    wait_for("few threads", || std::fs::read_dir(&tasks).expect("tasks").count() < 10);
     let descriptors = format!("/proc/{}/fd", tentacle.child.id());
-    assert!(std::fs::read_dir(&descriptors).expect("fd").count() < 80);
+    assert!(std::fs::read_dir(&descriptors).expect("fd").count() < 600);
     // Whoever is served keeps his place, however many come.
     let mut pusher = tentacle.connect(&ci).expect("served");
     // Served he is only once he was answered: a client may be done before.
@@ -116,7 +116,8 @@ fn a_flood_of_strangers_writes_few_lines() {
     let (mut tentacle, here, _ci) = trusting();
     let strangers = [side(), side()];
     let began = Instant::now();
-    for n in 0..200 {
+    // More, and the address would have to wait.
+    for n in 0..20 {
         match tentacle.connect(&strangers[n % 2]) {
             Err(Failure::Refused | Failure::Truncated) => {}
             // A client may be done before the tentacle has said no.

@@ -36,13 +36,12 @@ pub(crate) fn accept(
     log: &Log,
     mut serve: impl FnMut(TcpStream, SocketAddr) -> io::Result<()>,
 ) -> Error {
-    let mut rest = REST;
-    let mut said: Option<Instant> = None;
+    let mut rest = Rest::default();
     let mut in_a_row = 0;
     loop {
         let error = match listener.accept().and_then(|(stream, peer)| serve(stream, peer)) {
             Ok(()) => {
-                rest = REST;
+                rest.is_over();
                 in_a_row = 0;
                 continue;
             }
@@ -52,15 +51,34 @@ pub(crate) fn accept(
         match after(&error) {
             AfterError::GoOn if in_a_row < MANY => {}
             AfterError::GoOn | AfterError::Rest => {
-                if said.is_none_or(|then| then.elapsed() >= REPEAT) {
-                    said = Some(Instant::now());
-                    log.event(format_args!("accept: {}, resting", describe(&error)));
-                }
-                std::thread::sleep(rest);
-                rest = (rest * 2).min(LONGEST_REST);
+                rest.take(log, &error);
             }
             AfterError::Stop => return Error::new(Exit::Io, "accept", describe(&error)),
         }
+    }
+}
+
+/// How long to rest after an error that only time mends.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    errors: u32,
+    said: Option<Instant>,
+}
+
+impl Rest {
+    /// Says why, once a minute, and rests: longer, the more errors there are in a row.
+    pub(crate) fn take(&mut self, log: &Log, error: &io::Error) {
+        if self.said.is_none_or(|then| then.elapsed() >= REPEAT) {
+            self.said = Some(Instant::now());
+            log.event(format_args!("accept: {}, resting", describe(error)));
+        }
+        std::thread::sleep((REST * (1 << self.errors.min(4))).min(LONGEST_REST));
+        self.errors += 1;
+    }
+
+    /// It works again.
+    pub(crate) fn is_over(&mut self) {
+        self.errors = 0;
     }
 }
 

@@ -1,36 +1,41 @@
 //! Connections: from the socket to a session, through the handshake.
 
-use crate::admission::accept::accept;
+use crate::admission::accept::{Rest, accept};
+use crate::admission::lobby::{Begun, HandshakePlace, Lobby, hung_up, too_late};
+use crate::admission::lost::Noting;
 use crate::admission::pushers::Pushers;
 use crate::admission::refused::RefusedPeers;
-use crate::admission::strangers::{StrangerPlace, Strangers};
+use crate::admission::strangers::{Capacity, HANDSHAKE};
 use crate::conversation;
 use crate::host::{Host, Peer};
 use octo_core::base::error::describe;
 use octo_core::trust::{Question, Verb};
 use octo_core::{Error, Exit, Thumbprint};
-use octo_wire::{Channel, Connection, Failure, Identity};
+use octo_wire::tls::Rejected;
+use octo_wire::{Channel, Connection, Failure, Identity, TlsStream};
+use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// From the first byte to the end of the handshake, however it drips.
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 /// The stack of a connection's thread; the post-quantum key exchange, unoptimised,
 /// takes the most of it.
 const STACK: usize = 512 * 1024;
 
-/// The stack of a thread that only accepts.
+/// The stack of a thread that only accepts, or starts others.
 const ACCEPT_STACK: usize = 128 * 1024;
 
 /// A listener's connections.
 pub(crate) struct Listening {
     host: Arc<Host>,
     identity: Mutex<Identity>,
-    strangers: Arc<Strangers>,
+    lobby: Arc<Lobby>,
+    /// How many are being told why they were refused, and how many may be at once.
+    farewells: (AtomicUsize, usize),
     refused: Arc<RefusedPeers>,
+    noting: Noting,
     pushers: Pushers,
 }
 
@@ -38,15 +43,25 @@ pub(crate) struct Listening {
 type Verdict = Arc<Mutex<Option<(Thumbprint, Result<(), String>)>>>;
 
 impl Listening {
-    pub(crate) fn new(host: Arc<Host>, identity: Identity) -> Arc<Listening> {
+    /// Nobody is connected yet.
+    ///
+    /// # Errors
+    /// Exit 74 where a thread or a descriptor can't be had.
+    pub(crate) fn new(host: Arc<Host>, identity: Identity) -> Result<Arc<Listening>, Error> {
+        let failed = |error: io::Error| Error::new(Exit::Io, "listener", describe(&error));
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let capacity = Capacity::of(descriptors);
         let writer = Arc::clone(&host);
-        Arc::new(Listening {
-            refused: Arc::new(RefusedPeers::new(move |note| writer.record_refusal(note))),
+        let refused = Arc::new(RefusedPeers::new(move |note| writer.record_refusal(note)));
+        Ok(Arc::new(Listening {
+            noting: Noting::start(Arc::clone(&refused)).map_err(failed)?,
+            refused,
             host,
             identity: Mutex::new(identity),
-            strangers: Arc::default(),
-            pushers: Pushers::of_this_process(),
-        })
+            lobby: Lobby::new(capacity).map_err(failed)?,
+            farewells: (AtomicUsize::new(0), capacity.farewells),
+            pushers: Pushers::beside(&capacity, descriptors),
+        }))
     }
 
     /// From the next connection on, this is who we are.
@@ -60,15 +75,21 @@ impl Listening {
     /// That failure, or that of starting a thread.
     pub(crate) fn accept(self: &Arc<Listening>, sockets: Vec<TcpListener>) -> Error {
         let (failed, failure) = std::sync::mpsc::channel();
+        let mut threads: Vec<Box<dyn FnOnce() -> Error + Send>> = Vec::new();
+        let listening = Arc::clone(self);
+        threads.push(Box::new(move || listening.attend()));
         for socket in sockets {
-            let (listening, failed) = (Arc::clone(self), failed.clone());
-            let thread = std::thread::Builder::new().name("accept".into()).stack_size(ACCEPT_STACK);
-            let started = thread.spawn(move || {
+            let listening = Arc::clone(self);
+            threads.push(Box::new(move || {
                 let log = listening.host.log;
-                let serve = |stream, peer| listening.greet(stream, peer);
-                // The receiver is waiting as long as this process is.
-                let _ = failed.send(accept(&socket, &log, serve));
-            });
+                accept(&socket, &log, |stream, peer| listening.greet(stream, peer))
+            }));
+        }
+        for work in threads {
+            let failed = failed.clone();
+            let thread = std::thread::Builder::new().name("accept".into()).stack_size(ACCEPT_STACK);
+            // The receiver is waiting as long as this process is.
+            let started = thread.spawn(move || drop(failed.send(work())));
             if let Err(error) = started {
                 return Error::new(Exit::Io, "thread", describe(&error));
             }
@@ -78,52 +99,95 @@ impl Listening {
         failure.recv().unwrap_or_else(|_| none())
     }
 
-    /// Gives a new connection a place and a thread.
-    fn greet(self: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let place = self.strangers.admit(peer.ip(), &stream)?;
+    /// Lets a new connection wait.
+    fn greet(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let address = peer.ip();
+        let is_named = self.host.trust.load().is_ok_and(|trust| trust.expects(address));
+        self.noting.note(self.lobby.admit(stream, address, is_named)?);
+        Ok(())
+    }
+
+    /// Gives those whose turn it is a thread.
+    fn attend(self: &Arc<Listening>) -> Error {
+        let mut rest = Rest::default();
+        loop {
+            // Each is tried, whatever came of the one before.
+            let begin = |begun: Vec<Begun>| {
+                begun.into_iter().map(|one| self.begin(one)).fold(Ok(()), Result::and)
+            };
+            let attended = self.lobby.attend().and_then(|(begun, lost)| {
+                self.noting.note(lost);
+                begin(begun)
+            });
+            match attended {
+                Ok(()) => rest.is_over(),
+                Err(error) => rest.take(&self.host.log, &error),
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Listening>, begun: Begun) -> io::Result<()> {
         let listening = Arc::clone(self);
         let thread = std::thread::Builder::new().name("connection".into()).stack_size(STACK);
-        thread.spawn(move || match Channel::tcp(stream) {
-            Ok(channel) => listening.serve(channel, Some(peer.ip()), Some(place)),
-            // It hung up before it was looked at.
-            Err(_) => drop(place),
+        thread.spawn(move || {
+            let Begun { stream, address, since, place } = begun;
+            // Else it hung up before it was looked at.
+            if let Ok(channel) = Channel::tcp(stream) {
+                listening.serve(channel, Some(address), since, Some(place));
+            }
         })?;
         Ok(())
     }
 
-    /// Serves one connection, to its end.
+    /// Serves one connection, which came at that moment, to its end.
     pub(crate) fn serve(
         &self,
         mut channel: Channel,
         address: Option<IpAddr>,
-        place: Option<StrangerPlace>,
+        since: Instant,
+        place: Option<HandshakePlace>,
     ) {
-        channel.set_deadline(Some(Instant::now() + HANDSHAKE));
+        channel.set_deadline(Some(since + HANDSHAKE));
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = Verdict::default();
         let permit = self.permit(address, Arc::clone(&verdict));
-        let shaken = octo_wire::TlsStream::serve(&identity, channel, permit);
-        drop(place);
+        let shaken = TlsStream::answer(&identity, channel, permit);
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let was_let_in = shaken.is_ok() && matches!(verdict, Some((_, Ok(()))));
+        if let Some(place) = place {
+            place.over(was_let_in);
+        }
+        let thumbprint = verdict.as_ref().map(|(thumbprint, _)| *thumbprint);
         match (shaken, verdict) {
             (Ok(session), Some((_, Ok(())))) => {
                 let certificate = session.certificate().unwrap_or_default();
                 let peer = Peer::new(certificate, identity.thumbprint(), address);
                 self.converse(&mut Connection::new(session), &peer);
             }
-            (_, Some((thumbprint, Err(reason)))) => {
-                self.refused.note(address, Some(thumbprint), &reason);
+            (shaken, Some((_, Err(reason)))) => {
+                self.refused.note(address, thumbprint, &reason);
+                shaken.err().into_iter().for_each(|rejected| self.say_farewell(rejected));
             }
-            (Err(failure), verdict) => {
-                let reason = match failure {
-                    Failure::TimedOut => "no handshake within 10 s".to_string(),
-                    Failure::Truncated => "it hung up before the handshake was over".to_string(),
+            (Err(rejected), _) => {
+                let reason = match &rejected.failure {
+                    Failure::TimedOut => too_late(),
+                    Failure::Truncated => hung_up(),
                     other => other.to_string(),
                 };
-                self.refused.note(address, verdict.map(|(thumbprint, _)| thumbprint), &reason);
+                self.refused.note(address, thumbprint, &reason);
+                self.say_farewell(rejected);
             }
             (Ok(_), None) => self.refused.note(address, None, "it presented no certificate"),
         }
+    }
+
+    /// Waits until a peer has heard why it was refused, unless many others do.
+    fn say_farewell(&self, rejected: Rejected) {
+        let (now, most) = &self.farewells;
+        if now.fetch_add(1, Ordering::Relaxed) < *most {
+            rejected.hang_up();
+        }
+        now.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Asks the trust file, as it now is, inside the handshake.
@@ -138,7 +202,7 @@ impl Listening {
         })
     }
 
-    fn converse(&self, connection: &mut Connection<octo_wire::TlsStream>, peer: &Peer) {
+    fn converse(&self, connection: &mut Connection<TlsStream>, peer: &Peer) {
         let log = self.host.log;
         log.detail(format_args!("{peer}: connected, {}", peer.thumbprint));
         let served = match self.pushers.take(peer.thumbprint) {

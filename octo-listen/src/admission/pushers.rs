@@ -4,14 +4,14 @@
 //! quarters, several less each, and whoever has none always finds one. So nobody
 //! who is trusted can shut out the others, by mistake or otherwise.
 
+use crate::admission::strangers::Capacity;
 use octo_core::Thumbprint;
-use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Descriptors that pushers leave to the rest, and how many one may take: its
+/// Descriptors that neither strangers nor pushers have, and how many a pusher may take: its
 /// socket, a job's log and index, and what watches them.
-const DESCRIPTORS_KEPT: u64 = 2 * crate::admission::strangers::IN_ALL as u64 + 24;
+const DESCRIPTORS_KEPT: u64 = 28;
 const DESCRIPTORS_EACH: u64 = 6;
 const MOST: u64 = 2000;
 
@@ -33,10 +33,10 @@ pub(crate) struct PusherPlace<'a> {
 }
 
 impl Pushers {
-    /// As many places as this process may have descriptors for.
-    pub(crate) fn of_this_process() -> Pushers {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let places = limit.saturating_sub(DESCRIPTORS_KEPT) / DESCRIPTORS_EACH;
+    /// As many places as there are descriptors for, of so many in all, beside those strangers.
+    pub(crate) fn beside(strangers: &Capacity, descriptors: u64) -> Pushers {
+        let kept = DESCRIPTORS_KEPT + strangers.descriptors();
+        let places = descriptors.saturating_sub(kept) / DESCRIPTORS_EACH;
         Pushers { places: places.clamp(4, MOST), taken: Mutex::default() }
     }
 

@@ -11,6 +11,7 @@ use rustix::net::{SocketAddrAny, getpeername};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 /// Serves it to its end.
 ///
@@ -28,7 +29,8 @@ pub(crate) fn serve(listening: &Listening) -> Result<()> {
         _ if is_same(stdin(), stdout()) => Channel::new(copy(stdin())?, None),
         _ => Channel::new(copy(stdin())?, Some(copy(stdout())?)),
     };
-    listening.serve(channel.map_err(failed)?, peer.map(|peer| peer.ip()), None);
+    let (channel, address) = (channel.map_err(failed)?, peer.map(|peer| peer.ip()));
+    listening.serve(channel, address, Instant::now(), None);
     Ok(())
 }
 

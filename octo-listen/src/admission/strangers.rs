@@ -1,138 +1,383 @@
-//! How many peers may be connected that have not shown who they are.
+//! How many peers may be connected that have not shown who they are, and whose turn it is.
 //!
-//! A handshake takes milliseconds; who holds a place for long is no pusher. So
-//! a newcomer is never turned away for those who are silent: where the places
-//! are taken, the one who has had his for longest loses it.
+//! First a connection waits, until its first record is there: that costs a descriptor.
+//! Where all of these places are taken, one of the fullest network loses his, by lot, so
+//! that nobody who is faster than a crowd has to fear it. Then it has a handshake, which
+//! costs a thread: that is never broken off, but ends within its time, and of these places
+//! nobody has more than a part of what is free. Peers who are expected have places that
+//! the others can't take.
 
-use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::admission::penalties::Penalties;
+use crate::admission::source::{Crowds, Source, masked};
+use octo_core::base::names::random_bytes;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-/// Places for strangers in all.
-pub(crate) const IN_ALL: usize = 100;
-/// Places for the strangers of one address (of one /64 with IPv6).
-pub(crate) const PER_ADDRESS: usize = 10;
+/// From the first byte to the end of the handshake, however it drips.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Who is connected and unknown, the longest first.
-#[derive(Debug, Default)]
-pub(crate) struct Strangers {
-    places: Mutex<Vec<Connected>>,
-    next: AtomicU64,
+/// Of all places, one in so many is for those who are expected.
+const FOR_EXPECTED: usize = 4;
+
+/// How many times as many places must be free as are a party's own, and those of the
+/// networks around it, for it to get another: the widest comes first.
+const SHARES: [usize; 3] = [1, 2, 4];
+
+/// How many places there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capacity {
+    /// To wait.
+    pub(crate) waiting: usize,
+    /// For handshakes.
+    pub(crate) handshakes: usize,
+    /// For those who are told why they were refused.
+    pub(crate) farewells: usize,
 }
 
+impl Capacity {
+    /// For a process that may have so many descriptors open.
+    pub(crate) fn of(descriptors: u64) -> Capacity {
+        let part = |n: u64| usize::try_from(descriptors / n).unwrap_or(usize::MAX);
+        let handshakes = part(8).clamp(8, 256);
+        Capacity { waiting: part(4).clamp(16, 512), handshakes, farewells: handshakes / 4 }
+    }
+
+    /// How many descriptors strangers take at most.
+    pub(crate) fn descriptors(&self) -> u64 {
+        (self.waiting + self.handshakes + self.farewells) as u64
+    }
+}
+
+/// Who is connected and unknown.
 #[derive(Debug)]
-struct Connected {
-    number: u64,
-    from: IpAddr,
-    socket: TcpStream,
+pub(crate) struct Strangers<C> {
+    capacity: Capacity,
+    /// In the order in which they came.
+    waiting: Vec<Waiting<C>>,
+    crowds: Crowds,
+    shaking: Vec<Shaking>,
+    shaking_crowds: Crowds,
+    penalties: Penalties,
+    next: u64,
 }
 
-/// A stranger's place, given back when this is dropped.
+/// A connection that waits.
 #[derive(Debug)]
-pub(crate) struct StrangerPlace {
-    strangers: Arc<Strangers>,
-    number: u64,
+pub(crate) struct Waiting<C> {
+    /// Greater than those of all who came before.
+    pub(crate) number: u64,
+    /// From where.
+    pub(crate) source: Source,
+    /// When it came.
+    pub(crate) since: Instant,
+    /// What waits.
+    pub(crate) connection: C,
+    is_expected: bool,
+    is_ready: bool,
 }
 
-impl Strangers {
-    /// Gives a place to this connection; whose place it was is hung up on.
-    pub(crate) fn admit(
-        self: &Arc<Strangers>,
-        address: IpAddr,
-        socket: &TcpStream,
-    ) -> std::io::Result<StrangerPlace> {
-        let socket = socket.try_clone()?;
-        let from = network(address);
-        let mut places = self.places();
-        if let Some(loser) = loser(&places, from) {
-            let place = places.remove(loser);
-            // Its thread wakes up from its read, and ends.
-            let _ = place.socket.shutdown(Shutdown::Both);
+/// Whose handshake has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shaking {
+    source: Source,
+    is_expected: bool,
+}
+
+impl<C> Strangers<C> {
+    pub(crate) fn new(capacity: Capacity) -> Strangers<C> {
+        Strangers {
+            capacity,
+            waiting: Vec::new(),
+            crowds: Crowds::default(),
+            shaking: Vec::new(),
+            shaking_crowds: Crowds::default(),
+            penalties: Penalties::default(),
+            next: 0,
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        places.push(Connected { number, from, socket });
-        Ok(StrangerPlace { strangers: Arc::clone(self), number })
     }
 
-    fn places(&self) -> MutexGuard<'_, Vec<Connected>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets a newcomer wait; his number, and who loses his place to him. `is_named`: does the
+    /// trust file name his network?
+    pub(crate) fn admit(
+        &mut self,
+        address: IpAddr,
+        is_named: bool,
+        connection: C,
+        now: Instant,
+    ) -> (u64, Option<Waiting<C>>) {
+        let source = Source::of(address);
+        let is_expected = is_named || self.penalties.is_familiar(source.party(), now);
+        let loser = match self.waiting.len() < self.capacity.waiting {
+            true => None,
+            false => self.loser(is_expected).map(|index| self.take(index)),
+        };
+        let number = self.next;
+        self.next += 1;
+        self.crowds.add(source);
+        let is_ready = false;
+        self.waiting.push(Waiting {
+            number,
+            source,
+            since: now,
+            connection,
+            is_expected,
+            is_ready,
+        });
+        (number, loser)
+    }
+
+    /// Who loses his place where none is free: of those who have more than their part, one of
+    /// the fullest network, and in it of the fullest party. There it is any of the older half,
+    /// first one who has said nothing: whoever is quick is never among them.
+    fn loser(&self, newcomer_is_expected: bool) -> Option<usize> {
+        let expected = self.waiting.iter().filter(|waiting| waiting.is_expected).count();
+        let part = self.capacity.waiting / FOR_EXPECTED;
+        let of_expected = expected + usize::from(newcomer_is_expected) > part;
+        let candidates = self.waiting.iter().enumerate();
+        let candidates = candidates.filter(|(_, waiting)| waiting.is_expected == of_expected);
+        let crowd = best(candidates.map(|(index, w)| (index, self.crowds.of(w.source))), true);
+        let older = &crowd[..crowd.len().div_ceil(2)];
+        let silent: Vec<usize> =
+            older.iter().copied().filter(|index| !self.waiting[*index].is_ready).collect();
+        lot(if silent.is_empty() { older } else { &silent })
+    }
+
+    /// The connection of this number, if it still waits.
+    pub(crate) fn find(&self, number: u64) -> Option<&Waiting<C>> {
+        self.index(number).map(|index| &self.waiting[index])
+    }
+
+    /// Its first record is there.
+    pub(crate) fn is_ready(&mut self, number: u64) {
+        if let Some(index) = self.index(number) {
+            self.waiting[index].is_ready = true;
+        }
+    }
+
+    /// It waits no more.
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Waiting<C>> {
+        self.index(number).map(|index| self.take(index))
+    }
+
+    /// Those whose time to wait is over wait no more.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<Waiting<C>> {
+        let mut overdue = Vec::new();
+        while self.waiting.first().is_some_and(|first| now >= first.since + HANDSHAKE) {
+            overdue.push(self.take(0));
+        }
+        overdue
+    }
+
+    /// Whose handshake is to begin now, if anybody's: of those who may, one of the network
+    /// that has the fewest, by lot.
+    pub(crate) fn begin(&mut self, now: Instant) -> Option<(Waiting<C>, Shaking)> {
+        let free = self.free();
+        let ready = self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.is_ready);
+        let may = ready.filter(|(_, waiting)| self.may_begin(waiting, free, now));
+        let of = |waiting: &Waiting<C>| self.shaking_crowds.of(waiting.source);
+        let least = best(may.map(|(index, waiting)| (index, of(waiting))), false);
+        let waiting = self.take(lot(&least)?);
+        let shaking = Shaking { source: waiting.source, is_expected: waiting.is_expected };
+        self.shaking.push(shaking);
+        self.shaking_crowds.add(shaking.source);
+        Some((waiting, shaking))
+    }
+
+    /// Places for handshakes that are free for those who are expected, and for the others.
+    fn free(&self) -> [usize; 2] {
+        let all = self.capacity.handshakes;
+        let free = all.saturating_sub(self.shaking.len());
+        let others = self.shaking.iter().filter(|shaking| !shaking.is_expected).count();
+        [free, free.min((all - all / FOR_EXPECTED).saturating_sub(others))]
+    }
+
+    fn may_begin(&self, waiting: &Waiting<C>, free: [usize; 2], now: Instant) -> bool {
+        let free = free[usize::from(!waiting.is_expected)];
+        if free == 0 {
+            return false;
+        }
+        let own = self.shaking_crowds.of(waiting.source);
+        let has_its_share = own.iter().zip(SHARES).any(|(own, share)| own * share >= free);
+        !has_its_share
+            && match self.penalties.waits_until(waiting.source.party(), now) {
+                None => true,
+                Some(until) => own[2] == 0 && now >= until,
+            }
+    }
+
+    /// A handshake is over: was he let in? `None` where that is not known, through a fault
+    /// of ours.
+    pub(crate) fn over(&mut self, shaking: Shaking, was_let_in: Option<bool>, now: Instant) {
+        if let Some(index) = self.shaking.iter().position(|other| *other == shaking) {
+            self.shaking.swap_remove(index);
+            self.shaking_crowds.remove(shaking.source);
+        }
+        match was_let_in {
+            Some(true) => self.penalties.let_in(shaking.source.party(), now),
+            Some(false) => self.penalties.failed(shaking.source.party(), now),
+            None => {}
+        }
+    }
+
+    /// Does anybody wait for nothing but his turn?
+    pub(crate) fn has_ready(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.is_ready)
+    }
+
+    /// When the first one's time to wait is over.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.waiting.first().map(|first| first.since + HANDSHAKE)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
+    }
+
+    fn take(&mut self, index: usize) -> Waiting<C> {
+        let waiting = self.waiting.remove(index);
+        self.crowds.remove(waiting.source);
+        waiting
     }
 }
 
-impl Drop for StrangerPlace {
-    fn drop(&mut self) {
-        self.strangers.places().retain(|place| place.number != self.number);
+/// The indices of those with the greatest count, or the least, in their order.
+fn best(counts: impl Iterator<Item = (usize, [usize; 3])>, greatest: bool) -> Vec<usize> {
+    let (mut best, mut indices) = (None, Vec::new());
+    for (index, count) in counts {
+        let is_better = |best| if greatest { count > best } else { count < best };
+        if best.is_none_or(is_better) {
+            best = Some(count);
+            indices.clear();
+        }
+        if best == Some(count) {
+            indices.push(index);
+        }
     }
+    indices
 }
 
-/// Whose place a newcomer from this network gets, if all are taken.
-fn loser(places: &[Connected], from: IpAddr) -> Option<usize> {
-    let of = |network: IpAddr| places.iter().filter(|p| p.from == network).count();
-    let crowd = if of(from) >= PER_ADDRESS {
-        from
-    } else if places.len() >= IN_ALL {
-        places.iter().rev().max_by_key(|p| of(p.from))?.from
-    } else {
-        return None;
-    };
-    places.iter().position(|p| p.from == crowd)
+/// One of these, which nobody can foresee.
+fn lot(indices: &[usize]) -> Option<usize> {
+    let mut bytes = [0; 8];
+    // Where the kernel has no random bytes the first one is as good as any.
+    let _ = random_bytes(&mut bytes);
+    let number = usize::try_from(u64::from_ne_bytes(bytes) >> 32).unwrap_or(0);
+    indices.get(number.checked_rem(indices.len())?).copied()
 }
 
-/// What one party has for itself: an address, or with IPv6 a /64.
+/// What has one line in the log: an address, or with IPv6 a /64.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-        v4 => v4,
-    }
+    masked(address, 64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
-    use std::net::TcpListener;
 
-    /// Strangers from these addresses, one each; says who was hung up on.
-    fn crowd(addresses: &[&str]) -> Vec<bool> {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let strangers = Arc::new(Strangers::default());
-        let mut all = Vec::new();
-        for address in addresses {
-            let client = TcpStream::connect(listener.local_addr().expect("address"));
-            let client = client.expect("connect");
-            let (server, _) = listener.accept().expect("accept");
-            let taken = strangers.admit(address.parse().expect("ip"), &server).expect("place");
-            all.push((client, server, taken));
+    /// A quarter of what 1,024 descriptors give, for a quarter of 200 and 1,000 a second.
+    const CAPACITY: Capacity = Capacity { waiting: 64, handshakes: 32, farewells: 8 };
+
+    /// What a peer of a flood does.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Kind {
+        Silent,
+        /// Its ClientHello, and no more.
+        Stopped,
+        /// A whole handshake, with a certificate that nobody trusts.
+        Refused,
+    }
+
+    /// How many of ten tries of a pusher from this address succeed, whose ClientHello
+    /// comes 50 ms after its connection, and the rest another 100 ms later; a fifth of a second
+    /// apart, while so many strangers a second come from where `flood` says.
+    fn served(
+        address: &str,
+        is_named: bool,
+        kind: Kind,
+        rate: u64,
+        flood: fn(u32) -> IpAddr,
+    ) -> usize {
+        let mut strangers = Strangers::new(CAPACITY);
+        let (begin, mut came, mut served) = (Instant::now(), 0, 0);
+        let (mut mine, mut ends) = (None, Vec::new());
+        // Those who came first have had their time by then.
+        let full = if kind == Kind::Stopped { 10_400 } else { 1200 };
+        for millisecond in (0..full + 2200u64).step_by(5) {
+            let now = begin + Duration::from_millis(millisecond);
+            strangers.overdue(now);
+            while u64::from(came) * 1000 < millisecond * rate {
+                let (number, _) = strangers.admit(flood(came), false, false, now);
+                came += 1;
+                if kind != Kind::Silent {
+                    strangers.is_ready(number);
+                }
+            }
+            if (full..full + 2000).contains(&millisecond) && millisecond % 200 == 0 {
+                let address = address.parse().expect("ip");
+                mine = Some((strangers.admit(address, is_named, true, now).0, now));
+            }
+            if let Some((number, since)) = mine
+                && now == since + Duration::from_millis(50)
+            {
+                strangers.is_ready(number);
+            }
+            while let Some((waiting, shaking)) = strangers.begin(now) {
+                let lasts = match (waiting.connection, kind) {
+                    (true, _) => Duration::from_millis(100),
+                    (false, Kind::Stopped) => HANDSHAKE - (now - waiting.since),
+                    (false, _) => Duration::from_millis(5),
+                };
+                ends.push((now + lasts, waiting.connection, shaking));
+            }
+            ends.retain(|(end, is_pusher, shaking)| {
+                if *end <= now {
+                    // Nobody knows him by an earlier try.
+                    strangers.over(*shaking, (!is_pusher).then_some(false), now);
+                    served += usize::from(*is_pusher);
+                }
+                *end > now
+            });
+            assert!(strangers.waiting.len() <= CAPACITY.waiting);
+            assert!(strangers.shaking.len() <= CAPACITY.handshakes);
         }
-        let hung_up = |client: &mut TcpStream| {
-            client.set_nonblocking(true).expect("nonblocking");
-            matches!(client.read(&mut [0]), Ok(0))
-        };
-        let lost = all.iter_mut().map(|(client, ..)| hung_up(client)).collect();
-        all.clear();
-        assert_eq!(strangers.places().len(), 0);
-        lost
+        served
+    }
+
+    fn one_address(_: u32) -> IpAddr {
+        IpAddr::from([192, 0, 2, 2])
+    }
+
+    fn one_network(n: u32) -> IpAddr {
+        IpAddr::from([10, 1, (n >> 8) as u8, n as u8])
+    }
+
+    /// Addresses of everywhere, hardly one twice.
+    fn everywhere(n: u32) -> IpAddr {
+        IpAddr::from(n.wrapping_mul(2_654_435_761).to_be_bytes())
     }
 
     #[test]
-    fn the_oldest_of_the_largest_crowd_goes() {
-        let mut addresses = vec!["10.0.0.1"];
-        addresses.extend(["10.0.0.2"; PER_ADDRESS + 2]);
-        let lost = crowd(&addresses);
-        assert_eq!(lost[..4], [false, true, true, false]);
+    fn a_flood_keeps_nobody_out_who_comes_from_elsewhere() {
+        for kind in [Kind::Silent, Kind::Stopped, Kind::Refused] {
+            for (rate, flood) in [(50, one_address as fn(u32) -> IpAddr), (250, one_network)] {
+                let served = served("192.0.2.1", false, kind, rate, flood);
+                assert_eq!(served, 10, "{kind:?} {rate}");
+            }
+        }
+        assert_eq!(served("192.0.2.1", false, Kind::Silent, 250, everywhere), 10);
+    }
 
-        // Mapped and plain are one address; a /64 is one party.
-        let mut addresses = vec!["::ffff:10.0.0.1", "2001:db8::1"];
-        addresses.extend(["10.0.0.1"; PER_ADDRESS]);
-        addresses.extend(["2001:db8::2"; PER_ADDRESS]);
-        let lost = crowd(&addresses);
-        assert_eq!(lost.iter().filter(|lost| **lost).count(), 2);
-        assert!(lost[0] && lost[1]);
+    #[test]
+    fn silence_keeps_nobody_out_of_the_same_address() {
+        assert_eq!(served("192.0.2.2", false, Kind::Silent, 50, one_address), 10);
+        assert_eq!(served("10.1.0.1", false, Kind::Silent, 250, one_network), 10);
+    }
 
-        let many: Vec<String> = (0..IN_ALL - 2).map(|n| format!("10.1.0.{n}")).collect();
-        let mut addresses: Vec<&str> = many.iter().map(String::as_str).collect();
-        addresses.extend(["10.2.0.1", "10.2.0.1", "10.2.0.2"]);
-        let lost = crowd(&addresses);
-        assert_eq!(lost.iter().position(|lost| *lost), Some(IN_ALL - 2));
+    /// What no network tells from a pusher keeps out all but those who are expected.
+    #[test]
+    fn who_is_named_has_places_of_his_own() {
+        for kind in [Kind::Silent, Kind::Stopped, Kind::Refused] {
+            assert_eq!(served("192.0.2.1", true, kind, 250, everywhere), 10, "{kind:?}");
+        }
     }
 }

@@ -6,6 +6,40 @@ use rustls::{AlertDescription, CertificateError, Error};
 /// So many of the first bytes tell what a peer speaks.
 pub(super) const TELLING: usize = 16;
 
+/// The largest record of a handshake: RFC 8446 has 16 KiB and something for a cipher.
+const LARGEST_RECORD: usize = 16 * 1024 + 256;
+
+/// What there is of a peer's first record, which has its ClientHello.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FirstRecord {
+    /// More has to come.
+    Partial,
+    /// All of it is there.
+    Whole,
+    /// It is none of TLS, but what is said here.
+    Foreign(String),
+}
+
+/// Looks at the first bytes of a peer, before any work is done for it; `there` is how
+/// many it has sent.
+pub fn first_record(first: &[u8], there: usize) -> FirstRecord {
+    const HANDSHAKE: u8 = 0x16;
+    match first {
+        [] | [HANDSHAKE] | [HANDSHAKE, 3] | [HANDSHAKE, 3, _] | [HANDSHAKE, 3, _, _] => {
+            FirstRecord::Partial
+        }
+        [HANDSHAKE, 3, _, high, low, ..] => match usize::from(u16::from_be_bytes([*high, *low])) {
+            0 | LARGEST_RECORD.. => FirstRecord::Foreign("doesn't speak TLS".into()),
+            length if there >= 5 + length => FirstRecord::Whole,
+            _ => FirstRecord::Partial,
+        },
+        other => {
+            let what = what_it_speaks(other);
+            FirstRecord::Foreign(what.unwrap_or_else(|| "doesn't speak TLS".into()))
+        }
+    }
+}
+
 /// It has TLS, and another protocol inside or none.
 pub(super) fn speaks_something_else() -> Failure {
     Failure::OtherProtocol("speaks TLS, but not octo/1".into())
@@ -78,6 +112,29 @@ fn what_it_speaks(first: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_record_is_whole_with_its_last_byte() {
+        let mut record = vec![0x16, 3, 1, 0x02, 0x00];
+        record.resize(5 + 512, 1);
+        for there in 0..record.len() {
+            let first = &record[..there.min(TELLING)];
+            assert_eq!(first_record(first, there), FirstRecord::Partial, "{there}");
+        }
+        assert_eq!(first_record(&record[..TELLING], 517), FirstRecord::Whole);
+        assert_eq!(first_record(&record[..TELLING], 9999), FirstRecord::Whole);
+        for foreign in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\n",
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            b"\x16\x02",
+            b"\x16\x03\x01\x00\x00",
+            b"\x16\x03\x01\xff\xff",
+        ] {
+            let seen = first_record(foreign, foreign.len());
+            assert!(matches!(seen, FirstRecord::Foreign(_)), "{foreign:?}: {seen:?}");
+        }
+    }
 
     #[test]
     fn a_wrong_port_is_told_by_its_first_bytes() {

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod verify;
 
 pub use config::ALPN;
+pub use handshake::{FirstRecord, first_record};
 
 use self::identity::Identity;
 use self::verify::Permit;
@@ -50,6 +51,25 @@ pub struct TlsStream {
     peer: Option<Thumbprint>,
 }
 
+/// A peer whose handshake failed: it was told why, and may not have heard it yet.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Why.
+    pub failure: Failure,
+    channel: Channel,
+}
+
+impl Rejected {
+    /// Waits a second at most until the peer has heard it. Without that a peer that was
+    /// still sending may be told nothing but that the connection was reset.
+    pub fn hang_up(mut self) -> Failure {
+        if !matches!(self.failure, Failure::TimedOut | Failure::Truncated) {
+            self.channel.hang_up(LAST_WORDS);
+        }
+        self.failure
+    }
+}
+
 /// What a look at the socket brought.
 enum Received {
     Something,
@@ -70,17 +90,27 @@ impl TlsStream {
         channel: Channel,
         permit: Box<Permit>,
     ) -> Result<TlsStream, Failure> {
-        let config = config::server(identity, permit).map_err(config::internal)?;
-        let tls = ServerConnection::new(config).map_err(config::internal)?;
+        TlsStream::answer(identity, channel, permit).map_err(Rejected::hang_up)
+    }
+
+    /// As [`TlsStream::serve`], but leaves it to the caller how to hang up.
+    ///
+    /// # Errors
+    /// Whatever ends the handshake, and the connection.
+    pub fn answer(
+        identity: &Identity,
+        channel: Channel,
+        permit: Box<Permit>,
+    ) -> Result<TlsStream, Rejected> {
+        let tls = config::server(identity, permit).and_then(ServerConnection::new);
+        let tls = match tls {
+            Ok(tls) => tls,
+            Err(error) => return Err(Rejected { failure: config::internal(error), channel }),
+        };
         let mut stream = TlsStream::over(tls.into(), channel);
         match stream.handshake() {
             Ok(()) => Ok(stream),
-            Err(failure) => {
-                if !matches!(failure, Failure::TimedOut | Failure::Truncated) {
-                    stream.channel.hang_up(LAST_WORDS);
-                }
-                Err(failure)
-            }
+            Err(failure) => Err(Rejected { failure, channel: stream.channel }),
         }
     }
 
