@@ -1,5 +1,7 @@
 //! What octo-listen answers, asked by pushers of plain messages.
 
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
 #[path = "../support/fleet.rs"]
 mod fleet;
 #[path = "../support/listener.rs"]
@@ -10,6 +12,7 @@ mod support;
 mod ahead;
 mod crash;
 mod faults;
+mod flood;
 mod lists;
 mod many;
 mod order;

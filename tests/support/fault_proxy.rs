@@ -5,6 +5,9 @@
 //! (in order), [`FaultProxy::always`] all that have no plan of their own: so a test
 //! cuts the first connection at byte N and lets the reconnection pass.
 
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -79,11 +82,19 @@ struct State {
 impl FaultProxy {
     /// Starts a transparent proxy in front of `server`, `ADDRESS:PORT`.
     pub(crate) fn start(server: &str) -> FaultProxy {
+        FaultProxy::dialling(server, |server| TcpStream::connect(server))
+    }
+
+    /// The same, which reaches its server so.
+    pub(crate) fn dialling(
+        server: &str,
+        dial: impl Fn(&str) -> std::io::Result<TcpStream> + Send + 'static,
+    ) -> FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("own address");
         let shared = Arc::new(Shared::default());
         let (inside, server) = (Arc::clone(&shared), server.to_string());
-        let acceptor = std::thread::spawn(move || accept(&listener, &server, &inside));
+        let acceptor = std::thread::spawn(move || accept(&listener, || dial(&server), &inside));
         FaultProxy { address, shared, acceptor: Some(acceptor) }
     }
 
@@ -188,7 +199,11 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, server: &str, shared: &Arc<Shared>) {
+fn accept(
+    listener: &TcpListener,
+    dial: impl Fn() -> std::io::Result<TcpStream>,
+    shared: &Arc<Shared>,
+) {
     for client in listener.incoming() {
         if shared.ended.load(Ordering::SeqCst) {
             return;
@@ -200,7 +215,7 @@ fn accept(listener: &TcpListener, server: &str, shared: &Arc<Shared>) {
             state.next.pop_front().unwrap_or(state.always)
         };
         // A server that refuses looks like a cut: the client's stream is dropped.
-        let Ok(server) = TcpStream::connect(server) else { continue };
+        let Ok(server) = dial() else { continue };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let twin = |stream: &TcpStream| stream.try_clone().expect("clone");
         {

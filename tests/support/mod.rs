@@ -143,6 +143,11 @@ pub(crate) fn impossible(test: &str, why: &str) {
     eprintln!("not possible here: {test}: {why}");
 }
 
+/// Says what was measured; no test depends on it.
+pub(crate) fn figures(text: std::fmt::Arguments<'_>) {
+    eprintln!("{text}");
+}
+
 /// Copies a program that is to run, by a child: a process that another thread starts
 /// meanwhile would hold a descriptor of ours open for writing, and what is written can't run.
 pub(crate) fn copy_program(from: &Path, to: &Path) {

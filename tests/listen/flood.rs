@@ -1,0 +1,209 @@
+//! A pusher 100 ms away is served while strangers open connection after connection.
+//! `OCTO_TEST_LONG=1` tries it twenty times each, and prints what came of it.
+
+use crate::fault_proxy::{FaultProxy, Faults, Plan};
+use crate::listener::{Side, Tentacle, sides};
+use assert_cmd::cargo::cargo_bin;
+use octo_core::Thumbprint;
+use octo_core::targets::TargetTrust;
+use octo_wire::{Channel, Failure, Identity, TlsStream};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// So many connections are kept open by a flood; those before them are closed.
+const KEPT: usize = 600;
+
+/// What each connection of a flood does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// Nothing.
+    Silent,
+    /// Says what is no TLS.
+    Garbage,
+    /// Sends a whole ClientHello, and stops.
+    Stopped,
+    /// A whole handshake, with a certificate that nobody trusts.
+    Refused,
+}
+
+/// Connects from this address of ours.
+fn connect_from(source: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStream> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddr::new(IpAddr::V4(source), 0))?;
+    rustix::net::connect(&socket, &server)?;
+    Ok(TcpStream::from(socket))
+}
+
+/// The bytes of a ClientHello.
+fn client_hello(side: &Side) -> Vec<u8> {
+    let identity = Identity::load(&side.sandbox.config("identity.pem")).expect("identity");
+    let (ours, mut theirs) = UnixStream::pair().expect("pair");
+    let channel = Channel::new(ours.into(), None).expect("channel");
+    let trust = TargetTrust::Thumbprints(vec![Thumbprint::of_certificate(b"x")]);
+    std::thread::spawn(move || TlsStream::connect(&identity, channel, &trust, "x").map(drop));
+    let mut head = [0; 5];
+    theirs.read_exact(&mut head).expect("a record's head");
+    let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    theirs.read_exact(&mut hello).expect("a record");
+    [&head[..], &hello].concat()
+}
+
+/// A flood, until it is dropped.
+struct Flood {
+    ended: Arc<AtomicBool>,
+    came: Arc<AtomicU32>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Flood {
+    /// Begins; `rate` is how many connections a second there are at most.
+    fn begin(tentacle: &Tentacle, kind: Kind, rate: u32, from: fn(u32) -> Ipv4Addr) -> Flood {
+        let stranger = Side::new(cargo_bin!("octo-listen"));
+        let hello = client_hello(&stranger);
+        let server: SocketAddr = tentacle.address().parse().expect("an address");
+        let (ended, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let identity = Identity::load(&stranger.sandbox.config("identity.pem")).expect("identity");
+        // Who makes whole handshakes waits for answers: it takes many.
+        let threads = if kind == Kind::Refused { 48 } else { 1 };
+        let pause = Duration::from_secs(1) * threads / rate;
+        let run = |_| {
+            let (ended, came) = (Arc::clone(&ended), Arc::clone(&came));
+            let (identity, hello) = (identity.clone(), hello.clone());
+            std::thread::spawn(move || {
+                let mut kept = VecDeque::new();
+                while !ended.load(Ordering::Relaxed) {
+                    let number = came.fetch_add(1, Ordering::Relaxed);
+                    if let Ok(stream) = connect_from(from(number), server) {
+                        kept.extend(act(kind, stream, &hello, &identity));
+                    }
+                    if kept.len() > KEPT {
+                        kept.pop_front();
+                    }
+                    std::thread::sleep(pause);
+                }
+            })
+        };
+        let threads = (0..threads).map(run).collect();
+        Flood { ended, came, threads }
+    }
+}
+
+/// Does what it does; the connection, if it stays open.
+fn act(kind: Kind, mut stream: TcpStream, hello: &[u8], identity: &Identity) -> Option<TcpStream> {
+    match kind {
+        Kind::Silent => Some(stream),
+        Kind::Garbage => stream.write_all(b"GET / HTTP/1.1\r\n\r\n").ok().map(|()| stream),
+        Kind::Stopped => stream.write_all(hello).ok().map(|()| stream),
+        Kind::Refused => {
+            let stays = stream.try_clone().ok()?;
+            let mut channel = Channel::tcp(stream).ok()?;
+            channel.set_idle(Some(Duration::from_millis(250)));
+            let trust = TargetTrust::WebPki;
+            // It hangs up with an alert as late as it can: it has its answer by then.
+            let shaken: Result<_, Failure> = TlsStream::connect(identity, channel, &trust, "x");
+            shaken.is_ok().then_some(stays)
+        }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+fn one_address(_: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, 2)
+}
+
+fn many_addresses(n: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 1, (n >> 8) as u8, n as u8)
+}
+
+/// Floods a tentacle; how many of how many tries of a pusher were served, each from the
+/// address that `pusher` says.
+fn served(
+    kind: Kind,
+    rate: u32,
+    from: fn(u32) -> Ipv4Addr,
+    pusher: fn(u32) -> Ipv4Addr,
+) -> [u32; 2] {
+    let tries = if is_long() { 20 } else { 5 };
+    let (here, ci) = sides();
+    let tentacle = Tentacle::start(&here);
+    let server: SocketAddr = tentacle.address().parse().expect("an address");
+    let flood = Flood::begin(&tentacle, kind, rate, from);
+    let run_up = if is_long() { 11 * rate } else { rate };
+    crate::support::wait_for("the flood", || flood.came.load(Ordering::Relaxed) >= run_up);
+    let far = Faults { delay: Duration::from_millis(50), ..Faults::default() };
+    let mut served = 0;
+    for n in 0..tries {
+        let dial = move |_: &str| connect_from(pusher(n), server);
+        let proxy = FaultProxy::dialling(tentacle.address(), dial);
+        proxy.always(Plan { up: far, down: far });
+        let asked = tentacle
+            .connect_at(&proxy.address.to_string(), &ci)
+            .and_then(|mut pusher| pusher.ask("status", b""));
+        served += u32::from(asked.is_ok_and(|reply| reply.word() == "ok"));
+    }
+    let came = flood.came.load(Ordering::Relaxed);
+    crate::support::figures(format_args!(
+        "{kind:?}, {rate} a second at most: {served} of {tries} ({came} strangers)"
+    ));
+    [served, tries]
+}
+
+fn is_long() -> bool {
+    std::env::var_os("OCTO_TEST_LONG").is_some()
+}
+
+/// Each from another address, so that none is known by an earlier try.
+fn elsewhere(n: u32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, n as u8 + 1)
+}
+
+fn nearly_all_are_served(
+    kinds: &[Kind],
+    rate: u32,
+    from: fn(u32) -> Ipv4Addr,
+    pusher: fn(u32) -> Ipv4Addr,
+) {
+    let one = |kind: Kind| {
+        let [served, tries] = served(kind, rate, from, pusher);
+        assert!(
+            served * 10 >= tries * 9 || (served >= 4 && !is_long()),
+            "{kind:?}: {served} of {tries}"
+        );
+    };
+    if is_long() {
+        return kinds.iter().for_each(|kind| one(*kind));
+    }
+    std::thread::scope(|scope| {
+        kinds.iter().for_each(|kind| drop(scope.spawn(|| one(*kind))));
+    });
+}
+
+const ALL: [Kind; 4] = [Kind::Silent, Kind::Garbage, Kind::Stopped, Kind::Refused];
+
+#[test]
+fn a_flood_from_one_address_keeps_nobody_out_who_is_far_away() {
+    nearly_all_are_served(&ALL, 200, one_address, elsewhere);
+}
+
+#[test]
+fn a_flood_from_many_addresses_keeps_nobody_out_who_is_far_away() {
+    nearly_all_are_served(&ALL, 1000, many_addresses, elsewhere);
+}
+
+#[test]
+fn silence_and_noise_keep_nobody_out_of_the_same_address() {
+    nearly_all_are_served(&[Kind::Silent, Kind::Garbage], 200, one_address, one_address);
+}
