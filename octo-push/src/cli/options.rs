@@ -42,7 +42,7 @@ pub(crate) static HOW: OptionGroup = OptionGroup {
         value("f", "fanout", "N", "so many targets at once (64)"),
         WAIT,
         value("", "reconnect", "TIME", "how long contact may be lost (--wait, else 2m)"),
-        value("", "limit", "TIME", "how long to stay with one target at most"),
+        value("", "limit", "TIME", "how long to stay with one target (questions: 1m)"),
         value("", "retries", "N", "how often a failed connection is tried again (0)"),
         TRANSPORT,
         flag("", "json", "one object a line on standard output"),
@@ -87,7 +87,7 @@ pub(crate) struct Common {
     /// `--reconnect`, else `-w` where it was said, else two minutes: how long
     /// contact may be lost.
     pub(crate) outage: Duration,
-    /// `--limit`: how long the whole of one target may take.
+    /// `--limit`: how long the whole of one target may take; a question a minute.
     pub(crate) limit: Option<Duration>,
     /// `--retries`: how often a connection that failed is tried again.
     pub(crate) retries: u32,

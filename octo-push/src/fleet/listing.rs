@@ -1,10 +1,10 @@
 //! Lists that a target answers with.
 
 use crate::output::tentacle;
+use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry;
 use octo_core::base::encoding::printable;
 use octo_core::tentacle::job::Stream;
 use octo_wire::reply::listed;
@@ -18,7 +18,7 @@ pub(crate) fn list(
     request: &Request,
     line: impl Fn(&str, &Fields) -> String,
 ) -> Outcome {
-    let answer = retry::ask(context, reporter, |client| {
+    let answer = attempts::ask(context, reporter, |client| {
         let reply = client.ask(request, b"")?;
         let body = client.body(&reply)?;
         // A broken list is refused whole, before any of it is shown.

@@ -79,17 +79,21 @@ pub(super) fn start(
 }
 
 fn serve(target: usize, context: &Context, task: &Task, sender: &SyncSender<FleetEvent>) {
-    let sender = sender.clone();
-    let reporter = Reporter::new(target, move |event| {
-        // The main thread is gone: the process is about to end.
-        let _ = sender.send(FleetEvent::Target(target, event));
-    });
+    let reporter = reporter(target, sender);
     reporter.report(TargetEvent::Begun);
     let began = Instant::now();
     let mut outcome = task(context, &reporter);
     outcome.elapsed = began.elapsed();
     outcome.tentacle = reporter.peer.get();
     reporter.report(TargetEvent::Done(Box::new(outcome)));
+}
+
+fn reporter(target: usize, sender: &SyncSender<FleetEvent>) -> Reporter {
+    let sender = sender.clone();
+    Reporter::new(target, move |event| {
+        // The main thread is gone: the process is about to end.
+        let _ = sender.send(FleetEvent::Target(target, event));
+    })
 }
 
 /// Asks for the end of these jobs, from workers of their own.
@@ -104,8 +108,9 @@ pub(super) fn cancel(
         let (context, jobs, sender) = (Arc::clone(context), Arc::clone(&jobs), sender.clone());
         let worker = move || {
             while let Some((target, job)) = jobs.next() {
-                if let Err(why) = job::cancel(&context, target, &job) {
-                    let _ = sender.send(FleetEvent::Target(target, TargetEvent::Note(why)));
+                let reporter = reporter(target, &sender);
+                if let Err(why) = job::cancel(&context, &reporter, &job) {
+                    reporter.note(why);
                 }
             }
         };

@@ -3,6 +3,7 @@
 use crate::cli::options::Common;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::package::counters::UploadCounters;
+use crate::target::retry::Bounds;
 use crate::target::stop::Stop;
 use octo_core::base::error::Result;
 use octo_core::targets::Target;
@@ -25,6 +26,12 @@ impl Context {
         let client_config = ClientConfig::load(&common.places, identity, transport)?;
         let (stop, counters) = (Stop::default(), UploadCounters::default());
         Ok(Context { client_config, common, targets, stop, counters })
+    }
+
+    /// How long and how often a target is tried.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let Common { wait, outage, retries, limit, .. } = self.common;
+        Bounds { wait, outage, retries, limit }
     }
 
     /// The name of a target, by its place in the selection.

@@ -4,15 +4,15 @@
 //! The job's id is ours, so that a repeated `run` attaches to what is there. A
 //! request that may have arrived is never reported as "nothing ran".
 
-use crate::target::connection::client::{Client, TlsClient};
+use crate::target::attempts;
+use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::package::upload::Put;
 use crate::target::request::{JobPayload, JobPlan};
-use crate::target::retry::{Retry, over_limit};
+use crate::target::retry::{Gain, Retry};
 use crate::target::statement::{Statements, doubted};
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit};
@@ -63,15 +63,10 @@ pub(crate) fn follow(context: &Context, job: &JobId, reporter: &Reporter) -> Out
 ///
 /// # Errors
 /// In words, where it can't be asked, or says no.
-pub(crate) fn cancel(context: &Context, target: usize, job: &JobId) -> Result<(), String> {
-    let (client_config, target) = (&context.client_config, &context.targets[target]);
-    let mut statements = Statements::new(client_config, job);
-    let client = Client::open(client_config, target, context.common.wait);
-    let asked = client.and_then(|mut client| {
-        statements.cancel(&mut client)?;
-        client.close();
-        Ok(())
-    });
+pub(crate) fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Result<(), String> {
+    let mut statements = Statements::new(&context.client_config, job);
+    let asked =
+        attempts::ask_all_the_same(context, reporter, |client| statements.cancel(client).map(drop));
     asked.map_err(|error| {
         doubted(format!("can't cancel: {}", error.into_error().message), statements.until())
     })
@@ -103,7 +98,7 @@ impl<'a> JobClient<'a> {
             stream: JobStream::default(),
             cancelled: false,
             in_doubt: false,
-            retry: Retry::new(),
+            retry: Retry::new(context.bounds()),
         }
     }
 
@@ -127,7 +122,8 @@ impl<'a> JobClient<'a> {
                 }
                 Err(error) => error,
             };
-            if let Err(error) = self.retry.pause_after(self.context, self.reporter, error) {
+            let Self { context, reporter, retry, .. } = &mut self;
+            if let Err(error) = attempts::pause_after(context, reporter, retry, error) {
                 break self.give_up(before, run.is_some(), error);
             }
         };
@@ -154,16 +150,14 @@ impl<'a> JobClient<'a> {
     fn attempt(&mut self, run: Option<(&JobPlan, bool)>) -> Result<Outcome, ClientError> {
         let context = self.context;
         let target = &context.targets[self.reporter.target];
-        let mut client = self.retry.open(context, self.reporter)?;
+        let mut client = attempts::connect(context, self.reporter, &mut self.retry)?;
         if let Some((plan, detach)) = run
             && self.stage != Stage::Accepted
         {
             if let Some(package) = &plan.package {
-                let put = package.put(&mut client, &context.counters, &context.stop)?;
-                // That it is there still is no news.
-                if matches!(put, Put::Sent(_)) {
-                    self.retry.progress();
-                }
+                let retry = &mut self.retry;
+                package.put(&mut client, &context.counters, &context.stop, retry)?;
+                self.retry.gain(Gain::Files, 1);
             }
             let request =
                 plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
@@ -199,7 +193,7 @@ impl<'a> JobClient<'a> {
             self.stage = Stage::Accepted;
             self.reporter.report(TargetEvent::Accepted(self.job.clone()));
         }
-        self.retry.progress();
+        self.retry.gain(Gain::Accepted, 1);
     }
 
     /// The main thread cancels the jobs that it knows of; one that was accepted
@@ -207,7 +201,7 @@ impl<'a> JobClient<'a> {
     fn cancel_if_asked(&mut self) {
         if self.context.stop.is_set() && !self.cancelled {
             self.cancelled = true;
-            if let Err(why) = cancel(self.context, self.reporter.target, self.job) {
+            if let Err(why) = cancel(self.context, self.reporter, self.job) {
                 self.reporter.note(why);
             }
         }
@@ -217,9 +211,12 @@ impl<'a> JobClient<'a> {
         self.stream.ask(client, self.job)?;
         self.accepted();
         self.cancel_if_asked();
+        let began = Instant::now();
         loop {
-            let ended = self.stream.next(client, self.reporter, self.job)?;
-            self.retry.progress();
+            let ended = self.stream.next(client, self.reporter, self.job);
+            self.retry.gain(Gain::Output, self.stream.offset());
+            let ended = ended?;
+            self.retry.followed(began.elapsed());
             if let Some(outcome) = ended {
                 return Ok(outcome);
             }
@@ -230,14 +227,16 @@ impl<'a> JobClient<'a> {
     /// answer, one after an unanswered request is not.
     fn give_up(&self, before: Stage, runs: bool, error: ClientError) -> Outcome {
         let answered = matches!(error, ClientError::Refused(..) | ClientError::Untrusted(..));
-        let unheard = matches!(error, ClientError::Unreachable(_) | ClientError::Lost(_));
+        let unheard = matches!(
+            error,
+            ClientError::Unreachable(_) | ClientError::Lost(_) | ClientError::Overdue(_)
+        );
         let known = match self.stage {
             Stage::Accepted => Stage::Accepted,
             _ if answered => before,
             Stage::Before if self.in_doubt && unheard => Stage::Asked,
             stage => stage,
         };
-        let limit = self.retry.deadline(self.context).is_some_and(|d| Instant::now() >= d);
         // One who only follows has nothing at stake but the answer.
         let asked = if runs { Stage::Asked } else { Stage::Accepted };
         if known < asked {
@@ -246,8 +245,7 @@ impl<'a> JobClient<'a> {
             }
             return Outcome::failed(self.context, error);
         }
-        let error = error.into_error();
-        let reason = if limit { over_limit(self.context) } else { error.message };
+        let reason = error.into_error().message;
         let said = if known == Stage::Accepted {
             format!("accepted, its end unknown: {reason}")
         } else {

@@ -26,7 +26,15 @@ impl JobStream {
         job: &JobId,
     ) -> Result<(), ClientError> {
         let request = Request::new(Verb::Follow).with("job", job).with("offset", self.offset);
-        client.ask(&request, b"").map(drop)
+        client.ask(&request, b"")?;
+        // From now on it takes as long as the job does.
+        client.flows();
+        Ok(())
+    }
+
+    /// How many bytes of its output have come.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Takes the next message; the outcome, once that was the end.

@@ -1,5 +1,6 @@
 //! One target: connecting to it, asking it, what came of it.
 
+pub(crate) mod attempts;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod event;

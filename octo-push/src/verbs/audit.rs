@@ -10,12 +10,12 @@ use crate::fleet::select;
 use crate::records::journal::entry::Chain;
 use crate::records::journal::file::Journal;
 use crate::records::journal::read::RecordedHead;
+use crate::target::attempts;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::retry;
 use octo_core::base::cli::utc;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::refusal::Refusal;
@@ -43,7 +43,7 @@ fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outc
         reporter.note("no audit head is on record yet: nothing to prove");
         return Outcome::done();
     }
-    let answer = retry::ask(context, reporter, |client| {
+    let answer = attempts::ask(context, reporter, |client| {
         let mut replies = Vec::new();
         for chain in Chain::ALL {
             prove_chain(client, given.iter().filter(|head| head.chain == chain), &mut replies)?;

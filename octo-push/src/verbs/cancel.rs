@@ -3,10 +3,10 @@
 use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::select;
+use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry;
 use crate::target::statement::Statements;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
@@ -27,7 +27,7 @@ pub(super) fn run(call: &Call) -> Result<u8> {
 
 fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Outcome {
     let mut statements = Statements::new(&context.client_config, job);
-    let asked = match retry::ask(context, reporter, |client| statements.cancel(client)) {
+    let asked = match attempts::ask(context, reporter, |client| statements.cancel(client)) {
         Ok(reply) => {
             let state = reply.get("state").unwrap_or("");
             let message = match state {

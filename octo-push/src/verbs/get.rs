@@ -9,12 +9,13 @@ use crate::fleet::listing::{list, shown};
 use crate::fleet::select;
 use crate::records::end_files::{self, named};
 use crate::records::results::RunRecord;
+use crate::target::attempts;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry;
+use crate::target::retry::Gain;
 use octo_core::base::cli::options::{OptionGroup, value};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
@@ -89,11 +90,12 @@ impl Wanted {
         }
         let directory = named(&self.directory, &context.targets[reporter.target]);
         let mut said = Vec::new();
-        let got = retry::ask(context, reporter, |client| {
-            said.clear();
-            for artifact in &self.artifacts {
+        let got = attempts::transfer(context, reporter, |client, retry| {
+            // What came over a connection that broke since is here, whole.
+            for artifact in &self.artifacts[said.len()..] {
                 let size = fetch(client, job, &directory, artifact)?;
                 said.push(format!("{}, {}", printable(artifact.as_bytes()), human_size(size)));
+                retry.gain(Gain::Files, said.len() as u64);
             }
             Ok(())
         });
@@ -112,6 +114,7 @@ fn fetch(
 ) -> std::result::Result<u64, ClientError> {
     let request = Request::new(Verb::Get).with("job", job).with("artifact", artifact);
     let size = client.ask(&request, b"")?.body();
+    client.flows();
     create_directory(directory, 0o755).map_err(ClientError::Local)?;
     let path = directory.join(artifact);
     let here = |error: &std::io::Error| ClientError::Local(Error::doing("create", &path, error));

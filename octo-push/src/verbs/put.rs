@@ -5,12 +5,13 @@ use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::packages::hash;
 use crate::fleet::select;
 use crate::records::end_files;
+use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
 use crate::target::package::digests::DigestCache;
 use crate::target::package::upload::{Package, Put};
-use crate::target::retry;
+use crate::target::retry::Gain;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
@@ -57,14 +58,15 @@ fn described(packages: &[Arc<Package>]) -> Result<String> {
 
 fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Outcome {
     let mut said = Vec::new();
-    let done = retry::ask(context, reporter, |client| {
-        said.clear();
-        for package in packages {
+    let done = attempts::transfer(context, reporter, |client, retry| {
+        // What was put over a connection that broke since is put.
+        for package in &packages[said.len()..] {
             let name = printable(package.name.as_bytes());
-            said.push(match package.put(client, &context.counters, &context.stop)? {
+            said.push(match package.put(client, &context.counters, &context.stop, retry)? {
                 Put::There => format!("{name} was there"),
                 Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
             });
+            retry.gain(Gain::Files, said.len() as u64);
         }
         Ok(())
     });

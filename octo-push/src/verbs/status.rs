@@ -4,10 +4,10 @@ use crate::cli::call::Call;
 use crate::fleet::fan_out;
 use crate::fleet::listing::shown;
 use crate::output::tentacle;
+use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::retry;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
 use octo_core::tentacle::job::Stream;
@@ -23,7 +23,7 @@ pub(super) fn run(call: &Call) -> Result<u8> {
 
 fn status(context: &Context, reporter: &Reporter) -> Outcome {
     let request = Request::new(Verb::Status);
-    let reply = match retry::ask(context, reporter, |client| client.ask(&request, b"")) {
+    let reply = match attempts::ask(context, reporter, |client| client.ask(&request, b"")) {
         Ok(reply) => reply,
         Err(error) => return Outcome::failed(context, error),
     };

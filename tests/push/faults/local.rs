@@ -1,10 +1,10 @@
 //! octo-push where its own side is odd: files that change under it, names that
 //! are not text, clocks that are wrong, IPv6, output that nobody takes.
 
+use super::played::one_that_says;
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
-use octo_wire::{Channel, Connection, Identity, TlsStream};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::ffi::OsStr;
@@ -63,29 +63,6 @@ fn a_name_that_is_not_text_gets_its_own_message() {
     command.assert().code(64).stderr(
         contains("octo-push: argument caf\\xe9.tar: not UTF-8").and(contains("hint: rename")),
     );
-}
-
-/// An octopus, and a tentacle that it knows, which answers each first request with
-/// this and leaves.
-pub(crate) fn one_that_says(answer: &'static [u8]) -> Octopus {
-    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let web1 = octopus.stranger("web1");
-    let identity = Identity::load(&web1.config.join("identity.pem")).expect("identity");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("address").to_string();
-    octopus.add_target(&web1.line_at(&address, "web"));
-    octopus.sandbox.write("p", "package");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let channel = Channel::tcp(stream.expect("accept")).expect("channel");
-            let session = TlsStream::serve(&identity, channel, Box::new(|_| true));
-            let mut connection = Connection::new(session.expect("handshake"));
-            let _ = connection.read_message();
-            let _ = connection.send_bytes(answer);
-            let _ = connection.close();
-        }
-    });
-    octopus
 }
 
 /// A farewell before the final reply is no answer, however polite: never 0.

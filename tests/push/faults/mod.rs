@@ -2,8 +2,11 @@
 
 mod local;
 mod lost;
+mod played;
 mod proxy;
 mod resilience;
 mod soak;
+mod vain;
+mod waits;
 
-pub(crate) use local::one_that_says;
+pub(crate) use played::one_that_says;

@@ -2,6 +2,7 @@
 
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
+use crate::target::connection::deadlines::{Awaited, Deadlines, over_limit};
 use crate::target::connection::dial::{Link, Transport, dial};
 use crate::target::connection::first_contact::Introduction;
 use octo_core::base::error::{Error, Exit, describe};
@@ -17,6 +18,12 @@ use octo_wire::{
 };
 use std::time::{Duration, Instant};
 
+/// What is sent at once.
+const PIECE: usize = 64 * 1024;
+
+/// How long what a peer said before it left is looked for, and how long it is told of our leaving.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// No list and no set of outputs is longer.
 const LARGEST_LIST: u64 = 64 << 20;
 
@@ -28,6 +35,10 @@ pub(crate) struct Client<'a, S> {
     connection: Connection<S>,
     /// What was asked last.
     asked: Verb,
+    deadlines: Deadlines,
+    /// What is waited for now, and until when.
+    awaited: Awaited,
+    expires: Option<Instant>,
     /// Ends with the connection.
     _transport: Option<Transport>,
 }
@@ -47,8 +58,7 @@ impl<'a> TlsClient<'a> {
     ) -> Result<TlsClient<'a>, ClientError> {
         let introduction = &client_config.introduction;
         let until = Instant::now() + wait;
-        let link = dial(target, client_config.transport.as_deref(), wait)
-            .map_err(ClientError::Unreachable)?;
+        let link = dial(target, client_config.transport.as_deref(), wait)?;
         let (channel, transport) = match link {
             Link::Tcp(stream) => (Channel::tcp(stream), None),
             Link::Program(stream, child) => (Channel::new(stream.into(), None), Some(child)),
@@ -69,7 +79,6 @@ impl<'a> TlsClient<'a> {
             }
             other => ClientError::of_failure(introduction, target, other),
         })?;
-        stream.set_deadline(None);
         stream.set_idle(Some(LOST_AFTER));
         Ok(Client { _transport: transport, ..Client::over(introduction, target, stream) })
     }
@@ -87,13 +96,40 @@ impl<'a, S: Duplex> Client<'a, S> {
         target: &'a Target,
         stream: S,
     ) -> Client<'a, S> {
-        let connection = Connection::new(stream);
-        Client { introduction, target, connection, asked: Verb::Connect, _transport: None }
+        let mut client = Client {
+            introduction,
+            target,
+            connection: Connection::new(stream),
+            asked: Verb::Connect,
+            deadlines: Deadlines::default(),
+            awaited: Awaited::Bytes,
+            expires: None,
+            _transport: None,
+        };
+        client.flows();
+        client
     }
 
-    /// Nothing on this connection goes on after this moment.
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.connection.stream_mut().set_deadline(deadline);
+    /// The time that this connection has, from the next request on.
+    pub(crate) fn set_deadlines(&mut self, deadlines: Deadlines) {
+        self.deadlines = deadlines;
+        self.flows();
+    }
+
+    /// What comes next is no answer, and may take as long as it flows.
+    pub(crate) fn flows(&mut self) {
+        self.expect(Awaited::Bytes, self.deadlines.until);
+    }
+
+    /// An answer is waited for, for which so many bytes have to be worked on.
+    fn questions(&mut self, work: u64) {
+        let time = self.deadlines.answer(work);
+        self.expect(Awaited::Answer(time), self.deadlines.within(time));
+    }
+
+    fn expect(&mut self, awaited: Awaited, expires: Option<Instant>) {
+        (self.awaited, self.expires) = (awaited, expires);
+        self.connection.stream_mut().set_deadline(expires);
     }
 
     /// Makes a request and waits for its reply.
@@ -102,10 +138,28 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// A refusal, and all that can go wrong with the connection.
     pub(crate) fn ask(&mut self, request: &Request, body: &[u8]) -> Result<Fields, ClientError> {
         self.asked = request.verb;
-        self.connection
-            .send(request.fields.message(), body)
-            .map_err(|failure| self.after_write(failure))?;
-        self.reply()
+        if body.len() <= PIECE {
+            self.questions(0);
+            let sent = self.connection.send(request.fields.message(), body);
+            sent.map_err(|failure| self.after_write(failure))?;
+            return self.hear_reply();
+        }
+        self.send_line(request)?;
+        body.chunks(PIECE).try_for_each(|piece| self.send_bytes(piece))?;
+        self.reply(0)
+    }
+
+    /// As [`Client::ask`], where the tentacle may have to work on so many bytes first.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) fn ask_about(
+        &mut self,
+        request: &Request,
+        work: u64,
+    ) -> Result<Fields, ClientError> {
+        self.send_line(request)?;
+        self.reply(work)
     }
 
     /// Sends a request whose body follows by [`Client::send_bytes`].
@@ -114,6 +168,7 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// As [`Client::ask`].
     pub(crate) fn send_line(&mut self, request: &Request) -> Result<(), ClientError> {
         self.asked = request.verb;
+        self.flows_out(PIECE);
         let sent = self.connection.send_line(request.fields.message());
         sent.map_err(|failure| self.after_write(failure))
     }
@@ -123,19 +178,24 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// # Errors
     /// As [`Client::ask`].
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.flows_out(bytes.len());
         self.connection.send_bytes(bytes).map_err(|failure| self.after_write(failure))
+    }
+
+    /// A peer that takes a byte a minute is none that takes bytes.
+    fn flows_out(&mut self, count: usize) {
+        self.expect(Awaited::Bytes, self.deadlines.within(Deadlines::sending(count)));
     }
 
     /// What a failed write means: the tentacle may have said why before it
     /// closed, and that tells more than the broken pipe.
     fn after_write(&mut self, failure: Failure) -> ClientError {
         if matches!(failure, Failure::Truncated) {
-            self.connection.stream_mut().set_idle(Some(Duration::from_secs(1)));
-            match self.reply() {
-                Err(error @ (ClientError::Refused(..) | ClientError::Untrusted(..))) => {
-                    return error;
-                }
-                _ => self.connection.stream_mut().set_idle(Some(LOST_AFTER)),
+            self.expect(Awaited::Bytes, self.deadlines.within(LAST_WORDS));
+            if let Err(error @ (ClientError::Refused(..) | ClientError::Untrusted(..))) =
+                self.hear_reply()
+            {
+                return error;
             }
         }
         self.explain(failure)
@@ -150,27 +210,43 @@ impl<'a, S: Duplex> Client<'a, S> {
             Ok(Heard::Nothing) => Ok(()),
             Ok(Heard::Farewell) => Err(self.explain(Failure::Truncated)),
             Ok(Heard::Bytes) => {
-                self.reply()?;
-                Err(self.explain(Failure::Malformed("an early ok".into())))
+                // It spoke, so that all of it has to come: who waits for bytes of ours has
+                // no reason to drip.
+                self.expect(Awaited::Bytes, self.deadlines.within(LOST_AFTER));
+                match self.part_of_reply()? {
+                    None => Ok(()),
+                    Some(_) => Err(self.explain(Failure::Malformed("an early ok".into()))),
+                }
             }
             Err(failure) => Err(self.explain(failure)),
         }
     }
 
-    /// Waits for the reply to what was asked last.
+    /// Waits for the reply to what was asked last, for which the tentacle may have to work
+    /// on so many bytes.
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub(crate) fn reply(&mut self) -> Result<Fields, ClientError> {
+    pub(crate) fn reply(&mut self, work: u64) -> Result<Fields, ClientError> {
+        self.questions(work);
+        self.hear_reply()
+    }
+
+    fn hear_reply(&mut self) -> Result<Fields, ClientError> {
         loop {
-            let message = self.message()?;
-            let reply =
-                Reply::read(self.asked, message).map_err(|failure| self.explain(failure))?;
-            match reply {
-                Reply::Ok(said) => return Ok(said),
-                Reply::No(said) => return Err(self.refused(&said)),
-                Reply::Tick(said) => self.skip(&said)?,
+            if let Some(said) = self.part_of_reply()? {
+                return Ok(said);
             }
+        }
+    }
+
+    /// What it says, `None` for a tick.
+    fn part_of_reply(&mut self) -> Result<Option<Fields>, ClientError> {
+        let message = self.message()?;
+        match Reply::read(self.asked, message).map_err(|failure| self.explain(failure))? {
+            Reply::Ok(said) => Ok(Some(said)),
+            Reply::No(said) => Err(self.refused(&said)),
+            Reply::Tick(said) => self.skip(&said).map(|()| None),
         }
     }
 
@@ -231,6 +307,7 @@ impl<'a, S: Duplex> Client<'a, S> {
 
     /// Says farewell; the peer has told all, so that no answer matters.
     pub(crate) fn close(mut self) {
+        self.expect(Awaited::Bytes, self.deadlines.within(LAST_WORDS));
         let _ = self.connection.close();
     }
 
@@ -245,6 +322,21 @@ impl<'a, S: Duplex> Client<'a, S> {
     }
 
     fn explain(&self, failure: Failure) -> ClientError {
+        let is_over = self.expires.is_some_and(|expires| Instant::now() >= expires);
+        if matches!(failure, Failure::TimedOut) && is_over {
+            match (self.awaited, self.deadlines.limit) {
+                (Awaited::Answer(time), _) => {
+                    let (address, asked) = (&self.target.address, self.asked);
+                    return ClientError::Overdue(self.deadlines.unanswered(address, asked, time));
+                }
+                (Awaited::Bytes, Some(limit)) if self.deadlines.are_over() => {
+                    let error =
+                        Error::new(Exit::Unavailable, &self.target.address, over_limit(limit));
+                    return ClientError::Overdue(error);
+                }
+                (Awaited::Bytes, _) => {}
+            }
+        }
         ClientError::of_failure(self.introduction, self.target, failure)
     }
 }

@@ -16,6 +16,9 @@ pub(crate) enum ClientError {
     Unreachable(Error),
     /// The connection broke or fell silent. Trying again may help.
     Lost(Error),
+    /// The time for it is over, however lively the tentacle is. Trying again would begin
+    /// another wait.
+    Overdue(Error),
     /// We are unknown there, or the tentacle is not who it should be: then its
     /// thumbprint.
     Untrusted(Option<Thumbprint>, Error),
@@ -32,6 +35,7 @@ impl ClientError {
         match self {
             ClientError::Unreachable(error)
             | ClientError::Lost(error)
+            | ClientError::Overdue(error)
             | ClientError::Untrusted(_, error)
             | ClientError::Refused(_, error)
             | ClientError::Protocol(error)

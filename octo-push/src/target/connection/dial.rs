@@ -4,6 +4,7 @@
 //! A name with several addresses is tried as RFC 8305 has it: a dead first one
 //! costs a quarter of a second, not the whole wait.
 
+use crate::target::connection::client_error::ClientError;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::units::human_duration;
 use octo_core::targets::{Address, Target};
@@ -43,10 +44,15 @@ impl Drop for Transport {
 /// Connects to a target within `wait`.
 ///
 /// # Errors
-/// Exit 69, naming the address and why.
-pub(crate) fn dial(target: &Target, transport: Option<&[String]>, wait: Duration) -> Result<Link> {
+/// Exit 69, naming the address and why; lost, not unreachable, is what was accepted and
+/// closed again at once.
+pub(crate) fn dial(
+    target: &Target,
+    transport: Option<&[String]>,
+    wait: Duration,
+) -> std::result::Result<Link, ClientError> {
     match transport {
-        Some(command) => start(target, command),
+        Some(command) => start(target, command).map_err(ClientError::Unreachable),
         None => tcp(&target.address, wait).map(Link::Tcp),
     }
 }
@@ -91,11 +97,12 @@ fn fill(argument: &str, target: &Target) -> String {
     filled
 }
 
-fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
+fn tcp(address: &Address, wait: Duration) -> std::result::Result<TcpStream, ClientError> {
     let until = Instant::now() + wait;
-    let addresses = resolve(address, until, wait)?;
+    let addresses = resolve(address, until, wait).map_err(ClientError::Unreachable)?;
     race(&addresses, until).map_err(|error| {
-        let error = match error.kind() {
+        let kind = error.kind();
+        let error = match kind {
             io::ErrorKind::TimedOut => {
                 unavailable(address, format!("no connection within {}", human_duration(wait)))
                     .hint("is the address right, and no firewall between? -w waits longer")
@@ -104,9 +111,15 @@ fn tcp(address: &Address, wait: Duration) -> Result<TcpStream> {
                 .hint("is octo-listen running there, on this port?"),
             _ => unavailable(address, describe(&error)),
         };
-        match addresses.len() {
+        let error = match addresses.len() {
             1 => error,
             count => error.hint(format!("all {count} addresses of {} were tried", address.host())),
+        };
+        match kind {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+                ClientError::Lost(error)
+            }
+            _ => ClientError::Unreachable(error),
         }
     })
 }
@@ -256,10 +269,11 @@ mod tests {
     #[test]
     fn what_can_not_be_reached_is_named() {
         let wait = Duration::from_secs(5);
-        let error = dial(&target("127.0.0.1:1"), None, wait).expect_err("refused");
+        let error = dial(&target("127.0.0.1:1"), None, wait).expect_err("refused").into_error();
         assert_eq!(error.message, "127.0.0.1:1: connection refused");
         assert!(error.hints[0].contains("octo-listen"));
-        let error = dial(&target("nowhere.invalid"), None, wait).expect_err("no such name");
+        let error =
+            dial(&target("nowhere.invalid"), None, wait).expect_err("no such name").into_error();
         assert!(error.message.starts_with("nowhere.invalid: does not resolve"), "{error}");
         assert_eq!(error.exit, Exit::Unavailable);
     }
@@ -275,7 +289,8 @@ mod tests {
         stream.read_to_string(&mut text).expect("read");
         assert_eq!(text, "web1 h.example 99 %\nx");
         let command = vec!["/nonexistent/program".to_string()];
-        let error = dial(&target("h"), Some(&command), Duration::ZERO).expect_err("missing");
+        let error =
+            dial(&target("h"), Some(&command), Duration::ZERO).expect_err("missing").into_error();
         assert!(error.message.contains("/nonexistent/program"), "{error}");
     }
 }

@@ -4,5 +4,6 @@
 pub(crate) mod client;
 pub(crate) mod client_config;
 pub(crate) mod client_error;
+pub(crate) mod deadlines;
 pub(crate) mod dial;
 pub(crate) mod first_contact;

@@ -10,6 +10,7 @@ use crate::target::connection::client_error::ClientError;
 use crate::target::package::counters::UploadCounters;
 use crate::target::package::digests::{DigestCache, Stamp};
 use crate::target::package::source::{PIECE, Source};
+use crate::target::retry::Retry;
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
@@ -118,9 +119,10 @@ impl Package {
         client: &mut Client<'_, S>,
         counters: &UploadCounters,
         stop: &Stop,
+        retry: &mut Retry,
     ) -> std::result::Result<Put, ClientError> {
         let Some(source) = &self.source else { return Ok(Put::There) };
-        let mut upload = UploadProgress::begin(counters, source.size());
+        let mut upload = UploadProgress::begin(counters, source.size(), retry);
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
         match self.put_once(source, digest, client, &mut upload, stop) {
@@ -159,10 +161,11 @@ impl Package {
                 .with("name", &self.name)
                 .with("offset", upload.at)
                 .with("body", end - upload.at);
+            let piece = end - upload.at;
             let sent = client
                 .send_line(&request)
                 .and_then(|()| source.send(client, end, upload, stop))
-                .and_then(|()| client.reply());
+                .and_then(|()| client.reply(piece));
             match sent {
                 Err(ClientError::Refused(Refusal::Unsupported | Refusal::Malformed, error)) => {
                     self.whole_only.store(true, Ordering::Relaxed);
@@ -189,7 +192,8 @@ impl Package {
             .with("sha256", digest)
             .with("size", size)
             .with("name", &self.name);
-        let Some(offset) = client.ask(&request, b"")?.get("offset") else {
+        // What is there of it is hashed first.
+        let Some(offset) = client.ask_about(&request, size)?.get("offset") else {
             upload.go_on_at(size);
             return Ok(Put::There);
         };
@@ -198,8 +202,9 @@ impl Package {
             return Err(client.wrong(Failure::Malformed(reason)));
         }
         upload.go_on_at(offset);
+        upload.retry.stored(offset);
         source.send(client, size, upload, stop)?;
-        client.reply()?;
+        client.reply(size)?;
         Ok(Put::Sent(upload.sent))
     }
 }
@@ -231,6 +236,7 @@ impl Source {
 /// it will begin again.
 struct UploadProgress<'a> {
     counters: &'a UploadCounters,
+    retry: &'a mut Retry,
     size: u64,
     /// How much the tentacle has, as far as we know.
     at: u64,
@@ -239,10 +245,10 @@ struct UploadProgress<'a> {
 }
 
 impl<'a> UploadProgress<'a> {
-    fn begin(counters: &'a UploadCounters, size: u64) -> UploadProgress<'a> {
+    fn begin(counters: &'a UploadCounters, size: u64, retry: &'a mut Retry) -> UploadProgress<'a> {
         counters.total.fetch_add(size, Ordering::Relaxed);
         counters.uploads.fetch_add(1, Ordering::Relaxed);
-        UploadProgress { counters, size, at: 0, sent: 0 }
+        UploadProgress { counters, retry, size, at: 0, sent: 0 }
     }
 
     /// The tentacle says how much it has.

@@ -6,6 +6,7 @@ use crate::cli::options::{IDENTITY, TRANSPORT, USUAL_WAIT, WAIT};
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
+use crate::target::retry::{Bounds, Retry};
 use octo_core::base::cli::options::{OptionGroup, Said};
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
@@ -13,6 +14,7 @@ use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
 use octo_core::targets::{Address, Target, TargetTrust};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// The options of `thumbprint`.
 pub(super) static OPTIONS: OptionGroup =
@@ -24,10 +26,16 @@ pub(super) fn thumbprint(said: &Said, places: &Places) -> Result<u8> {
     let identity = said.one("identity")?.map(PathBuf::from);
     let wait = said.time("wait")?.unwrap_or(USUAL_WAIT);
     let config = ClientConfig::load(places, identity, argv::said(said, "transport")?)?;
-    let seen = match TlsClient::open(&config, &target, wait) {
-        Ok(client) => client.peer(),
-        Err(ClientError::Untrusted(Some(seen), _)) => Some(seen),
-        Err(error) => return Err(error.into_error()),
+    let mut retry = Retry::new(Bounds { wait, outage: wait, retries: 0, limit: None });
+    let seen = loop {
+        match TlsClient::open(&config, &target, retry.begin()) {
+            Ok(client) => break client.peer(),
+            Err(ClientError::Untrusted(Some(seen), _)) => break Some(seen),
+            Err(error) => {
+                let again = retry.pause_after(error, Instant::now());
+                std::thread::sleep(again.map_err(ClientError::into_error)?.0);
+            }
+        }
     };
     let seen = seen.ok_or_else(|| Error::new(Exit::Protocol, &target.address, "no certificate"))?;
     print(&format!("{seen}\n"))?;
