@@ -333,12 +333,14 @@ targets() {
 }
 
 # ask_targets WORD…: lets octo-release answer a question on all NAMES: what it says is
-# in $SCRATCH/out/TARGET, and $SCRATCH/end/TARGET has how that ended
+# in $SCRATCH/out/TARGET, and $SCRATCH/end/TARGET has how that ended. One that doesn't
+# answer within LIMIT is given up; its job, which may be stuck, ends there as well
 ask_targets() {
   local code=0 words
   mkdir -p -- "$SCRATCH/out" "$SCRATCH/end"
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q "${SELECT_OPTIONS[@]}" run
-    --end "$SCRATCH/end/%n" -o "$SCRATCH/out/%n" "${RELEASE_WORDS[@]}" "$@")
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q "${SELECT_OPTIONS[@]}"
+    --limit "$LIMIT" run -T "$LIMIT" --end "$SCRATCH/end/%n" -o "$SCRATCH/out/%n"
+    "${RELEASE_WORDS[@]}" "$@")
   announce "${words[@]}"
   OCTO_AGAIN='' "${words[@]}" 2>"$SCRATCH/errors" >/dev/null || code=$?
   # One that fails is told by its record; no record at all is octo-push's own trouble.

@@ -54,6 +54,10 @@ CONNECTING=(
   i identity FILE IDENTITY 'this identity, not CONFIG/identity.pem; may be a pipe'
   "${REACHING[@]}"
 )
+# Of a pipeline that asks its targets what runs there, see ask_targets.
+ASKING=(
+  - limit TIME LIMIT 'how long a target may take to answer (1m)'
+)
 TARGETS=(
   : 'which targets' - - -
   t target  SELECT SELECTED++    'names or tags joined by commas; several -t intersect'
