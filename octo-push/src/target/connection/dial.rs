@@ -115,13 +115,18 @@ fn tcp(address: &Address, wait: Duration) -> std::result::Result<TcpStream, Clie
             1 => error,
             count => error.hint(format!("all {count} addresses of {} were tried", address.host())),
         };
-        match kind {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-                ClientError::Lost(error)
-            }
-            _ => ClientError::Unreachable(error),
-        }
+        classified(kind, error)
     })
+}
+
+/// Who resets a connection has accepted it: the next one may last.
+fn classified(kind: io::ErrorKind, error: Error) -> ClientError {
+    match kind {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            ClientError::Lost(error)
+        }
+        _ => ClientError::Unreachable(error),
+    }
 }
 
 /// getaddrinfo(3) knows no time limit: a thread asks it, and is left behind when
@@ -276,6 +281,14 @@ mod tests {
             dial(&target("nowhere.invalid"), None, wait).expect_err("no such name").into_error();
         assert!(error.message.starts_with("nowhere.invalid: does not resolve"), "{error}");
         assert_eq!(error.exit, Exit::Unavailable);
+    }
+
+    /// The moment in which it happens can't be chosen.
+    #[test]
+    fn who_accepts_and_resets_was_reached() {
+        let of = |kind| classified(kind, unavailable("web1", "reset"));
+        assert!(matches!(of(io::ErrorKind::ConnectionReset), ClientError::Lost(_)));
+        assert!(matches!(of(io::ErrorKind::ConnectionRefused), ClientError::Unreachable(_)));
     }
 
     #[test]
