@@ -1,6 +1,7 @@
 //! Ctrl-C cancels, and waits for the tentacle's word; a second one leaves; a
 //! closed terminal leaves the job running.
 
+use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::support::stdout_of;
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
@@ -63,6 +64,21 @@ fn waits(octopus: &Octopus, then: &str) -> String {
 
 fn job(web1: &Tentacle) -> String {
     web1.jobs()[0].file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+/// A flood may cut the handshake of the cancel, too.
+#[test]
+fn a_cancel_whose_handshake_is_cut_is_tried_again() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let proxy = FaultProxy::start(&web1.address);
+    octopus.set_targets(&format!("{}\n", web1.line_at(&proxy.address.to_string(), "web")));
+    let begun = begin(octopus.start(&["-t", "web1", "run", "-c", &waits(&octopus, "exit 3")]));
+    let down = Faults { cut_at: Some(0), ..Faults::default() };
+    proxy.next(Plan { down, ..Plan::default() });
+    begun.signal(Signal::INT);
+    crate::support::wait_for("another try", || proxy.accepted() == 3);
+    let (code, _, err) = begun.finish();
+    assert_eq!(code, Some(130), "{err}");
 }
 
 #[test]
