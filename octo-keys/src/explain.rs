@@ -41,7 +41,8 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
         let by_name = trust.line_of(&question).is_some_and(|line| line.options.scripts.is_some());
         let started_by = started_by(places);
         let named = by_name.then_some("SCRIPT");
-        question.run = Some(RunQuestion { named, locks: &[], starting: true, started_by });
+        let (locks, variables) = (Vec::new(), Vec::new());
+        question.run = Some(RunQuestion { named, locks, variables, starting: true, started_by });
     }
     let mut told = Explanation(String::new());
     let line = trust.line_of(&question);

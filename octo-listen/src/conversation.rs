@@ -87,10 +87,11 @@ fn answer<S: Duplex>(session: &mut Session<'_, S>, message: Message) -> Result<A
 }
 
 fn refuse<S: Duplex>(session: &mut Session<'_, S>, no: &No) -> Result<(), Failure> {
-    let said = Fields::of(StreamWord::No)
-        .with("code", no.refusal)
-        .with("reason", &no.reason)
-        .maybe("opens", no.opens.as_ref())
+    let said = Fields::of(StreamWord::No).with("code", no.refusal).with("reason", &no.reason);
+    let said = no
+        .also
+        .iter()
+        .fold(said, |said, (key, value)| said.with(key, value))
         .maybe("audit", no.head.as_ref())
         .maybe("audit-exec", session.host.exec_head());
     session.say(&said)

@@ -7,11 +7,12 @@ use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::{JobDirectory, Refused, State};
 use octo_core::tentacle::layout::{self, Side};
+use octo_core::tentacle::spec::SpecError;
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::statement::Statement;
 use octo_core::tentacle::store::Store;
 use octo_core::trust::{CachedTrust, Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
-use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint};
+use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint, VariableName};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -68,8 +69,8 @@ pub(crate) struct No {
     pub(crate) reason: String,
     /// The line of the trust file that decided, for our own records.
     pub(crate) line: Option<usize>,
-    /// When a window opens, RFC 3339.
-    pub(crate) opens: Option<String>,
+    /// Keys of the reply besides: when a window opens, which variables are refused.
+    pub(crate) also: Vec<(&'static str, String)>,
     /// The head of the audit log.
     pub(crate) head: Option<Head>,
 }
@@ -259,7 +260,7 @@ impl No {
     /// A reason fits a line of the wire and of the log, whatever it quotes.
     pub(crate) fn new(refusal: Refusal, reason: impl Into<String>) -> No {
         let reason = shortened(reason.into());
-        No { refusal, reason, line: None, opens: None, head: None }
+        No { refusal, reason, line: None, also: Vec::new(), head: None }
     }
 
     /// What failed here: the log has it all, the pusher is told the kind.
@@ -276,14 +277,36 @@ impl No {
 
 impl From<Denial> for No {
     fn from(denial: Denial) -> No {
+        let opens = denial.opens.map(|at| octo_core::base::cli::utc(at.timestamp()));
+        let opens = opens.map(|at| ("opens", at));
         No {
-            refusal: denial.refusal,
-            reason: shortened(denial.reason),
             line: denial.line,
-            opens: denial.opens.map(|at| octo_core::base::cli::utc(at.timestamp())),
-            head: None,
+            also: opens.into_iter().chain(refused(&denial.variables)).collect(),
+            ..No::new(denial.refusal, denial.reason)
         }
     }
+}
+
+impl From<SpecError> for No {
+    fn from(error: SpecError) -> No {
+        let also = refused(&error.variables).into_iter().collect();
+        No { also, ..No::new(error.refusal, error.reason) }
+    }
+}
+
+/// The key that lists these variables: as many as half of the longest line holds.
+fn refused(names: &[VariableName]) -> Option<(&'static str, String)> {
+    const LONGEST: usize = 8 << 10;
+    let mut joined = String::new();
+    for name in names {
+        let between = if joined.is_empty() { "" } else { "," };
+        if joined.len() + between.len() + name.as_str().len() > LONGEST {
+            break;
+        }
+        joined.push_str(between);
+        joined.push_str(name.as_str());
+    }
+    (!joined.is_empty()).then_some(("variables", joined))
 }
 
 fn shortened(mut reason: String) -> String {

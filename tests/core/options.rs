@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::trust::{Asked, locks, print, trust, user};
+use crate::trust::{Asked, locks, print, trust, user, variables};
 use octo_core::base::refusal::Refusal;
 use octo_core::{Exit, PusherName};
 
@@ -89,6 +89,34 @@ const WINDOWS_AND_LOCKS: &[Row] = &[
     ("", "run", |a| a.locks = locks(&["anything"]), YES),
 ];
 
+const VARIABLES: &[Row] = &[
+    // env
+    ("", "run", |a| a.variables = variables(&["NODE_ENV", "GIT_COMMIT", "X"]), YES),
+    ("", "run", |a| a.variables = variables(&["npm_config_node_options"]), denied("env")),
+    ("env=*", "run", |a| a.variables = variables(&["A", "Path"]), denied("env")),
+    ("env=*", "run", |a| a.variables = variables(&["A", "NODE_ENV"]), YES),
+    ("env=NODE_*", "run", |a| a.variables = variables(&["NODE_OPTIONS"]), denied("env")),
+    ("env=A,APP_*", "run", |a| a.variables = variables(&["A", "APP_", "APP_X"]), YES),
+    ("env=A,APP_*", "run", |a| a.variables = variables(&["A", "AB"]), denied("env")),
+    ("env=A,APP_*", "run", |a| a.variables = variables(&["app_x"]), denied("env")),
+    ("env=", "run", |a| a.variables = variables(&["A"]), denied("env")),
+    ("env=", "run", same, YES),
+    ("env=", "put", |a| a.variables = variables(&["A"]), YES),
+    (
+        "scripts=/s",
+        "run",
+        |a| (a.named, a.variables) = (Some("x"), variables(&["A"])),
+        denied("env"),
+    ),
+    ("scripts=/s", "run", |a| a.named = Some("x"), YES),
+    ("scripts=/s env=A", "run", |a| (a.named, a.variables) = (Some("x"), variables(&["A"])), YES),
+    // set: what it gives, nobody else gives
+    ("set=A=1", "run", |a| a.variables = variables(&["A"]), denied("set")),
+    ("set=A=1 env=*", "run", |a| a.variables = variables(&["A"]), denied("set")),
+    ("set=A=1 env=B", "run", |a| a.variables = variables(&["A", "C"]), denied("env")),
+    ("set=A=1 set=PATH=/x", "run", |a| a.variables = variables(&["B"]), YES),
+];
+
 const HOW_MUCH: &[Row] = &[
     // max-size; max-store is counted by the store, in its own tests
     ("", "put", |a| a.size = Some(4 << 30), YES),
@@ -118,7 +146,14 @@ const OF_SEVERAL_REASONS: &[Row] = &[(
 /// refusal, the option that is named, and the exit status of the pusher.
 #[test]
 fn every_option_permits_and_refuses() {
-    let tables = [WHO_AND_WHEN, AS_WHOM_AND_WHAT, WINDOWS_AND_LOCKS, HOW_MUCH, OF_SEVERAL_REASONS];
+    let tables = [
+        WHO_AND_WHEN,
+        AS_WHOM_AND_WHAT,
+        WINDOWS_AND_LOCKS,
+        VARIABLES,
+        HOW_MUCH,
+        OF_SEVERAL_REASONS,
+    ];
     for &(options, verb, change, expected) in tables.into_iter().flatten() {
         let mut asked = Asked::new(verb);
         change(&mut asked);
@@ -132,6 +167,39 @@ fn every_option_permits_and_refuses() {
         let stranger = asked.of(&trust, "stranger").expect_err("a stranger");
         assert_eq!((stranger.refusal, stranger.line), (Refusal::Denied, None));
     }
+}
+
+/// Whoever mends a call should have to do it once.
+#[test]
+fn all_variables_that_are_refused_are_told_at_once() {
+    for (options, asked, refused, said) in [
+        ("env=A", &["A", "B", "C"][..], &["B", "C"][..], "ci may not set B, C: env= of its line"),
+        ("env=*", &["PATH", "X", "ifs"], &["PATH", "ifs"], "ci may not set PATH, ifs: env= of"),
+        (
+            "scripts=/s",
+            &["B", "A"],
+            &["B", "A"],
+            "ci may not set B, A: its line has scripts= without env=",
+        ),
+        ("set=S=1 env=A", &["S", "B"], &["B", "S"], "; ci may not set S: set= of its line does"),
+    ] {
+        let trust = trust(&format!("{} ci {options}\n", print("ci")));
+        let named = options.starts_with("scripts").then_some("x");
+        let asked = Asked { named, variables: variables(asked), ..Asked::new("run") };
+        let denial = asked.of(&trust, "ci").unwrap_err();
+        assert_eq!(denial.variables, variables(refused), "{options}");
+        assert!(denial.reason.contains(said), "{}", denial.reason);
+    }
+    // So many that no line of the wire holds them: some, and how many more.
+    let names: Vec<String> = (0..5000).map(|n| format!("{}{n}", "V".repeat(200))).collect();
+    let names = variables(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let asked = Asked { variables: names, ..Asked::new("run") };
+    let denial = asked.of(&trust(&format!("{} ci env=\n", print("ci"))), "ci").unwrap_err();
+    assert!(
+        denial.reason.len() < 1000 && denial.reason.contains(" more: env="),
+        "{}",
+        denial.reason
+    );
 }
 
 /// allow= by verb.

@@ -5,7 +5,7 @@
 use jiff::Zoned;
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
-use octo_core::{Error, Exit, LockName, Thumbprint};
+use octo_core::{Error, Exit, LockName, Thumbprint, VariableName};
 use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub(crate) struct Asked {
     pub(crate) jobs: Option<u64>,
     pub(crate) named: Option<&'static str>,
     pub(crate) locks: Vec<LockName>,
+    pub(crate) variables: Vec<VariableName>,
     pub(crate) starting: bool,
     pub(crate) started_by: StartedBy,
 }
@@ -45,6 +46,7 @@ impl Asked {
             jobs: None,
             named: None,
             locks: Vec::new(),
+            variables: Vec::new(),
             starting: true,
             started_by: user("svc"),
         }
@@ -62,7 +64,8 @@ impl Asked {
         (question.size, question.jobs) = (self.size, self.jobs);
         question.run = (self.verb == Verb::Run).then(|| RunQuestion {
             named: self.named,
-            locks: &self.locks,
+            locks: self.locks.iter().collect(),
+            variables: self.variables.iter().collect(),
             starting: self.starting,
             started_by: self.started_by.clone(),
         });
@@ -76,6 +79,10 @@ pub(crate) fn user(name: &str) -> StartedBy {
 
 pub(crate) fn locks(names: &[&str]) -> Vec<LockName> {
     names.iter().map(|name| LockName::parse(name).unwrap()).collect()
+}
+
+pub(crate) fn variables(names: &[&str]) -> Vec<VariableName> {
+    names.iter().map(|name| VariableName::parse(name).unwrap()).collect()
 }
 
 #[test]

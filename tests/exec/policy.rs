@@ -43,16 +43,44 @@ fn the_sysadmins_variables_and_limits_win() {
         &sandbox,
         &format!("user={user} set=BASE=/srv/a set=OCTO_APPS=shop max-log=4K timeout=1s"),
     );
-    let job = submit(
-        &sandbox,
-        "command echo%20%24BASE%20%24OCTO_APPS%20%24OCTO_PUSHER\nenv BASE /evil\n",
-    );
+    let job =
+        submit(&sandbox, "command echo%20%24BASE%20%24OCTO_APPS%20%24OCTO_PUSHER\nenv OTHER x\n");
     assert_eq!(std::fs::read(job.file("log")).expect("log"), b"/srv/a shop ci\n");
     let job = submit(&sandbox, "command head%20-c%2010000%20/dev/zero\n");
     let record = job.end().expect("readable").expect("an end");
     assert!(record.truncated && record.log == 4096, "{record:?}");
     let job = submit(&sandbox, "command sleep%2060\ntimeout 3600\ngrace 1\n");
     assert_eq!(end(&job).0, "timeout");
+}
+
+/// A listener may have said yes to anything, or may be an older one.
+#[test]
+fn variables_are_judged_where_the_job_starts() {
+    let sandbox = sandbox();
+    let script = sandbox.write("scripts/show", "#!/bin/sh\necho \"$A $B\"\n");
+    set_mode(&script, 0o755);
+    let scripts = format!("scripts={}", sandbox.path("scripts").display());
+    let given = "env A 1\nenv B 2\n";
+    for (options, spec, code, said) in [
+        (scripts.clone(), given, 77, "may not set A, B: its line has scripts= without env="),
+        (format!("{scripts} env=A"), given, 77, "may not set B: env= of its line"),
+        (format!("{scripts} env="), given, 77, "may not set A, B: env= of its line"),
+        (format!("{scripts} env=* set=B=3"), given, 77, "may not set B: set= of its line does"),
+        (
+            format!("{scripts} env=*"),
+            "env A 1\nenv node_options x\n",
+            77,
+            "node_options is refused",
+        ),
+        (format!("{scripts} env=*"), "env PATH /x\nenv IFS x\n", 77, "PATH, IFS are refused"),
+        (format!("{scripts} env=A,B*"), given, 0, ""),
+    ] {
+        trust(&sandbox, &format!("user={} {options}", own_user()));
+        let job = submit(&sandbox, &format!("name show\n{spec}"));
+        let (_, with, reason) = end(&job);
+        assert_eq!(with, code, "{options}: {reason}");
+        assert!(reason.contains(said), "{options}: {reason}");
+    }
 }
 
 /// What does not fit is said, and costs nothing else its place.

@@ -37,6 +37,27 @@ fn a_sound_file_is_checked_in_silence() {
 }
 
 #[test]
+fn a_list_of_variables_that_permits_nothing_is_told() {
+    let sandbox = sandbox();
+    let check = |options: &str| {
+        sandbox.write("config/trusted", format!("{} ci {options}\n", print("a")));
+        sandbox.tool("octo-keys").arg("check").assert()
+    };
+    let nothing = "trusted:1: env=LD_* permits nothing: the loader takes code from it; set= gives";
+    check("user=root env=A,LD_*").stderr(contains(nothing));
+    check("user=root env=A,NODE_*,*").stderr(contains("permits nothing").not());
+    check("env=A allow=put").stderr(contains("without run in allow= nothing comes of env"));
+    // Exactly said, it is an error: nobody is let in by a line that promises it.
+    let exact = "trusted:1: env=A,npm_config_x: no pusher may set npm_config_x: ";
+    check("env=A,npm_config_x")
+        .code(78)
+        .stderr(contains(exact))
+        .stderr(contains("set=npm_config_x=VALUE"));
+    check("env=A-B").code(78).stderr(contains("'A-B' is neither a variable's name nor PREFIX*"));
+    check("env=A,A").code(78).stderr(contains("A stands there twice"));
+}
+
+#[test]
 fn each_problem_is_named_with_its_line() {
     let sandbox = sandbox();
     let a = print("a");

@@ -1,16 +1,18 @@
 //! The one function that decides what a pusher may do.
 
-use super::{Grant, Line, Trust, Verb};
+use super::{Grant, Line, Options, Trust, Verb, environment};
 use crate::base::encoding::printable;
-use crate::base::names::{LockName, is_file_name};
+use crate::base::names::{LockName, VariableName, is_file_name};
 use crate::base::paths::Places;
 use crate::base::refusal::Refusal;
 use crate::base::thumbprint::Thumbprint;
 use crate::base::units::human_size;
 use crate::base::users;
 use crate::tentacle::layout;
+use crate::tentacle::spec::{Script, Spec};
 use jiff::Zoned;
 use rustix::process::geteuid;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Who asks for what, from where, when.
@@ -38,11 +40,29 @@ pub struct RunQuestion<'a> {
     /// The installed script that it names; `None` where it sends its own.
     pub named: Option<&'a str>,
     /// The locks that it takes.
-    pub locks: &'a [LockName],
+    pub locks: Vec<&'a LockName>,
+    /// The variables that it is given, secrets included.
+    pub variables: Vec<&'a VariableName>,
     /// Would it start now? Only then the window counts.
     pub starting: bool,
     /// Who would start it.
     pub started_by: StartedBy,
+}
+
+impl<'a> RunQuestion<'a> {
+    /// All that this spec asks for.
+    pub fn of(spec: &'a Spec, starting: bool, started_by: StartedBy) -> RunQuestion<'a> {
+        RunQuestion {
+            named: match &spec.script {
+                Script::Named(name) => Some(name),
+                Script::Sent { .. } | Script::Command(_) => None,
+            },
+            locks: spec.locks.iter().map(|lock| &lock.name).collect(),
+            variables: spec.variables().collect(),
+            starting,
+            started_by,
+        }
+    }
 }
 
 /// The user who starts jobs.
@@ -99,8 +119,10 @@ pub struct Denial {
     pub line: Option<usize>,
     /// For the target's log: the option that decided.
     pub option: Option<&'static str>,
+    /// The variables that are refused, all of them.
+    pub variables: Vec<VariableName>,
     /// When the window opens next.
-    pub opens: Option<Zoned>,
+    pub opens: Option<Box<Zoned>>,
 }
 
 /// A line of the thumbprint whose conditions don't hold.
@@ -126,6 +148,7 @@ impl Trust {
             reason: "this thumbprint is not trusted here, or not from there, or no longer".into(),
             line: None,
             option: None,
+            variables: Vec::new(),
             opens: None,
         })?;
         match line.refuses(question) {
@@ -215,7 +238,46 @@ impl Line {
         if let Some(lock) = run.locks.iter().find(|lock| !permitted(lock)) {
             return denied("locks", format!("{name} may not take the lock {lock}"));
         }
-        None
+        self.refuses_variables(&run.variables)
+    }
+
+    /// None is left out of a job: those that it can't have are told, all of them.
+    fn refuses_variables(&self, asked: &[&VariableName]) -> Option<Denial> {
+        let Options { env, scripts, set, .. } = &self.options;
+        let set: HashSet<&VariableName> = set.iter().map(|(name, _)| name).collect();
+        let permitted = |name: &VariableName| {
+            let covered = match env {
+                Some(patterns) => patterns.iter().any(|pattern| pattern.covers(name)),
+                None => scripts.is_none(),
+            };
+            covered && environment::forbidden(name).is_none()
+        };
+        let (own, rest): (Vec<&VariableName>, Vec<_>) =
+            asked.iter().partition(|name| set.contains(*name));
+        let other = rest.into_iter().filter(|name| !permitted(name));
+        let (own, other): (Vec<_>, Vec<_>) =
+            (own.into_iter().cloned().collect(), other.cloned().collect());
+        let name = &self.name;
+        let mut reasons = Vec::new();
+        if !other.is_empty() {
+            let why = match (env, scripts) {
+                (None, Some(_)) => "its line has scripts= without env=",
+                (None, None) => "they choose code or configuration of a program",
+                (Some(_), _) => "env= of its line doesn't name them",
+            };
+            reasons.push(format!("{name} may not set {}: {why}", environment::listed(&other)));
+        }
+        if !own.is_empty() {
+            let given = environment::listed(&own);
+            reasons.push(format!("{name} may not set {given}: set= of its line does"));
+        }
+        let option = if other.is_empty() { "set" } else { "env" };
+        let variables = [other, own].concat();
+        if variables.is_empty() {
+            return None;
+        }
+        let denial = self.denied(Refusal::Denied, option, reasons.join("; "));
+        denial.map(|denial| Denial { variables, ..denial })
     }
 
     /// max-store is not judged here: the store counts what it holds as an upload begins.
@@ -251,11 +313,12 @@ impl Line {
         };
         let denial =
             self.denied(Refusal::Window, "window", format!("outside of the window; {when}"));
-        denial.map(|denial| Denial { opens, ..denial })
+        denial.map(|denial| Denial { opens: opens.map(Box::new), ..denial })
     }
 
     fn denied(&self, refusal: Refusal, option: &'static str, reason: String) -> Option<Denial> {
-        Some(Denial { refusal, reason, line: Some(self.number), option: Some(option), opens: None })
+        let (line, option, variables) = (Some(self.number), Some(option), Vec::new());
+        Some(Denial { refusal, reason, line, option, variables, opens: None })
     }
 }
 

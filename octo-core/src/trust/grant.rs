@@ -24,7 +24,7 @@ pub struct Grant {
     pub scripts: Option<PathBuf>,
     /// A run waits for a local operator's approval.
     pub hold: bool,
-    /// Variables of jobs that the pusher can't override.
+    /// Variables of jobs that the pusher can't give.
     pub set: Vec<(VariableName, String)>,
     /// The longest wait for a lock; `None` is as long as asked for.
     pub max_wait: Option<Duration>,
@@ -92,6 +92,7 @@ impl Grant {
             from: _,
             expires: _,
             window: _,
+            env: _,
             locks: _,
             max_jobs: _,
             allow,

@@ -9,6 +9,7 @@
 mod claimed;
 mod decide;
 pub mod edit;
+pub mod environment;
 mod file;
 mod grant;
 mod network;

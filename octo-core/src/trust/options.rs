@@ -2,6 +2,7 @@
 //! of unknown words, `octo-keys explain`, the warnings of `octo-keys check`, the
 //! record of what a job was granted and the tidy test follow from it.
 
+use super::environment::VariablePattern;
 use super::values::{self, Allow};
 use super::{Network, Verb, Windows};
 use crate::base::encoding::printable;
@@ -32,7 +33,10 @@ pub struct Options {
     pub window: Option<Windows>,
     /// A run waits for a local operator's approval.
     pub hold: bool,
-    /// Variables of jobs that the pusher can't override.
+    /// The variables and secrets that the pusher may give to jobs; `None` is none where
+    /// scripts= is said, else all that aren't forbidden.
+    pub env: Option<Vec<VariablePattern>>,
+    /// Variables of jobs that the pusher can't give.
     pub set: Vec<(VariableName, String)>,
     /// The named locks that jobs may take; `None` is any.
     pub locks: Option<Vec<LockName>>,
@@ -67,6 +71,7 @@ impl Default for Options {
             scripts: None,
             window: None,
             hold: false,
+            env: None,
             set: Vec::new(),
             locks: None,
             max_wait: Duration::from_secs(300),
@@ -140,6 +145,10 @@ static ROWS: &[TrustOption] = &[
     .bounds(RUN),
     word("hold", |options| options.hold = true)
         .shown(|options| values::yes_or_no(options.hold))
+        .bounds(RUN),
+    value("env", |options, value| values::patterns(value).map(|all| options.env = Some(all)))
+        .shown(|options| values::list(options.env.as_deref()))
+        .otherwise("none with scripts=, else all but those that choose code or configuration")
         .bounds(RUN),
     option("set", Takes::Variable(|options, name, value| options.set.push((name, value))))
         .shown(|options| {
@@ -291,7 +300,7 @@ mod tests {
     use super::*;
 
     const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run user=app sudo \
-        scripts=/srv/scripts window=22:00-05:00 hold set=A=1 set=B= locks=db,web max-wait=1m \
+        scripts=/srv/scripts window=22:00-05:00 hold env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
         max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h memory=64M cpu=150% tasks=32";
 
     /// What is shown is what the file would say, so that a record can be read.

@@ -1,6 +1,7 @@
 //! The values of a line's options: how each is read and shown. Errors say what a
 //! value is, or what is wrong with an item of a list.
 
+use super::environment::VariablePattern;
 use super::verb::{AllowWord, Verb};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName};
@@ -153,6 +154,11 @@ pub(super) fn locks(text: &str) -> Result<Vec<LockName>, String> {
         LockName::parse(name)
             .ok_or_else(|| format!("'{}' is not a lock's name", printable(name.as_bytes())))
     })
+}
+
+/// Patterns of variables; the empty list is none at all.
+pub(super) fn patterns(text: &str) -> Result<Vec<VariablePattern>, String> {
+    if text.is_empty() { Ok(Vec::new()) } else { each(text, VariablePattern::parse) }
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -63,6 +63,10 @@ fn reasons<'a>(
         return vec![format!("without run in allow= nothing comes of {}", idle.join(", "))];
     }
     let mut reasons = Vec::from_iter(user_reason(options.user.as_deref(), started_by));
+    reasons.extend(options.env.iter().flatten().filter_map(|pattern| {
+        let why = pattern.reaches_only_forbidden()?;
+        Some(format!("env={pattern} permits nothing: {why}; set= gives what has to be"))
+    }));
     if let Some(directory) = &options.scripts {
         reasons.extend_from_slice(
             directories.entry(directory).or_insert_with(|| script_reasons(directory)),

@@ -21,21 +21,19 @@ pub(crate) fn admit(
     size: u64,
     starting: bool,
 ) -> Result<Grant, Unstarted> {
+    // Whoever published the job may have had another table of them, or none.
+    if let Some(error) = spec.forbidden() {
+        return Err(Unstarted::denied(error.refusal.exit(), error.reason));
+    }
     let Some(pusher) = &origin.pusher else { return by_hand(spec) };
     let trust = Trust::load(&places.trusted())
         .map_err(|error| Unstarted::denied(Refusal::Policy.exit(), error.message))?;
-    let named = match &spec.script {
-        Script::Named(name) => Some(name.as_str()),
-        Script::Sent { .. } | Script::Command(_) => None,
-    };
-    let locks: Vec<_> = spec.locks.iter().map(|lock| lock.name.clone()).collect();
     let now = trust.now();
     believe_address(places, &trust, pusher.thumbprint, &now)
         .map_err(|reason| Unstarted::denied(Exit::Configuration, reason))?;
     let mut question = Question::new(pusher.thumbprint, pusher.address, &now, Verb::Run);
-    let started_by = StartedBy::this_process();
     question.size = Some(size);
-    question.run = Some(RunQuestion { named, locks: &locks, starting, started_by });
+    question.run = Some(RunQuestion::of(spec, starting, StartedBy::this_process()));
     trust
         .decide(&question)
         .map_err(|denial| Unstarted::denied(denial.refusal.exit(), denial.reason))

@@ -5,7 +5,7 @@
 //! the same id and spec, it attaches.
 
 use super::statement::{self, SignedBody};
-use crate::host::{Asked, Host, No, Peer};
+use crate::host::{Asked, Host, No, Peer, Submission};
 use crate::session::{Answer, Ended, Session};
 use crate::starter::janitor::What;
 use octo_core::base::no_core;
@@ -16,7 +16,7 @@ use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script
 use octo_core::tentacle::spool::{Entry, EntryName};
 use octo_core::tentacle::statement::{Asks, Statement};
 use octo_core::trust::{Grant, RunQuestion, Verb};
-use octo_core::{Digest, JobId, LockName, Refusal};
+use octo_core::{Digest, JobId, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
 
 /// A run's body, taken apart and checked against itself.
@@ -38,12 +38,7 @@ pub(crate) fn run<S: Duplex>(
 ) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
     let id: JobId = request.need("job")?;
-    // Whoever may run nothing at all need not send it. What else its line says
-    // comes later: a job that is there is attached to at any time.
-    let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
-    if !grant.allow.covers(Verb::Run) {
-        host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
-    }
+    may_at_all(host, peer)?;
     let (bytes, lengths) = receive(session, request)?;
     let body = JobBody::of(request, &bytes, &lengths)?;
 
@@ -63,6 +58,16 @@ pub(crate) fn run<S: Duplex>(
     session.ran = Some(id);
     told?;
     Err(Ended::Told)
+}
+
+/// Whoever may run nothing at all need not send a body. What else its line says comes
+/// later: a job that is there is attached to at any time.
+pub(super) fn may_at_all(host: &Host, peer: &Peer) -> Result<(), Ended> {
+    let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
+    if !grant.allow.covers(Verb::Run) {
+        host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
+    }
+    Ok(())
 }
 
 fn receive<S: Duplex>(
@@ -100,21 +105,37 @@ impl<'a> JobBody<'a> {
         let (signed, rest) = SignedBody::split(request, bytes)?;
         let (spec, rest) = rest.split_at(lengths.spec);
         let (script, secrets) = rest.split_at(lengths.script);
-        let sent = SentParts::check(spec, script, secrets)
-            .map_err(|error| No::new(error.refusal, error.reason))?;
+        let sent = SentParts::check(spec, script, secrets).map_err(No::from)?;
         let statement = signed.parse()?;
         Ok(JobBody { signed, statement, sent })
     }
 }
 
-/// The reply if this job is there already: in the spool, as a job, as one that was
-/// refused, or pruned.
+/// The reply if this job is there already.
 fn attach(
     host: &Host,
     peer: &Peer,
     id: &JobId,
     body: &JobBody<'_>,
 ) -> Result<Option<Answer>, Ended> {
+    let Some((grant, job)) = there(host, peer, id, body.sent.digest)? else { return Ok(None) };
+    // Who handed it over may have been killed before its name was durable.
+    host.spool.sync().map_err(|error| No::failed(host, &error))?;
+    if let Ok(state) = host.state(&job) {
+        host.push_on(id, &state);
+    }
+    let head = host.record_or_log(peer, &grant, "attach", &[("job", id.as_str())]);
+    Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))
+}
+
+/// The job of this id and spec, if it is there: in the spool, as a job, as one that was
+/// refused, or pruned.
+pub(super) fn there(
+    host: &Host,
+    peer: &Peer,
+    id: &JobId,
+    digest: Digest,
+) -> Result<Option<(Grant, JobDirectory)>, Ended> {
     let failed = |error: octo_core::Error| No::failed(host, &error);
     let Some(there) = spec_of(host, id).map_err(failed)? else {
         if is_pruned(&host.places, id).map_err(failed)? {
@@ -126,17 +147,11 @@ fn attach(
     // What runs already needs no window and no quota.
     let grant = host.judge(peer, Verb::Follow, Asked::default())?;
     let job = host.visible(peer, &grant, id)?;
-    if there != Some(body.sent.digest) {
+    if there != Some(digest) {
         let reason = format!("the job {id} is there with another spec");
         return Err(No::new(Refusal::Conflict, reason).into());
     }
-    // Who handed it over may have been killed before its name was durable.
-    host.spool.sync().map_err(failed)?;
-    if let Ok(state) = host.state(&job) {
-        host.push_on(id, &state);
-    }
-    let head = host.record_or_log(peer, &grant, "attach", &[("job", id.as_str())]);
-    Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))
+    Ok(Some((grant, job)))
 }
 
 /// The sha256 of the spec under which this id is taken; `None` where it is free.
@@ -166,20 +181,7 @@ fn spool(
     // From here to the end the package stays in our store. In that of octo-exec's user, where
     // that is another, its prune leaves what the spool names.
     let _kept = host.store.keep().map_err(failed)?;
-    let named = match &spec.script {
-        Script::Named(name) => Some(name.as_str()),
-        _ => None,
-    };
-    let locks: Vec<LockName> = spec.locks.iter().map(|lock| lock.name.clone()).collect();
-    let ask = |starting: bool, jobs: Option<u64>| {
-        let started_by = host.started_by.clone();
-        let run = Some(RunQuestion { named, locks: &locks, starting, started_by });
-        host.judge(peer, Verb::Run, Asked { size: Some(sent.size()), jobs, run })
-    };
-    let grant = ask(false, None)?;
-    let submission = host.submit(peer, &grant.name, id).map_err(failed)?;
-    // What an operator is to approve starts when he does, and is judged then.
-    let grant = ask(!grant.hold, Some(submission.jobs))?;
+    let (grant, _submission) = judge(host, peer, id, spec, sent.size())?;
     if let Some((package, _)) = &spec.package
         && host.package(package, &grant).map_err(failed)?.is_none()
     {
@@ -202,6 +204,27 @@ fn spool(
         // Another connection was faster with the same id: it is asked for again.
         false => Err(No::new(Refusal::Busy, format!("the job {id} came just now: repeat")).into()),
     }
+}
+
+/// May this job run, with so many bytes of spec, script and secrets? Until the second part
+/// of a yes is dropped the job is among those that are under way.
+pub(super) fn judge<'a>(
+    host: &'a Host,
+    peer: &Peer,
+    id: &JobId,
+    spec: &Spec,
+    size: u64,
+) -> Result<(Grant, Submission<'a>), Ended> {
+    let ask = |starting: bool, jobs: Option<u64>| {
+        let run = Some(RunQuestion::of(spec, starting, host.started_by.clone()));
+        host.judge(peer, Verb::Run, Asked { size: Some(size), jobs, run })
+    };
+    let grant = ask(false, None)?;
+    let submission =
+        host.submit(peer, &grant.name, id).map_err(|error| No::failed(host, &error))?;
+    // What an operator is to approve starts when he does, and is judged then.
+    let grant = ask(!grant.hold, Some(submission.jobs))?;
+    Ok((grant, submission))
 }
 
 /// What runs, in a few words for the log.

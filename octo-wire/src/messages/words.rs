@@ -41,7 +41,8 @@ stream_words! {
     No "no" [
         Key::new("code", Form::Text),
         Key::new("reason", Form::Text),
-        Key::new("opens", Form::Time)
+        Key::new("opens", Form::Time),
+        Key::new("variables", Form::List)
     ]
     /// The job is over.
     End "end" [

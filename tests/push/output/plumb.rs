@@ -120,7 +120,10 @@ fn variables_are_written_for_their_owner_alone() {
     set_mode(&old, 0o644);
     let mut asked = plumb(&sandbox, &["variables", "--into", "into", "a"]);
     asked.assert().success().stdout("");
-    assert_eq!(std::fs::read(&old).expect("read"), b"A=one\ntwo\n\0");
+    // With its origin, which messages of run name.
+    let place = sandbox.path("config/vars/tag/web");
+    let written = format!("#line 1 {}\0A=one\ntwo\n\0", place.display());
+    assert_eq!(std::fs::read_to_string(&old).expect("read"), written);
     assert_eq!(mode_of(&old), 0o600);
     assert_eq!(std::fs::read(sandbox.path("into/a.secrets")).expect("read"), b"");
     plumb(&sandbox, &["variables", "--into", "nowhere", "a"]).assert().code(73);

@@ -1,6 +1,6 @@
 //! Names that become files, environment or log lines: checked once, then typed.
 
-use crate::base::encoding::{is_hidden, printable};
+use crate::base::encoding::is_hidden;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fmt;
 
@@ -136,136 +136,14 @@ impl LockName {
     }
 }
 
-/// Variables that steer a loader, a shell, an interpreter or a tool that our
-/// scripts call: a pusher who sets one runs code that nobody permitted.
-const STEERING: &[&str] = &[
-    "PATH",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "BASHOPTS",
-    "SHELLOPTS",
-    "CDPATH",
-    "GLOBIGNORE",
-    "EXECIGNORE",
-    "FIGNORE",
-    "TMOUT",
-    "FPATH",
-    "ZDOTDIR",
-    "NULLCMD",
-    "READNULLCMD",
-    "TMPPREFIX",
-    "PROMPT_COMMAND",
-    "PS0",
-    "PS1",
-    "PS2",
-    "PS3",
-    "PS4",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TMPDIR",
-    "PWD",
-    "OLDPWD",
-    "GCONV_PATH",
-    "GETCONF_DIR",
-    "GLIBC_TUNABLES",
-    "LOCPATH",
-    "NLSPATH",
-    "PATH_LOCALE",
-    "NIS_PATH",
-    "HOSTALIASES",
-    "LOCALDOMAIN",
-    "RES_OPTIONS",
-    "RESOLV_HOST_CONF",
-    "TZDIR",
-    "TERMINFO",
-    "TERMINFO_DIRS",
-    "TERMCAP",
-    "TERMPATH",
-    "CLASSPATH",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "PHPRC",
-    "PHP_INI_SCAN_DIR",
-    "TCLLIBPATH",
-    "AWKPATH",
-    "AWKLIBPATH",
-    "OPENSSL_CONF",
-    "OPENSSL_ENGINES",
-    "OPENSSL_MODULES",
-    "CURL_HOME",
-    "WGETRC",
-    "TAR_OPTIONS",
-    "GZIP",
-    "XZ_OPT",
-    "XZ_DEFAULTS",
-    "ZSTD_CLEVEL",
-    "RSYNC_RSH",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "LESSOPEN",
-    "LESSCLOSE",
-    "POSIXLY_CORRECT",
-    "GREP_OPTIONS",
-    "INPUTRC",
-    "MAKEFLAGS",
-    "MAKEFILES",
-    "GNUMAKEFLAGS",
-];
-const STEERING_PREFIXES: &[&str] = &[
-    "LD_",
-    "DYLD_",
-    "BASH_",
-    "PYTHON",
-    "PERL",
-    "RUBY",
-    "GEM_",
-    "BUNDLE_",
-    "NODE_",
-    "NPM_CONFIG_",
-    "GIT_",
-    "LUA_",
-    "MALLOC_",
-    "DOTNET_",
-    "COR_",
-    "CORECLR_",
-    "SSH_",
-    "SUDO_",
-    "SYSTEMD_",
-    "XDG_",
-    "OCTO_",
-];
-
 impl VariableName {
-    /// A name of the right form; the target's sysadmin may use any (`set=`).
+    /// A name of the right form. Which ones a pusher may set says `trust::environment`.
     pub fn parse(text: &str) -> Option<VariableName> {
         let bytes = text.as_bytes();
         let right = bytes.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
             && bytes.len() <= 256;
         right.then(|| VariableName(text.to_string()))
-    }
-
-    /// A name that a pusher may set.
-    ///
-    /// # Errors
-    /// Why not, naming the variable.
-    pub(crate) fn for_pusher(text: &str) -> Result<VariableName, String> {
-        let shown = printable(text.as_bytes());
-        let name = VariableName::parse(text)
-            .ok_or_else(|| format!("'{shown}' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"))?;
-        let steers =
-            STEERING.contains(&text) || STEERING_PREFIXES.iter().any(|p| text.starts_with(p));
-        if steers {
-            return Err(format!(
-                "variable {shown} is refused: it steers an interpreter, the loader or octo itself"
-            ));
-        }
-        Ok(name)
     }
 }
 
@@ -289,23 +167,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_lists_what_is_refused() {
-        let page = include_str!("../../../../man/octo-push.1");
-        let section = page.split(".Ss Variables that are refused").nth(1).expect("a section");
-        let section = section.split("\n.Ss ").next().expect("its end");
-        let listed: Vec<&str> = section
-            .lines()
-            .filter_map(|line| line.strip_prefix(".Ev "))
-            .flat_map(str::split_whitespace)
-            .filter(|word| !matches!(*word, "," | "."))
-            .collect();
-        let prefixes = STEERING_PREFIXES.iter().map(|prefix| format!("{prefix}*"));
-        let refused: Vec<String> =
-            prefixes.chain(STEERING.iter().map(|name| name.to_string())).collect();
-        assert_eq!(listed, refused);
-    }
-
-    #[test]
     fn job_ids_have_one_form() {
         let id = JobId::generate().expect("random bytes");
         assert_eq!(JobId::parse(id.as_str()), Some(id));
@@ -325,31 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_an_interpreter_is_refused_by_name() {
-        for bad in [
-            "LD_PRELOAD",
-            "BASH_ENV",
-            "XDG_CONFIG_HOME",
-            "PATH",
-            "IFS",
-            "OCTO_BASE",
-            "BASH_FUNC_x",
-            "TAR_OPTIONS",
-            "PYTHONPATH",
-            "MAKEFILES",
-            "TMOUT",
-            "RESOLV_HOST_CONF",
-        ] {
-            let error = VariableName::for_pusher(bad).expect_err("must be refused");
-            assert!(error.contains(bad), "{error}");
-        }
+    fn variables_have_a_form() {
         for bad in ["", "1A", "A-B", "A=B", "A B", "é", "() {"] {
-            assert!(VariableName::for_pusher(bad).is_err(), "{bad}");
+            assert!(VariableName::parse(bad).is_none(), "{bad}");
         }
         assert!(VariableName::parse(&"A".repeat(256)).is_some());
         assert!(VariableName::parse(&"A".repeat(257)).is_none());
-        assert!(VariableName::for_pusher("APP_PORT").is_ok());
-        assert!(VariableName::parse("OCTO_BASE").is_some());
+        assert!(VariableName::parse("APP_PORT").is_some());
     }
 
     #[test]

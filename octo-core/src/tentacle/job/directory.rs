@@ -87,13 +87,13 @@ impl JobDirectory {
         bytes.ok_or_else(|| Error::new(Exit::Data, path.display(), "missing"))
     }
 
-    /// The spec and its sha256.
+    /// The spec and its sha256. Whether it may run, by its variables too, is for who starts it.
     ///
     /// # Errors
     /// Where it can't be read or understood.
     pub fn spec(&self) -> Result<(Spec, Digest)> {
         let bytes = self.spec_bytes()?;
-        let spec = Spec::parse(&bytes)
+        let spec = Spec::recorded(&bytes)
             .map_err(|e| Error::new(Exit::Data, self.file("spec").display(), e.reason))?;
         Ok((spec, Digest::of(&bytes)))
     }

@@ -65,25 +65,19 @@ pub struct Parts {
 
 impl Draft {
     /// Reads what the job needs at these destinations, each file once: it may be a pipe,
-    /// or another a moment later.
+    /// or another a moment later. Variables come first, so that all which are refused are
+    /// told before anything else is looked at.
     ///
     /// # Errors
-    /// Exit 65 and its kin, naming the file.
+    /// Exit 65 and its kin, naming the file; 77 for variables that no pusher may set.
     pub fn read(
         places: &Places,
         options: JobOptions,
         destinations: &[Destination],
     ) -> Result<Draft> {
-        let script = match &options.what {
-            What::Script(path) => Some(SentScript::read(path)?),
-            _ => None,
-        };
-        let seed = if options.secret_files.is_empty() {
-            None
-        } else {
+        if !options.secret_files.is_empty() {
             no_core::of_us();
-            Some(Seed::load(places)?)
-        };
+        }
         let mut files = HashMap::new();
         let named = options.variable_files.iter().map(|file| (file, false));
         for (file, secret) in named.chain(options.secret_files.iter().map(|file| (file, true))) {
@@ -94,7 +88,34 @@ impl Draft {
                 files.insert(name.into_owned(), read);
             }
         }
-        Ok(Draft { options, script, files, seed })
+        let mut draft = Draft { options, script: None, files, seed: None };
+        variables::refuse_forbidden(draft.said(destinations))?;
+        if let What::Script(path) = &draft.options.what {
+            draft.script = Some(SentScript::read(path)?);
+        }
+        if !draft.options.secret_files.is_empty() {
+            draft.seed = Some(Seed::load(places)?);
+        }
+        Ok(draft)
+    }
+
+    /// All variables as they were said, secrets included, each file once.
+    fn said(&self, destinations: &[Destination]) -> Vec<&Variable> {
+        let files = self.options.variable_files.iter().chain(&self.options.secret_files);
+        let names = files.flat_map(|file| destinations.iter().map(|there| there.file(file)));
+        let mut seen = HashSet::new();
+        let different = names.filter(|name| seen.insert(name.clone()));
+        let read = different.filter_map(|name| self.files.get(&*name)).flatten();
+        self.options.variables.iter().chain(read).collect()
+    }
+
+    /// The error of a target that refuses these variables, with where each was said for it.
+    pub fn located(&self, destination: Destination, names: &[&str], error: Error) -> Error {
+        let wanted: HashSet<&str> = names.iter().copied().collect();
+        let said = self.said(&[destination]).into_iter();
+        let said = said.filter(|variable| wanted.contains(variable.name.as_str()));
+        let places: Vec<String> = said.map(|v| format!("{}: {}", v.place, v.name)).collect();
+        variables::with_hints(error, places.into_iter())
     }
 
     /// The bytes of the script that is sent; none where none is.

@@ -82,18 +82,26 @@ pub struct Spec {
 /// Why a spec is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
-    /// Malformed, limit, or denied (a variable that steers an interpreter).
+    /// Malformed, limit, or denied (variables that no pusher may set).
     pub refusal: Refusal,
     /// In words, naming the line or the variable.
     pub reason: String,
+    /// The variables that are refused, all of them.
+    pub variables: Vec<VariableName>,
+}
+
+impl SpecError {
+    fn new(refusal: Refusal, reason: impl Into<String>) -> SpecError {
+        SpecError { refusal, reason: reason.into(), variables: Vec::new() }
+    }
 }
 
 fn malformed(reason: impl Into<String>) -> SpecError {
-    SpecError { refusal: Refusal::Malformed, reason: reason.into() }
+    SpecError::new(Refusal::Malformed, reason)
 }
 
 fn limit(reason: impl Into<String>) -> SpecError {
-    SpecError { refusal: Refusal::Limit, reason: reason.into() }
+    SpecError::new(Refusal::Limit, reason)
 }
 
 impl Spec {
@@ -110,6 +118,11 @@ impl Spec {
             grace: None,
             locks: Vec::new(),
         }
+    }
+
+    /// The names of all its variables, secrets included.
+    pub fn variables(&self) -> impl Iterator<Item = &VariableName> {
+        self.environment.iter().map(|(name, _)| name).chain(&self.secrets)
     }
 
     /// The spec's bytes, as sent and stored.
@@ -203,6 +216,13 @@ mod tests {
             (format!("script {digest} a/b\n"), Refusal::Malformed, "file name"),
             (format!("script {} a\n", &digest.to_string()[1..]), Refusal::Malformed, "sha256"),
             ("command a\nenv LD_PRELOAD x\n".into(), Refusal::Denied, "LD_PRELOAD"),
+            ("env PATH x\nsecret IFS\ncommand a\nsecrets 0\n".into(), Refusal::Malformed, "sha256"),
+            (
+                format!("env PATH x\nsecret IFS\ncommand a\nsecrets {digest}\n"),
+                Refusal::Denied,
+                "PATH, IFS",
+            ),
+            ("command a\nenv npm_config_node_options x\n".into(), Refusal::Denied, "npm_config"),
             ("command a\nenv A x\nenv A y\n".into(), Refusal::Malformed, "twice"),
             ("command a\nsecret A\n".into(), Refusal::Malformed, "digest"),
             (format!("command a\narg {long}\n"), Refusal::Limit, "argument 1"),

@@ -7,7 +7,7 @@
 use super::variables::{self, Variable};
 use super::{LockRequest, MAXIMUM_LOCKS};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
-use crate::base::error::{Exit, Result};
+use crate::base::error::Result;
 use crate::base::names::{JobId, LockName, is_file_name};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl JobOptions {
     /// Reads the options of [`JOB`], and [`BY_NAME`] where the tool has it.
     ///
     /// # Errors
-    /// Exit 64, naming the option; 77 for a variable that steers an interpreter.
+    /// Exit 64, naming the option.
     pub fn read(said: &Said) -> Result<JobOptions> {
         let (what, arguments) = what(said)?;
         let wait = said.time("lock-wait")?.unwrap_or(LOCK_WAIT);
@@ -180,10 +180,8 @@ fn variable(said: &Said, text: &str) -> Result<Variable> {
     if !text.contains('=') {
         return Err(said.misuse(format!("--env {text}: not NAME=VALUE")));
     }
-    variables::assignment(text.as_bytes()).map_err(|error| match error.exit {
-        Exit::Refused => error,
-        _ => said.misuse(format!("--env: {}", error.message)),
-    })
+    variables::assignment(text.as_bytes())
+        .map_err(|error| said.misuse(format!("--env: {}", error.message)))
 }
 
 fn lock(said: &Said, text: &str, wait: Duration) -> Result<LockRequest> {
@@ -202,6 +200,7 @@ mod tests {
     use super::*;
     use crate::base::cli::Tool;
     use crate::base::cli::options::Order;
+    use crate::base::error::Exit;
 
     fn read(groups: &[&OptionGroup], words: &[&str]) -> Result<JobOptions> {
         const TOOL: Tool = Tool { name: "x", help: String::new };
@@ -218,7 +217,7 @@ mod tests {
         assert_eq!(job.arguments, ["-D", "-L"]);
         assert!(job.locks[0].shared && job.locks[0].wait.as_secs() == 9 && !job.detach);
         assert_eq!(job.timeout, Some(Duration::from_secs(60)));
-        assert_eq!(job.variables[0].0.as_str(), "A");
+        assert_eq!(job.variables[0].name.as_str(), "A");
         let job = read(&[&JOB, &ENDS], &["-c", "echo $1", "x"]).expect("ok");
         assert_eq!(job.what, What::Command("echo $1".into()));
         assert_eq!(job.arguments, ["x"]);
@@ -254,7 +253,5 @@ mod tests {
         read(&[&JOB, &ENDS], &words[1..]).expect("64 locks");
         let error = read(&[&JOB, &ENDS], &[]).expect_err("nothing to run");
         assert_eq!(error.message, "needs a script or -c COMMAND");
-        let error = read(&[&JOB, &ENDS], &["-e", "PATH=x", "y"]).expect_err("steers");
-        assert_eq!(error.exit, Exit::Refused);
     }
 }

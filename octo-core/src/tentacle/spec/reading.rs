@@ -3,20 +3,45 @@
 use super::{LockRequest, MAXIMUM, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
 use super::{Script, Spec, SpecError, limit, malformed};
 use crate::base::digest::Digest;
+use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName, is_file_name};
 use crate::base::record;
 use crate::base::refusal::Refusal;
 use crate::base::units::{MAXIMUM_SECONDS, whole};
+use crate::trust::environment;
 use std::collections::HashSet;
 use std::time::Duration;
 
 impl Spec {
-    /// Parses and checks a spec, line by line: what a line adds is bounded before
-    /// the next one is looked at.
+    /// Parses and checks a spec that somebody asks to have run.
     ///
     /// # Errors
-    /// What is wrong with it, and by which code it is refused.
+    /// What is wrong with it, and by which code it is refused; variables that no pusher
+    /// may set are denied, all of them at once.
     pub fn parse(bytes: &[u8]) -> Result<Spec, SpecError> {
+        let spec = Spec::recorded(bytes)?;
+        match spec.forbidden() {
+            Some(error) => Err(error),
+            None => Ok(spec),
+        }
+    }
+
+    /// Why its variables are refused, if no pusher may set one of them.
+    pub fn forbidden(&self) -> Option<SpecError> {
+        let is_forbidden = |name: &&VariableName| environment::forbidden(name).is_some();
+        let variables: Vec<_> = self.variables().filter(is_forbidden).cloned().collect();
+        let reason = environment::refusal(&variables);
+        let error = SpecError { refusal: Refusal::Denied, reason, variables };
+        Some(error).filter(|error| !error.variables.is_empty())
+    }
+
+    /// Parses the spec of a record, which may have been permitted by an older table of
+    /// forbidden variables: line by line, so that what a line adds is bounded before the
+    /// next one is looked at.
+    ///
+    /// # Errors
+    /// What is wrong with its form.
+    pub fn recorded(bytes: &[u8]) -> Result<Spec, SpecError> {
         if bytes.len() as u64 > MAXIMUM {
             return Err(limit(format!("the spec is larger than {MAXIMUM} bytes")));
         }
@@ -149,13 +174,13 @@ impl Reading {
     }
 
     fn variable(&mut self, name: &str) -> Result<VariableName, SpecError> {
-        let name = VariableName::for_pusher(name)
-            .map_err(|reason| SpecError { refusal: Refusal::Denied, reason })?;
-        if self.variables.insert(name.clone()) {
-            Ok(name)
-        } else {
-            Err(malformed(format!("variable {name} twice")))
+        let shown =
+            || malformed(format!("'{}' is not a variable name", printable(name.as_bytes())));
+        let name = VariableName::parse(name).ok_or_else(shown)?;
+        if !self.variables.insert(name.clone()) {
+            return Err(malformed(format!("variable {name} twice")));
         }
+        Ok(name)
     }
 
     fn end(self) -> Result<Spec, SpecError> {

@@ -29,10 +29,8 @@ impl<'a> SentParts<'a> {
         script: &'a [u8],
         secrets: &'a [u8],
     ) -> Result<SentParts<'a>, SpecError> {
-        let mismatch = |what: &str| {
-            let reason = format!("the {what} of its spec");
-            SpecError { refusal: Refusal::Mismatch, reason }
-        };
+        let mismatch =
+            |what: &str| SpecError::new(Refusal::Mismatch, format!("the {what} of its spec"));
         let spec = Spec::parse(bytes)?;
         let announced = match &spec.script {
             Script::Sent { digest, .. } => Some(*digest),

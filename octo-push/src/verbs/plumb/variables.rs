@@ -12,7 +12,7 @@ use octo_core::base::names::VariableName;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::replace;
 use octo_core::targets::{Target, Targets};
-use octo_core::tentacle::spec::variables;
+use octo_core::tentacle::spec::variables::{self, Place, Variable};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,7 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
 struct ScopedVariable {
     value: Vec<u8>,
     source: PathBuf,
+    place: Place,
     secret: bool,
 }
 
@@ -51,8 +52,8 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
     let form = said.one("form")?;
     let show: fn(&Variables) -> Vec<u8> = match form.as_deref() {
         None => shown,
-        Some("env") => |variables| file(variables, false),
-        Some("secrets") => |variables| file(variables, true),
+        Some("env") => |variables| file(variables, false, Origins::Left),
+        Some("secrets") => |variables| file(variables, true, Origins::Left),
         Some(form) => return Err(tool.misuse(format!("--form {form}: not env or secrets"))),
     };
     let targets = Targets::load(&places.targets())?;
@@ -63,7 +64,7 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
             Some(into) => {
                 for (ending, secret) in [("env", false), ("secrets", true)] {
                     let path = Path::new(into).join(format!("{name}.{ending}"));
-                    replace(&path, &file(&gathered, secret), 0o600)?;
+                    replace(&path, &file(&gathered, secret, Origins::Named), 0o600)?;
                 }
             }
         }
@@ -77,19 +78,22 @@ fn gather(directory: &Path, environment: Option<&str>, target: &Target) -> Resul
     scopes.extend(environment.map(|name| format!("env/{name}")));
     scopes.extend(target.tags.iter().map(|tag| format!("tag/{tag}")));
     scopes.push(format!("target/{}", target.name));
-    let mut gathered = Variables::new();
+    let mut all = Vec::new();
     for scope in scopes {
         for secret in [false, true] {
             let source = directory.join(scope.clone() + if secret { ".secret" } else { "" });
             if !source.try_exists().map_err(|error| Error::io(&source, &error))? {
                 continue;
             }
-            for (name, value) in variables::read(&source.to_string_lossy(), secret)? {
-                gathered.insert(name, ScopedVariable { value, source: source.clone(), secret });
-            }
+            let read = variables::read(&source.to_string_lossy(), secret)?;
+            all.extend(read.into_iter().map(|variable| (variable, source.clone(), secret)));
         }
     }
-    Ok(gathered)
+    variables::refuse_forbidden(all.iter().map(|(variable, ..)| variable))?;
+    let scoped = all.into_iter().map(|(Variable { name, value, place }, source, secret)| {
+        (name, ScopedVariable { value, source, place, secret })
+    });
+    Ok(scoped.collect())
 }
 
 /// For people: each on one line, the file behind a tab, secrets hidden.
@@ -104,15 +108,32 @@ fn shown(variables: &Variables) -> Vec<u8> {
     variables.iter().map(line).collect::<String>().into_bytes()
 }
 
+/// Does each variable of a file say where it comes from, for messages of `run`?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origins {
+    Named,
+    Left,
+}
+
 /// As a file of `run -E` or `-S`, from which the same values are read: a line
 /// each, or ended by NUL where a line would not hold one of them.
-fn file(variables: &Variables, secret: bool) -> Vec<u8> {
+fn file(variables: &Variables, secret: bool, origins: Origins) -> Vec<u8> {
     let wanted = || variables.iter().filter(|(_, variable)| variable.secret == secret);
     let in_lines =
         |value: &[u8]| !value.contains(&b'\n') && value.last().is_none_or(|last| *last != b'\r');
-    let end = if wanted().all(|(_, v)| in_lines(&v.value)) { b'\n' } else { 0 };
+    let origin = |variable: &ScopedVariable| match origins {
+        Origins::Named => variable.place.as_comment(),
+        Origins::Left => String::new(),
+    };
+    let is_lines = wanted().all(|(_, v)| in_lines(&v.value) && in_lines(origin(v).as_bytes()));
+    let end = if is_lines { b'\n' } else { 0 };
     let mut bytes = Vec::new();
     for (name, variable) in wanted() {
+        let origin = origin(variable);
+        if !origin.is_empty() {
+            bytes.extend_from_slice(origin.as_bytes());
+            bytes.push(end);
+        }
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.push(b'=');
         bytes.extend_from_slice(&variable.value);
@@ -126,13 +147,13 @@ mod tests {
     use super::*;
 
     fn given(values: &[(&str, &[u8])]) -> Variables {
-        let variable = |value: &[u8]| ScopedVariable {
-            value: value.to_vec(),
-            source: "f".into(),
-            secret: false,
-        };
-        let name = |name: &str| VariableName::parse(name).expect("a name");
-        values.iter().map(|(n, value)| (name(n), variable(value))).collect()
+        let made = values.iter().map(|(name, value)| {
+            let text = [name.as_bytes(), b"=", value, b"\0"].concat();
+            let read = variables::file("f\ng", &text).expect("sound").remove(0);
+            let Variable { name, value, place } = read;
+            (name, ScopedVariable { value, source: "f".into(), place, secret: false })
+        });
+        made.collect()
     }
 
     #[test]
@@ -146,11 +167,15 @@ mod tests {
             &[("A", b"ends in CR\r"), ("B", b"x")],
         ];
         for values in cases {
-            let read = variables::file("f", &file(&given(values), false)).expect("sound");
-            let read: Vec<(&str, &[u8])> =
-                read.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-            assert_eq!(read, values);
-            assert_eq!(file(&given(values), true), b"");
+            for (origins, place) in [(Origins::Left, "f:"), (Origins::Named, "f\\ng:1")] {
+                let written = file(&given(values), false, origins);
+                let all = variables::file("f", &written).expect("sound");
+                let read: Vec<(&str, &[u8])> =
+                    all.iter().map(|v| (v.name.as_str(), v.value.as_slice())).collect();
+                assert_eq!(read, values);
+                assert!(all.iter().all(|v| v.place.to_string().starts_with(place)), "{all:?}");
+                assert_eq!(file(&given(values), true, origins), b"");
+            }
         }
     }
 
