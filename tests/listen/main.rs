@@ -17,6 +17,7 @@ mod lists;
 mod many;
 mod order;
 mod put;
+mod question;
 mod start;
 mod startup;
 mod strangers;

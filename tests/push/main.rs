@@ -23,3 +23,4 @@ mod signed;
 mod statements;
 mod two_users;
 mod unprivileged;
+mod variables;

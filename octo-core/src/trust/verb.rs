@@ -115,11 +115,12 @@ verbs! {
             SIGNATURE,
             Key::new("spec", Form::Number),
             Key::new("script", Form::Number),
+            SIZE,
             BODY,
         ],
         reply: &[JOB, Key::new("attached", Form::Flag)],
         item: None,
-        features: &["run"],
+        features: &["run", "question"],
     }
     /// To read a job's output and end.
     Follow {

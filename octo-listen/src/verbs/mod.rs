@@ -6,6 +6,7 @@ mod follow;
 mod get;
 mod jobs;
 mod put;
+mod question;
 mod run;
 mod scripts;
 mod statement;
@@ -28,6 +29,7 @@ pub(crate) fn answer<S: Duplex>(
         Verb::Connect => Err(Ended::No(No::new(Refusal::Unsupported, "connect is no request"))),
         Verb::Status => status::status(session),
         Verb::Put => put::put(session, fields),
+        Verb::Run if question::is_one(fields) => question::question(session, fields),
         Verb::Run => run::run(session, fields),
         Verb::Follow => follow::follow(session, fields),
         Verb::Cancel => cancel::cancel(session, fields),

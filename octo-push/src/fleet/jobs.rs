@@ -105,10 +105,12 @@ fn plan(
         Some(job) => job.clone(),
         None => writer::new_id()?,
     };
-    let package = options.package.as_deref().map(|said| packages::open(said, digests, screen));
-    let package = package.transpose()?.map(Arc::new);
+    let package = options.package.clone();
     let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
     let draft = Draft::read(&context.common.places, options, &there.collect::<Vec<_>>())?;
+    // Hashed last: that may take minutes.
+    let package = package.map(|said| packages::open(&said, digests, screen)).transpose()?;
+    let package = package.map(Arc::new);
     let plan = JobPlan { id, package, draft };
     let checked =
         if plan.draft.differs() { context.targets.len() } else { context.targets.len().min(1) };

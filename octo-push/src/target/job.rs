@@ -11,6 +11,7 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
+use crate::target::question::{Question, located};
 use crate::target::request::{JobPayload, JobPlan};
 use crate::target::retry::{Gain, Retry};
 use crate::target::statement::{Statements, doubted};
@@ -84,6 +85,7 @@ struct JobClient<'a> {
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
     in_doubt: bool,
+    question: Question,
     retry: Retry,
 }
 
@@ -98,6 +100,7 @@ impl<'a> JobClient<'a> {
             stream: JobStream::default(),
             cancelled: false,
             in_doubt: false,
+            question: Question::default(),
             retry: Retry::new(context.bounds()),
         }
     }
@@ -155,13 +158,17 @@ impl<'a> JobClient<'a> {
             && self.stage != Stage::Accepted
         {
             if let Some(package) = &plan.package {
+                if package.is_sent() && self.stage == Stage::Before {
+                    self.question.ask(&mut client, target, plan, self.job)?;
+                }
                 let retry = &mut self.retry;
                 package.put(&mut client, &context.counters, &context.stop, retry)?;
                 self.retry.gain(Gain::Files, 1);
             }
             let request =
                 plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
-            let reply = self.ask_to_run(&mut client, &request)?;
+            let reply = self.ask_to_run(&mut client, &request);
+            let reply = reply.map_err(|error| located(&client, plan, target, error))?;
             self.accepted();
             if detach {
                 client.close();

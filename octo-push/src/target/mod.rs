@@ -8,6 +8,7 @@ pub(crate) mod job;
 mod job_stream;
 pub(crate) mod outcome;
 pub(crate) mod package;
+pub(crate) mod question;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod statement;

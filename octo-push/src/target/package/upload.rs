@@ -77,6 +77,11 @@ impl Package {
         Package { name, digest, corrected, remembered, source, whole_only }
     }
 
+    /// Are there bytes of it that may have to be sent?
+    pub(crate) fn is_sent(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// The size of a file that has to be hashed.
     pub(crate) fn unhashed(&self) -> Option<u64> {
         let unknown = self.digest.get().is_none();

@@ -1,0 +1,225 @@
+//! What may be said to a script: all variables that are refused are told at once, with
+//! where they were said, and nothing is sent before.
+
+use crate::support::set_mode;
+use crate::tentacle::{Octopus, Tentacle};
+use assert_cmd::cargo::cargo_bin;
+use octo_wire::{Channel, Connection, Identity, Message, TlsStream};
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::net::TcpListener;
+use std::sync::mpsc::{Sender, channel};
+
+/// web1 with the installed script `show`, which prints its environment, and these options.
+fn installed(options: &str) -> (Octopus, Tentacle) {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let script = octopus.sandbox.write("scripts/show", "#!/bin/sh\nenv\n");
+    set_mode(&script, 0o755);
+    octopus.sandbox.write("package.tar", vec![7; 100_000]);
+    let mut web1 = octopus.stranger("web1");
+    let scripts = octopus.sandbox.path("scripts");
+    let options = options.replace("SCRIPTS", &format!("scripts={}", scripts.display()));
+    web1.trust(&octopus.sandbox, &octopus.thumbprint, &options);
+    web1.start();
+    octopus.add_target(&web1.line("web"));
+    (octopus, web1)
+}
+
+/// Did the tentacle ever hear of a package?
+fn put_begun(web1: &Tentacle) -> bool {
+    let audit = std::fs::read_to_string(web1.state.join("listen/audit.log")).unwrap_or_default();
+    audit.lines().any(|line| line.contains(" put "))
+}
+
+#[test]
+fn npm_is_not_told_what_to_run_in_any_case() {
+    for options in ["SCRIPTS", "SCRIPTS env=*", "SCRIPTS env=npm_*", ""] {
+        let (octopus, web1) = installed(options);
+        for name in ["npm_config_node_options", "NPM_CONFIG_NODE_OPTIONS", "Node_Options"] {
+            let given = format!("{name}=--require x");
+            let what: &[&str] =
+                if options.is_empty() { &["-c", "env"] } else { &["--name", "show"] };
+            let run = [&["-t", "web1", "run", "-p", "package.tar", "-e", &given], what].concat();
+            let said = format!("-e: variable {name} is refused: ");
+            octopus.push(&run).assert().code(77).stdout("").stderr(contains(said));
+        }
+        assert!(!put_begun(&web1) && web1.jobs().is_empty(), "{options}");
+    }
+}
+
+#[test]
+fn what_only_an_application_reads_is_permitted() {
+    let given = ["NODE_ENV=production", "GIT_COMMIT=0f", "DOTNET_ENVIRONMENT=Staging", "LANG=C"];
+    for (options, what) in [("", ["-c", "env"]), ("SCRIPTS env=*", ["--name", "show"])] {
+        let (octopus, _web1) = installed(options);
+        let mut push = octopus.push(&["-t", "web1", "run"]);
+        push.args(given.iter().flat_map(|variable| ["-e", *variable]));
+        let all = given.iter().fold(predicate::always().boxed(), |all, line| {
+            all.and(contains(format!("{line}\n"))).boxed()
+        });
+        push.args(what).assert().success().stdout(all);
+    }
+}
+
+#[test]
+fn all_that_no_pusher_may_set_are_told_at_once() {
+    let (octopus, web1) = installed("");
+    octopus.sandbox.write("all.env", "# x\nA=1\nhttps_proxy=hunter2\n");
+    octopus.sandbox.write("web1.env", b"B=1\0GIT_SSH=hunter2\0");
+    let secrets = octopus.sandbox.write("secrets", "TOKEN=1\nPIP_INDEX_URL=hunter2\n");
+    set_mode(&secrets, 0o600);
+    let run = [
+        "-t",
+        "web1",
+        "run",
+        "-p",
+        "package.tar",
+        "-e",
+        "PATH=hunter2",
+        "-E",
+        "all.env",
+        "-E",
+        "%n.env",
+        "-S",
+        "secrets",
+        "no-such-script",
+    ];
+    let names = "variables PATH, https_proxy, GIT_SSH, PIP_INDEX_URL are refused";
+    let told =
+        ["-e: PATH: ", "all.env:3: https_proxy: ", "web1.env:2: GIT_SSH: ", "secrets:2: PIP_"];
+    let assert = octopus.push(&run).assert().code(77).stderr(contains(names));
+    let assert = told.iter().fold(assert, |assert, place| assert.stderr(contains(*place)));
+    assert.stderr(contains("hunter2").not());
+    // By hand as well.
+    let by_hand =
+        octopus.sandbox.tool("octo-exec").args(["run", "-E", "all.env", "-c", "true"]).assert();
+    by_hand.code(77).stderr(contains("all.env:3: variable https_proxy is refused: "));
+    assert!(!put_begun(&web1) && web1.jobs().is_empty());
+}
+
+#[test]
+fn all_that_a_line_does_not_permit_are_told_at_once_and_nothing_is_sent() {
+    let (octopus, web1) = installed("env=APP_*,TOKEN set=MODE=x");
+    octopus.sandbox.write("all.env", "APP_X=1\nOTHER=hunter2\n");
+    let secrets =
+        octopus.sandbox.write("secrets", "TOKEN=1\n#line 9 vars/common.secret\nPIN=hunter2\n");
+    set_mode(&secrets, 0o600);
+    let run =
+        ["-t", "web1", "run", "-p", "package.tar", "-e", "ONE=1", "-e", "MODE=y", "-E", "all.env"];
+    let with = |more: &[&'static str]| [&run[..], more, &["-c", "env"]].concat();
+    let assert = octopus.push(&with(&["-S", "secrets"])).assert().code(77);
+    let assert =
+        assert.stderr(contains("denied: octopus may not set OTHER, ONE, PIN: env= of its line"));
+    let assert = assert.stderr(contains("; octopus may not set MODE: set= of its line does"));
+    let told = ["-e: ONE", "-e: MODE", "all.env:2: OTHER", "vars/common.secret:9: PIN"];
+    let assert = told
+        .iter()
+        .fold(assert, |assert, place| assert.stderr(contains(format!("hint: {place}\n"))));
+    assert.stderr(contains("hunter2").not());
+    assert!(!put_begun(&web1) && web1.jobs().is_empty());
+    // One that needs no package hears the same from the run itself.
+    let plain = [&run[..3], &["-E", "all.env", "-c", "env"]].concat();
+    octopus.push(&plain).assert().code(77).stderr(contains("hint: all.env:2: OTHER\n"));
+    // What the line permits passes, and its own variable arrives.
+    octopus.sandbox.write("all.env", "APP_X=1\n");
+    let secrets = octopus.sandbox.write("secrets", "TOKEN=1\n");
+    set_mode(&secrets, 0o600);
+    let run = [&run[..5], &["-E", "all.env", "-S", "secrets", "-c", "echo $APP_X $MODE"]].concat();
+    octopus.push(&run).assert().success().stdout("1 x\n");
+    assert!(put_begun(&web1));
+}
+
+#[test]
+fn installed_scripts_are_given_variables_by_name_only() {
+    let (octopus, web1) = installed("SCRIPTS");
+    let run = ["-t", "web1", "run", "-p", "package.tar", "-e", "APP_X=1", "--name", "show"];
+    let said = "octopus may not set APP_X: its line has scripts= without env=";
+    octopus
+        .push(&run)
+        .assert()
+        .code(77)
+        .stderr(contains(said))
+        .stderr(contains("hint: -e: APP_X\n"));
+    assert!(!put_begun(&web1));
+    let plain = ["-t", "web1", "run", "--name", "show"];
+    octopus.push(&plain).assert().success();
+}
+
+/// Whatever would refuse the run is told before a byte of its package is sent.
+#[test]
+fn no_package_is_sent_for_a_run_that_would_be_refused() {
+    for (options, what, code, said) in [
+        ("SCRIPTS", &["-c", "true"][..], 77, "may run installed scripts only"),
+        ("locks=db", &["-L", "web", "-c", "true"], 77, "may not take the lock web"),
+        ("max-jobs=0", &["-c", "true"], 75, "has 0 jobs under way already"),
+        ("allow=put", &["-c", "true"], 77, "may not run scripts"),
+        // Enough for the package and its spec, and not for its script.
+        ("max-size=100000", &["large.sh"], 77, "are more than octopus may send at once"),
+    ] {
+        let (octopus, web1) = installed(options);
+        octopus.sandbox.write("large.sh", vec![b'#'; 200_000]);
+        let run = [&["-t", "web1", "run", "-p", "package.tar"], what].concat();
+        octopus.push(&run).assert().code(code).stderr(contains(said));
+        assert!(!put_begun(&web1), "{options}");
+    }
+}
+
+/// A repeat is no new job: what the trust file says by now doesn't matter to it.
+#[test]
+fn a_job_that_is_there_is_attached_to_whatever_its_line_says_now() {
+    let (octopus, web1) = installed("");
+    let id = "20260101T000000-abcdefghijklm";
+    let run = ["-t", "web1", "run", "-j", id, "-p", "package.tar", "-e", "A=1", "-c", "echo ran"];
+    octopus.push(&run).assert().success().stdout("ran\n");
+    let trusted = std::fs::read_to_string(web1.config.join("trusted")).expect("read");
+    web1.set_trusted(&format!("{} env= max-jobs=0\n", trusted.trim_end()));
+    octopus.push(&run).assert().success().stdout("ran\n");
+    assert_eq!(web1.jobs().len(), 1);
+}
+
+/// A tentacle that knows no question: it says so, closes, and is sent everything.
+fn older_tentacle(identity: Identity, listener: TcpListener, asked: Sender<String>) {
+    for stream in listener.incoming() {
+        let channel = Channel::tcp(stream.expect("a connection")).expect("a channel");
+        let session =
+            TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
+        let mut connection = Connection::new(session);
+        while let Ok(Some(request)) = connection.read_message() {
+            let keys = request.keys().collect::<Vec<_>>().join(" ");
+            if asked.send(format!("{} {keys}", request.word())).is_err() {
+                return;
+            }
+            let is_question = request.word() == "run" && request.value("size").is_some();
+            let code = if is_question { "unsupported" } else { "denied" };
+            let answer = match request.word() {
+                "put" => Message::new("ok"),
+                _ => Message::new("no").with("code", code).with("reason", "because"),
+            };
+            connection.skip_body(request.body().expect("a length")).expect("the body");
+            connection.send(&answer, b"").expect("sent");
+            if is_question {
+                connection.close().expect("closed");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tentacle_that_knows_no_question_is_asked_once() {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let stub = octopus.stranger("web1");
+    let identity = Identity::load(&stub.config.join("identity.pem")).expect("identity");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address").to_string();
+    octopus.add_target(&stub.line_at(&address, "web"));
+    octopus.sandbox.write("package.tar", "x");
+    let (sender, asked) = channel();
+    std::thread::spawn(move || older_tentacle(identity, listener, sender));
+    let run = ["-t", "web1", "run", "-p", "package.tar", "-c", "true"];
+    octopus.push(&run).assert().code(77).stderr(contains("denied: because"));
+    let asked: Vec<String> = asked.try_iter().collect();
+    let question = "run job size body";
+    let request = "run job spec script request signature body";
+    assert_eq!(asked, [question, "put sha256 size name", request]);
+}
