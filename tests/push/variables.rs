@@ -158,10 +158,30 @@ fn no_package_is_sent_for_a_run_that_would_be_refused() {
     ] {
         let (octopus, web1) = installed(options);
         octopus.sandbox.write("large.sh", vec![b'#'; 200_000]);
-        let run = [&["-t", "web1", "run", "-p", "package.tar"], what].concat();
+        let run = [&["-w", "1", "-t", "web1", "run", "-p", "package.tar"], what].concat();
         octopus.push(&run).assert().code(code).stderr(contains(said));
         assert!(!put_begun(&web1), "{options}");
     }
+}
+
+#[test]
+fn whether_a_run_would_be_accepted_can_be_asked_alone() {
+    let (octopus, web1) = installed("env=A");
+    let ask = ["-v", "-t", "web1", "run", "--ask"];
+    let with = |more: &[&'static str]| octopus.push(&[&ask[..], more].concat()).assert();
+    with(&["-e", "A=1", "-c", "true"]).success().stderr(contains("web1: would be accepted"));
+    with(&["-p", "no-such-file", "-c", "true"]).success();
+    with(&["-e", "A=1", "-e", "B=1", "-c", "true"]).code(77).stderr(contains("hint: -e: B\n"));
+    for (more, said) in [
+        (&["-D", "-c", "true"][..], "--ask and --detach can't stand together"),
+        (&["--end", "f", "-c", "true"], "--ask and --end can't stand together"),
+        (&["-g", "-c", "true"], "--ask and --gather can't stand together"),
+        (&["--batch", "1", "-c", "true"], "--ask runs nothing: there are no batches"),
+    ] {
+        with(more).code(64).stderr(contains(said));
+    }
+    assert!(web1.jobs().is_empty() && !put_begun(&web1));
+    octopus.push(&["journal"]).assert().stdout("");
 }
 
 /// A repeat is no new job: what the trust file says by now doesn't matter to it.

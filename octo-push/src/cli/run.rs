@@ -1,9 +1,15 @@
 //! What `run` and `follow` are told besides the common options.
 
 use crate::cli::call::Call;
-use octo_core::base::cli::options::Said;
+use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::options::JobOptions;
+
+/// What `run` has besides a job's options.
+pub(crate) static ASKED: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[flag("", "ask", "ask whether it would be accepted, and run nothing")],
+};
 
 /// `run`
 #[derive(Debug, Clone)]
@@ -12,18 +18,28 @@ pub(crate) struct Run {
     pub(crate) options: JobOptions,
     /// Where its end is told.
     pub(crate) ends: Ends,
+    /// `--ask`
+    pub(crate) ask: bool,
 }
 
 impl Run {
     ///
     /// # Errors
-    /// As [`JobOptions::read`]; exit 64 for a job that is left in batches.
+    /// As [`JobOptions::read`]; exit 64 for a job that is left in batches, or only asked
+    /// for and to be told of.
     pub(crate) fn read(call: &Call) -> Result<Run> {
         let options = JobOptions::read(&call.said)?;
         if options.detach && call.common.rolling.is_said() {
             return Err(call.said.misuse("-D leaves before the end: there are no batches"));
         }
-        Ok(Run { options, ends: Ends::read(&call.said)? })
+        for other in ["detach", "job", "end", "outputs", "output", "gather"] {
+            call.said.apart("ask", other)?;
+        }
+        let ask = call.said.flag("ask");
+        if ask && call.common.rolling.is_said() {
+            return Err(call.said.misuse("--ask runs nothing: there are no batches"));
+        }
+        Ok(Run { options, ends: Ends::read(&call.said)?, ask })
     }
 }
 

@@ -33,7 +33,7 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
-    let Run { options, ends } = run;
+    let Run { options, ends, ask: _ } = run;
     end_files::check(&common, &ends, options.inputs(), &context.targets)?;
     let last = results::last_run(&common.places)?;
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;

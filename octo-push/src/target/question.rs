@@ -19,6 +19,11 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// Was one asked that is not understood there?
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.is_unknown
+    }
+
     /// Asks.
     ///
     /// # Errors

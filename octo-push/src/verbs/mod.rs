@@ -17,6 +17,7 @@ use crate::cli::argv;
 use crate::cli::call::Call;
 use crate::cli::options::{FOLLOWED, HOW, SHARED, WHICH};
 use crate::cli::rolling::ROLLING;
+use crate::cli::run::ASKED;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::OptionGroup;
 use octo_core::base::cli::verbs::{Front, VerbRow, verb};
@@ -38,7 +39,7 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .runs(put::run),
     verb(Verb::Run.word(), "SCRIPT|- [ARG]...", "run a script, give back its output and exit code")
         .options_first()
-        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &FOLLOWED, &ENDS, &ROLLING])
+        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &ASKED, &FOLLOWED, &ENDS, &ROLLING])
         .runs(run::run),
     verb(Verb::Follow.word(), "JOB", "show a job from its beginning to its end")
         .takes(&[&WHICH, &HOW, &FOLLOWED, &ENDS])
