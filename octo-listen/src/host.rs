@@ -4,20 +4,20 @@ use crate::log::Log;
 use crate::starter::Starter;
 use crate::starter::janitor::Janitor;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::account::of_new_job;
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::{JobDirectory, Refused, State};
 use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spec::SpecError;
 use octo_core::tentacle::spool::{EntryName, Spool};
-use octo_core::tentacle::statement::Statement;
-use octo_core::tentacle::store::Store;
+use octo_core::tentacle::store::{Limits, Store, StoreError};
 use octo_core::trust::{CachedTrust, Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint, VariableName};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The listener's possessions.
 pub(crate) struct Host {
@@ -37,8 +37,8 @@ pub(crate) struct Host {
     pub(crate) log: Log,
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
-    /// Jobs that are judged and not spooled yet, by pusher.
-    submitting: Mutex<HashMap<PusherName, HashSet<JobId>>>,
+    /// Jobs that are judged and not spooled yet, and their sizes, by pusher.
+    pub(crate) submitting: Mutex<HashMap<PusherName, HashMap<JobId, u64>>>,
 }
 
 /// Who is at the other end: the handshake let it in.
@@ -203,59 +203,29 @@ impl Host {
         }
     }
 
-    /// The pusher's other jobs that are not over, on the disk and on their way there.
-    /// Until the result is dropped this one is among them.
-    pub(crate) fn submit(
-        &self,
-        peer: &Peer,
-        pusher: &PusherName,
-        id: &JobId,
-    ) -> Result<Submission<'_>> {
-        let mut submitting = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-        // In the order in which a job passes through: where it is not any more, it is seen
-        // in the next.
-        let mut jobs = submitting.get(pusher).cloned().unwrap_or_default();
+    /// Who asks the store, and what it may take there; what waits in the spool counts.
+    pub(crate) fn limits(&self, peer: &Peer, grant: &Grant) -> Result<Limits> {
+        let spooled = self.spooled(peer, &grant.name)?;
+        let beside = spooled.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
+        Ok(Limits { beside, ..grant.limits() })
+    }
+
+    /// What this pusher has handed over and octo-exec has not taken yet, in bytes.
+    pub(crate) fn spooled(&self, peer: &Peer, pusher: &PusherName) -> Result<HashMap<JobId, u64>> {
+        let mut spooled = HashMap::new();
         for name in self.spool.names()? {
-            let own = |statement: Statement| self.is_key_of(statement.pusher, peer, pusher);
-            let waits = !name.is_cancel && !name.is_done(&self.places);
-            if waits && self.spool.statement(&name).is_some_and(own) {
-                jobs.insert(name.job);
+            if name.is_cancel || name.is_done(&self.places) {
+                continue;
+            }
+            if let Some((statement, lengths)) = self.spool.announced(&name)
+                && self.is_key_of(statement.pusher, peer, pusher)
+            {
+                spooled.insert(name.job, of_new_job(lengths));
             }
         }
-        for job in JobDirectory::all(&self.places)? {
-            // Looked at first, as it is cheap: most jobs are over.
-            if !job.file("end").exists() && job.owner().is_ok_and(|o| o.as_ref() == Some(pusher)) {
-                jobs.insert(job.id().clone());
-            }
-        }
-        jobs.remove(id);
-        submitting.entry(pusher.clone()).or_default().insert(id.clone());
-        let (pusher, id, jobs) = (pusher.clone(), id.clone(), jobs.len() as u64);
-        Ok(Submission { host: self, pusher, id, jobs })
+        Ok(spooled)
     }
 }
-
-/// A job on its way to the disk.
-pub(crate) struct Submission<'a> {
-    host: &'a Host,
-    pusher: PusherName,
-    id: JobId,
-    /// How many others the pusher has.
-    pub(crate) jobs: u64,
-}
-
-impl Drop for Submission<'_> {
-    fn drop(&mut self) {
-        let mut submitting = self.host.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(jobs) = submitting.get_mut(&self.pusher) {
-            jobs.remove(&self.id);
-            if jobs.is_empty() {
-                submitting.remove(&self.pusher);
-            }
-        }
-    }
-}
-
 impl No {
     /// A reason fits a line of the wire and of the log, whatever it quotes.
     pub(crate) fn new(refusal: Refusal, reason: impl Into<String>) -> No {
@@ -272,6 +242,12 @@ impl No {
             _ => Refusal::Io,
         };
         No::new(refusal, error.message.clone())
+    }
+}
+
+impl From<StoreError> for No {
+    fn from(error: StoreError) -> No {
+        No::new(error.refusal, error.reason)
     }
 }
 

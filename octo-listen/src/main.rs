@@ -10,6 +10,7 @@ mod session;
 mod signals;
 mod starter;
 mod startup;
+mod submission;
 mod verbs;
 
 use octo_core::base::cli::Tool;

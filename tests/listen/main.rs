@@ -13,6 +13,7 @@ mod ahead;
 mod crash;
 mod faults;
 mod flood;
+mod limits;
 mod lists;
 mod many;
 mod order;

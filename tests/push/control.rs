@@ -145,8 +145,8 @@ fn how_much_and_how_long() {
         &[
             ("max-size=1000", &["put", "small"], 0, ""),
             ("max-size=1000", &["put", "large"], 77, "more than ci may send at once"),
-            ("max-store=1500", &["put", "large"], 77, "max-store="),
-            ("max-store=3K", &["put", "large"], 0, ""),
+            ("max-store=9K", &["put", "large"], 77, "octo-exec prune"),
+            ("max-store=1M", &["put", "large"], 0, ""),
             ("locks=web", &["run", "-L", "db", "-c", "echo ran"], 77, "may not take the lock db"),
             ("locks=web", &["run", "-L", "web", "-c", "echo ran"], 0, "ran"),
             ("max-wait=1s", &["run", "-L", "db", "-W", "1h", "-c", "echo ran"], 75, holder),

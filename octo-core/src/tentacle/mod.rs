@@ -1,6 +1,7 @@
 //! What a target keeps: jobs and what they are asked to do, packages, the audit
 //! log, by which thumbprints it is known.
 
+pub mod account;
 pub mod audit;
 pub mod doorbell;
 pub mod job;

@@ -1,6 +1,6 @@
 //! A yes, and all that it contains.
 
-use super::{Allow, Line, Options, TrustOption};
+use super::{Allow, Line, Options, TrustOption, Verb};
 use crate::base::names::{PusherName, VariableName};
 use crate::tentacle::store::{Limits, Who};
 use std::path::PathBuf;
@@ -30,8 +30,10 @@ pub struct Grant {
     pub max_wait: Option<Duration>,
     /// The largest object to send or to get, in bytes.
     pub max_size: u64,
-    /// How much may be kept in the store, in bytes.
+    /// How much may be kept, packages and jobs together, in bytes.
     pub max_store: u64,
+    /// How many jobs may be under way at once.
+    pub max_jobs: u64,
     /// The largest output of a job that is kept, in bytes.
     pub max_log: u64,
     /// The longest time limit of a job; `None` is as long as asked for.
@@ -78,14 +80,15 @@ impl Grant {
 
     /// What may be taken of the store.
     pub fn limits(&self) -> Limits {
-        Limits { max_store: self.max_store, any: self.allow.any }
+        Limits { max_store: self.max_store, any: self.allow.any, beside: 0 }
     }
 
     /// What a line brings to whom it lets.
     pub(super) fn of(line: &Line) -> Grant {
-        let about_runs = TrustOption::all().filter(|row| row.is_for_runs()).flat_map(|row| {
-            row.values(&line.options).into_iter().map(move |value| (row.key, value))
-        });
+        let about_runs =
+            TrustOption::all().filter(|row| row.bounds.contains(&Verb::Run)).flat_map(|row| {
+                row.values(&line.options).into_iter().map(move |value| (row.key, value))
+            });
         let about_runs = about_runs.collect();
         let Options {
             // Judged by `decide`: they say whether there is a yes at all.
@@ -94,7 +97,6 @@ impl Grant {
             window: _,
             env: _,
             locks: _,
-            max_jobs: _,
             allow,
             user,
             sudo,
@@ -104,6 +106,7 @@ impl Grant {
             max_wait,
             max_size,
             max_store,
+            max_jobs,
             max_log,
             timeout,
             memory,
@@ -122,6 +125,7 @@ impl Grant {
             max_wait: Some(max_wait),
             max_size,
             max_store,
+            max_jobs,
             max_log,
             timeout,
             resources: Resources { memory, cpu, tasks },
@@ -143,6 +147,7 @@ impl Grant {
             max_wait: None,
             max_size: u64::MAX,
             max_store: u64::MAX,
+            max_jobs: u64::MAX,
             max_log: Options::default().max_log,
             timeout: None,
             resources: Resources::default(),

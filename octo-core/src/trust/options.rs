@@ -44,7 +44,7 @@ pub struct Options {
     pub max_wait: Duration,
     /// The largest object that the pusher may send or get, in bytes.
     pub max_size: u64,
-    /// How much it may keep in the store, in bytes.
+    /// How much it may keep, packages and jobs together, in bytes.
     pub max_store: u64,
     /// How many of its jobs may be under way at once.
     pub max_jobs: u64,
@@ -168,7 +168,7 @@ static ROWS: &[TrustOption] = &[
         .bounds(&[Verb::Put, Verb::Run, Verb::Get]),
     value("max-store", |options, value| values::size(value).map(|size| options.max_store = size))
         .shown(|options| vec![values::size_text(options.max_store)])
-        .bounds(&[Verb::Put]),
+        .bounds(&[Verb::Put, Verb::Run]),
     value("max-jobs", |options, value| values::count(value).map(|jobs| options.max_jobs = jobs))
         .shown(|options| vec![options.max_jobs.to_string()])
         .bounds(RUN),

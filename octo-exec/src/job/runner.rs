@@ -2,7 +2,8 @@
 //! run. Whatever the trust file grants takes effect in [`Runner::run`].
 
 use super::entering::{Entered, Entering};
-use super::left::artifacts::{self, Bounds};
+use super::left::allowance::Allowance;
+use super::left::artifacts;
 use super::left::values;
 use super::mask::Masker;
 use super::prepare::environment::{self, Sources};
@@ -37,6 +38,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A job that nobody started for this long never runs.
@@ -64,6 +66,8 @@ struct Prepared {
     command: Runnable,
     secrets: Secrets,
     identity: Identity,
+    /// How much it may leave.
+    allowance: Rc<Allowance>,
 }
 
 impl<'a> Runner<'a> {
@@ -98,7 +102,9 @@ impl<'a> Runner<'a> {
             name,
             line,
             allow: _,
-            max_store,
+            max_jobs: _,
+            max_store: _,
+            max_size: _,
             user,
             sudo: _,
             scripts,
@@ -109,7 +115,6 @@ impl<'a> Runner<'a> {
             timeout: _,
             resources: _,
             about_runs,
-            max_size,
         } = &grant;
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
         let pusher = self.pusher(name, line);
@@ -130,7 +135,9 @@ impl<'a> Runner<'a> {
         *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
         self.audit_start(&pusher, &grant.place(), &user, scripts)?;
         let entered = entering.wait()?;
-        let mut log = self.start(granted(name, line, about_runs), &entered.placed, *max_log)?;
+        let allowance = Rc::clone(&prepared.allowance);
+        let grant_record = granted(name, line, about_runs);
+        let mut log = self.start(grant_record, &entered.placed, *max_log, &allowance)?;
         let variables = environment::variables(&Sources {
             places: self.places,
             job: self.job,
@@ -142,8 +149,7 @@ impl<'a> Runner<'a> {
             is_installed: scripts.is_some(),
         });
         let mut end = self.launch(entered, prepared, &user, &grant, variables, &mut log)?;
-        let bounds = Bounds { each: *max_size, all: *max_store };
-        artifacts::keep(self.job, bounds).into_iter().for_each(|trouble| end.add_reason(trouble));
+        artifacts::keep(self.job, &allowance).into_iter().for_each(|why| end.add_reason(why));
         Ok(end)
     }
 
@@ -215,7 +221,8 @@ impl<'a> Runner<'a> {
         }
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
         let secrets = secrets::read(self.job, &self.spec)?;
-        Ok((entering, Prepared { command, secrets, identity }))
+        let allowance = Rc::new(Allowance::of(self.places, self.job, grant));
+        Ok((entering, Prepared { command, secrets, identity, allowance }))
     }
 
     /// What can't be recorded doesn't start.
@@ -243,12 +250,18 @@ impl<'a> Runner<'a> {
 
     /// From here on the job counts as run: whoever finds it without us and
     /// without an end calls it lost.
-    fn start(&self, grant: Record, placed: &Placed, max_log: u64) -> Result<LogWriter> {
+    fn start(
+        &self,
+        grant: Record,
+        placed: &Placed,
+        max_log: u64,
+        allowance: &Rc<Allowance>,
+    ) -> Result<LogWriter> {
         let started = Leader::this_process().add_to(Record::new()).with("at", utc_now());
         let started = placed.add_to(started);
         self.job.publish_records(&[("grant", grant), ("started", started)])?;
         secrets::unlink(self.job)?;
-        LogWriter::create(self.job, max_log)
+        LogWriter::create(self.job, max_log, Allowance::room(allowance))
     }
 
     fn launch(
@@ -281,7 +294,7 @@ impl<'a> Runner<'a> {
         let maskers = [Masker::new(values()), Masker::new(values())];
         let (child, placed) = entered.tell(&entry)?;
         let mut end = supervise::run(&launch, child, placed, &self.watch, log, maskers)?;
-        for trouble in values::take(self.job, user, &prepared.secrets) {
+        for trouble in values::take(self.job, user, &prepared.secrets, &prepared.allowance) {
             end.add_reason(trouble);
         }
         Ok(end)

@@ -1,7 +1,8 @@
 //! Writing down how a job ended. One whose octo-exec died: first nobody of it is
 //! left, then its end is written. Never started again.
 
-use super::left::artifacts::{self, Bounds};
+use super::left::allowance::Allowance;
+use super::left::artifacts;
 use super::prepare::secrets;
 use crate::cgroup::Group;
 use crate::processes::ending::Ending;
@@ -14,7 +15,6 @@ use octo_core::base::publish::{self, Reserved};
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
 use octo_core::tentacle::layout::Side;
-use octo_core::trust::Options;
 use std::time::Duration;
 
 /// How long a survivor has after TERM.
@@ -77,8 +77,7 @@ pub(crate) fn lost(
     };
     let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
-    let Options { max_size: each, max_store: all, .. } = Options::default();
-    let kept = artifacts::keep(job, Bounds { each, all });
+    let kept = artifacts::keep(job, &Allowance::recorded(places, job)?);
     let reasons: Vec<String> = std::iter::once(reason).chain(trouble).chain(kept).collect();
     settle_lost(job, held, &reasons.join("; "), strays)?;
     // What its octo-exec was writing.

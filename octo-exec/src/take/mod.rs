@@ -3,6 +3,7 @@
 //! Calling it again is always safe. What is refused gets a note in STATE/refused; what
 //! fails by this machine's trouble is left where it is, and whoever called tries again.
 
+mod room;
 mod signature;
 mod verify;
 
@@ -20,8 +21,9 @@ use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spec::sent::SentParts;
 use octo_core::tentacle::spool::{Entry, EntryName, ReadEntry, Spool};
 use octo_core::tentacle::statement::Asks;
+use room::room_for;
 use rustix::fs::{Mode, OFlags};
-use verify::{Unverified, claimed, verify};
+use verify::{Signer, Unverified, claimed, verify};
 
 /// The verb.
 pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
@@ -114,8 +116,8 @@ impl Taking<'_> {
         match published {
             Ok(()) => Ok(None),
             Err(Not::Failed(error)) => Err(error),
-            Err(Not::Refused(Unverified { end, until })) => {
-                self.refuse(&name, Refused { pusher, spec, until, ..Refused::new(*end) }).map(Some)
+            Err(Not::Refused(unverified)) => {
+                self.refuse(&name, Refused { pusher, spec, ..unverified.note() }).map(Some)
             }
         }
     }
@@ -132,13 +134,18 @@ impl Taking<'_> {
     fn publish(&self, entry: &Entry<'_>) -> std::result::Result<(), Not> {
         let asks = Asks::Request(Digest::of(entry.spec));
         let verified = verify(self.places, entry, self.id, asks)?;
-        let until = Some(verified.statement.until);
+        let (until, name) = (verified.statement.until, verified.grant.name.clone());
+        let signer = Box::new(Signer { until, name });
         let refused = |exit, reason: &str| {
             let end = Box::new(End::denied(exit, reason));
-            Not::Refused(Unverified { end, until })
+            let signer = Some(signer.clone());
+            Not::Refused(Unverified { end, signer })
         };
         let sent = SentParts::check(entry.spec, entry.script, entry.secrets)
             .map_err(|error| refused(error.refusal.exit(), &error.reason))?;
+        // Held until the job is there, and counts.
+        let _counted = room_for(self.places, &verified.grant, &sent)?
+            .map_err(|no| refused(no.refusal.exit(), &no.reason))?;
         let origin = Origin {
             pusher: Some(verified.pusher),
             by: verified.statement.by,
@@ -170,8 +177,8 @@ impl Taking<'_> {
         match cancelled {
             Ok(()) => Ok(()),
             Err(Not::Failed(error)) => Err(error),
-            Err(Not::Refused(Unverified { end, until })) => {
-                self.refuse(&name, Refused { pusher, until, ..Refused::new(*end) }).map(drop)
+            Err(Not::Refused(unverified)) => {
+                self.refuse(&name, Refused { pusher, ..unverified.note() }).map(drop)
             }
         }
     }

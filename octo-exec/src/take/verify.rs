@@ -4,16 +4,16 @@
 use super::signature;
 use crate::admission::admit::believe_address;
 use jiff::Timestamp;
-use octo_core::Thumbprint;
 use octo_core::base::error::Exit;
 use octo_core::base::names::JobId;
 use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
-use octo_core::tentacle::job::{End, Pusher};
+use octo_core::tentacle::job::{End, Pusher, Refused};
 use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::tentacle::spool::Entry;
 use octo_core::tentacle::statement::{Asks, Expected, Statement};
 use octo_core::trust::{Grant, Question, Trust, Verb};
+use octo_core::{PusherName, Thumbprint};
 
 /// Who asks, and what he said.
 #[derive(Debug)]
@@ -28,14 +28,32 @@ pub(super) struct Verified {
 #[derive(Debug)]
 pub(super) struct Unverified {
     pub(super) end: Box<End>,
-    /// Until when its statement holds, where a trusted pusher has signed it.
-    pub(super) until: Option<Timestamp>,
+    /// Who has signed it, where a trusted pusher has.
+    pub(super) signer: Option<Box<Signer>>,
+}
+
+/// Who has signed a statement that is refused.
+#[derive(Debug, Clone)]
+pub(super) struct Signer {
+    /// Until when the statement holds.
+    pub(super) until: Timestamp,
+    /// What the pusher is called.
+    pub(super) name: PusherName,
+}
+
+impl Unverified {
+    /// What is noted of it, besides what it claims itself.
+    pub(super) fn note(self) -> Refused {
+        let signer = self.signer.map(|signer| *signer);
+        let (until, name) = signer.map(|Signer { until, name }| (until, name)).unzip();
+        Refused { until, name, ..Refused::new(*self.end) }
+    }
 }
 
 impl From<End> for Unverified {
     /// Of nobody, as far as is known.
     fn from(end: End) -> Unverified {
-        Unverified { end: Box::new(end), until: None }
+        Unverified { end: Box::new(end), signer: None }
     }
 }
 
@@ -56,13 +74,13 @@ pub(super) fn verify(
     let trust = trust?;
     let thumbprint = Thumbprint::of_certificate(signed.certificate);
     // Before a byte of it is parsed: a stranger's certificate may be made for our parser.
-    if trust.of(thumbprint).next().is_none() {
+    let Some(line) = trust.of(thumbprint).next() else {
         return Err(no(format!("the certificate {thumbprint} is not trusted")).into());
-    }
+    };
     let statement = Statement::parse(signed.statement);
     let statement = statement.ok_or_else(|| no("its statement is not of the form".into()))?;
     signature::verify(signed.certificate, signed.statement, signed.signature).map_err(no)?;
-    let until = Some(statement.until);
+    let signer = Signer { until: statement.until, name: line.name.clone() };
     let verb = match asks {
         Asks::Cancel => Verb::Cancel,
         // Whether it may run, and now, is decided when it starts.
@@ -70,7 +88,7 @@ pub(super) fn verify(
     };
     let grant = is_ours(places, job, asks, thumbprint, &statement)
         .and_then(|()| grant(places, &trust, thumbprint, entry, verb))
-        .map_err(|end| Unverified { end: Box::new(end), until })?;
+        .map_err(|end| Unverified { end: Box::new(end), signer: Some(Box::new(signer)) })?;
     let pusher = Pusher { thumbprint, name: grant.name.clone(), address: entry.address };
     Ok(Verified { statement, grant, pusher })
 }

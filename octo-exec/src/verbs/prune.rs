@@ -9,6 +9,7 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
 use octo_core::base::units::{Share, human_size, size};
+use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State, forget_pruned, mark_pruned};
 use octo_core::tentacle::spec::Spec;
 use octo_core::tentacle::spool::Spool;
@@ -86,6 +87,7 @@ pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
     pruning.packages()?;
     if !pruning.rules.dry_run {
         forget_pruned(places, jiff::Timestamp::now())?;
+        account::forget_gone(places)?;
     }
     print(&pruning.text)?;
     Ok(code)

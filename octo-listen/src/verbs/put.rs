@@ -5,10 +5,10 @@
 //! put sha256= size= name=          the package, and what is left of it
 //! ```
 
-use crate::host::{Asked, Host, No};
+use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{Ahead, Begin, ReceiveError, StoreError, Upload};
+use octo_core::tentacle::store::{Ahead, Begin, ReceiveError, Upload};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
@@ -55,9 +55,9 @@ fn ahead<S: Duplex>(
     let grant = host.judge(peer, Verb::Put, asked)?;
     let (ahead, head) = if offset == 0 {
         drop(before);
-        let limits = grant.limits();
+        let limits = host.limits(peer, &grant).map_err(|e| No::failed(host, &e))?;
         let ahead = session.ticking(|| host.store.ahead(size, &grant.name, limits))?;
-        let ahead = ahead.map_err(refusal)?;
+        let ahead = ahead.map_err(No::from)?;
         let shown = String::from_utf8_lossy(name);
         let fields = [("size", &*size.to_string()), ("file", &*shown)];
         (ahead, host.must_record(peer, &grant, "put", &fields)?)
@@ -98,7 +98,7 @@ fn whole<S: Duplex>(
         return Ok(Answer::ok(Verb::Put, head));
     }
     let mut ahead = session.ahead.take().filter(|ahead| ahead.is_of(size, &grant.name));
-    let begun = session.ticking(|| begin(host, &grant, &digest, size, &mut ahead))??;
+    let begun = session.ticking(|| begin(host, peer, &grant, &digest, size, &mut ahead))??;
     let Some(upload) = begun else {
         let head = host.must_record(peer, &grant, "put", &fields)?;
         host.log.detail(format_args!("{what}: is there"));
@@ -111,7 +111,7 @@ fn whole<S: Duplex>(
     // The upload took its time: whoever is no longer trusted publishes nothing.
     let asked = Asked { size: Some(size), ..Asked::default() };
     host.judge(peer, Verb::Put, asked)?;
-    session.ticking(|| upload.finish())?.map_err(refusal)?;
+    session.ticking(|| upload.finish())?.map_err(No::from)?;
     host.log.event(format_args!("{what}: stored"));
     // The package is there, come what may: the record of it is the request's.
     let head = host.record_or_log(peer, &grant, "stored", &fields[..1]);
@@ -121,6 +121,7 @@ fn whole<S: Duplex>(
 /// Begins or takes up the upload; `None` if the package is there.
 fn begin<'a>(
     host: &'a Host,
+    peer: &Peer,
     grant: &Grant,
     digest: &Digest,
     size: u64,
@@ -129,8 +130,8 @@ fn begin<'a>(
     let mut progress = (0, Instant::now());
     let mut pause = LOOK_FIRST;
     loop {
-        let begun = host.store.begin(digest, size, &grant.name, grant.limits(), ahead);
-        match begun.map_err(refusal)? {
+        let limits = host.limits(peer, grant).map_err(|e| No::failed(host, &e))?;
+        match host.store.begin(digest, size, &grant.name, limits, ahead)? {
             Begin::Whole => return Ok(None),
             Begin::Upload(upload) => return Ok(Some(upload)),
             Begin::Busy => {}
@@ -164,12 +165,8 @@ fn receive<S: Duplex, T>(
         })
     });
     received.map_err(|error| match (error, failure) {
-        (ReceiveError::Store(error), _) => Ended::Hopeless(refusal(error)),
+        (ReceiveError::Store(error), _) => Ended::Hopeless(error.into()),
         (ReceiveError::Sender(_), Some(failure)) => Ended::Broken(failure),
         (ReceiveError::Sender(error), None) => Ended::Broken(error.into()),
     })
-}
-
-fn refusal(error: StoreError) -> No {
-    No::new(error.refusal, error.reason)
 }

@@ -43,6 +43,7 @@ pub(super) fn question<S: Duplex>(
         return Ok(yes.with("attached", "yes"));
     }
     host.starter.check().map_err(|error| No::failed(host, &error))?;
-    judge(host, peer, &id, &spec, size.max(length))?;
+    // How the rest is shared between script and secrets doesn't matter.
+    judge(host, peer, &id, &spec, [length, size.saturating_sub(length), 0])?;
     Ok(yes)
 }

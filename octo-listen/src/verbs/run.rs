@@ -5,9 +5,10 @@
 //! the same id and spec, it attaches.
 
 use super::statement::{self, SignedBody};
-use crate::host::{Asked, Host, No, Peer, Submission};
+use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
 use crate::starter::janitor::What;
+use crate::submission::Submission;
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{JobDirectory, Refused, is_pruned};
@@ -181,7 +182,7 @@ fn spool(
     // From here to the end the package stays in our store. In that of octo-exec's user, where
     // that is another, its prune leaves what the spool names.
     let _kept = host.store.keep().map_err(failed)?;
-    let (grant, _submission) = judge(host, peer, id, spec, sent.size())?;
+    let (grant, _submission) = judge(host, peer, id, spec, sent.lengths())?;
     if let Some((package, _)) = &spec.package
         && host.package(package, &grant).map_err(failed)?.is_none()
     {
@@ -206,24 +207,26 @@ fn spool(
     }
 }
 
-/// May this job run, with so many bytes of spec, script and secrets? Until the second part
+/// May this job run, of whose spec, script and secrets there are so many bytes? Until the second part
 /// of a yes is dropped the job is among those that are under way.
 pub(super) fn judge<'a>(
     host: &'a Host,
     peer: &Peer,
     id: &JobId,
     spec: &Spec,
-    size: u64,
+    lengths: [u64; 3],
 ) -> Result<(Grant, Submission<'a>), Ended> {
+    let size = lengths.iter().sum();
     let ask = |starting: bool, jobs: Option<u64>| {
         let run = Some(RunQuestion::of(spec, starting, host.started_by.clone()));
         host.judge(peer, Verb::Run, Asked { size: Some(size), jobs, run })
     };
     let grant = ask(false, None)?;
-    let submission =
-        host.submit(peer, &grant.name, id).map_err(|error| No::failed(host, &error))?;
+    let submission = Submission::new(host, peer, &grant.name, id, lengths);
+    let submission = submission.map_err(|error| No::failed(host, &error))?;
     // What an operator is to approve starts when he does, and is judged then.
     let grant = ask(!grant.hold, Some(submission.jobs))?;
+    submission.check_room(&grant)?;
     Ok((grant, submission))
 }
 

@@ -101,6 +101,11 @@ impl Places {
         self.state.join("pruned")
     }
 
+    /// STATE/kept: how much each job that is over takes of the disk.
+    pub fn kept(&self) -> PathBuf {
+        self.state.join("kept")
+    }
+
     /// STATE/doorbell: where octo-exec is told that the spool has something new.
     pub fn doorbell(&self) -> PathBuf {
         self.state.join("doorbell")

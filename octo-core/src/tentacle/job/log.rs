@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Standard output or standard error.
@@ -53,6 +54,16 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
+/// Who says how far an output may grow, besides its limit.
+pub trait Room: std::fmt::Debug {
+    /// An output of `length` bytes, log and index, is to become at least `wanted`: up to
+    /// where may it? Nobody else takes that while the second value lives.
+    ///
+    /// # Errors
+    /// Where there is no more room, and why.
+    fn claim(&self, length: u64, wanted: u64) -> Result<(u64, Box<dyn std::fmt::Debug>)>;
+}
+
 /// Writes a job's output; there is one writer, the holder of the job's lock.
 #[derive(Debug)]
 pub struct LogWriter {
@@ -62,7 +73,11 @@ pub struct LogWriter {
     length: u64,
     /// The length of the index.
     indexed: u64,
+    /// Of both.
     limit: u64,
+    room: Option<Rc<dyn Room>>,
+    /// So far both may grow without asking for room.
+    claimed: u64,
     truncated: bool,
     begun: Instant,
 }
@@ -79,11 +94,12 @@ pub struct Finished {
 }
 
 impl LogWriter {
-    /// Starts an empty log; what is written past `limit` bytes is counted out.
+    /// Starts an empty log; what would have it and its index pass `limit` bytes is counted
+    /// out, and all that follows.
     ///
     /// # Errors
     /// Exit 73, naming the file.
-    pub fn create(job: &JobDirectory, limit: u64) -> Result<LogWriter> {
+    pub fn create(job: &JobDirectory, limit: u64, room: Option<Rc<dyn Room>>) -> Result<LogWriter> {
         let open = |name| {
             let path = job.file(name);
             let failed = |e| Error::doing("create", &path, &e);
@@ -96,6 +112,8 @@ impl LogWriter {
             length: 0,
             indexed: 0,
             limit,
+            claimed: if room.is_some() { 0 } else { u64::MAX },
+            room,
             truncated: false,
             begun: Instant::now(),
         })
@@ -104,22 +122,36 @@ impl LogWriter {
     /// Appends a piece of output.
     ///
     /// # Errors
-    /// Exit 74, naming the log; a full disk is said, and never ends the job.
+    /// Exit 74, naming the log; a full disk is said, and never ends the job. Where there is
+    /// no more room, said once.
     pub fn append(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
-        let room = usize::try_from(self.limit - self.length).unwrap_or(usize::MAX);
-        let kept = &bytes[..bytes.len().min(room)];
-        self.truncated |= kept.len() < bytes.len();
+        if bytes.is_empty() || self.truncated {
+            return Ok(());
+        }
+        let taken = self.length + self.indexed;
+        let left = self.limit - taken;
+        // The line says how much is kept, and takes room itself.
+        let most = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let time = self.begun.elapsed().as_millis();
+        let line = |length: usize| format!("{} {length} {} {time}\n", self.length, stream.word());
+        let room = left.saturating_sub(line(most).len() as u64);
+        let kept = &bytes[..most.min(usize::try_from(room).unwrap_or(usize::MAX))];
+        self.truncated = kept.len() < bytes.len();
         if kept.is_empty() {
             return Ok(());
         }
-        let line = format!(
-            "{} {} {} {}\n",
-            self.length,
-            kept.len(),
-            stream.word(),
-            self.begun.elapsed().as_millis()
-        );
+        let line = line(kept.len());
+        let wanted = taken + (kept.len() + line.len()) as u64;
+        let mut held = None;
+        if let Some(room) = self.room.as_ref().filter(|_| wanted > self.claimed) {
+            let claimed = room.claim(taken, wanted);
+            // Nothing comes behind a gap.
+            let claimed = claimed.inspect_err(|_| self.truncated = true)?;
+            self.claimed = claimed.0;
+            held = Some(claimed.1);
+        }
         let written = self.log.write_all(kept).and_then(|()| self.index.write_all(line.as_bytes()));
+        drop(held);
         if let Err(error) = written {
             // Half a piece must not shift what follows: both files go back to
             // the last whole piece. Readers go by whole lines of the index alone.

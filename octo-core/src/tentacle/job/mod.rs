@@ -29,7 +29,7 @@ mod tests;
 pub use directory::JobDirectory;
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
-pub use log::{Chunk, Finished, LogWriter, Stream};
+pub use log::{Chunk, Finished, LogWriter, Room, Stream};
 pub use lost::settle_lost;
 pub use origin::{Origin, Pusher};
 pub use pruned::{forget_pruned, is_pruned, mark_pruned, remember_pruned};

@@ -8,7 +8,7 @@ use crate::base::cli::utc;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::identity::FileIdentity;
-use crate::base::names::JobId;
+use crate::base::names::{JobId, PusherName};
 use crate::base::paths::{Places, if_there, read_bounded};
 use crate::base::publish;
 use crate::base::record::Record;
@@ -30,6 +30,9 @@ pub struct Refused {
     pub end: End,
     /// Who asked, by the words of the entry: nothing of it was believed.
     pub pusher: Option<Thumbprint>,
+    /// What the pusher is called, where its signature was verified: in its account the
+    /// note counts.
+    pub name: Option<PusherName>,
     /// The spec that was spooled.
     pub spec: Option<Digest>,
     /// Until when the statement holds, where its signature was verified: so long the note
@@ -46,7 +49,7 @@ fn identity(places: &Places, entry: &str) -> Option<String> {
 impl Refused {
     /// Of an entry of which nothing else is known.
     pub fn new(end: End) -> Refused {
-        Refused { end, pusher: None, spec: None, until: None, identity: None }
+        Refused { end, pusher: None, name: None, spec: None, until: None, identity: None }
     }
 
     /// The note on this entry, named `JOB` or `JOB.cancel`, if there is one.
@@ -62,6 +65,7 @@ impl Refused {
         Ok(Some(Refused {
             end: End::of(&record).ok_or_else(damaged)?,
             pusher: record.first("pusher").and_then(|text| Thumbprint::parse(text).ok()),
+            name: record.first("name").and_then(PusherName::parse),
             spec: record.first("spec").and_then(Digest::parse),
             until: record.first("until").and_then(|text| text.parse().ok()),
             identity: record.first("entry").map(str::to_string),
@@ -92,6 +96,7 @@ pub fn refuse(places: &Places, entry: &str, refused: &Refused) -> Result<()> {
         .end
         .record()
         .with_each("pusher", refused.pusher)
+        .with_each("name", refused.name.as_ref())
         .with_each("spec", refused.spec)
         .with_each("until", refused.until.map(utc))
         .with_each("entry", identity(places, entry))

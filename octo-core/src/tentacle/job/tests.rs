@@ -138,14 +138,14 @@ fn followers_get_every_byte_once_from_any_offset() {
     assert_eq!(drain(&mut live), vec![Event::State(State::Queued)]);
     let started = Leader::this_process().add_to(Record::new());
     job.publish_record("started", &started).expect("started");
-    let mut log = LogWriter::create(&job, 20).expect("log");
+    let mut log = LogWriter::create(&job, 1000, None).expect("log");
     log.append(Stream::Out, b"hello ").expect("append");
     log.append(Stream::Err, b"world").expect("append");
     let events = drain(&mut live);
     assert_eq!(events.len(), 3, "{events:?}");
-    log.append(Stream::Out, b"1234567890").expect("append");
+    log.append(Stream::Out, b"123456789").expect("append");
     let finished = log.finish();
-    assert_eq!((finished.length, finished.truncated), (20, true));
+    assert_eq!((finished.length, finished.truncated), (20, false));
     assert!(finished.trouble.is_none());
     job.publish_record("end", &End::now(EndKind::Exit(3), 20).record()).expect("end");
     let rest = drain(&mut live);
@@ -226,7 +226,7 @@ fn the_newest_notes_are_kept_and_those_that_are_still_needed() {
 fn a_line_that_was_torn_and_taken_back_is_not_half_read() {
     let (_top, places) = places();
     let job = new_job(&places);
-    let mut log = LogWriter::create(&job, 100).expect("log");
+    let mut log = LogWriter::create(&job, 100, None).expect("log");
     log.append(Stream::Out, b"abc").expect("append");
     let index = job.file("index");
     let whole = std::fs::read(&index).expect("read");
@@ -244,7 +244,7 @@ fn a_line_that_was_torn_and_taken_back_is_not_half_read() {
 fn a_reader_names_the_file_that_is_damaged() {
     let (_top, places) = places();
     let job = new_job(&places);
-    let mut log = LogWriter::create(&job, 100).expect("log");
+    let mut log = LogWriter::create(&job, 100, None).expect("log");
     log.append(Stream::Out, b"abc").expect("append");
     let refused = || {
         let mut reader = LogReader::open(&job, 0).expect("open").expect("there");
@@ -262,7 +262,7 @@ fn a_reader_names_the_file_that_is_damaged() {
 fn a_dead_writers_last_bytes_are_kept() {
     let (_top, places) = places();
     let job = new_job(&places);
-    let mut log = LogWriter::create(&job, 100).expect("log");
+    let mut log = LogWriter::create(&job, 100, None).expect("log");
     log.append(Stream::Err, b"abc").expect("append");
     let append = |name, bytes: &[u8]| {
         let mut file = std::fs::OpenOptions::new().append(true).open(job.file(name)).expect("open");
@@ -273,4 +273,61 @@ fn a_dead_writers_last_bytes_are_kept() {
     assert_eq!(log::settle(&job).expect("settle"), 6);
     let index = std::fs::read_to_string(job.file("index")).expect("read");
     assert!(index.ends_with("\n3 3 out 0\n"), "{index}");
+}
+
+/// A byte a piece costs more in the index than in the log: both are within the limit, and
+/// nothing comes behind a gap.
+#[test]
+fn log_and_index_together_keep_to_the_limit() {
+    for limit in [0, 1, 10, 11, 12, 100, 1000, 4096] {
+        for piece in [1, 7, 5000] {
+            let (_top, places) = places();
+            let job = new_job(&places);
+            let mut log = LogWriter::create(&job, limit, None).expect("log");
+            let sent: Vec<u8> = (0..20_000_u32).map(|n| n as u8).collect();
+            sent.chunks(piece).for_each(|piece| log.append(Stream::Out, piece).expect("append"));
+            let length = |name| job.file(name).metadata().expect("stat").len();
+            let all = length("log") + length("index");
+            assert!(all <= limit, "{all} of {limit}");
+            assert!(all + 40 + piece.min(40) as u64 > limit, "{all} of {limit}");
+            assert!(log.finish().truncated);
+            let kept = std::fs::read(job.file("log")).expect("read");
+            assert_eq!(kept, sent[..kept.len()]);
+        }
+    }
+}
+
+/// Room for two pieces; says why there is no more.
+#[derive(Debug, Default)]
+struct Narrow {
+    asked: std::cell::RefCell<Vec<(u64, u64)>>,
+}
+
+impl Room for Narrow {
+    fn claim(&self, length: u64, wanted: u64) -> crate::Result<(u64, Box<dyn std::fmt::Debug>)> {
+        self.asked.borrow_mut().push((length, wanted));
+        match wanted {
+            ..=40 => Ok((40, Box::new(()))),
+            _ => Err(crate::Error::new(crate::Exit::Io, "log", "no room")),
+        }
+    }
+}
+
+#[test]
+fn a_log_asks_for_room_and_ends_where_there_is_none() {
+    let (_top, places) = places();
+    let job = new_job(&places);
+    let room = std::rc::Rc::new(Narrow::default());
+    let asks = std::rc::Rc::clone(&room) as std::rc::Rc<dyn Room>;
+    let mut log = LogWriter::create(&job, 1000, Some(asks)).expect("log");
+    log.append(Stream::Out, b"123").expect("room");
+    log.append(Stream::Out, b"4").expect("room");
+    let error = log.append(Stream::Out, &[b'x'; 40]).expect_err("no room");
+    assert!(error.message.contains("no room"), "{error}");
+    // Said once; a smaller piece would fit, and leave a gap.
+    log.append(Stream::Out, b"5").expect("dropped");
+    assert_eq!(std::fs::read(job.file("log")).expect("read"), b"1234");
+    assert!(log.finish().truncated);
+    let asked = room.asked.borrow();
+    assert_eq!((asked.len(), asked[0].0), (2, 0), "{asked:?}");
 }

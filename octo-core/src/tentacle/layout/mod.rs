@@ -8,7 +8,7 @@
 //! jobs              E:L 0751   the listener reads, and sees who is done
 //! refused           E:L 0750
 //! packages          E:L 0711
-//! pruned, audit.log E:L 0640
+//! pruned, kept, audit.log E:L 0640
 //! locks             E:E 0700   the listener can hold none
 //! doorbell          E:L 0660
 //! ```
@@ -82,6 +82,7 @@ pub static ROWS: &[Row] = &[
     row(Places::packages, FileType::Directory, Side::Listener, 0o711),
     row(Places::locks, FileType::Directory, Side::Executor, 0o700),
     row(Places::pruned, FileType::RegularFile, Side::Listener, 0o640),
+    row(Places::kept, FileType::RegularFile, Side::Listener, 0o640),
     row(Places::audit, FileType::RegularFile, Side::Listener, 0o640),
     row(audit_head, FileType::RegularFile, Side::Listener, 0o640),
     row(Places::doorbell, FileType::Socket, Side::Listener, 0o660),
@@ -268,6 +269,7 @@ pub fn lock(places: &Places, name: &str) -> Result<File> {
     Ok(file)
 }
 
-fn lock_path(places: &Places, name: &str) -> PathBuf {
+/// Where it is.
+pub fn lock_path(places: &Places, name: &str) -> PathBuf {
     places.locks().join(format!(".{name}"))
 }

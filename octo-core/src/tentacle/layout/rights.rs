@@ -99,7 +99,7 @@ impl Kind {
         match name.strip_prefix("audit.") {
             Some("log" | "head") => Kind::Record,
             Some(rotated) if rotated.starts_with("log.") => Kind::Record,
-            None if name == "pruned" => Kind::Record,
+            None if ["pruned", "kept"].contains(&name) => Kind::Record,
             _ => Kind::Unknown,
         }
     }

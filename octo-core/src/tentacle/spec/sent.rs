@@ -47,9 +47,14 @@ impl<'a> SentParts<'a> {
         Ok(SentParts { spec, digest: Digest::of(bytes), bytes, script, secrets })
     }
 
+    /// How long spec, script and secrets are, in bytes.
+    pub fn lengths(&self) -> [u64; 3] {
+        let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len) as u64;
+        [self.bytes.len() as u64, length(self.script), length(self.secrets)]
+    }
+
     /// How much of it there is, in bytes.
     pub fn size(&self) -> u64 {
-        let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        (self.bytes.len() + length(self.script) + length(self.secrets)) as u64
+        self.lengths().iter().sum()
     }
 }

@@ -89,10 +89,12 @@ impl ReadEntry {
     }
 }
 
-/// The statement of an entry of which these are the first bytes.
-pub(super) fn statement(bytes: &[u8]) -> Option<Statement> {
+/// The statement of an entry of which these are the first bytes, and how long its spec, its
+/// script and its secrets are.
+pub(super) fn announced(bytes: &[u8]) -> Option<(Statement, [u64; 3])> {
     let (_, parts, _) = head(bytes).ok()?;
-    Statement::parse(bytes.get(parts[0].clone())?)
+    let statement = Statement::parse(bytes.get(parts[0].clone())?)?;
+    Some((statement, [3, 4, 5].map(|part: usize| parts[part].len() as u64)))
 }
 
 /// So many bytes of an entry have its statement in them.

@@ -214,11 +214,16 @@ impl Spool {
 
     /// The statement of an entry that is there, without reading what it is about.
     pub fn statement(&self, name: &EntryName) -> Option<Statement> {
+        self.announced(name).map(|(statement, _)| statement)
+    }
+
+    /// The same, and how long its spec, its script and its secrets are, in bytes.
+    pub fn announced(&self, name: &EntryName) -> Option<(Statement, [u64; 3])> {
         let directory = self.directory().ok()?;
         let file = beneath::open(&directory, Path::new(&name.to_string())).ok()?;
         let mut bytes = Vec::new();
         file.take(entry::BEGINNING).read_to_end(&mut bytes).ok()?;
-        entry::statement(&bytes)
+        entry::announced(&bytes)
     }
 
     /// What is noted of an entry that nobody could take over, by its own words: none of

@@ -31,7 +31,7 @@ impl Store {
         limits: Limits,
     ) -> Result<Ahead<'_>, StoreError> {
         let _changing = self.change()?;
-        self.check_share(size, pusher, limits, &|_| false)?;
+        let _left = self.check_share(size, pusher, limits, &|_| false)?;
         let mut random = [0; 32];
         random_bytes(&mut random).map_err(|e| StoreError::io("name it", &e))?;
         let name = Digest::from_bytes(random);

@@ -46,7 +46,8 @@ impl Store {
         }
         let provisional = ahead.as_ref().map(Ahead::name);
         let not_counted = [Some(*digest), provisional];
-        self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
+        let left =
+            self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
         let path = self.partial(digest, pusher);
         let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
         let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
@@ -59,7 +60,7 @@ impl Store {
                 upload
             }
         };
-        drop(changing);
+        drop((left, changing));
         upload.rehash()?;
         Ok(Begin::Upload(Box::new(upload)))
     }

@@ -2,12 +2,13 @@
 //! upload, of which the sender is a file.
 
 use super::upload::Names;
-use super::{Begin, Limits, MAXIMUM_NAMES, ReceiveError, Store, StoreError, Who};
+use super::{Begin, Limits, MAXIMUM_NAMES, ReceiveError, Store, StoreError, Who, remove};
 use crate::base::beneath;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Result};
 use crate::base::names::PusherName;
 use crate::base::paths::{Places, read_bounded};
+use crate::base::publish;
 use crate::base::refusal::Refusal;
 use crate::tentacle::layout;
 use rustix::io::Errno;
@@ -108,7 +109,8 @@ impl Store {
     }
 
     /// Removes the objects of this store that octo-exec's has, whole, for all who put them
-    /// here; for the listener.
+    /// here; for the listener. Their names stay as long as octo-exec has the object: they say
+    /// what counts for whom, and a listener can't list octo-exec's.
     ///
     /// # Errors
     /// Where this store can't be read.
@@ -121,14 +123,51 @@ impl Store {
                 && !holders.is_empty()
                 && object.holders.iter().all(|name| holders.contains(name))
         };
-        if !self.objects()?.iter().any(has) {
+        let is_stale = |digest: &Digest| matches!(taken.size(digest), Ok(None));
+        let is_any = self.objects()?.iter().any(has) || self.left_names()?.iter().any(is_stale);
+        if !is_any {
             return Ok(());
         }
         let changing = self.change()?;
         for object in self.objects()?.iter().filter(|object| has(object)) {
-            self.remove(&object.digest, &changing)?;
+            remove(&self.path(&object.digest))?;
         }
-        Ok(())
+        for digest in self.left_names()?.iter().filter(|digest| is_stale(digest)) {
+            self.remove(digest, &changing)?;
+        }
+        publish::sync_directory(&self.directory)
+    }
+
+    /// What of this pusher's octo-exec has taken over, for the listener of another user.
+    pub(super) fn taken_of(&self, pusher: &PusherName) -> Result<Vec<(Digest, u64)>> {
+        if !self.is_of_listener() {
+            return Ok(Vec::new());
+        }
+        let taken = Store::at(&self.places);
+        let sizes = self.left_names()?.into_iter().filter_map(|digest| {
+            let size = taken.holds(&digest, Who::Pusher(pusher)).ok()??;
+            Some((digest, size))
+        });
+        Ok(sizes.collect())
+    }
+
+    /// The names of objects that are gone from here.
+    fn left_names(&self) -> Result<Vec<Digest>> {
+        let mut left = Vec::new();
+        for name in super::names_below(&self.directory)? {
+            let digest = name.strip_suffix(".by").and_then(Digest::parse);
+            if let Some(digest) = digest
+                && self.size(&digest)?.is_none()
+            {
+                left.push(digest);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Is it that of a listener of another user?
+    pub(super) fn is_of_listener(&self) -> bool {
+        self.directory != self.places.packages()
     }
 }
 

@@ -26,8 +26,8 @@ mod upload;
 pub use ahead::Ahead;
 pub use begin::Begin;
 pub use hand_over::Handed;
-pub use share::Limits;
-pub use upload::{ReceiveError, Upload};
+pub use share::{Left, Limits};
+pub use upload::{ReceiveError, Upload, check_room};
 
 use crate::base::appended::{self, Access, lock_within};
 use crate::base::digest::Digest;
@@ -58,6 +58,7 @@ const MAXIMUM_NAMES: u64 = 65 * 1024;
 /// The packages of one state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
+    places: Places,
     directory: PathBuf,
 }
 
@@ -123,13 +124,13 @@ pub struct Guard {
 impl Store {
     /// The store of octo-exec in these places; creates nothing.
     pub fn at(places: &Places) -> Store {
-        Store { directory: places.packages() }
+        Store { places: places.clone(), directory: places.packages() }
     }
 
     /// The store of a listener that is another user than octo-exec: what it received
     /// stays there until octo-exec has taken it over.
     pub fn of_listener(places: &Places) -> Store {
-        Store { directory: places.listen().join("packages") }
+        Store { places: places.clone(), directory: places.listen().join("packages") }
     }
 
     /// The store of octo-exec, its directories created.
@@ -337,10 +338,11 @@ impl From<Error> for StoreError {
     }
 }
 
+/// The names in a directory; in one that nobody has made yet there are none.
 fn names_below(directory: &Path) -> Result<Vec<String>> {
     // STATE/packages may be a link to a larger disk: it is followed.
-    let names = File::open(directory).and_then(|opened| Ok(layout::names_in(opened)?));
-    names.map_err(|e| Error::io(directory, &e))
+    let Some(opened) = if_there(directory, File::open(directory))? else { return Ok(Vec::new()) };
+    layout::names_in(opened).map_err(|e| Error::io(directory, &e.into()))
 }
 
 /// Removes a partial upload that is as old as that and that nobody writes.

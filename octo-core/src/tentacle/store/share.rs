@@ -1,24 +1,130 @@
-//! What a pusher may take of the store, and what it takes already.
+//! What a pusher may take, and what it takes already: packages here, and its jobs.
 
-use super::{Store, StoreError, sweep_one};
+use super::{Store, StoreError, names_below, sweep_one};
 use crate::base::digest::Digest;
 use crate::base::error::Result;
 use crate::base::names::PusherName;
 use crate::base::refusal::Refusal;
 use crate::base::units::human_size;
+use crate::tentacle::account::{self, Kept, of_file};
+use std::collections::HashMap;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// What one pusher may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// For its packages together.
+    /// For all that it keeps here, in bytes.
     pub max_store: u64,
     /// Whether it may use what others put (allow=any).
     pub any: bool,
+    /// What else counts, in bytes: what waits in a listener's spool.
+    pub beside: u64,
+}
+
+/// How much a pusher may still take. Nobody else takes of it while this lives, where it
+/// is octo-exec's user who asks.
+#[derive(Debug)]
+pub struct Left {
+    /// In bytes.
+    pub bytes: u64,
+    /// What it keeps, in bytes.
+    pub kept: u64,
+    /// Its jobs that are not over.
+    pub under_way: usize,
+    max_store: u64,
+    _lock: Option<File>,
+}
+
+impl Left {
+    /// What has no bounds: a job by hand.
+    pub fn unbounded() -> Left {
+        Left { bytes: u64::MAX, kept: 0, under_way: 0, max_store: u64::MAX, _lock: None }
+    }
+
+    /// Is there so much left?
+    ///
+    /// # Errors
+    /// Limit, with what to do about it.
+    pub fn check(&self, more: u64) -> std::result::Result<(), StoreError> {
+        if more <= self.bytes {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} on top of {} would pass max-store={}: packages and jobs count together; \
+             octo-exec prune at the target makes room, or its admin raises max-store",
+            human_size(more),
+            human_size(self.kept),
+            human_size(self.max_store)
+        );
+        Err(StoreError::new(Refusal::Limit, reason))
+    }
 }
 
 impl Store {
+    /// How much this pusher may still take, for octo-exec: also what is published while
+    /// the result lives is counted.
+    ///
+    /// # Errors
+    /// Where STATE can't be read.
+    pub fn left(&self, pusher: &PusherName, limits: Limits) -> Result<Left> {
+        if limits.max_store == u64::MAX {
+            return Ok(Left::unbounded());
+        }
+        let lock = account::lock(&self.places, pusher)?;
+        let kept = account::kept_and_remembered(&self.places, pusher)?;
+        self.left_of(pusher, limits, &kept, Some(lock), &|_| false)
+    }
+
+    /// The same, for a listener, which has looked at the jobs already.
+    ///
+    /// # Errors
+    /// As [`Store::left`].
+    pub fn left_beside(&self, pusher: &PusherName, limits: Limits, kept: &Kept) -> Result<Left> {
+        self.left_of(pusher, limits, kept, None, &|_| false)
+    }
+
+    fn left_of(
+        &self,
+        pusher: &PusherName,
+        limits: Limits,
+        kept: &Kept,
+        lock: Option<File>,
+        except: &dyn Fn(&Digest) -> bool,
+    ) -> Result<Left> {
+        let packages = self.usage(pusher, except)?;
+        let under_way = kept.under_way.len();
+        let kept = packages.saturating_add(kept.bytes).saturating_add(limits.beside);
+        let bytes = limits.max_store.saturating_sub(kept);
+        Ok(Left { bytes, kept, under_way, max_store: limits.max_store, _lock: lock })
+    }
+
+    /// Is there room for an object of this size? What it takes is to be taken while the
+    /// result lives.
+    pub(super) fn check_share(
+        &self,
+        size: u64,
+        pusher: &PusherName,
+        limits: Limits,
+        except: &dyn Fn(&Digest) -> bool,
+    ) -> std::result::Result<Left, StoreError> {
+        self.sweep_ahead(pusher)?;
+        if limits.max_store == u64::MAX {
+            return Ok(Left::unbounded());
+        }
+        // A listener of another user has no such lock: it counts for itself, and octo-exec
+        // anew when it takes the package over.
+        let lock = match self.is_of_listener() {
+            true => None,
+            false => Some(account::lock(&self.places, pusher)?),
+        };
+        let kept = account::kept(&self.places, pusher)?;
+        let left = self.left_of(pusher, limits, &kept, lock, except)?;
+        left.check(of_file(size))?;
+        Ok(left)
+    }
+
     /// The bytes that count against a pusher's max-store: its objects, and what
     /// its partial uploads take or have reserved, less those of `except`.
     ///
@@ -29,42 +135,30 @@ impl Store {
         pusher: &PusherName,
         except: &dyn Fn(&Digest) -> bool,
     ) -> Result<u64> {
-        let mut bytes: u64 = 0;
-        for object in self.objects()? {
-            if !except(&object.digest) && object.holders.contains(pusher) {
-                bytes = bytes.saturating_add(object.size);
+        let mut objects: HashMap<Digest, u64> = HashMap::new();
+        for name in names_below(&self.directory)? {
+            let Some(digest) = Digest::parse(&name) else { continue };
+            // A list that is damaged is told to who uses it, and must not stop all others.
+            if self.holders(&digest).is_ok_and(|holders| holders.contains(pusher))
+                && let Some(size) = self.size(&digest)?
+            {
+                objects.insert(digest, of_file(size));
             }
         }
+        for (digest, size) in self.taken_of(pusher)? {
+            objects.entry(digest).or_insert(of_file(size));
+        }
+        objects.retain(|digest, _| !except(digest));
+        let mut bytes = objects.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
         for partial in self.partials()? {
             if !except(&partial.digest) && partial.pusher == *pusher {
                 // What was swept or finished meanwhile counts no more.
-                let taken = partial.path.metadata().map_or(0, |m| m.len().max(m.blocks() * 512));
+                let taken = partial.path.metadata();
+                let taken = taken.map_or(0, |m| of_file(m.len().max(m.blocks() * 512)));
                 bytes = bytes.saturating_add(taken);
             }
         }
         Ok(bytes)
-    }
-
-    /// Would so much more be within the pusher's share?
-    pub(super) fn check_share(
-        &self,
-        size: u64,
-        pusher: &PusherName,
-        limits: Limits,
-        except: &dyn Fn(&Digest) -> bool,
-    ) -> std::result::Result<(), StoreError> {
-        self.sweep_ahead(pusher)?;
-        let used = self.usage(pusher, except)?;
-        if used.saturating_add(size) <= limits.max_store {
-            return Ok(());
-        }
-        let reason = format!(
-            "{} on top of {} would pass max-store={}",
-            human_size(size),
-            human_size(used),
-            human_size(limits.max_store)
-        );
-        Err(StoreError::new(Refusal::Limit, reason))
     }
 
     /// Removes what a killed listener left of this pusher's beginnings: nobody can

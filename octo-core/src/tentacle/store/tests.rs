@@ -3,7 +3,7 @@
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
-const LIMITS: Limits = Limits { max_store: 1 << 30, any: false };
+const LIMITS: Limits = Limits { max_store: 1 << 30, any: false, beside: 0 };
 
 struct Scratch {
     _directory: tempfile::TempDir,
@@ -141,7 +141,8 @@ fn two_pushers_with_the_same_package_have_one_object() {
     });
     assert_eq!(store.objects().unwrap().len(), 1);
     assert_eq!(store.holders(&digest).unwrap().len(), 3);
-    assert_eq!(store.usage(&pusher("one"), &|_| false).unwrap(), 700_000);
+    // Whole blocks count.
+    assert_eq!(store.usage(&pusher("one"), &|_| false).unwrap(), 700_416);
 
     // The same pusher twice: one sends, the other is told.
     let (bytes, digest) = package(600_000);
@@ -182,7 +183,7 @@ fn an_upload_never_goes_on_in_a_file_that_was_removed() {
 fn shares_hold_for_what_is_announced_too() {
     let scratch = scratch();
     let store = &scratch.store;
-    let limits = Limits { max_store: 1_000_000, any: false };
+    let limits = Limits { max_store: 1 << 20, any: false, beside: 0 };
     let (bytes, digest) = package(600_000);
     let first = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut None).unwrap();
     assert!(matches!(first, Begin::Upload(_)));
@@ -192,7 +193,7 @@ fn shares_hold_for_what_is_announced_too() {
     assert_eq!(refused.refusal, Refusal::Limit);
     assert!(refused.reason.contains("max-store"), "{}", refused.reason);
     // The last byte of a share may be taken, and no more.
-    for (size, fits) in [(1_000_000, true), (1_000_001, false)] {
+    for (size, fits) in [(1 << 20, true), ((1 << 20) + 1, false)] {
         let begun = store.begin(&other, size, &pusher("exact"), limits, &mut None);
         assert_eq!(begun.is_ok(), fits, "{size}");
     }
@@ -203,7 +204,7 @@ fn shares_hold_for_what_is_announced_too() {
     put(store, &bytes, &digest, "ci");
     assert_eq!(store.usage(&pusher("ci"), &|one| *one == digest).unwrap(), 0);
     for size in [u64::MAX, i64::MAX as u64] {
-        let all = Limits { max_store: u64::MAX, any: false };
+        let all = Limits { max_store: u64::MAX, any: false, beside: 0 };
         let refused = store.begin(&other, size, &pusher("ci"), all, &mut None).unwrap_err();
         assert_eq!(refused.refusal, Refusal::Full, "{}", refused.reason);
     }
@@ -250,7 +251,7 @@ fn what_came_ahead_waits_for_another_connection_and_counts_once() {
     let scratch = scratch();
     let store = &scratch.store;
     let (bytes, digest) = package(600_000);
-    let limits = Limits { max_store: 1_000_000, any: false };
+    let limits = Limits { max_store: 1_000_000, any: false, beside: 0 };
     let mut came = Some(ahead(store, &bytes, "ci", &[300_000]));
     let refused = store.ahead(600_000, &pusher("ci"), limits).unwrap_err();
     assert_eq!(refused.refusal, Refusal::Limit);
@@ -343,6 +344,6 @@ fn a_store_that_is_a_link_to_another_disk_is_listed() {
     put(&scratch.store, &bytes, &digest, "ci");
     let link = scratch.store.directory.with_file_name("link");
     std::os::unix::fs::symlink("packages", &link).unwrap();
-    let linked = Store { directory: link };
+    let linked = Store { directory: link, ..scratch.store.clone() };
     assert_eq!(linked.objects().unwrap().len(), 1);
 }

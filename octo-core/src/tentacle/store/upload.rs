@@ -15,12 +15,15 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// An upload never takes the last of the disk: a twentieth of it stays free, but
+/// Nothing that comes over the network takes the last of the disk: a twentieth of it stays free, but
 /// no more than this.
 const RESERVE: u64 = 1 << 30;
 
 /// Are there so many bytes more on the disk of this path, and the reserve beside them?
-pub(super) fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
+///
+/// # Errors
+/// Full where not, io where the disk can't be asked.
+pub fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
     let disk = statvfs(path).map_err(|e| StoreError::io("read", &e.into()))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);

@@ -1,14 +1,16 @@
 //! What a script leaves for its pusher: copied out of the directory that is its own to
 //! one that the listener reads, when the job is over.
 
+use super::allowance::Allowance;
 use crate::job::prepare::directories::{ARTIFACTS, MADE};
 use octo_core::base::beneath;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::describe;
 use octo_core::base::publish::{self, Readers, TEMPORARY_PREFIX, create_empty};
 use octo_core::base::units::human_size;
+use octo_core::tentacle::account::of_file;
 use octo_core::tentacle::job::JobDirectory;
-use rustix::fs::Dir;
+use rustix::fs::{AtFlags, Dir, statat};
 use rustix::io::Errno;
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
@@ -16,25 +18,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// So many are kept of a job.
 const KEPT: usize = 10_000;
 /// So many that are not kept are named.
 const NAMED: usize = 20;
 
-/// How large artifacts may be, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Each of them: a larger one can't be got.
-    pub(crate) each: u64,
-    /// All together.
-    pub(crate) all: u64,
-}
-
 /// Keeps the job's artifacts; says which are not kept, and why: that changes nothing
 /// about how the script ended.
-pub(crate) fn keep(job: &JobDirectory, bounds: Bounds) -> Vec<String> {
+pub(crate) fn keep(job: &JobDirectory, allowance: &Allowance) -> Vec<String> {
     let made = match beneath::directory(&job.file(MADE)) {
         Err(Errno::NOENT) => return Vec::new(),
         Err(error) => return vec![format!("its artifacts: {}", describe(&error.into()))],
@@ -43,7 +36,7 @@ pub(crate) fn keep(job: &JobDirectory, bounds: Bounds) -> Vec<String> {
     // Whoever kept them was killed before the rest: they are whole, and kept once.
     let kept = match job.file(ARTIFACTS).is_dir() {
         true => Ok(Vec::new()),
-        false => keep_all(job, &made, bounds),
+        false => keep_all(job, &made, allowance),
     };
     match kept {
         Ok(troubles) => {
@@ -55,12 +48,37 @@ pub(crate) fn keep(job: &JobDirectory, bounds: Bounds) -> Vec<String> {
     }
 }
 
-fn keep_all(job: &JobDirectory, made: &OwnedFd, bounds: Bounds) -> io::Result<Vec<String>> {
+/// Of what is kept now, nobody else may take the room: a file without content, as long as
+/// all of it, is counted to the job while it is copied.
+struct Claimed {
+    bytes: u64,
+    _file: NamedTempFile,
+}
+
+impl Claimed {
+    /// Claims room for all that may be kept, or for as much of it as is left.
+    fn of(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Result<Claimed> {
+        let mut wanted = of_file(0);
+        for entry in Dir::read_from(made)?.take(KEPT) {
+            let found = statat(made, entry?.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+            let length = found.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
+            if length <= allowance.max_size {
+                wanted = wanted.saturating_add(of_file(length));
+            }
+        }
+        let (bytes, _left) = allowance.part_of(wanted).map_err(io::Error::other)?;
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(job.path())?;
+        file.as_file().set_len(bytes)?;
+        Ok(Claimed { bytes: bytes.saturating_sub(of_file(0)), _file: file })
+    }
+}
+
+fn keep_all(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Result<Vec<String>> {
     let group = job.path().metadata()?.gid();
     let owner = rustix::fs::fstat(made)?.st_uid;
     let mut staged = None;
     let mut troubles = Vec::new();
-    let mut left = bounds.all;
+    let mut left = None;
     let mut count = 0;
     for entry in Dir::read_from(made)? {
         let entry = entry?;
@@ -73,6 +91,10 @@ fn keep_all(job: &JobDirectory, made: &OwnedFd, bounds: Bounds) -> io::Result<Ve
             troubles.push(format!("of its artifacts {KEPT} are kept"));
             break;
         }
+        let left = match &mut left {
+            Some(left) => left,
+            None => left.insert(Claimed::of(job, made, allowance)?),
+        };
         let staged = match &staged {
             Some(staged) => staged,
             None => staged
@@ -80,15 +102,20 @@ fn keep_all(job: &JobDirectory, made: &OwnedFd, bounds: Bounds) -> io::Result<Ve
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(name));
         let size = match open(made, path, owner) {
-            Ok((mut file, size)) if size <= bounds.each.min(left) => {
-                let copied = copy(&mut file, size, &staged.path().join(path), group);
-                copied.map(|()| size).map_err(|error| describe(&error))
+            Ok((_, size)) if size > allowance.max_size => {
+                Err(format!("{} is too large", human_size(size)))
             }
-            Ok((_, size)) => Err(format!("{} is too large", human_size(size))),
+            Ok((_, size)) if of_file(size) > left.bytes => {
+                Err(format!("{} is more than is left of max-store", human_size(size)))
+            }
+            Ok((mut file, size)) => {
+                let copied = copy(&mut file, size, &staged.path().join(path), group);
+                copied.map(|()| of_file(size)).map_err(|error| describe(&error))
+            }
             Err(reason) => Err(reason),
         };
         match size {
-            Ok(size) => left -= size,
+            Ok(size) => left.bytes -= size,
             Err(reason) if troubles.len() < NAMED => {
                 troubles.push(format!("its artifact {} is not kept: {reason}", printable(name)));
             }

@@ -1,4 +1,5 @@
-//! What a script leaves behind for its pusher: values and artifacts.
+//! What a job leaves behind, values and artifacts, and how much that may be.
 
+pub(crate) mod allowance;
 pub(crate) mod artifacts;
 pub(super) mod values;

@@ -1,5 +1,6 @@
 //! What a script hands back: NAME=VALUE lines in the file of `$OCTO_OUTPUT`.
 
+use super::allowance::Allowance;
 use crate::job::mask::Masker;
 use crate::job::prepare::directories::VALUES;
 use crate::job::prepare::secrets::Secrets;
@@ -7,6 +8,7 @@ use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::read_bounded;
 use octo_core::base::users::User;
+use octo_core::tentacle::account::of_file;
 use octo_core::tentacle::job::JobDirectory;
 use std::os::unix::fs::MetadataExt;
 
@@ -17,7 +19,12 @@ const NAMED: usize = 20;
 
 /// Publishes the values as the job's `outputs`; says what was wrong with them:
 /// that changes nothing about how the script ended.
-pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Vec<String> {
+pub(crate) fn take(
+    job: &JobDirectory,
+    user: &User,
+    secrets: &Secrets,
+    allowance: &Allowance,
+) -> Vec<String> {
     let bytes = match read(job, user) {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(wrong)) => return vec![wrong],
@@ -27,8 +34,10 @@ pub(crate) fn take(job: &JobDirectory, user: &User, secrets: &Secrets) -> Vec<St
     let (kept, wrong) = sound(&bytes, masker);
     let mut reasons: Vec<String> = wrong.into_iter().collect();
     if !kept.is_empty() {
-        let published = job.publish_bytes("outputs", &kept);
-        reasons.extend(published.err().map(|e| format!("its values are lost: {}", e.message)));
+        let room = allowance.take(of_file(kept.len() as u64));
+        let published = room
+            .and_then(|_left| job.publish_bytes("outputs", &kept).map_err(|error| error.message));
+        reasons.extend(published.err().map(|why| format!("its values are lost: {why}")));
     }
     reasons
 }

@@ -1,0 +1,103 @@
+//! How much of the disk a job may take while it runs and when it ends: what its pusher has
+//! left of max-store, and never the disk's reserve. A job by hand has what its user has.
+
+use octo_core::PusherName;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::Places;
+use octo_core::base::units::size;
+use octo_core::tentacle::account::claim;
+use octo_core::tentacle::job::{JobDirectory, Room};
+use octo_core::tentacle::store::{Left, Limits, Store, check_room};
+use octo_core::trust::{Grant, Options};
+use std::rc::Rc;
+
+/// What a job is allowed.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowance {
+    places: Places,
+    job: JobDirectory,
+    /// Whose account it takes from.
+    pusher: PusherName,
+    /// The largest artifact, in bytes: a larger one can't be got.
+    pub(crate) max_size: u64,
+    max_store: u64,
+}
+
+impl Allowance {
+    /// What this yes allows this job.
+    pub(crate) fn of(places: &Places, job: &JobDirectory, grant: &Grant) -> Allowance {
+        Allowance {
+            places: places.clone(),
+            job: job.clone(),
+            pusher: grant.name.clone(),
+            max_size: grant.max_size,
+            max_store: grant.max_store,
+        }
+    }
+
+    /// What was granted to a job whose octo-exec died.
+    pub(crate) fn recorded(places: &Places, job: &JobDirectory) -> Result<Allowance> {
+        let grant = job.record("grant")?.unwrap_or_default();
+        let owner = job.owner()?;
+        let by_hand = owner.is_none().then_some(u64::MAX);
+        let said = |key| grant.first(key).and_then(size);
+        let number = |key, otherwise| by_hand.or_else(|| said(key)).unwrap_or(otherwise);
+        let Options { max_size, max_store, .. } = Options::default();
+        Ok(Allowance {
+            places: places.clone(),
+            job: job.clone(),
+            pusher: owner.unwrap_or_else(PusherName::local_operator),
+            max_size: number("max-size", max_size),
+            max_store: number("max-store", max_store),
+        })
+    }
+
+    /// Who says how far its log may grow, where somebody does.
+    pub(crate) fn room(allowance: &Rc<Allowance>) -> Option<Rc<dyn Room>> {
+        let is_bounded = allowance.max_store < u64::MAX;
+        is_bounded.then(|| Rc::clone(allowance) as Rc<dyn Room>)
+    }
+
+    /// What its pusher has left; nobody else takes of it while that lives.
+    pub(crate) fn left(&self) -> Result<Left> {
+        let limits = Limits { max_store: self.max_store, any: false, beside: 0 };
+        Store::at(&self.places).left(&self.pusher, limits)
+    }
+
+    /// Takes so many bytes more of what is left, and of the disk.
+    ///
+    /// # Errors
+    /// In words, why that can't be.
+    pub(crate) fn take(&self, more: u64) -> std::result::Result<Left, String> {
+        let left = self.left().map_err(|error| error.message)?;
+        left.check(more).map_err(|error| error.reason)?;
+        self.disk(more)?;
+        Ok(left)
+    }
+
+    /// How much it may take of so many bytes that it would like to.
+    pub(crate) fn part_of(&self, wanted: u64) -> std::result::Result<(u64, Left), String> {
+        let left = self.left().map_err(|error| error.message)?;
+        let part = wanted.min(left.bytes);
+        self.disk(part)?;
+        Ok((part, left))
+    }
+
+    fn disk(&self, more: u64) -> std::result::Result<(), String> {
+        if self.max_store == u64::MAX {
+            return Ok(());
+        }
+        check_room(self.job.path(), more).map_err(|error| error.reason)
+    }
+}
+
+impl Room for Allowance {
+    fn claim(&self, length: u64, wanted: u64) -> Result<(u64, Box<dyn std::fmt::Debug>)> {
+        // What it has claimed so far is counted already.
+        let claimed = claim(wanted.saturating_sub(1));
+        let more = claimed.saturating_sub(claim(length));
+        let log = self.job.file("log");
+        let left = self.take(more).map_err(|why| Error::new(Exit::Io, log.display(), why))?;
+        Ok((claimed, Box::new(left)))
+    }
+}
