@@ -73,6 +73,7 @@ fn what_runs_and_when() {
     octopus.sandbox.write("sent", "echo sent\n");
     let scripts = format!("scripts={}", scripts.display());
     let greeted = format!("{scripts} set=SHOP=berlin");
+    let listed = format!("{scripts} env=SHOP");
     // A window that is never open now: a minute that has passed, on another day.
     let now = jiff::Zoned::now();
     let day = now.tomorrow().expect("a day").strftime("%a").to_string();
@@ -87,13 +88,20 @@ fn what_runs_and_when() {
             (&scripts, &["run", "sent"], 77, "installed scripts only"),
             (&scripts, &["run", "--name", "hello", "a b;c"], 0, "hello a b;c "),
             (&greeted, &["run", "--name", "hello", "x"], 0, "hello x berlin"),
-            (&greeted, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 0, "hello x berlin"),
+            (&greeted, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "set= of its line"),
+            (&scripts, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "without env="),
+            (&listed, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 0, "hello x rome"),
             (&scripts, &["run", "--name", "../sent"], 64, ""),
             (&scripts, &["run", "--name", "missing"], 65, "missing"),
             (&scripts, &["scripts"], 0, "hello"),
             ("", &["run", "--name", "hello"], 77, "denied: "),
             ("set=SHOP=berlin", &["run", "-c", "echo $SHOP"], 0, "berlin"),
-            ("set=SHOP=berlin", &["run", "-e", "SHOP=rome", "-c", "echo $SHOP"], 0, "berlin"),
+            (
+                "set=SHOP=berlin",
+                &["run", "-e", "SHOP=rome", "-c", "echo $SHOP"],
+                77,
+                "not set SHOP",
+            ),
             ("window=00:00-24:00", run, 0, "ran"),
             (&closed, run, 75, "opens"),
             (&closed, &["status"], 0, "version"),
