@@ -195,6 +195,10 @@ fn all_variables_that_are_refused_are_told_at_once() {
     let names = variables(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let asked = Asked { variables: names, ..Asked::new("run") };
     let denial = asked.of(&trust(&format!("{} ci env=\n", print("ci"))), "ci").unwrap_err();
+    // As many patterns as a line may hold cost no more than a look each.
+    let many: String = (0..9000).map(|n| format!("P{n}*,")).collect();
+    let trusted = trust(&format!("{} ci env={many}A\n", print("ci")));
+    assert_eq!(asked.of(&trusted, "ci").unwrap_err().variables.len(), 5000);
     assert!(
         denial.reason.len() < 1000 && denial.reason.contains(" more: env="),
         "{}",

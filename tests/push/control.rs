@@ -65,6 +65,33 @@ fn who_and_which_verbs() {
 }
 
 #[test]
+fn which_variables() {
+    let (octopus, web1, user) = side();
+    let script = octopus.sandbox.write("scripts/hello", "echo \"hello $1 $SHOP\"\n");
+    set_mode(&script, 0o755);
+    let scripts = format!("scripts={}", octopus.sandbox.path("scripts").display());
+    let (greeted, listed) = (format!("{scripts} set=SHOP=berlin"), format!("{scripts} env=SHOP"));
+    ask(
+        &octopus,
+        &web1,
+        user,
+        &[
+            (&greeted, &["run", "--name", "hello", "x"], 0, "hello x berlin"),
+            (&greeted, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "set= of its line"),
+            (&scripts, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "without env="),
+            (&listed, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 0, "hello x rome"),
+            ("set=SHOP=berlin", &["run", "-c", "echo $SHOP"], 0, "berlin"),
+            (
+                "set=SHOP=berlin",
+                &["run", "-e", "SHOP=rome", "-c", "echo $SHOP"],
+                77,
+                "not set SHOP",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_runs_and_when() {
     let (octopus, web1, user) = side();
     let scripts = octopus.sandbox.path("scripts");
@@ -72,8 +99,6 @@ fn what_runs_and_when() {
     set_mode(&script, 0o755);
     octopus.sandbox.write("sent", "echo sent\n");
     let scripts = format!("scripts={}", scripts.display());
-    let greeted = format!("{scripts} set=SHOP=berlin");
-    let listed = format!("{scripts} env=SHOP");
     // A window that is never open now: a minute that has passed, on another day.
     let now = jiff::Zoned::now();
     let day = now.tomorrow().expect("a day").strftime("%a").to_string();
@@ -87,21 +112,10 @@ fn what_runs_and_when() {
             (&scripts, run, 77, "installed scripts only"),
             (&scripts, &["run", "sent"], 77, "installed scripts only"),
             (&scripts, &["run", "--name", "hello", "a b;c"], 0, "hello a b;c "),
-            (&greeted, &["run", "--name", "hello", "x"], 0, "hello x berlin"),
-            (&greeted, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "set= of its line"),
-            (&scripts, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 77, "without env="),
-            (&listed, &["run", "-e", "SHOP=rome", "--name", "hello", "x"], 0, "hello x rome"),
             (&scripts, &["run", "--name", "../sent"], 64, ""),
             (&scripts, &["run", "--name", "missing"], 65, "missing"),
             (&scripts, &["scripts"], 0, "hello"),
             ("", &["run", "--name", "hello"], 77, "denied: "),
-            ("set=SHOP=berlin", &["run", "-c", "echo $SHOP"], 0, "berlin"),
-            (
-                "set=SHOP=berlin",
-                &["run", "-e", "SHOP=rome", "-c", "echo $SHOP"],
-                77,
-                "not set SHOP",
-            ),
             ("window=00:00-24:00", run, 0, "ran"),
             (&closed, run, 75, "opens"),
             (&closed, &["status"], 0, "version"),

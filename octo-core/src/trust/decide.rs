@@ -1,6 +1,7 @@
 //! The one function that decides what a pusher may do.
 
-use super::{Grant, Line, Options, Trust, Verb, environment};
+use super::environment::{self, Listed};
+use super::{Grant, Line, Options, Trust, Verb};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName, is_file_name};
 use crate::base::paths::Places;
@@ -245,9 +246,10 @@ impl Line {
     fn refuses_variables(&self, asked: &[&VariableName]) -> Option<Denial> {
         let Options { env, scripts, set, .. } = &self.options;
         let set: HashSet<&VariableName> = set.iter().map(|(name, _)| name).collect();
+        let listed = env.as_deref().map(Listed::of);
         let permitted = |name: &VariableName| {
-            let covered = match env {
-                Some(patterns) => patterns.iter().any(|pattern| pattern.covers(name)),
+            let covered = match &listed {
+                Some(listed) => listed.covers(name),
                 None => scripts.is_none(),
             };
             covered && environment::forbidden(name).is_none()

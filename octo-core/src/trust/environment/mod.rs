@@ -5,7 +5,7 @@ mod table;
 
 use crate::base::encoding::printable;
 use crate::base::names::VariableName;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::LazyLock;
 use table::GROUPS;
@@ -46,14 +46,6 @@ impl VariablePattern {
         }
     }
 
-    /// Is the name one of those? Compared as it is spelt: `APP_*` covers no `app_x`.
-    pub fn covers(&self, name: &VariableName) -> bool {
-        match self {
-            VariablePattern::Name(own) => own == name,
-            VariablePattern::Prefix(prefix) => name.as_str().starts_with(prefix),
-        }
-    }
-
     /// Why each name that it covers is forbidden, if each is.
     pub(super) fn reaches_only_forbidden(&self) -> Option<&'static str> {
         match self {
@@ -69,6 +61,34 @@ impl fmt::Display for VariablePattern {
             VariablePattern::Name(name) => write!(out, "{name}"),
             VariablePattern::Prefix(prefix) => write!(out, "{prefix}*"),
         }
+    }
+}
+
+/// The patterns of an env=, by what is looked for: a line may hold thousands, a spec
+/// 100,000 names.
+pub(super) struct Listed<'a> {
+    names: HashSet<&'a VariableName>,
+    prefixes: HashSet<&'a str>,
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn of(patterns: &'a [VariablePattern]) -> Listed<'a> {
+        let mut listed = Listed { names: HashSet::new(), prefixes: HashSet::new() };
+        for pattern in patterns {
+            match pattern {
+                VariablePattern::Name(name) => drop(listed.names.insert(name)),
+                VariablePattern::Prefix(prefix) => drop(listed.prefixes.insert(prefix)),
+            }
+        }
+        listed
+    }
+
+    /// Is the name one of those? Compared as it is spelt: `APP_*` covers no `app_x`.
+    pub(super) fn covers(&self, name: &VariableName) -> bool {
+        let text = name.as_str();
+        let begins = || (0..=text.len()).filter_map(|end| text.get(..end));
+        self.names.contains(name)
+            || (!self.prefixes.is_empty() && begins().any(|begin| self.prefixes.contains(begin)))
     }
 }
 
@@ -142,7 +162,6 @@ impl Forbidden {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     fn name(text: &str) -> VariableName {
         VariableName::parse(text).unwrap_or_else(|| panic!("{text} is no name"))
@@ -235,8 +254,10 @@ mod tests {
         {
             let read = parse(pattern).expect(pattern);
             assert_eq!(read.to_string(), pattern);
-            assert!(read.covers(&name(covered)), "{pattern}");
-            assert!(not.is_empty() || !read.covers(&name(not)), "{pattern}");
+            let listed = std::slice::from_ref(&read);
+            let covers = |text| Listed::of(listed).covers(&name(text));
+            assert!(covers(covered), "{pattern}");
+            assert!(not.is_empty() || !covers(not), "{pattern}");
         }
         for (bad, said) in [
             ("", "'' is neither a variable's name nor PREFIX*"),
