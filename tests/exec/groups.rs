@@ -1,10 +1,11 @@
 //! octo-exec: a job's processes, in a cgroup of their own and without one: how they end,
 //! and what of them stays.
 
-use crate::jobs::{Draft, end, own_user, submit, trust};
+use crate::jobs::{end, own_user, submit, trust};
 use crate::sandbox;
 use crate::support::{Sandbox, impossible, kill_session_of, needs, wait_for};
 use assert_cmd::Command;
+use octo_core::JobId;
 use octo_core::base::encoding::encode;
 use octo_core::base::record::Record;
 use std::fs::{self, File, OpenOptions};
@@ -278,25 +279,54 @@ fn limits_hold_or_the_record_says_which_do_not() {
     }
 }
 
-/// One of an octo-exec that died before the job began is in nobody's way, and neither is
-/// whoever waits in it to be told what to run.
+/// The cgroup of a job whose daemon has died since is removed by the next one. Neither is
+/// one in which somebody lives, nor one that is being made.
 #[test]
-fn a_cgroup_that_was_left_over_is_made_anew() {
+fn a_cgroup_that_is_left_over_is_removed() {
     let sandbox = sandbox();
     octo_exec(&sandbox, true).args(["run", "-c", "true"]).assert().success();
-    let Some(group) = group(&job(&sandbox), true) else {
-        return impossible("a_cgroup_that_was_left_over_is_made_anew", "no cgroups");
+    let ended = job(&sandbox);
+    let Some(group) = group(&ended, true) else {
+        return impossible("a_cgroup_that_is_left_over_is_removed", "no cgroups");
     };
-    trust(&sandbox, &format!("user={}", own_user()));
-    let job = Draft::pushed("command echo%20ran\n").publish(&sandbox);
-    let left_over = group.with_file_name(format!("octo-{}", job.id()));
-    fs::create_dir(&left_over).expect("mkdir");
-    let mut waits = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
-    fs::write(left_over.join("cgroup.procs"), waits.id().to_string()).expect("moved");
-    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
-    assert_eq!(fs::read(job.file("log")).expect("log"), b"ran\n");
-    assert!(!waits.wait().expect("wait").success());
-    assert!(!left_over.exists());
-    let started = record(job.path(), "started");
-    assert_eq!(started.first("cgroup"), left_over.to_str(), "{started:?}");
+    let id = ended.file_name().expect("a name").to_string_lossy().into_owned();
+    let make = |process: u32, date: &str| {
+        let path = group.with_file_name(format!("octo-{id}-{process}"));
+        fs::create_dir(&path).expect("mkdir");
+        Command::new("touch").args(["-d", date]).arg(&path).assert().success();
+        path
+    };
+    let own = std::process::id();
+    let (old, new) = (make(own, "2 hours ago"), make(own + 1, "now"));
+    let inhabited = make(own + 2, "2 hours ago");
+    let mut lives = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
+    fs::write(inhabited.join("cgroup.procs"), lives.id().to_string()).expect("moved");
+    octo_exec(&sandbox, true).args(["run", "-c", "true"]).assert().success();
+    assert!(!old.exists() && new.exists() && inhabited.exists());
+    assert!(lives.try_wait().expect("wait").is_none());
+    lives.kill().expect("kill");
+    lives.wait().expect("wait");
+    fs::remove_dir(new).expect("empty");
+    wait_for("an empty cgroup", || fs::remove_dir(&inhabited).is_ok());
+}
+
+/// A rollout has one id on all of its targets, which may be tentacles of one machine.
+#[test]
+fn jobs_of_one_id_in_two_states_end_apart() {
+    let sandbox = sandbox();
+    let id = JobId::generate().expect("an id").to_string();
+    let begin = |state: &str, script: &str| {
+        let own = octo_exec(&sandbox, true);
+        let mut command = std::process::Command::new(own.get_program());
+        command.env_clear().envs(own.get_envs().filter_map(|(name, v)| Some((name, v?))));
+        command.env("OCTO_STATE", sandbox.path(state)).args(["run", "-j", &id, "-c", script]);
+        command.spawn().expect("spawn")
+    };
+    let mut first = begin("one", ": > ready; while [ ! -e go ]; do sleep 0.02; done; exit 7");
+    let work = |state: &str| sandbox.path(state).join("jobs").join(&id).join("work");
+    wait_for("the first", || work("one").join("ready").exists());
+    let mut second = begin("two", "exit 8");
+    assert_eq!(second.wait().expect("wait").code(), Some(8));
+    fs::write(work("one").join("go"), "").expect("write");
+    assert_eq!(first.wait().expect("wait").code(), Some(7));
 }

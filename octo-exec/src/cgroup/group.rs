@@ -10,6 +10,7 @@ use octo_core::tentacle::job::JobDirectory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -22,8 +23,6 @@ const CGROUP2: u64 = 0x6367_7270;
 /// How long the kernel may take to stop all of a cgroup; a process that waits for a disk
 /// may need more, and is not waited for.
 const FREEZE: Duration = Duration::from_millis(500);
-/// How long those of a cgroup may take to die of KILL.
-const DEATH: Duration = Duration::from_secs(2);
 /// An empty cgroup of this age is being neither made nor left.
 const SETTLED: Duration = Duration::from_secs(60);
 /// What stands before the job's id.
@@ -40,40 +39,37 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Makes one. One of this name is of an octo-exec that died before it started the job:
-    /// whoever waits there to be told what to run waits for nothing.
-    pub(super) fn make(parent: &Path, job: &JobId) -> Result<Group, String> {
-        let group = Group { directory: parent.join(name(job)), scope: None };
+    /// Makes one, which nobody is in.
+    pub(super) fn make(parent: &Path, name: &str) -> Result<Group, String> {
+        let group = Group { directory: parent.join(name), scope: None };
         let make = || DirBuilder::new().mode(0o755).create(&group.directory);
-        let made = make().or_else(|error| {
-            if error.kind() != ErrorKind::AlreadyExists {
-                return Err(error);
-            }
-            group.kill();
-            group.wait_for("populated 0", DEATH);
-            group.remove();
-            make()
+        let made = make().or_else(|error| match error.kind() {
+            // Of a process that had our number, and died before the job began.
+            ErrorKind::AlreadyExists => fs::remove_dir(&group.directory).and_then(|()| make()),
+            _ => Err(error),
         });
         let said = |error| format!("{}: {}", group.directory.display(), describe(&error));
         made.map_err(said).map(|()| group)
     }
 
-    pub(super) fn of_scope(directory: PathBuf, job: &JobId) -> Group {
-        Group { directory, scope: Some(scope::name(job)) }
+    pub(super) fn of_scope(directory: PathBuf, scope: String) -> Group {
+        Group { directory, scope: Some(scope) }
     }
 
-    /// The one that the record of this job names, if it is one of this job.
-    pub(crate) fn of(record: &Record, job: &JobId) -> Option<Group> {
-        let [path] = record.all("cgroup").next()? else { return None };
+    /// The one that this record of a start names, if it is one of this job.
+    pub(crate) fn of(started: &Record, job: &JobId) -> Option<Group> {
+        let [path] = started.all("cgroup").next()? else { return None };
         let directory = PathBuf::from(OsStr::from_bytes(path));
-        let is = |name: String| directory.file_name() == Some(OsStr::new(&name));
-        let is_scope = is(scope::name(job));
+        let own = name(job, started.first("session")?);
+        let scope = scope::name(&own);
+        let is = |name: &String| directory.file_name() == Some(OsStr::new(name));
         let is_cgroup = || {
             let found = rustix::fs::statfs(&directory);
             found.is_ok_and(|found| found.f_type as u64 == CGROUP2)
         };
-        ((is_scope || is(name(job))) && is_cgroup())
-            .then(|| Group { scope: is_scope.then(|| scope::name(job)), directory })
+        let is_scope = is(&scope);
+        ((is_scope || is(&own)) && is_cgroup())
+            .then(|| Group { scope: is_scope.then_some(scope), directory })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -195,8 +191,7 @@ pub(super) fn sweep(parent: &Path, beside: &JobDirectory) {
     let jobs = beside.path().parent().unwrap_or(beside.path());
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let job = name.to_str().and_then(|name| JobId::parse(name.strip_prefix(PREFIX)?));
-        let Some(job) = job else { continue };
+        let Some(job) = name.to_str().and_then(job_of) else { continue };
         // Whoever is being made is in it soon; whoever ends its job reads there how it went.
         let is_new = || age(&entry).is_none_or(|age| age < SETTLED);
         let directory = jobs.join(job.as_str());
@@ -214,7 +209,13 @@ fn age(entry: &fs::DirEntry) -> Option<Duration> {
     entry.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
-/// The name of a job's cgroup.
-fn name(job: &JobId) -> String {
-    format!("{PREFIX}{job}")
+/// The name of a job's cgroup. Several tentacles of one machine may have jobs of one id, so
+/// that it has the pid of the job's octo-exec, too.
+pub(super) fn name(job: &JobId, session: impl Display) -> String {
+    format!("{PREFIX}{job}-{session}")
+}
+
+fn job_of(name: &str) -> Option<JobId> {
+    let (job, _) = name.strip_prefix(PREFIX)?.rsplit_once('-')?;
+    JobId::parse(job)
 }

@@ -12,6 +12,7 @@ use octo_core::base::record::Record;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Resources;
 use place::Place;
+use rustix::process::getpid;
 use std::io;
 use std::process::{Child, Command};
 
@@ -54,13 +55,15 @@ pub(crate) fn start(
     resources: Resources,
 ) -> io::Result<(Child, Placed)> {
     let place = place::find();
+    let name = group::name(job.id(), getpid());
     let mut no_scope = None;
     if let Ok(Place { unit: Some(_), mount, .. }) = &place
         && resources != Resources::default()
     {
-        match scope::start(mount, &command, &spawn, job.id(), resources) {
+        let scope = scope::name(&name);
+        match scope::start(mount, &command, &spawn, &scope, resources) {
             Ok((child, directory)) => {
-                let group = Group::of_scope(directory, job.id());
+                let group = Group::of_scope(directory, scope);
                 return Ok((child, Placed { group: Some(group), ..Placed::default() }));
             }
             Err(why) => no_scope = Some(why),
@@ -70,7 +73,7 @@ pub(crate) fn start(
     let group = place.and_then(|place| {
         place.check()?;
         group::sweep(&place.parent, job);
-        let group = Group::make(&place.parent, job.id())?;
+        let group = Group::make(&place.parent, &name)?;
         // What waits has not forked: this is all of the job.
         group.add(child.id()).inspect_err(|_| group.remove())?;
         Ok(group)

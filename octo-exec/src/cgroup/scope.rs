@@ -2,7 +2,6 @@
 //! units controllers are systemd's: what others set there it takes back, and a unit in
 //! which they are enabled can't be started again while a job of it runs.
 
-use octo_core::JobId;
 use octo_core::base::error::describe;
 use octo_core::base::users::PATH;
 use octo_core::trust::Resources;
@@ -22,12 +21,12 @@ const ASKED: Duration = Duration::from_secs(2);
 /// default systemd would send the others TERM and wait.
 const OUT_OF_MEMORY: &str = "OOMPolicy=kill";
 
-/// The name of a job's scope.
-pub(super) fn name(job: &JobId) -> String {
-    format!("octo-{job}.scope")
+/// The scope of this name, as systemd spells it.
+pub(super) fn name(name: &str) -> String {
+    format!("{name}.scope")
 }
 
-/// Starts the command in a scope of this job, which has that directory.
+/// Starts the command in a scope of this name, which has that directory.
 ///
 /// # Errors
 /// Why not, in words: nothing was started then.
@@ -35,7 +34,7 @@ pub(super) fn start(
     mount: &Path,
     command: &Command,
     spawn: impl Fn(Command) -> io::Result<Child>,
-    job: &JobId,
+    scope: &str,
     resources: Resources,
 ) -> Result<(Child, PathBuf), String> {
     // sd_booted(3)
@@ -46,8 +45,8 @@ pub(super) fn start(
         return Err("systemd makes a scope with limits for root alone".into());
     }
     // Before version 252 a scope has no such property.
-    let first = run(mount, around(command, job, resources, &[OUT_OF_MEMORY]), &spawn, job);
-    first.or_else(|_| run(mount, around(command, job, resources, &[]), &spawn, job))
+    let first = run(mount, around(command, scope, resources, &[OUT_OF_MEMORY]), &spawn, scope);
+    first.or_else(|_| run(mount, around(command, scope, resources, &[]), &spawn, scope))
 }
 
 /// Starts systemd-run, and waits until it is in the scope, where it becomes its command.
@@ -55,7 +54,7 @@ fn run(
     mount: &Path,
     systemd_run: Command,
     spawn: impl Fn(Command) -> io::Result<Child>,
-    job: &JobId,
+    scope: &str,
 ) -> Result<(Child, PathBuf), String> {
     let started = spawn(systemd_run);
     let mut child = started.map_err(|error| format!("systemd-run: {}", describe(&error)))?;
@@ -63,7 +62,7 @@ fn run(
     let until = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
-        if let Some(directory) = beneath(mount, &own, job) {
+        if let Some(directory) = beneath(mount, &own, scope) {
             return Ok((child, directory));
         }
         let is_over = !matches!(child.try_wait(), Ok(None));
@@ -78,10 +77,10 @@ fn run(
 }
 
 /// The same command, but by way of systemd.
-fn around(command: &Command, job: &JobId, resources: Resources, more: &[&str]) -> Command {
+fn around(command: &Command, scope: &str, resources: Resources, more: &[&str]) -> Command {
     let mut run = Command::new("systemd-run");
     run.env_clear().env("PATH", PATH);
-    run.args(["--scope", "--quiet", "--unit"]).arg(name(job));
+    run.args(["--scope", "--quiet", "--unit"]).arg(scope);
     for property in properties(resources).iter().map(String::as_str).chain(more.iter().copied()) {
         run.arg("--property").arg(property);
     }
@@ -99,10 +98,10 @@ fn properties(resources: Resources) -> Vec<String> {
 }
 
 /// The cgroup of the process of this /proc/PID/cgroup, if that is the scope.
-fn beneath(mount: &Path, own: &Path, job: &JobId) -> Option<PathBuf> {
+fn beneath(mount: &Path, own: &Path, scope: &str) -> Option<PathBuf> {
     let text = fs::read_to_string(own).ok()?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let is_scope = Path::new(path).file_name() == Some(OsStr::new(&name(job)));
+    let is_scope = Path::new(path).file_name() == Some(OsStr::new(scope));
     is_scope.then(|| mount.join(path))
 }
 
@@ -156,13 +155,12 @@ mod tests {
 
     #[test]
     fn limits_are_properties_of_the_scope() {
-        let job = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");
         let mut own = Command::new("/usr/bin/octo-exec");
         own.arg("enter").current_dir("/work");
         let all = Resources { memory: Some(1 << 20), cpu: Some(50), tasks: Some(7) };
-        let around = around(&own, &job, all, &[OUT_OF_MEMORY]);
+        let around = around(&own, "octo-x-7.scope", all, &[OUT_OF_MEMORY]);
         let words: Vec<&OsStr> = around.get_args().collect();
-        let wanted = "--scope --quiet --unit octo-20260101T000000-abcdefghijklm.scope \
+        let wanted = "--scope --quiet --unit octo-x-7.scope \
             --property MemoryMax=1048576 --property MemorySwapMax=0 --property CPUQuota=50% \
             --property TasksMax=7 --property OOMPolicy=kill -- /usr/bin/octo-exec enter";
         assert_eq!(words, wanted.split_whitespace().collect::<Vec<_>>());
