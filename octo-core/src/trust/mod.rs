@@ -10,7 +10,7 @@ mod claimed;
 mod decide;
 pub mod edit;
 pub mod environment;
-mod file;
+pub mod file;
 mod grant;
 mod network;
 mod options;
@@ -22,7 +22,7 @@ mod warn;
 mod window;
 
 pub use decide::{Denial, PassedOver, Question, RunQuestion, StartedBy};
-pub use file::{CachedTrust, Line, Lines};
+pub use file::{Line, Lines};
 pub use grant::{Cited, Grant, Resources};
 pub use network::Network;
 pub use options::{Options, TrustOption};

@@ -1,12 +1,11 @@
 //! The form of the trust file: its lines, and whose each of them is.
 
-mod cached;
+pub mod cached;
 pub(super) mod head;
 mod line;
 mod lines;
 pub(super) mod owner;
 pub(super) mod parse;
 
-pub use cached::CachedTrust;
 pub use line::Line;
 pub use lines::Lines;

@@ -290,4 +290,40 @@ mod tests {
         let large = vec![b'\n'; LARGEST as usize + 1];
         assert_eq!(Trust::parse(Path::new("t"), &large).expect_err("too large").len(), 1);
     }
+
+    #[test]
+    fn lines_are_found_by_thumbprint_in_their_order() {
+        let text: String =
+            (0..3000).map(|n| format!("{} p{n}\n", print(&(n % 1000).to_string()))).collect();
+        let trust = Trust::parse(Path::new("t"), text.as_bytes()).expect("sound");
+        let numbers: Vec<usize> =
+            trust.of(Thumbprint::of_certificate(b"7")).map(|line| line.number).collect();
+        assert_eq!(numbers, [8, 1008, 2008]);
+        assert_eq!(trust.of(Thumbprint::of_certificate(b"nobody")).count(), 0);
+    }
+
+    #[test]
+    fn an_address_is_expected_where_a_from_names_its_network() {
+        let line = |from: &str| format!("{} ci {from}\n", Thumbprint::of_certificate(b"x"));
+        let text =
+            line("from=10.0.0.0/8,192.0.2.7,2001:db8::/32") + &line("from=::ffff:198.51.100.0/120");
+        let trust = Trust::parse(Path::new("t"), text.as_bytes()).expect("sound");
+        for (address, expected) in [
+            ("10.255.0.1", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.0.0.1", false),
+            ("192.0.2.7", true),
+            ("192.0.2.6", false),
+            ("198.51.100.200", true),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(trust.expects(address.parse().expect("ip")), expected, "{address}");
+        }
+        let anywhere = Trust::parse(Path::new("t"), line("").as_bytes()).expect("sound");
+        assert!(!anywhere.expects("10.0.0.1".parse().expect("ip")));
+        let all = Trust::parse(Path::new("t"), line("from=0.0.0.0/0").as_bytes()).expect("sound");
+        assert!(all.expects("10.0.0.1".parse().expect("ip")));
+        assert!(!all.expects("::1".parse().expect("ip")));
+    }
 }
