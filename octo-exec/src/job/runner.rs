@@ -147,6 +147,7 @@ impl<'a> Runner<'a> {
             pusher: &pusher,
             set,
             is_installed: scripts.is_some(),
+            grace: self.grace(),
         });
         let mut end = self.launch(entered, prepared, &user, &grant, variables, &mut log)?;
         artifacts::keep(self.job, &allowance).into_iter().for_each(|why| end.add_reason(why));
@@ -286,7 +287,7 @@ impl<'a> Runner<'a> {
             shut_by: user::shut_out(user, self.job.path()),
             resources: grant.resources,
             timeout: shorter(self.spec.timeout, grant.timeout),
-            grace: self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE),
+            grace: self.grace(),
             no_new_privileges: !grant.sudo,
         };
         let entry = message::encode(&prepared.identity, !grant.sudo, &words, &variables);
@@ -298,6 +299,11 @@ impl<'a> Runner<'a> {
             end.add_reason(trouble);
         }
         Ok(end)
+    }
+
+    /// From TERM to KILL.
+    fn grace(&self) -> Duration {
+        self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE)
     }
 }
 

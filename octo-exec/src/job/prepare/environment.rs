@@ -8,6 +8,7 @@ use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
 
 /// What the variables of a job come from.
 pub(crate) struct Sources<'a> {
@@ -22,6 +23,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) set: &'a [(VariableName, String)],
     /// Does it run an installed script?
     pub(crate) is_installed: bool,
+    /// How long it may go on once it is told to end.
+    pub(crate) grace: Duration,
 }
 
 /// All variables of a job, in the order in which later ones win: the pusher's,
@@ -47,6 +50,7 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_CONFIG", from.places.config.clone().into_os_string());
     ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
     ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
+    ours("OCTO_GRACE", text(&from.grace.as_secs().to_string()));
     if from.is_installed {
         ours("OCTO_NAMED", text("1"));
     }
