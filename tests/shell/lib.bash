@@ -82,6 +82,7 @@ one_test() {
   (
     cd "$place" && exec env -i PATH="$ROOT/scripts:$PATH" HOME="$place" TMPDIR="$place" LANG=C.UTF-8 \
       OCTO_CONFIG="$place/config" OCTO_STATE="$place/state" ROOT="$ROOT" ${OCTO_BIN:+OCTO_BIN="$OCTO_BIN"} \
+      ${OCTO_TEST_LONG:+OCTO_TEST_LONG="$OCTO_TEST_LONG"} \
       timeout -k 5 120 bash "$SELF" --one "$name"
   ) >"$place.log" 2>&1 </dev/null || status=$?
   if ((status == 0)); then
