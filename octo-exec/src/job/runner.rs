@@ -96,8 +96,7 @@ impl<'a> Runner<'a> {
         }
         // A window says when a job may start, not when it may wait for approval.
         let grant = self.decide(false)?;
-        // Whole, without `..`: an option that has no effect here doesn't compile. Those that
-        // are `_` have theirs in what is called with all of it.
+        // Whole: an option that has no effect doesn't compile; that of a `_` is further down.
         let Grant {
             name,
             line,
@@ -111,14 +110,13 @@ impl<'a> Runner<'a> {
             hold,
             set,
             max_wait,
-            max_log,
+            max_log: _,
             timeout: _,
             resources: _,
-            about_runs,
+            about_runs: _,
         } = &grant;
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
-        let pusher = self.pusher(name, line);
-        let subject = self.subject(line, scripts);
+        let (pusher, subject) = (self.pusher(name, line), self.subject(line, scripts));
         self.wait_for_approval(*hold, &subject)?;
         self.decide_again(&grant)?;
         let locks = self.turn(&pusher, *max_wait).take(&self.spec.locks)?;
@@ -136,8 +134,7 @@ impl<'a> Runner<'a> {
         self.audit_start(&pusher, &grant.place(), &user, scripts)?;
         let entered = entering.wait()?;
         let allowance = Rc::clone(&prepared.allowance);
-        let grant_record = granted(name, line, about_runs);
-        let mut log = self.start(grant_record, &entered.placed, *max_log, &allowance)?;
+        let mut log = self.start(&grant, &entered.placed, &allowance)?;
         let variables = environment::variables(&Sources {
             places: self.places,
             job: self.job,
@@ -253,16 +250,15 @@ impl<'a> Runner<'a> {
     /// without an end calls it lost.
     fn start(
         &self,
-        grant: Record,
+        grant: &Grant,
         placed: &Placed,
-        max_log: u64,
         allowance: &Rc<Allowance>,
     ) -> Result<LogWriter> {
         let started = Leader::this_process().add_to(Record::new()).with("at", utc_now());
         let started = placed.add_to(started);
-        self.job.publish_records(&[("grant", grant), ("started", started)])?;
+        self.job.publish_records(&[("grant", granted(grant)), ("started", started)])?;
         secrets::unlink(self.job)?;
-        LogWriter::create(self.job, max_log, Allowance::room(allowance))
+        LogWriter::create(self.job, grant.max_log, Allowance::room(allowance))
     }
 
     fn launch(
@@ -316,15 +312,12 @@ fn shorter(asked: Option<Duration>, granted: Option<Duration>) -> Option<Duratio
 }
 
 /// The `grant` of the record.
-fn granted(
-    name: &PusherName,
-    line: Option<&Cited>,
-    about_runs: &[(&'static str, String)],
-) -> Record {
+fn granted(grant: &Grant) -> Record {
+    let (line, about_runs) = (grant.line.as_ref(), &grant.about_runs);
     let record = Record::new()
         .with_each("line", line.map(|line| line.number))
         .with_each("text", line.map(|line| &line.text))
-        .with_each("name", line.map(|_| name));
+        .with_each("name", line.map(|_| &grant.name));
     let record = about_runs.iter().fold(record, |record, (key, value)| record.with(key, value));
     record.with("at", utc_now())
 }

@@ -15,19 +15,19 @@ pub struct Lines {
     all: Vec<Line>,
     by_thumbprint: HashMap<Thumbprint, Vec<usize>>,
     networks: HashSet<Network>,
-    pub(in crate::trust) has_windows: bool,
+    pub(crate) has_windows: bool,
 }
 
 impl Lines {
     /// The lines of a thumbprint, in order.
-    pub(in crate::trust) fn of(&self, thumbprint: Thumbprint) -> impl Iterator<Item = &Line> {
+    pub(crate) fn of(&self, thumbprint: Thumbprint) -> impl Iterator<Item = &Line> {
         let indices = self.by_thumbprint.get(&thumbprint).map_or(&[][..], Vec::as_slice);
         indices.iter().map(|index| &self.all[*index])
     }
 
     /// Is the address in a network that a from= of some line names? One look-up for
     /// each length of a prefix, however many networks there are.
-    pub(in crate::trust) fn expect(&self, address: IpAddr) -> bool {
+    pub(crate) fn expect(&self, address: IpAddr) -> bool {
         let around = |network: &Network| network.around();
         !self.networks.is_empty()
             && std::iter::successors(Some(Network::of(address)), around)
