@@ -1,16 +1,17 @@
 //! What all connections of a listener share, and how it judges a request.
 
+use crate::chatter::Chatter;
 use crate::log::Log;
 use crate::starter::Starter;
 use crate::starter::janitor::Janitor;
 use octo_core::base::paths::Places;
-use octo_core::tentacle::account::of_new_job;
+use octo_core::tentacle::account::{Coming, of_new_job};
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::{JobDirectory, Refused, State};
 use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spec::SpecError;
 use octo_core::tentacle::spool::{EntryName, Spool};
-use octo_core::tentacle::store::{Limits, Store, StoreError};
+use octo_core::tentacle::store::{Store, StoreError};
 use octo_core::trust::file::cached::CachedTrust;
 use octo_core::trust::{Denial, Grant, Question, RunQuestion, StartedBy, Trust, Verb};
 use octo_core::{Digest, Exit, JobId, PusherName, Refusal, Result, Thumbprint, VariableName};
@@ -31,15 +32,16 @@ pub(crate) struct Host {
     pub(crate) taken: Option<Store>,
     pub(crate) spool: Spool,
     /// The listener's own chain, and that of octo-exec, which is only read.
-    pub(crate) audit: Audit,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) exec_audit: Audit,
+    pub(crate) chatter: Chatter,
     pub(crate) starter: Starter,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) log: Log,
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
     /// Jobs that are judged and not spooled yet, and their sizes, by pusher.
-    pub(crate) submitting: Mutex<HashMap<PusherName, HashMap<JobId, u64>>>,
+    pub(crate) submitting: Mutex<HashMap<PusherName, Coming>>,
 }
 
 /// Who is at the other end: the handshake let it in.
@@ -53,6 +55,8 @@ pub(crate) struct Peer {
     pub(crate) address: Option<IpAddr>,
     /// Does the audit log have it that this connection was accepted?
     pub(crate) recorded: AtomicBool,
+    /// Was something of it counted, that is recorded later?
+    pub(crate) counted: AtomicBool,
 }
 
 /// What is known about a request besides its verb.
@@ -88,11 +92,13 @@ impl Host {
             false => Store::open(places)?,
         };
         let stores = is_separated.then(|| (store.clone(), Store::at(places)));
+        let audit = Arc::new(Audit::of(Side::Listener, places));
         Ok(Host {
+            chatter: Chatter::new(&audit, log),
+            audit,
             store,
             taken: is_separated.then(|| Store::at(places)),
             spool: Spool::at(places),
-            audit: Audit::of(Side::Listener, places),
             exec_audit: Audit::of(Side::Executor, places),
             starter,
             janitor: Arc::new(Janitor::new(places, stores, log)?),
@@ -204,16 +210,9 @@ impl Host {
         }
     }
 
-    /// Who asks the store, and what it may take there; what waits in the spool counts.
-    pub(crate) fn limits(&self, peer: &Peer, grant: &Grant) -> Result<Limits> {
-        let spooled = self.spooled(peer, &grant.name)?;
-        let beside = spooled.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
-        Ok(Limits { beside, ..grant.limits() })
-    }
-
     /// What this pusher has handed over and octo-exec has not taken yet, in bytes.
-    pub(crate) fn spooled(&self, peer: &Peer, pusher: &PusherName) -> Result<HashMap<JobId, u64>> {
-        let mut spooled = HashMap::new();
+    pub(crate) fn spooled(&self, peer: &Peer, pusher: &PusherName) -> Result<Coming> {
+        let mut spooled = Coming::new();
         for name in self.spool.names()? {
             if name.is_cancel || name.is_done(&self.places) {
                 continue;
@@ -303,6 +302,7 @@ impl Peer {
             tentacle,
             address: address.map(|address| address.to_canonical()),
             recorded: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
         }
     }
 }

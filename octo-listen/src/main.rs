@@ -2,7 +2,9 @@
 //! trusts, keeps their packages, and has their jobs started.
 
 mod admission;
+mod chatter;
 mod conversation;
+mod gathered;
 mod host;
 mod log;
 mod records;

@@ -29,8 +29,22 @@ impl Host {
 
     /// Records a connection that ended without a request.
     pub(crate) fn record_accepted(&self, peer: &Peer) {
-        if !peer.recorded.load(Ordering::Relaxed) {
+        let is_told = [&peer.recorded, &peer.counted].iter().any(|is| is.load(Ordering::Relaxed));
+        if !is_told && self.chatter.is_new_question(peer.thumbprint, "left", "") {
             self.log.ok(self.record(peer, "left", &[]));
+        }
+    }
+
+    /// What a reply carries whose request was only counted: the newest head.
+    fn counted(&self, peer: &Peer) -> Option<Head> {
+        peer.counted.store(true, Ordering::Relaxed);
+        self.log.ok(self.audit.head()).flatten()
+    }
+
+    /// Says in the log that a pusher finds no place.
+    pub(crate) fn say_turned_away(&self, peer: &Peer, reason: &str) {
+        if self.chatter.is_new_refusal(peer.thumbprint, "connect", "busy") {
+            self.log.event(format_args!("{peer}: turned away: {reason}"));
         }
     }
 
@@ -64,8 +78,28 @@ impl Host {
         self.must_record(peer, grant, event, fields).unwrap_or(None)
     }
 
-    /// Records a no to somebody who is trusted, and hands it back with the head.
+    /// Records a question that was answered, and of which nothing comes: the first of its
+    /// kind at once. `job` is what it is about, or empty.
+    pub(crate) fn record_question(
+        &self,
+        peer: &Peer,
+        grant: &Grant,
+        event: &str,
+        job: &str,
+    ) -> Option<Head> {
+        if !self.chatter.is_new_question(peer.thumbprint, event, job) {
+            return self.counted(peer);
+        }
+        let fields = if job.is_empty() { &[][..] } else { &[("job", job)] };
+        self.record_or_log(peer, grant, event, fields)
+    }
+
+    /// Records a no to somebody who is trusted, and hands it back with the head. The first
+    /// of its kind at once.
     pub(crate) fn record_no(&self, peer: &Peer, verb: Verb, no: No) -> No {
+        if !self.chatter.is_new_refusal(peer.thumbprint, verb.word(), no.refusal.word()) {
+            return No { head: self.counted(peer), ..no };
+        }
         let place = no.line.map(|line| format!(" (line {line})")).unwrap_or_default();
         let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
         self.log.event(format_args!("{peer}: {what}"));

@@ -3,10 +3,9 @@
 
 use crate::host::{Host, No, Peer};
 use octo_core::tentacle::account::{self, Kept, of_new_job};
-use octo_core::tentacle::store::{Limits, check_room};
+use octo_core::tentacle::store::check_room;
 use octo_core::trust::Grant;
 use octo_core::{JobId, PusherName, Result};
-use std::collections::HashSet;
 use std::sync::PoisonError;
 
 /// A job on its way to the disk. Until this is dropped it is among its pusher's.
@@ -18,8 +17,7 @@ pub(crate) struct Submission<'a> {
     size: u64,
     /// How many others the pusher has.
     pub(crate) jobs: u64,
-    /// What of them is not taken over yet, in bytes.
-    beside: u64,
+    /// All that it keeps, what is on its way among it.
     kept: Kept,
 }
 
@@ -42,15 +40,12 @@ impl<'a> Submission<'a> {
         // in the next.
         let mut coming = submitting.get(pusher).cloned().unwrap_or_default();
         coming.extend(host.spooled(peer, pusher)?);
-        let kept = account::kept(&host.places, pusher)?;
         coming.remove(id);
-        let all: HashSet<&JobId> = coming.keys().chain(&kept.under_way).collect();
-        let jobs = all.into_iter().filter(|job| *job != id).count() as u64;
-        let beside = coming.iter().filter(|(job, _)| !kept.under_way.contains(job));
-        let beside = beside.fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
+        let kept = account::kept(&host.places, pusher, &coming)?;
+        let jobs = kept.under_way.iter().filter(|job| *job != id).count() as u64;
         submitting.entry(pusher.clone()).or_default().insert(id.clone(), size);
         let (pusher, id) = (pusher.clone(), id.clone());
-        Ok(Submission { host, pusher, id, size, jobs, beside, kept })
+        Ok(Submission { host, pusher, id, size, jobs, kept })
     }
 
     /// Is there room for it, by the pusher's line and on the disk?
@@ -59,8 +54,7 @@ impl<'a> Submission<'a> {
     /// Why not.
     pub(crate) fn check_room(&self, grant: &Grant) -> std::result::Result<(), No> {
         let host = self.host;
-        let limits = Limits { beside: self.beside, ..grant.limits() };
-        let left = host.store.left_beside(&self.pusher, limits, &self.kept);
+        let left = host.store.left_beside(&self.pusher, grant.limits(), &self.kept);
         let left = left.map_err(|error| No::failed(host, &error))?;
         left.check(self.size)?;
         // They may be on two disks.

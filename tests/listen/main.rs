@@ -10,6 +10,7 @@ mod listener;
 mod support;
 
 mod ahead;
+mod chatter;
 mod crash;
 mod faults;
 mod flood;

@@ -259,7 +259,7 @@ fn without_descriptors_it_rests_and_recovers() {
         return;
     }
     std::thread::scope(|scope| {
-        for most in [19, 20] {
+        for most in [21, 22] {
             scope.spawn(move || rests_and_recovers_with(most));
         }
     });

@@ -79,8 +79,8 @@ impl Grant {
     }
 
     /// What may be taken of the store.
-    pub fn limits(&self) -> Limits {
-        Limits { max_store: self.max_store, any: self.allow.any, beside: 0 }
+    pub fn limits(&self) -> Limits<'_> {
+        Limits { max_store: self.max_store, any: self.allow.any, coming: None }
     }
 
     /// What a line brings to whom it lets.

@@ -31,7 +31,7 @@ pub(super) fn add_file(places: &Places, path: &Path) -> Result<Digest> {
     let store = Store::open(places)?;
     let refused = |e: StoreError| Error::new(e.refusal.exit(), path.display(), e.reason);
     let operator = PusherName::local_operator();
-    let limits = Limits { max_store: u64::MAX, any: true, beside: 0 };
+    let limits = Limits { max_store: u64::MAX, any: true, coming: None };
     match store.begin(&digest, size, &operator, limits, &mut None).map_err(refused)? {
         Begin::Whole => {}
         Begin::Busy => {

@@ -69,6 +69,12 @@ impl Listening {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
+    /// Records what was only counted so far. For who ends.
+    pub(crate) fn flush(&self) {
+        self.refused.flush();
+        self.host.chatter.flush();
+    }
+
     /// Serves these sockets until one of them fails for good.
     ///
     /// # Errors
@@ -208,7 +214,7 @@ impl Listening {
         let served = match self.pushers.take(peer.thumbprint) {
             Ok(_place) => conversation::serve(&self.host, peer, connection),
             Err(reason) => {
-                log.event(format_args!("{peer}: turned away: {reason}"));
+                self.host.say_turned_away(peer, &reason);
                 conversation::turn_away(&self.host, peer, connection, &reason)
             }
         };

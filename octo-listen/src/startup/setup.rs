@@ -71,12 +71,13 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let listening = Listening::new(Arc::clone(&host), known)?;
     janitor::start(&host.janitor)?;
     if wanted.over_stdio {
-        stdio::serve(&listening)?;
-        return Ok(0);
+        let served = stdio::serve(&listening);
+        listening.flush();
+        return served.map(|()| 0);
     }
     let _alone = side::lock(&places, side::lock_file(&places)?)?;
     let sockets = or_bound(sockets, &addresses)?;
-    signals::reload_on_hangup(&listening, &host, source)?;
+    signals::heed(&listening, &host, source)?;
     warn(&host);
     say_ready(&sockets)?;
     tidy(&host);

@@ -25,7 +25,7 @@ pub(crate) fn audit<S: Duplex>(
     let proof = session.ticking(|| audit.proves(asked))?;
     match proof.map_err(|e| No::failed(host, &e))? {
         Proof::Holds => {
-            let head = host.record_or_log(peer, &grant, "audit", &[("seq", &seq.to_string())]);
+            let head = host.record_question(peer, &grant, "audit", "");
             Ok(Answer::ok(Verb::Audit, head))
         }
         Proof::TooOld => {

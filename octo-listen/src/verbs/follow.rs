@@ -51,7 +51,7 @@ pub(crate) fn follow<S: Duplex>(
     let follower = Follower::new(&host.places, &job, offset).map_err(|e| No::failed(host, &e))?;
     let head = match session.ran.as_ref() == Some(&id) {
         true => host.log.ok(host.audit.head()).flatten(),
-        false => host.record_or_log(peer, &grant, "follow", &[("job", id.as_str())]),
+        false => host.record_question(peer, &grant, "follow", id.as_str()),
     };
     session.say(&Answer::ok(Verb::Follow, head).fields)?;
     let (out, now) = (Vec::new(), Instant::now());

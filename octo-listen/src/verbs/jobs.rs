@@ -16,7 +16,7 @@ const SHOWN: usize = 200;
 pub(crate) fn jobs<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Jobs, Asked::default())?;
-    let head = host.record_or_log(peer, &grant, "jobs", &[]);
+    let head = host.record_question(peer, &grant, "jobs", "");
     let all = JobDirectory::all(&host.places).map_err(|e| No::failed(host, &e))?;
     let newest = all.iter().rev().filter_map(|job| entry(&grant, job)).take(LISTED);
     let mut listed: Vec<Fields> = newest.collect();

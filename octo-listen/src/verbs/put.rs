@@ -8,7 +8,7 @@
 use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{Ahead, Begin, ReceiveError, Upload};
+use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, Upload};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
@@ -55,7 +55,8 @@ fn ahead<S: Duplex>(
     let grant = host.judge(peer, Verb::Put, asked)?;
     let (ahead, head) = if offset == 0 {
         drop(before);
-        let limits = host.limits(peer, &grant).map_err(|e| No::failed(host, &e))?;
+        let coming = host.spooled(peer, &grant.name).map_err(|e| No::failed(host, &e))?;
+        let limits = Limits { coming: Some(&coming), ..grant.limits() };
         let ahead = session.ticking(|| host.store.ahead(size, &grant.name, limits))?;
         let ahead = ahead.map_err(No::from)?;
         let shown = String::from_utf8_lossy(name);
@@ -130,7 +131,8 @@ fn begin<'a>(
     let mut progress = (0, Instant::now());
     let mut pause = LOOK_FIRST;
     loop {
-        let limits = host.limits(peer, grant).map_err(|e| No::failed(host, &e))?;
+        let coming = host.spooled(peer, &grant.name).map_err(|e| No::failed(host, &e))?;
+        let limits = Limits { coming: Some(&coming), ..grant.limits() };
         match host.store.begin(digest, size, &grant.name, limits, ahead)? {
             Begin::Whole => return Ok(None),
             Begin::Upload(upload) => return Ok(Some(upload)),

@@ -125,7 +125,7 @@ fn attach(
     if let Ok(state) = host.state(&job) {
         host.push_on(id, &state);
     }
-    let head = host.record_or_log(peer, &grant, "attach", &[("job", id.as_str())]);
+    let head = host.record_question(peer, &grant, "attach", id.as_str());
     Ok(Some(Answer::ok(Verb::Run, head).with("job", id).with("attached", "yes")))
 }
 

@@ -8,7 +8,7 @@ use octo_wire::{Duplex, Fields};
 pub(crate) fn scripts<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Scripts, Asked::default())?;
-    let head = host.record_or_log(peer, &grant, "scripts", &[]);
+    let head = host.record_question(peer, &grant, "scripts", "");
     let mut offered = Vec::new();
     if let Some(directory) = &grant.scripts {
         for script in installed(directory).map_err(|e| No::failed(host, &e))? {

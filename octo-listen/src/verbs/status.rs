@@ -11,7 +11,7 @@ pub(crate) fn status<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, 
     let host = session.host;
     let grant = host.judge(session.peer, Verb::Status, Asked::default())?;
     // How a machine is must be told even if its disk is full.
-    let head = host.record_or_log(session.peer, &grant, "status", &[]);
+    let head = host.record_question(session.peer, &grant, "status", "");
     let mut answer = Answer::ok(Verb::Status, head)
         .with("name", String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()))
         .with("version", env!("CARGO_PKG_VERSION"))

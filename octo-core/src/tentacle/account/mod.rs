@@ -15,7 +15,7 @@ use crate::base::error::Result;
 use crate::base::names::{JobId, PusherName};
 use crate::base::paths::Places;
 use remembered::{Line, Remembered};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::time::Duration;
 
@@ -44,12 +44,22 @@ pub fn lock(places: &Places, pusher: &PusherName) -> Result<File> {
     Ok(file)
 }
 
-/// Looks at all that lies there of this pusher.
+/// Jobs that a listener has seen on their way to octo-exec, and their weights in bytes.
+pub type Coming = HashMap<JobId, u64>;
+
+/// Looks at all that lies there of this pusher, and at what was on its way before: each
+/// counts once, though it may arrive meanwhile.
 ///
 /// # Errors
 /// Where STATE can't be read.
-pub fn kept(places: &Places, pusher: &PusherName) -> Result<Kept> {
-    look(places, pusher, &mut |_| {})
+pub fn kept(places: &Places, pusher: &PusherName, coming: &Coming) -> Result<Kept> {
+    let mut coming = coming.clone();
+    let mut kept = look(places, pusher, &mut |_| {}, &mut coming)?;
+    for (job, bytes) in coming {
+        kept.bytes = kept.bytes.saturating_add(bytes);
+        kept.under_way.insert(job);
+    }
+    Ok(kept)
 }
 
 /// The same, and remembers what is over. For octo-exec's user.
@@ -58,7 +68,7 @@ pub fn kept(places: &Places, pusher: &PusherName) -> Result<Kept> {
 /// As [`kept`].
 pub fn kept_and_remembered(places: &Places, pusher: &PusherName) -> Result<Kept> {
     let mut new = Vec::new();
-    let kept = look(places, pusher, &mut |line| new.push(line))?;
+    let kept = look(places, pusher, &mut |line| new.push(line), &mut Coming::new())?;
     // What is not remembered is looked at again.
     let _ = remembered::add(places, &new);
     Ok(kept)
@@ -72,11 +82,23 @@ pub fn forget_gone(places: &Places) -> Result<()> {
     remembered::forget_gone(places)
 }
 
-fn look(places: &Places, pusher: &PusherName, new: &mut dyn FnMut(Line)) -> Result<Kept> {
+/// What is there is taken out of `coming`.
+fn look(
+    places: &Places,
+    pusher: &PusherName,
+    new: &mut dyn FnMut(Line),
+    coming: &mut Coming,
+) -> Result<Kept> {
     let remembered = Remembered::load(places)?;
     let lines = remembered.lines();
     let mut kept = Kept::default();
     for name in remembered::names(places)? {
+        let arrived = name.strip_prefix(remembered::NOTE).unwrap_or(&name);
+        if !coming.is_empty()
+            && let Some(id) = JobId::parse(arrived)
+        {
+            coming.remove(&id);
+        }
         let found = match lines.get(name.as_str()) {
             Some((bytes, owner)) if *owner == pusher.as_str() => Found::Over(*bytes),
             Some(_) => Found::OfOthers,
@@ -165,16 +187,16 @@ mod tests {
         let jobs: Vec<JobDirectory> =
             (0..4).map(|_| new_job(&places, "ci", &[b'x'; 9000])).collect();
         end(&new_job(&places, "cron", b"x"));
-        let queued = kept(&places, &ci).expect("kept");
+        let queued = kept(&places, &ci, &Coming::new()).expect("kept");
         assert_eq!(queued.under_way.len(), 4);
         jobs[..3].iter().for_each(end);
         std::fs::create_dir(jobs[0].file("work")).expect("mkdir");
         std::fs::write(jobs[0].file("work/large"), [1; 100_000]).expect("write");
-        let fresh = kept(&places, &ci).expect("kept");
+        let fresh = kept(&places, &ci, &Coming::new()).expect("kept");
         assert!(fresh.bytes < queued.bytes && fresh.bytes > 4 * 12_288, "{fresh:?}");
         assert_eq!(fresh.under_way.len(), 1);
         let same = || {
-            let kept = kept(&places, &ci).expect("kept");
+            let kept = kept(&places, &ci, &Coming::new()).expect("kept");
             assert_eq!((kept.bytes, kept.under_way.len()), (fresh.bytes, 1));
         };
         kept_and_remembered(&places, &ci).expect("kept");
@@ -201,13 +223,18 @@ mod tests {
         same();
         std::fs::remove_file(places.kept()).expect("remove");
         same();
+        // What is on its way counts until it has come.
+        let (there, away) = (jobs[0].id().clone(), JobId::generate().expect("an id"));
+        let coming = Coming::from([(there, 1 << 30), (away.clone(), 5)]);
+        let all = kept(&places, &ci, &coming).expect("kept");
+        assert_eq!((all.bytes, all.under_way.contains(&away)), (fresh.bytes + 5, true));
         // What is gone is given back, remembered or not.
         kept_and_remembered(&places, &ci).expect("kept");
         for job in &jobs[..3] {
             mark_pruned(&places, job).expect("marked");
             std::fs::remove_dir_all(job.path()).expect("removed");
         }
-        let left = kept(&places, &ci).expect("kept");
+        let left = kept(&places, &ci, &Coming::new()).expect("kept");
         assert_eq!((left.bytes, left.under_way.len()), (queued.bytes / 4, 1));
     }
 
@@ -225,7 +252,7 @@ mod tests {
         }
         std::fs::write(places.kept(), lines).expect("write");
         // There is nothing in them: who looked into them would count nothing.
-        let kept = kept(&places, &pusher("ci")).expect("kept");
+        let kept = kept(&places, &pusher("ci"), &Coming::new()).expect("kept");
         assert_eq!(kept.bytes, 10_000 * 50_000);
     }
 }

@@ -28,7 +28,7 @@ impl Store {
         &self,
         size: u64,
         pusher: &PusherName,
-        limits: Limits,
+        limits: Limits<'_>,
     ) -> Result<Ahead<'_>, StoreError> {
         let _changing = self.change()?;
         let _left = self.check_share(size, pusher, limits, &|_| false)?;

@@ -29,7 +29,7 @@ impl Store {
         digest: &Digest,
         size: u64,
         pusher: &PusherName,
-        limits: Limits,
+        limits: Limits<'_>,
         ahead: &mut Option<Ahead<'a>>,
     ) -> Result<Begin<'a>, StoreError> {
         // One at a time: two uploads can't both take the last of a share. Given back

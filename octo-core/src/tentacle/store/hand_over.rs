@@ -80,7 +80,7 @@ impl Store {
         &self,
         mut handed: Handed,
         pusher: &PusherName,
-        limits: Limits,
+        limits: Limits<'_>,
     ) -> std::result::Result<(), StoreError> {
         let upload = loop {
             match self.begin(&handed.digest, handed.size, pusher, limits, &mut None)? {

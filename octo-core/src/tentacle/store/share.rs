@@ -6,7 +6,7 @@ use crate::base::error::Result;
 use crate::base::names::PusherName;
 use crate::base::refusal::Refusal;
 use crate::base::units::human_size;
-use crate::tentacle::account::{self, Kept, of_file};
+use crate::tentacle::account::{self, Coming, Kept, of_file};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -14,13 +14,13 @@ use std::time::Duration;
 
 /// What one pusher may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Limits<'a> {
     /// For all that it keeps here, in bytes.
     pub max_store: u64,
     /// Whether it may use what others put (allow=any).
     pub any: bool,
-    /// What else counts, in bytes: what waits in a listener's spool.
-    pub beside: u64,
+    /// What else counts: what waits in a listener's spool.
+    pub coming: Option<&'a Coming>,
 }
 
 /// How much a pusher may still take. Nobody else takes of it while this lives, where it
@@ -68,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// Where STATE can't be read.
-    pub fn left(&self, pusher: &PusherName, limits: Limits) -> Result<Left> {
+    pub fn left(&self, pusher: &PusherName, limits: Limits<'_>) -> Result<Left> {
         if limits.max_store == u64::MAX {
             return Ok(Left::unbounded());
         }
@@ -81,21 +81,26 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::left`].
-    pub fn left_beside(&self, pusher: &PusherName, limits: Limits, kept: &Kept) -> Result<Left> {
+    pub fn left_beside(
+        &self,
+        pusher: &PusherName,
+        limits: Limits<'_>,
+        kept: &Kept,
+    ) -> Result<Left> {
         self.left_of(pusher, limits, kept, None, &|_| false)
     }
 
     fn left_of(
         &self,
         pusher: &PusherName,
-        limits: Limits,
+        limits: Limits<'_>,
         kept: &Kept,
         lock: Option<File>,
         except: &dyn Fn(&Digest) -> bool,
     ) -> Result<Left> {
         let packages = self.usage(pusher, except)?;
         let under_way = kept.under_way.len();
-        let kept = packages.saturating_add(kept.bytes).saturating_add(limits.beside);
+        let kept = packages.saturating_add(kept.bytes);
         let bytes = limits.max_store.saturating_sub(kept);
         Ok(Left { bytes, kept, under_way, max_store: limits.max_store, _lock: lock })
     }
@@ -106,7 +111,7 @@ impl Store {
         &self,
         size: u64,
         pusher: &PusherName,
-        limits: Limits,
+        limits: Limits<'_>,
         except: &dyn Fn(&Digest) -> bool,
     ) -> std::result::Result<Left, StoreError> {
         self.sweep_ahead(pusher)?;
@@ -119,7 +124,8 @@ impl Store {
             true => None,
             false => Some(account::lock(&self.places, pusher)?),
         };
-        let kept = account::kept(&self.places, pusher)?;
+        let none = Coming::new();
+        let kept = account::kept(&self.places, pusher, limits.coming.unwrap_or(&none))?;
         let left = self.left_of(pusher, limits, &kept, lock, except)?;
         left.check(of_file(size))?;
         Ok(left)

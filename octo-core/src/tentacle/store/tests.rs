@@ -3,7 +3,7 @@
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
-const LIMITS: Limits = Limits { max_store: 1 << 30, any: false, beside: 0 };
+const LIMITS: Limits<'_> = Limits { max_store: 1 << 30, any: false, coming: None };
 
 struct Scratch {
     _directory: tempfile::TempDir,
@@ -183,7 +183,7 @@ fn an_upload_never_goes_on_in_a_file_that_was_removed() {
 fn shares_hold_for_what_is_announced_too() {
     let scratch = scratch();
     let store = &scratch.store;
-    let limits = Limits { max_store: 1 << 20, any: false, beside: 0 };
+    let limits = Limits { max_store: 1 << 20, any: false, coming: None };
     let (bytes, digest) = package(600_000);
     let first = store.begin(&digest, 600_000, &pusher("ci"), limits, &mut None).unwrap();
     assert!(matches!(first, Begin::Upload(_)));
@@ -204,7 +204,7 @@ fn shares_hold_for_what_is_announced_too() {
     put(store, &bytes, &digest, "ci");
     assert_eq!(store.usage(&pusher("ci"), &|one| *one == digest).unwrap(), 0);
     for size in [u64::MAX, i64::MAX as u64] {
-        let all = Limits { max_store: u64::MAX, any: false, beside: 0 };
+        let all = Limits { max_store: u64::MAX, any: false, coming: None };
         let refused = store.begin(&other, size, &pusher("ci"), all, &mut None).unwrap_err();
         assert_eq!(refused.refusal, Refusal::Full, "{}", refused.reason);
     }
@@ -251,7 +251,7 @@ fn what_came_ahead_waits_for_another_connection_and_counts_once() {
     let scratch = scratch();
     let store = &scratch.store;
     let (bytes, digest) = package(600_000);
-    let limits = Limits { max_store: 1_000_000, any: false, beside: 0 };
+    let limits = Limits { max_store: 1_000_000, any: false, coming: None };
     let mut came = Some(ahead(store, &bytes, "ci", &[300_000]));
     let refused = store.ahead(600_000, &pusher("ci"), limits).unwrap_err();
     assert_eq!(refused.refusal, Refusal::Limit);

@@ -60,7 +60,7 @@ impl Allowance {
 
     /// What its pusher has left; nobody else takes of it while that lives.
     pub(crate) fn left(&self) -> Result<Left> {
-        let limits = Limits { max_store: self.max_store, any: false, beside: 0 };
+        let limits = Limits { max_store: self.max_store, any: false, coming: None };
         Store::at(&self.places).left(&self.pusher, limits)
     }
 
