@@ -108,6 +108,27 @@ fn the_page_of_the_trust_file_has_each_option_and_no_other() {
 }
 
 /// What one has and the other has not is wrong.
+/// Who says what a job is, not how much it may take.
+const NO_BOUNDS: [&str; 5] = ["user", "sudo", "scripts", "hold", "set"];
+
+#[test]
+fn the_tables_of_bounds_have_each_option_that_bounds() {
+    let of_table = |page: &str, begin: &str| -> Set {
+        let page = read(&root().join(page));
+        let table = page.split(begin).nth(1).expect("a table").split(".El").next();
+        let words =
+            table.expect("its end").split(" Ta ").filter_map(|cell| cell.strip_prefix("Cm "));
+        words.map(|word| word.trim().trim_end_matches('=').to_string()).collect()
+    };
+    let bounds = TrustOption::all().filter(|option| !NO_BOUNDS.contains(&option.key));
+    let bounds: Set = bounds.map(|option| option.key.to_string()).collect();
+    assert_eq!(of_table("man/octo-keys.1", ".Ss Bounds\n"), bounds);
+    // A pusher meets those that refuse what it asks, or cut it, not those on who may ask.
+    let mut met = bounds;
+    ["from", "expires", "allow", "window", "locks"].map(|word| met.remove(word));
+    assert_eq!(of_table("man/octo-push.1", "What the tentacle bounds"), met);
+}
+
 fn compare(wrong: &mut Vec<String>, tool: &str, one: (&str, &Set), other: (&str, &Set)) {
     let missing = one.1.difference(other.1);
     wrong.extend(
