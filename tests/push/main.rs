@@ -14,6 +14,7 @@ mod control;
 mod faults;
 mod fleet;
 mod handed_over;
+mod hostile;
 mod jobs;
 mod output;
 mod real_input;
