@@ -154,8 +154,14 @@ fn running_jobs_print_no_more_than_is_left() {
     let fleet = fleet_with("max-store=3M max-log=1G", "");
     let mut pusher = fleet.ci();
     let ids = [job_id(), job_id(), job_id()];
-    let command = "head -c 4000000 /dev/zero; echo done >&2; exit 7";
-    ids.iter().for_each(|id| assert_eq!(pusher.run(id, command).word(), "ok"));
+    let go = fleet.here.sandbox.path("go");
+    // None of them has printed anything when the last one is let in.
+    let command = format!(
+        "while [ ! -e {} ]; do sleep 0.02; done; head -c 4000000 /dev/zero; echo done >&2; exit 7",
+        go.display()
+    );
+    ids.iter().for_each(|id| assert_eq!(pusher.run(id, &command).word(), "ok"));
+    std::fs::write(&go, "").expect("write");
     let mut cut = 0;
     for id in &ids {
         let followed = pusher.follow(id);

@@ -342,7 +342,7 @@ mod tests {
         let prints: Vec<String> = (0..20_000).map(|i| print(&i.to_string())).collect();
         let targets = parse(&format!("web1 h {}", prints.join(","))).expect("sound");
         assert_eq!(targets.all[0].trust.to_string(), prints.join(","));
-        // Generous for a loaded machine without optimisation.
-        assert!(start.elapsed() < std::time::Duration::from_secs(10));
+        // Generous for a busy machine; what is quadratic takes minutes on an idle one.
+        assert!(start.elapsed() < std::time::Duration::from_secs(45));
     }
 }

@@ -137,18 +137,16 @@ fn contact_lost_for_good_is_79_only_where_something_may_run() {
 #[test]
 fn what_breaks_again_and_again_is_not_tried_as_fast_as_it_breaks() {
     let (octopus, _web1, proxy) = through_a_proxy();
-    octopus.sandbox.write("package", OUTPUT);
-    check(&octopus, 0, &run(&octopus, 0), "uncut");
-    check(&octopus, 1, &run(&octopus, 1), "the package is there");
+    let run = ["-t", "web1", "-w", "1", "--limit", "20", "run", "-c", "true"];
+    octopus.push(&run).assert().success();
     let whole = proxy.forwarded(Direction::Down);
     let ends = proxy.record_ends(Direction::Down);
     let mut unknown = 0;
-    for end in ends.iter().filter(|end| **end < whole / 2) {
+    for end in ends.iter().filter(|end| **end < whole) {
         let down = Faults { cut_at: Some(*end), ..Faults::default() };
         proxy.always(Plan { down, ..Plan::default() });
         let before = proxy.accepted();
-        let run = ["-w", "1", "--limit", "20", "run", "-p", "package", "-c", "true"];
-        let output = octopus.push(&[&["-t", "web1"], &run[..]].concat()).output().expect("runs");
+        let output = octopus.push(&run).output().expect("runs");
         let tries = proxy.accepted() - before;
         assert!(tries <= 4, "cut at {end}: {tries} connections");
         unknown += usize::from(output.status.code() == Some(79));

@@ -58,7 +58,7 @@ fn a_tentacle_that_only_lives_is_not_waited_for() {
 /// What each verb asks, and how far the tentacle goes along before it only ticks.
 #[test]
 fn every_question_of_every_verb_ends() {
-    const QUESTIONS: [(&[&str], usize, &str, i32); 11] = [
+    const QUESTIONS: [(&[&str], usize, &str, i32); 12] = [
         (&["status"], 0, "status", 69),
         (&["scripts"], 0, "scripts", 69),
         (&["jobs"], 0, "jobs", 69),
@@ -66,7 +66,9 @@ fn every_question_of_every_verb_ends() {
         (&["get", JOB, "log"], 0, "get", 69),
         (&["cancel", JOB], 0, "cancel", 69),
         (&["put", "p"], 0, "put", 69),
-        (&["run", "-p", "p", "-c", "true"], 0, "put", 69),
+        // Whether it would be accepted is asked before the package is put.
+        (&["run", "-p", "p", "-c", "true"], 0, "run", 69),
+        (&["run", "-p", "p", "-c", "true"], 1, "put", 69),
         // From here on it may run.
         (&["run", "-c", "true"], 0, "perhaps accepted, its end unknown: ", 79),
         (&["run", "-c", "true"], 1, "web1: accepted, its end unknown: ", 79),
