@@ -1,9 +1,9 @@
 //! A listener that was taken over lets in whatever its pushers have signed: how much
 //! they may take octo-exec counts itself.
 
-use crate::separated::{Separated, command, job_id, separated};
+use crate::separated::{Separated, command, job_id, separated, unserved};
 use crate::serving::Gate;
-use crate::support::wait_for;
+use crate::support::{SmallDisk, impossible, wait_for};
 use octo_core::tentacle::job::End;
 use octo_core::{Digest, JobId};
 
@@ -75,4 +75,32 @@ fn octo_exec_counts_jobs_under_way_whatever_a_listener_lets_in() {
     wait_for("their scripts", || running.iter().all(|job| here.runs(job) == 1));
     gate.open();
     running.iter().for_each(|job| assert_eq!(here.end_of(job).kind.code(), 0));
+}
+
+/// The two may be on different disks, and the listener looks at neither.
+#[test]
+fn octo_exec_leaves_the_reserve_alone_whatever_a_listener_lets_in() {
+    let test = "octo_exec_leaves_the_reserve_alone_whatever_a_listener_lets_in";
+    let Some(here) = unserved(test) else { return };
+    let Some(disk) = SmallDisk::mount(&here.places.jobs(), "20m") else {
+        return impossible(test, "can't mount a small tmpfs");
+    };
+    let script = [&b"#!/bin/sh\n#"[..], &[b'x'; 1_800_000]].concat();
+    let spec = format!("script {} x\n", Digest::of(&script)).into_bytes();
+    let spool = |job: &JobId| {
+        let mut parts = here.request(job, &spec);
+        parts.script.clone_from(&script);
+        here.spool(job.as_str(), &parts.bytes());
+        here.take(job)
+    };
+    // Room for it, and none beside the reserve, which is a twentieth.
+    let filled = disk.fill_but(2_500_000);
+    let job = job_id();
+    assert_eq!(spool(&job), Some(74));
+    let end = here.refused(job.as_str()).expect("a note");
+    here.assert_refused(&job, &end, 74, "of which 1.0 MiB stays free");
+    std::fs::remove_file(filled).expect("remove");
+    let job = job_id();
+    assert_eq!(spool(&job), Some(0));
+    assert_eq!(here.end_of(&job).kind.code(), 0);
 }
