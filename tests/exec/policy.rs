@@ -2,7 +2,7 @@
 
 use crate::jobs::{Draft, end, own_user, submit, trust};
 use crate::sandbox;
-use crate::support::{is_root, set_mode, stdout_of};
+use crate::support::{is_root, kill_session_of, set_mode, stdout_of, wait_for};
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::geteuid;
@@ -119,6 +119,36 @@ fn artifacts_are_kept_within_the_bounds_of_the_line() {
         artifacts_of("cd $OCTO_ARTIFACTS; echo x >x; for n in $(seq 30); do mkdir d$n; done");
     assert_eq!(kept, ["x".to_string()].into());
     assert_eq!(reason.matches("is not kept: it is not a regular file").count(), 20, "{reason}");
+}
+
+/// Whoever settles it has not decided about it: what it may leave is on record.
+#[test]
+fn a_lost_jobs_artifacts_keep_to_the_bounds_of_its_line() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} max-size=1M max-store=20M", own_user()));
+    let mark = sandbox.path("mark");
+    let script = format!(
+        "cd $OCTO_ARTIFACTS; truncate -s 1048577 large; echo x >fits; touch {}; sleep 300",
+        mark.display()
+    );
+    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+    let job = Draft::pushed(&spec).publish(&sandbox);
+    let forward = || {
+        let mut command = sandbox.tool("octo-exec");
+        command.arg("job").arg(job.path());
+        command
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| forward().output());
+        wait_for("its artifacts", || mark.exists());
+        kill_session_of(job.path());
+        let _ = running.join();
+    });
+    forward().assert().success();
+    let (kind, _, reason) = end(&job);
+    assert_eq!(kind, "lost", "{reason}");
+    assert!(reason.contains("its artifact large is not kept: 1.0 MiB is too large"), "{reason}");
+    assert!(job.file("artifacts/fits").exists() && !job.file("artifacts/large").exists());
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(crate) fn lost(
     };
     let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
-    let kept = artifacts::keep(job, &Allowance::recorded(places, job)?);
+    let kept = artifacts::keep(job, &Allowance::recorded(places, job));
     let reasons: Vec<String> = std::iter::once(reason).chain(trouble).chain(kept).collect();
     settle_lost(job, held, &reasons.join("; "), strays)?;
     // What its octo-exec was writing.

@@ -35,21 +35,22 @@ impl Allowance {
         }
     }
 
-    /// What was granted to a job whose octo-exec died.
-    pub(crate) fn recorded(places: &Places, job: &JobDirectory) -> Result<Allowance> {
-        let grant = job.record("grant")?.unwrap_or_default();
-        let owner = job.owner()?;
-        let by_hand = owner.is_none().then_some(u64::MAX);
+    /// What was granted to a job whose octo-exec died; where that can't be read, what holds
+    /// for a line that says nothing. Its end must be written all the same.
+    pub(crate) fn recorded(places: &Places, job: &JobDirectory) -> Allowance {
+        let grant = job.record("grant").ok().flatten().unwrap_or_default();
+        let owner = job.owner();
+        let by_hand = matches!(owner, Ok(None)).then_some(u64::MAX);
         let said = |key| grant.first(key).and_then(size);
         let number = |key, otherwise| by_hand.or_else(|| said(key)).unwrap_or(otherwise);
         let Options { max_size, max_store, .. } = Options::default();
-        Ok(Allowance {
+        Allowance {
             places: places.clone(),
             job: job.clone(),
-            pusher: owner.unwrap_or_else(PusherName::local_operator),
+            pusher: owner.ok().flatten().unwrap_or_else(PusherName::local_operator),
             max_size: number("max-size", max_size),
             max_store: number("max-store", max_store),
-        })
+        }
     }
 
     /// Who says how far its log may grow, where somebody does.
