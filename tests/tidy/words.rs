@@ -125,7 +125,9 @@ fn the_tables_of_bounds_have_each_option_that_bounds() {
     assert_eq!(of_table("man/octo-keys.1", ".Ss Bounds\n"), bounds);
     // A pusher meets those that refuse what it asks, or cut it, not those on who may ask.
     let mut met = bounds;
-    ["from", "expires", "allow", "window", "locks"].map(|word| met.remove(word));
+    for word in ["from", "expires", "allow", "window", "locks"] {
+        assert!(met.remove(word), "{word}");
+    }
     assert_eq!(of_table("man/octo-push.1", "What the tentacle bounds"), met);
 }
 
