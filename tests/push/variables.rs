@@ -4,11 +4,8 @@
 use crate::support::set_mode;
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
-use octo_wire::{Channel, Connection, Identity, Message, TlsStream};
 use predicates::prelude::*;
 use predicates::str::contains;
-use std::net::TcpListener;
-use std::sync::mpsc::{Sender, channel};
 
 /// web1 with the installed script `show`, which prints its environment, and these options.
 fn installed(options: &str) -> (Octopus, Tentacle) {
@@ -195,51 +192,4 @@ fn a_job_that_is_there_is_attached_to_whatever_its_line_says_now() {
     web1.set_trusted(&format!("{} env= max-jobs=0\n", trusted.trim_end()));
     octopus.push(&run).assert().success().stdout("ran\n");
     assert_eq!(web1.jobs().len(), 1);
-}
-
-/// A tentacle that knows no question: it says so, closes, and is sent everything.
-fn older_tentacle(identity: Identity, listener: TcpListener, asked: Sender<String>) {
-    for stream in listener.incoming() {
-        let channel = Channel::tcp(stream.expect("a connection")).expect("a channel");
-        let session =
-            TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
-        let mut connection = Connection::new(session);
-        while let Ok(Some(request)) = connection.read_message() {
-            let keys = request.keys().collect::<Vec<_>>().join(" ");
-            if asked.send(format!("{} {keys}", request.word())).is_err() {
-                return;
-            }
-            let is_question = request.word() == "run" && request.value("size").is_some();
-            let code = if is_question { "unsupported" } else { "denied" };
-            let answer = match request.word() {
-                "put" => Message::new("ok"),
-                _ => Message::new("no").with("code", code).with("reason", "because"),
-            };
-            connection.skip_body(request.body().expect("a length")).expect("the body");
-            connection.send(&answer, b"").expect("sent");
-            if is_question {
-                connection.close().expect("closed");
-                break;
-            }
-        }
-    }
-}
-
-#[test]
-fn a_tentacle_that_knows_no_question_is_asked_once() {
-    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let stub = octopus.stranger("web1");
-    let identity = Identity::load(&stub.config.join("identity.pem")).expect("identity");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("an address").to_string();
-    octopus.add_target(&stub.line_at(&address, "web"));
-    octopus.sandbox.write("package.tar", "x");
-    let (sender, asked) = channel();
-    std::thread::spawn(move || older_tentacle(identity, listener, sender));
-    let run = ["-t", "web1", "run", "-p", "package.tar", "-c", "true"];
-    octopus.push(&run).assert().code(77).stderr(contains("denied: because"));
-    let asked: Vec<String> = asked.try_iter().collect();
-    let question = "run job size body";
-    let request = "run job spec script request signature body";
-    assert_eq!(asked, [question, "put sha256 size name", request]);
 }

@@ -11,7 +11,7 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
-use crate::target::question::{Question, located};
+use crate::target::question::{ask, located};
 use crate::target::request::{JobPayload, JobPlan};
 use crate::target::retry::{Gain, Retry};
 use crate::target::statement::{Statements, doubted};
@@ -85,7 +85,6 @@ struct JobClient<'a> {
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
     in_doubt: bool,
-    question: Question,
     retry: Retry,
 }
 
@@ -100,7 +99,6 @@ impl<'a> JobClient<'a> {
             stream: JobStream::default(),
             cancelled: false,
             in_doubt: false,
-            question: Question::default(),
             retry: Retry::new(context.bounds()),
         }
     }
@@ -159,7 +157,7 @@ impl<'a> JobClient<'a> {
         {
             if let Some(package) = &plan.package {
                 if package.is_sent() && self.stage == Stage::Before {
-                    self.question.ask(&mut client, target, plan, self.job)?;
+                    ask(&mut client, target, plan, self.job)?;
                 }
                 let retry = &mut self.retry;
                 package.put(&mut client, &context.counters, &context.stop, retry)?;

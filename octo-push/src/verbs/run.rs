@@ -12,7 +12,7 @@ use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
-use crate::target::question::Question;
+use crate::target::question;
 use crate::target::request::JobPlan;
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::draft::{Destination, Draft};
@@ -46,13 +46,9 @@ fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
 
 fn ask_one(context: &Context, reporter: &Reporter, plan: &JobPlan) -> Outcome {
     let target = &context.targets[reporter.target];
-    let mut question = Question::default();
     let asked =
-        attempts::ask(context, reporter, |client| question.ask(client, target, plan, &plan.id));
+        attempts::ask(context, reporter, |client| question::ask(client, target, plan, &plan.id));
     match asked {
-        Ok(()) if question.is_unknown() => {
-            Outcome { message: "can't say: it is too old".into(), ..Outcome::done() }
-        }
         Ok(()) => Outcome { message: "would be accepted".into(), ..Outcome::done() },
         Err(error) => Outcome::failed(context, error),
     }
