@@ -107,7 +107,6 @@ fn the_page_of_the_trust_file_has_each_option_and_no_other() {
     assert_eq!(heads, keys, "octo-trust(5) (left), trust/options.rs (right)");
 }
 
-/// What one has and the other has not is wrong.
 /// Who says what a job is, not how much it may take.
 const NO_BOUNDS: [&str; 5] = ["user", "sudo", "scripts", "hold", "set"];
 
@@ -131,6 +130,7 @@ fn the_tables_of_bounds_have_each_option_that_bounds() {
     assert_eq!(of_table("man/octo-push.1", "What the tentacle bounds"), met);
 }
 
+/// What one has and the other has not is wrong.
 fn compare(wrong: &mut Vec<String>, tool: &str, one: (&str, &Set), other: (&str, &Set)) {
     let missing = one.1.difference(other.1);
     wrong.extend(
