@@ -262,9 +262,12 @@ impl Line {
         let name = &self.name;
         let mut reasons = Vec::new();
         if !other.is_empty() {
+            let is_one = other.len() == 1;
             let why = match (env, scripts) {
                 (None, Some(_)) => "its line has scripts= without env=",
+                (None, None) if is_one => "it chooses code or configuration of a program",
                 (None, None) => "they choose code or configuration of a program",
+                (Some(_), _) if is_one => "env= of its line doesn't name it",
                 (Some(_), _) => "env= of its line doesn't name them",
             };
             reasons.push(format!("{name} may not set {}: {why}", environment::listed(&other)));
