@@ -117,6 +117,12 @@ fn all_that_a_line_does_not_permit_are_told_at_once_and_nothing_is_sent() {
     // One that needs no package hears the same from the run itself.
     let plain = [&run[..3], &["-E", "all.env", "-c", "env"]].concat();
     octopus.push(&plain).assert().code(77).stderr(contains("hint: all.env:2: OTHER\n"));
+    let many: String = (1..=30).map(|n| format!("V{n}=\n")).collect();
+    octopus.sandbox.write("many.env", many);
+    let run_many = [&run[..3], &["-E", "many.env", "-c", "env"]].concat();
+    let many = octopus.push(&run_many).assert().code(77);
+    let many = many.stderr(contains("V29, V30: env= of its line doesn't name them"));
+    many.stderr(contains("hint: many.env:20: V20\nocto-push: hint: and 10 more\n"));
     // What the line permits passes, and its own variable arrives.
     octopus.sandbox.write("all.env", "APP_X=1\n");
     let secrets = octopus.sandbox.write("secrets", "TOKEN=1\n");

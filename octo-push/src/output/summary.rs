@@ -8,9 +8,9 @@ use crate::output::node_set::fold;
 use crate::output::screen::Screen;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::targets::Target;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-/// So many hints are shown at most.
+/// So many hints are shown at most, besides those of the first target that failed.
 const HINTS: usize = 6;
 /// More lines of success than this are folded into one.
 const LINES: usize = 32;
@@ -50,8 +50,12 @@ pub(crate) fn tell(
     for (reason, names) in reasons {
         screen.say(format!("{}: {reason}", fold(names)));
     }
-    for hint in different(failed.iter().flat_map(|(_, outcome)| &outcome.hints)) {
+    let (hints, more) = different(failed.iter().map(|(_, outcome)| &outcome.hints[..]));
+    for hint in hints {
         screen.say(format!("hint: {hint}"));
+    }
+    if more > 0 {
+        screen.say(format!("hint: and {more} more, of other targets"));
     }
     let bad = failed.len() + skipped.len();
     if several && (bad > 0 || talkative) {
@@ -59,16 +63,18 @@ pub(crate) fn tell(
     }
 }
 
-/// The first few that differ: each of a fleet's targets may have a hint of its own.
-fn different<'a>(hints: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
-    let mut different: Vec<&str> = Vec::new();
-    for hint in hints {
-        if different.len() == HINTS {
-            break;
-        }
-        if !different.contains(&hint.as_str()) {
-            different.push(hint);
+/// All of the first target, and a few of the others that differ: each of a fleet's targets
+/// may have hints of its own; and how many more there are.
+fn different<'a>(targets: impl Iterator<Item = &'a [String]>) -> (Vec<&'a str>, usize) {
+    let (mut different, mut seen, mut more) = (Vec::new(), HashSet::new(), 0);
+    for (index, hints) in targets.enumerate() {
+        for hint in hints.iter().map(String::as_str).filter(|hint| seen.insert(*hint)) {
+            if index == 0 || different.len() < HINTS {
+                different.push(hint);
+            } else {
+                more += 1;
+            }
         }
     }
-    different
+    (different, more)
 }
