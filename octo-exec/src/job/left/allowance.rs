@@ -97,8 +97,7 @@ impl Room for Allowance {
         // What it has claimed so far is counted already.
         let claimed = claim(wanted.saturating_sub(1));
         let more = claimed.saturating_sub(claim(length));
-        let log = self.job.file("log");
-        let left = self.take(more).map_err(|why| Error::new(Exit::Io, log.display(), why))?;
+        let left = self.take(more).map_err(|why| Error::new(Exit::Io, "log", why))?;
         Ok((claimed, Box::new(left)))
     }
 }

@@ -12,6 +12,7 @@ use octo_core::tentacle::account::of_file;
 use octo_core::tentacle::job::JobDirectory;
 use rustix::fs::{AtFlags, Dir, statat};
 use rustix::io::Errno;
+use std::ffi::CString;
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -57,10 +58,15 @@ struct Claimed {
 
 impl Claimed {
     /// Claims room for all that may be kept, or for as much of it as is left.
-    fn of(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Result<Claimed> {
+    fn of(
+        job: &JobDirectory,
+        made: &OwnedFd,
+        names: &[CString],
+        allowance: &Allowance,
+    ) -> io::Result<Claimed> {
         let mut wanted = of_file(0);
-        for entry in Dir::read_from(made)?.take(KEPT) {
-            let found = statat(made, entry?.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+        for name in names {
+            let found = statat(made, name, AtFlags::SYMLINK_NOFOLLOW);
             let length = found.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
             if length <= allowance.max_size {
                 wanted = wanted.saturating_add(of_file(length));
@@ -73,27 +79,32 @@ impl Claimed {
     }
 }
 
+/// What lies there, in order: which are kept where not all fit is no chance. One more
+/// than are kept, if there are more.
+fn names(made: &OwnedFd) -> io::Result<Vec<CString>> {
+    let names = Dir::read_from(made)?.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
+    let is_own = |name: &CString| !matches!(name.as_bytes(), b"." | b"..");
+    let names = names.filter(|name| name.as_ref().map_or(true, is_own)).take(KEPT + 1);
+    let mut names = names.collect::<Result<Vec<CString>, Errno>>()?;
+    names.sort_unstable();
+    Ok(names)
+}
+
 fn keep_all(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Result<Vec<String>> {
     let group = job.path().metadata()?.gid();
     let owner = rustix::fs::fstat(made)?.st_uid;
     let mut staged = None;
     let mut troubles = Vec::new();
     let mut left = None;
-    let mut count = 0;
-    for entry in Dir::read_from(made)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        count += 1;
-        if count > KEPT {
+    let names = names(made)?;
+    for (count, name) in names.iter().map(|name| name.as_bytes()).enumerate() {
+        if count == KEPT {
             troubles.push(format!("of its artifacts {KEPT} are kept"));
             break;
         }
         let left = match &mut left {
             Some(left) => left,
-            None => left.insert(Claimed::of(job, made, allowance)?),
+            None => left.insert(Claimed::of(job, made, &names, allowance)?),
         };
         let staged = match &staged {
             Some(staged) => staged,
