@@ -46,5 +46,5 @@ const NOTES: &str = "\
 Prints `listening ADDRESS:PORT' for each socket once it is ready; port 0 picks
 one. --stdio is for inetd, systemd's Accept=yes, or ssh. Sockets of a socket unit
 are taken instead of -l, and the identity may be a credential of systemd's. HUP
-reads the identity again, but not with -u; the trust file is read for each request
-anyway. Jobs outlive the listener: it may be killed and restarted at any moment.";
+reads the identity again, but not with -u; the trust file is looked at for each
+request anyway. Jobs outlive the listener: it may be killed and restarted at any moment.";

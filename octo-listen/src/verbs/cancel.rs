@@ -26,10 +26,13 @@ pub(crate) fn cancel<S: Duplex>(
     let job = host.visible(peer, &grant, &id)?;
     let (signed, _) = SignedBody::split(request, &bytes)?;
     statement::check(peer, &signed.parse()?, &id, Asks::Cancel)?;
-    // A job that must stop is stopped, recorded or not.
-    let head = host.record_or_log(peer, &grant, "cancel", &[("job", id.as_str())]);
     let failed = |error: octo_core::Error| No::failed(host, &error);
     let state = host.state(&job).map_err(failed)?;
+    // A job that must stop is stopped, recorded or not; for one that is over it's a question.
+    let head = match state {
+        State::Over(_) => host.record_question(peer, &grant, "cancel", id.as_str()),
+        _ => host.record_or_log(peer, &grant, "cancel", &[("job", id.as_str())]),
+    };
     if !matches!(state, State::Over(_)) {
         host.starter.check().map_err(failed)?;
         let (address, signed) = (peer.address, signed.by(peer));
