@@ -181,7 +181,7 @@ fn without_controllers(trust: &Trust) -> Vec<Problem> {
     let lines = lines.filter(|(_, missing)| !missing.is_empty());
     let problem = |(line, missing): (&Line, String)| {
         let reason = format!(
-            "memory=, cpu= and tasks= limit by cgroups of version 2, which have no {missing} here: jobs run without"
+            "memory=, cpu= and tasks= limit by cgroups of version 2, which have no {missing} here: jobs run without; see octo-exec(1)"
         );
         Problem::new(&trust.path, line.number, line.text.as_bytes(), reason)
     };
