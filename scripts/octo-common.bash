@@ -189,14 +189,17 @@ make_directory() {
   mktemp -d -- "$1"
 }
 
-# clean_up COMMAND: runs it at the end. A signal ends the script by way of EXIT, so
-# that one trap does; another one then stops nothing of it.
+# clean_up COMMAND: runs it at the end, whole: another signal stops nothing of it. One that
+# comes when EXIT has just begun would cut that short, so each does it by itself.
 clean_up() {
+  local command="trap '' HUP INT TERM; trap - EXIT; $1"
   # shellcheck disable=SC2064 # it is a command in quotes
-  trap "trap '' HUP INT TERM; $1" EXIT
-  trap 'exit 129' HUP
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
+  {
+    trap "$command" EXIT
+    trap "$command; exit 129" HUP
+    trap "$command; exit 130" INT
+    trap "$command; exit 143" TERM
+  }
 }
 
 # keep_identity: several octo-push need the identity, a pipe can be read once
