@@ -5,6 +5,7 @@ use octo_core::JobId;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::program as own_program;
+use octo_core::base::publish::SWEEP;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::spool::Spool;
 use octo_core::tentacle::{doorbell, layout};
@@ -91,7 +92,7 @@ pub(crate) fn looked_after(places: &Places, job: &JobDirectory) -> Result<()> {
 /// Brings every job forward that waits for somebody to start or to settle it;
 /// they are sessions of their own and go on without us.
 pub(crate) fn all(places: &Places) -> Result<()> {
-    job::sweep(places)?;
+    job::sweep(places, SWEEP)?;
     for job in JobDirectory::all(places)? {
         if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {
             detached(places, &job)?;

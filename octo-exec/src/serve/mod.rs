@@ -19,6 +19,7 @@ use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
+use octo_core::base::publish::SWEEP;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::layout;
 use octo_core::tentacle::spool::{EntryName, Spool, TRIES};
@@ -262,7 +263,7 @@ impl Serving<'_> {
 
     fn start_due(&mut self) {
         if self.sweep.is_due() {
-            match job::sweep(self.places) {
+            match job::sweep(self.places, SWEEP) {
                 Ok(true) => self.sweep.end(),
                 Err(error) if self.sweep.begin() => self.tool.report(&error),
                 Err(_) => {}

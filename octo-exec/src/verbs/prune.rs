@@ -8,6 +8,7 @@ use octo_core::base::cli::{Tool, print};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
+use octo_core::base::remove::PATIENCE;
 use octo_core::base::units::{Share, human_size, size};
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State, forget_pruned, mark_pruned};
@@ -17,6 +18,7 @@ use octo_core::tentacle::store::{ABANDONED, Store};
 use rustix::fs::{AtFlags, FileType};
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -80,7 +82,7 @@ pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
     said.counted(0..=0)?;
     let rules = Rules::read(said)?;
     if !rules.dry_run {
-        job::sweep(places)?;
+        job::sweep(places, PATIENCE)?;
     }
     let mut pruning = Pruning { places, rules, disk: Disk::of, kept: 0, text: String::new() };
     let code = pruning.jobs(said.tool())?;
@@ -239,7 +241,16 @@ fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
     std::fs::rename(job.path(), &aside).map_err(io)?;
     sync_directory(&places.jobs())?;
     // A crash from here on leaves a directory that the next sweep takes.
-    publish::remove_from(&places.jobs(), aside.file_name().unwrap_or_default()).map_err(io)
+    let removed =
+        publish::remove_from(&places.jobs(), aside.file_name().unwrap_or_default(), PATIENCE);
+    removed.map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => {
+            let reason = "not all of it is gone yet; the next prune goes on: does a daemon of it \
+                          add to its work directory?";
+            Error::new(Exit::Temporary, job.path().display(), reason)
+        }
+        _ => io(error),
+    })
 }
 
 /// The packages of jobs that are not over, and of those that are still to be made. The

@@ -5,6 +5,7 @@
 
 use crate::log::Log;
 use octo_core::base::paths::Places;
+use octo_core::base::publish::SWEEP;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{self, JobDirectory, State, refuse};
 use octo_core::tentacle::layout::Side;
@@ -130,7 +131,7 @@ impl Program {
     fn look_after(&self, id: &JobId, how: &str, is_killed: bool, tries: u32) {
         if is_killed {
             // What it was making may hold secrets, and is half made.
-            self.log.ok(job::sweep(&self.places));
+            self.log.ok(job::sweep(&self.places, SWEEP));
         }
         let names = [EntryName::request(id), EntryName::cancel(id)];
         let spool = Spool::at(&self.places);

@@ -17,6 +17,7 @@ use octo_core::base::cli::{self, Tool};
 use octo_core::base::error::describe;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
+use octo_core::base::publish::SWEEP;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::store::ABANDONED;
 use octo_core::trust::Trust;
@@ -220,7 +221,7 @@ fn start_waiting(host: &Host) -> Result<usize> {
     let mut waiting: BTreeSet<JobId> = host.spool.names()?.into_iter().map(|n| n.job).collect();
     // Behind the doorbell, octo-exec looks after its own.
     if host.taken.is_none() {
-        job::sweep(&host.places)?;
+        job::sweep(&host.places, SWEEP)?;
         for job in JobDirectory::all(&host.places)? {
             match job.state() {
                 Ok(State::Queued | State::Lost) => drop(waiting.insert(job.id().clone())),

@@ -6,11 +6,12 @@
 
 use super::{beneath, remove};
 use crate::base::error::{Error, Result};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What a crash left behind begins so; whoever starts in a directory sweeps it.
 pub const TEMPORARY_PREFIX: &str = ".octo-tmp-";
@@ -212,22 +213,37 @@ pub fn sync_directory(directory: &Path) -> Result<()> {
 /// Removes what crashed publishers left in a directory. Only for one who holds
 /// the lock that keeps other publishers out.
 pub fn sweep(directory: &Path) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-            // What can't be removed is in nobody's way: the next sweep tries again.
-            let _ = remove_from(directory, &entry.file_name());
-        }
+    remove_left(directory, &left_in(directory), SWEEP);
+}
+
+/// How long a sweep may take that others wait for.
+pub const SWEEP: Duration = Duration::from_secs(5);
+
+/// The names of what crashed publishers left in a directory. No publisher uses them again.
+pub fn left_in(directory: &Path) -> Vec<OsString> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_left = |name: &OsString| name.to_string_lossy().starts_with(TEMPORARY_PREFIX);
+    entries.map(|entry| entry.file_name()).filter(is_left).collect()
+}
+
+/// Removes these, and takes no longer than that. What can't be removed is in nobody's way:
+/// the next sweep tries again.
+pub fn remove_left(directory: &Path, names: &[OsString], patience: Duration) {
+    let begun = Instant::now();
+    for name in names {
+        // One that somebody adds to leaves time for the others.
+        let _ = remove_from(directory, name, patience.saturating_sub(begun.elapsed()) / 2);
     }
 }
 
-/// Removes a file, or a directory with all that it holds, from this directory.
+/// Removes a file, or a directory with all that it holds, from this directory, and takes no
+/// longer than that.
 ///
 /// # Errors
-/// The system's.
-pub fn remove_from(directory: &Path, name: &OsStr) -> io::Result<()> {
+/// The system's; [`io::ErrorKind::WouldBlock`] where time is up.
+pub fn remove_from(directory: &Path, name: &OsStr, patience: Duration) -> io::Result<()> {
     // The directory may be a link to a larger disk.
-    Ok(remove::tree(beneath::top(directory)?, name)?)
+    Ok(remove::tree(beneath::top(directory)?, name, patience)?)
 }
 
 #[cfg(test)]

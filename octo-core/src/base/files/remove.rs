@@ -3,7 +3,8 @@
 //! By descriptors alone: no name is followed. Each directory becomes ours before its names
 //! are looked at, so that nobody adds one. What is in a directory of the tree is moved up
 //! to the top of it, level by level: a tree of a million levels takes no more memory and
-//! descriptors than a flat one.
+//! descriptors than a flat one. Who goes on below a directory that he has open can be faster
+//! than that, so that it ends some time.
 
 use super::beneath;
 use rustix::fd::{AsFd, OwnedFd};
@@ -13,35 +14,58 @@ use rustix::process::geteuid;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// For a tree that nobody waits for.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// So many names are held in memory: whoever made the tree may have given it millions.
 const AT_ONCE: usize = 1000;
 
-/// Removes a file, a link, or a directory with all that it holds.
+/// Removes a file, a link, or a directory with all that it holds, and takes no longer than
+/// that.
 ///
 /// # Errors
-/// The system's; `EXDEV` for another file system mounted in it. Some of it may be gone.
-pub fn tree(above: impl AsFd, name: &OsStr) -> rustix::io::Result<()> {
+/// The system's; `EXDEV` for another file system mounted in it, `EAGAIN` where time is up.
+/// Some of it may be gone.
+pub fn tree(above: impl AsFd, name: &OsStr, patience: Duration) -> rustix::io::Result<()> {
     match unlinkat(&above, name, AtFlags::empty()) {
         // Linux says one, POSIX the other.
         Err(Errno::ISDIR | Errno::PERM) => {}
         other => return other,
     }
     let top = taken(&above, name)?;
-    let mut moved = 0;
+    let mut work = Work { moved: 0, until: Instant::now().checked_add(patience) };
     loop {
         let names = names_in(&top)?;
         if names.is_empty() {
             return unlinkat(&above, name, AtFlags::REMOVEDIR);
         }
         for name in names {
-            remove_level(&top, &name, &mut moved)?;
+            remove_level(&top, &name, &mut work)?;
+        }
+    }
+}
+
+/// What is known of a removal that is under way.
+struct Work {
+    /// So many were moved to the top.
+    moved: u64,
+    until: Option<Instant>,
+}
+
+impl Work {
+    fn check_time(&self) -> rustix::io::Result<()> {
+        match self.until {
+            Some(until) if Instant::now() >= until => Err(Errno::AGAIN),
+            _ => Ok(()),
         }
     }
 }
 
 /// Removes a name of the top; what it holds that is not empty goes to the top.
-fn remove_level(top: &OwnedFd, name: &CString, moved: &mut u64) -> rustix::io::Result<()> {
+fn remove_level(top: &OwnedFd, name: &CString, work: &mut Work) -> rustix::io::Result<()> {
+    work.check_time()?;
     if removed(top, name)? {
         return Ok(());
     }
@@ -52,7 +76,8 @@ fn remove_level(top: &OwnedFd, name: &CString, moved: &mut u64) -> rustix::io::R
             return unlinkat(top, name, AtFlags::REMOVEDIR);
         }
         for inner in names {
-            remove_or_move(&below, &inner, top, moved)?;
+            work.check_time()?;
+            remove_or_move(&below, &inner, top, work)?;
         }
     }
 }
@@ -61,12 +86,12 @@ fn remove_or_move(
     below: &OwnedFd,
     name: &CString,
     top: &OwnedFd,
-    moved: &mut u64,
+    work: &mut Work,
 ) -> rustix::io::Result<()> {
     let mut is_ours = false;
     while !removed(below, name)? {
-        let free = format!(".octo-tmp-{moved}");
-        *moved += 1;
+        let free = format!(".octo-tmp-{}", work.moved);
+        work.moved += 1;
         match renameat(below, name, top, &free) {
             // The name is taken, by one that whoever made the tree has given.
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => {}
@@ -143,13 +168,13 @@ mod tests {
         std::fs::set_permissions(path("tree/a/b"), closed).expect("chmod");
         let above = beneath::directory(top.path()).expect("a directory");
         for name in ["tree", "link", "victim/file"] {
-            let removed = tree(&above, OsStr::new(name));
+            let removed = tree(&above, OsStr::new(name), PATIENCE);
             assert_eq!(removed, Ok(()), "{name}");
         }
         let left: Vec<_> = std::fs::read_dir(top.path()).expect("read").flatten().collect();
         assert_eq!(left.len(), 1, "{left:?}");
         assert!(path("victim/d").is_dir());
-        assert_eq!(tree(&above, OsStr::new("none")), Err(Errno::NOENT));
+        assert_eq!(tree(&above, OsStr::new("none"), PATIENCE), Err(Errno::NOENT));
     }
 
     #[test]
@@ -162,9 +187,12 @@ mod tests {
             rustix::fs::mkdirat(&deepest, "d", Mode::RWXU).expect("mkdir");
             deepest = beneath::directory_in(&deepest, Path::new("d")).expect("a directory");
         }
+        // Who makes it may be faster, and must keep nobody for ever.
+        assert_eq!(tree(&above, OsStr::new("tree"), Duration::ZERO), Err(Errno::AGAIN));
         // Of a stack of which a recursion would need more.
         let small = std::thread::Builder::new().stack_size(128 * 1024);
-        let removed = small.spawn(move || tree(&above, OsStr::new("tree"))).expect("a thread");
+        let remove = move || tree(&above, OsStr::new("tree"), PATIENCE);
+        let removed = small.spawn(remove).expect("a thread");
         assert_eq!(removed.join().expect("no overflow"), Ok(()));
     }
 }

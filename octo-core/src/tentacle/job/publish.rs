@@ -11,6 +11,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// Who makes and who sweeps jobs lock this.
 const LOCK: &str = "jobs";
@@ -76,7 +77,7 @@ impl NewJob<'_> {
         // Between the first look and the rename an older job of this id may
         // have been pruned away.
         if is_pruned(places, self.id)? {
-            publish::remove_from(&jobs, self.id.as_str().as_ref())
+            publish::remove_from(&jobs, self.id.as_str().as_ref(), publish::SWEEP)
                 .map_err(|e| Error::io(job.path(), &e))?;
             return Ok(Published::Pruned);
         }
@@ -116,21 +117,25 @@ impl NewJob<'_> {
 
 /// Removes what killed publishers and prunings left in STATE/jobs, unless
 /// somebody publishes right now: then the next sweep does, and this says false. It may
-/// hold secrets.
+/// hold secrets. It takes no longer than that.
 ///
 /// # Errors
 /// Exit 74 where the lock can't be opened or taken.
-pub fn sweep(places: &Places) -> Result<bool> {
+pub fn sweep(places: &Places, patience: Duration) -> Result<bool> {
     let jobs = places.jobs();
     if !jobs.is_dir() {
         return Ok(true);
     }
     layout::make(places)?;
-    match layout::lock_file(places, LOCK)?.try_lock() {
-        Ok(()) => publish::sweep(&jobs),
+    let lock = layout::lock_file(places, LOCK)?;
+    let left = match lock.try_lock() {
+        Ok(()) => publish::left_in(&jobs),
         Err(TryLockError::WouldBlock) => return Ok(false),
         Err(TryLockError::Error(error)) => return Err(Error::doing("sweep", &jobs, &error)),
-    }
+    };
+    // A job's daemon may be adding to what was pruned: no job is to wait for that.
+    drop(lock);
+    publish::remove_left(&jobs, &left, patience);
     Ok(true)
 }
 

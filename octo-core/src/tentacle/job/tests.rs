@@ -6,11 +6,13 @@ use crate::base::digest::Digest;
 use crate::base::leader::Leader;
 use crate::base::names::JobId;
 use crate::base::paths::Places;
+use crate::base::publish::SWEEP;
 use crate::base::record::Record;
 use crate::base::thumbprint::Thumbprint;
 use crate::tentacle::layout;
 use crate::tentacle::statement::{Asks, Statement};
 use std::io::Write;
+use std::time::Duration;
 
 fn places() -> (tempfile::TempDir, Places) {
     let top = tempfile::tempdir().expect("tempdir");
@@ -90,18 +92,41 @@ fn an_id_is_forgotten_a_day_after_its_statement_has_ceased_to_hold() {
 #[test]
 fn what_a_killed_publisher_left_is_swept_and_what_is_in_the_making_is_not() {
     let (_top, places) = places();
-    sweep(&places).expect("nothing there yet");
+    sweep(&places, SWEEP).expect("nothing there yet");
     let job = new_job(&places);
     let left = places.jobs().join(".octo-tmp-killed");
     std::fs::create_dir(&left).expect("mkdir");
     std::fs::write(left.join("secrets"), "s").expect("write");
     let making = layout::lock_file(&places, "jobs").expect("open");
     making.lock_shared().expect("lock");
-    sweep(&places).expect("sweep");
+    sweep(&places, SWEEP).expect("sweep");
     assert!(left.exists());
     drop(making);
-    sweep(&places).expect("sweep");
+    sweep(&places, SWEEP).expect("sweep");
     assert!(!left.exists() && job.exists());
+}
+
+/// A daemon of a job that was pruned may add to its directories, and so hold up the sweep.
+#[test]
+fn what_is_added_to_while_it_is_swept_keeps_no_job_from_coming() {
+    let (_top, places) = places();
+    let job = new_job(&places);
+    let left = places.jobs().join(".octo-tmp-pruned-x");
+    for name in 0..5000 {
+        std::fs::create_dir_all(left.join(name.to_string())).expect("mkdir");
+    }
+    let count = || std::fs::read_dir(&left).map_or(0, Iterator::count);
+    let is_free = std::thread::scope(|scope| {
+        let sweeping = scope.spawn(|| sweep(&places, SWEEP));
+        while count() == 5000 {
+            std::thread::yield_now();
+        }
+        let making = layout::lock_file(&places, "jobs").expect("open");
+        let is_free = making.try_lock_shared().is_ok();
+        sweeping.join().expect("swept").expect("swept");
+        is_free
+    });
+    assert!(is_free && job.exists());
 }
 
 #[test]
@@ -208,7 +233,7 @@ fn the_newest_notes_are_kept_and_those_that_are_still_needed() {
     for (age, id) in (0..).zip(ids.iter().rev()) {
         let path = places.refused().join(id.as_str());
         let note = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("open");
-        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(10 + age);
+        let time = std::time::SystemTime::now() - Duration::from_secs(10 + age);
         note.set_modified(time).expect("a time");
     }
     std::fs::write(places.spool().join(ids[4].as_str()), "odd").expect("write");

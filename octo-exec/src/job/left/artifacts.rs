@@ -41,8 +41,9 @@ pub(crate) fn keep(job: &JobDirectory, allowance: &Allowance) -> Vec<String> {
     };
     match kept {
         Ok(troubles) => {
-            // What a process that outlives the script writes there now is nobody's.
-            let _ = publish::remove_from(job.path(), MADE.as_ref());
+            // What a process that outlives the script writes there now is nobody's. It may be
+            // faster than this, and the end must be told: what stays goes with the job.
+            let _ = publish::remove_from(job.path(), MADE.as_ref(), publish::SWEEP);
             troubles
         }
         Err(error) => vec![format!("its artifacts are lost: {}", describe(&error))],

@@ -247,7 +247,7 @@ impl Work<'_> {
             job.note(format!("{left} of them are in made alone: the listener could not read them"));
             return Ok(());
         }
-        remove::tree(&job.fd, "made".as_ref()).map_err(|e| made.failed("", e))
+        remove::tree(&job.fd, "made".as_ref(), remove::PATIENCE).map_err(|e| made.failed("", e))
     }
 
     /// Is this one a file of the job's user's own that the listener could read? Then it is

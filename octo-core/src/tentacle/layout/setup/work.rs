@@ -70,7 +70,8 @@ impl Directory {
             Ok(()) => self.note(format!("{name} removed: {why}")),
             // A directory in the place of a file.
             Err(Errno::ISDIR | Errno::PERM) => {
-                remove::tree(&self.fd, name.as_ref()).map_err(|e| self.failed(name, e))?;
+                remove::tree(&self.fd, name.as_ref(), remove::PATIENCE)
+                    .map_err(|e| self.failed(name, e))?;
                 self.note(format!("{name} removed: {why}"));
             }
             Err(Errno::NOENT) => {}
