@@ -3,7 +3,7 @@
 
 use crate::fleet::{Fleet, fleet_with};
 use crate::listener::{Pusher, Side, Tentacle, job_id, own_user};
-use crate::support::{SmallDisk, impossible, is_root};
+use crate::support::{SmallDisk, impossible, is_root, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
 use octo_wire::Message;
@@ -155,12 +155,13 @@ fn running_jobs_print_no_more_than_is_left() {
     let mut pusher = fleet.ci();
     let ids = [job_id(), job_id(), job_id()];
     let go = fleet.here.sandbox.path("go");
-    // None of them has printed anything when the last one is let in.
+    // None of them has printed anything when octo-exec has let the last one in.
     let command = format!(
         "while [ ! -e {} ]; do sleep 0.02; done; head -c 4000000 /dev/zero; echo done >&2; exit 7",
         go.display()
     );
     ids.iter().for_each(|id| assert_eq!(pusher.run(id, &command).word(), "ok"));
+    wait_for("three jobs", || ids.iter().all(|id| fleet.job(id, "started").exists()));
     std::fs::write(&go, "").expect("write");
     let mut cut = 0;
     for id in &ids {
