@@ -290,17 +290,19 @@ fn a_cgroup_that_is_left_over_is_removed() {
         return impossible("a_cgroup_that_is_left_over_is_removed", "no cgroups");
     };
     let id = ended.file_name().expect("a name").to_string_lossy().into_owned();
-    let make = |process: u32, date: &str| {
+    let mut lives = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
+    let make = |process: u32, inhabitant: Option<u32>, date: &str| {
         let path = group.with_file_name(format!("octo-{id}-{process}"));
         fs::create_dir(&path).expect("mkdir");
-        Command::new("touch").args(["-d", date]).arg(&path).assert().success();
+        // Before it is old: other tests look as well.
+        let moved = |pid: u32| fs::write(path.join("cgroup.procs"), pid.to_string());
+        inhabitant.map_or(Ok(()), moved).expect("moved");
+        let _ = Command::new("touch").args(["-d", date]).arg(&path).ok();
         path
     };
     let own = std::process::id();
-    let (old, new) = (make(own, "2 hours ago"), make(own + 1, "now"));
-    let inhabited = make(own + 2, "2 hours ago");
-    let mut lives = std::process::Command::new("sleep").arg("600").spawn().expect("sleep");
-    fs::write(inhabited.join("cgroup.procs"), lives.id().to_string()).expect("moved");
+    let (old, new) = (make(own, None, "2 hours ago"), make(own + 1, None, "now"));
+    let inhabited = make(own + 2, Some(lives.id()), "2 hours ago");
     octo_exec(&sandbox, true).args(["run", "-c", "true"]).assert().success();
     assert!(!old.exists() && new.exists() && inhabited.exists());
     assert!(lives.try_wait().expect("wait").is_none());

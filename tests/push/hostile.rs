@@ -7,13 +7,15 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
 
-/// Prints as fast as it can, on and on, and makes as many processes as it may.
+/// Prints as fast as it can, on and on, and makes as many processes as it may: a shell
+/// that may make no more ends.
 const HOSTILE: &str = "
     yes 'a line of sixteen' &
-    for n in $(seq 200); do sleep 600 & done
     mkdir $OCTO_ARTIFACTS/not-a-file
     for n in $(seq 20); do head -c 1000000 /dev/zero >$OCTO_ARTIFACTS/$n; done
-    : > busy; wait; sleep 600";
+    : > busy
+    (n=0; while [ $n -lt 200 ]; do sleep 600 & n=$((n + 1)); done)
+    exec sleep 600";
 
 /// Takes all the memory that there is, where that is bounded.
 const HOG: &str = r#"awk 'BEGIN { for (;;) all[n++] = sprintf("%2000s", n) }'"#;
@@ -62,8 +64,11 @@ fn beside_a_hostile_pusher_another_is_served() {
     let job = job_of(&tentacle, &first);
     wait_for("its worst", || job.join("work/busy").exists());
     let started = std::fs::read_to_string(job.join("started")).expect("started");
-    let hog = if started.contains("unlimited memory") { "sleep 600" } else { HOG };
-    detached(&hostile, hog);
+    if !started.contains("unlimited memory") {
+        let mut run = hostile.push(&["-t", "web1", "run", "-c", HOG]);
+        run.assert().code(137).stderr(contains("oom: its 48.0 MiB of memory were used up"));
+    }
+    let second = detached(&hostile, "sleep 600");
     let serve = |times: usize| {
         for _ in 0..times {
             let mut run = friendly.push(&["-t", "web1", "run", "-c", "echo served"]);
@@ -85,8 +90,11 @@ fn beside_a_hostile_pusher_another_is_served() {
     } else {
         impossible("beside_a_hostile_pusher_another_is_served", "no file system of its own");
     }
-    friendly.push(&["-t", "web1", "cancel", &first]).assert().success();
-    wait_for("its end", || says(&job.join("end"), "kind cancelled"));
+    for id in [&first, &second] {
+        friendly.push(&["-t", "web1", "cancel", id]).assert().success();
+        let end = job_of(&tentacle, id).join("end");
+        wait_for("its end", || says(&end, "kind cancelled"));
+    }
     assert!(says(&job.join("end"), "truncated yes"), "its output was cut");
     let length = |name: &str| job.join(name).metadata().map_or(0, |found| found.len());
     assert!(length("log") + length("index") <= 2 << 20, "{} {}", length("log"), length("index"));
