@@ -218,6 +218,14 @@ mod tests {
         let text = std::fs::read_to_string(places.kept()).expect("lines");
         append(&text);
         same();
+        // A byte of another form takes its line alone: what is known is not added again.
+        let length = || std::fs::metadata(places.kept()).expect("a file").len();
+        let file = std::fs::OpenOptions::new().append(true).open(places.kept());
+        file.expect("open").write_all(b"\xff 1 ci\n").expect("write");
+        let before = length();
+        kept_and_remembered(&places, &ci).expect("kept");
+        assert_eq!(length(), before);
+        same();
         forget_gone(&places).expect("forgotten");
         assert_eq!(std::fs::read_to_string(places.kept()).expect("lines").lines().count(), 5);
         same();

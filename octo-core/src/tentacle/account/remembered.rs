@@ -44,7 +44,8 @@ impl Remembered {
             Some(mut file) => read_bounded(&mut file, &path, LARGEST).unwrap_or_default(),
             None => Vec::new(),
         };
-        Ok(Remembered { text: String::from_utf8(bytes).unwrap_or_default() })
+        // Of one bad byte its line is lost alone: were all, each count would add them anew.
+        Ok(Remembered { text: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
     /// What a crash tore is no line.
