@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -121,31 +121,27 @@ impl Group {
     pub(crate) fn while_frozen<T>(&self, work: impl FnOnce() -> T) -> T {
         let freeze = |word| put(&self.directory.join("cgroup.freeze"), word);
         if freeze("1").is_ok() {
-            self.wait_for("frozen 1", FREEZE);
+            self.wait_until_frozen();
         }
         let done = work();
         let _ = freeze("0");
         done
     }
 
-    /// Waits until its events say so, or as long as that.
-    fn wait_for(&self, word: &str, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Waits until all of it stands still, or as long as that may take.
+    fn wait_until_frozen(&self) {
+        let until = Instant::now() + FREEZE;
         let Ok(mut events) = File::open(self.directory.join("cgroup.events")) else { return };
         loop {
             let mut text = String::new();
-            let _ = events.read_to_string(&mut text);
+            let _ = events.rewind().and_then(|()| events.read_to_string(&mut text));
             let left = until.saturating_duration_since(Instant::now());
-            if text.lines().any(|line| line == word) || left.is_zero() {
+            if text.lines().any(|line| line == "frozen 1") || left.is_zero() {
                 return;
             }
-            // The kernel wakes who has read it; the bound is for one that doesn't.
-            let left = left.min(Duration::from_millis(20));
+            // The kernel wakes who has read it.
             let mut fds = [PollFd::new(&events, PollFlags::PRI)];
             let _ = poll(&mut fds, Timespec::try_from(left).ok().as_ref());
-            let again = File::open(self.directory.join("cgroup.events"));
-            let Ok(again) = again else { return };
-            events = again;
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a cgroup limits: the files of its controllers.
+//! What a cgroup limits: the files of its controllers, and the properties of a scope.
 
 use octo_core::base::error::describe;
 use octo_core::trust::Resources;
@@ -16,22 +16,31 @@ struct Limit {
     controller: &'static str,
     /// The files, and what goes into each. The first has to be there.
     files: Vec<(&'static str, String)>,
+    /// The same as properties (systemd.resource-control(5)).
+    properties: Vec<String>,
 }
 
 fn limits(resources: Resources) -> Vec<Limit> {
     let Resources { memory, cpu, tasks } = resources;
-    let limit = |option, controller, files| Limit { option, controller, files };
+    let limit =
+        |option, controller, files, properties| Limit { option, controller, files, properties };
     let memory = memory.map(|bytes| {
         // Without its swap: a job that is out of memory ends, and the machine goes on. All
         // of it ends at once: which of its processes the kernel chose would be chance.
         let files = [("memory.max", bytes), ("memory.swap.max", 0), ("memory.oom.group", 1)];
-        limit("memory", "memory", files.map(|(file, value)| (file, value.to_string())).into())
+        let files = files.map(|(file, value)| (file, value.to_string())).into();
+        let properties = vec![format!("MemoryMax={bytes}"), "MemorySwapMax=0".into()];
+        limit("memory", "memory", files, properties)
     });
     let cpu = cpu.map(|percent| {
         let share = u64::from(percent) * (PERIOD / 100);
-        limit("cpu", "cpu", vec![("cpu.max", format!("{share} {PERIOD}"))])
+        let files = vec![("cpu.max", format!("{share} {PERIOD}"))];
+        limit("cpu", "cpu", files, vec![format!("CPUQuota={percent}%")])
     });
-    let tasks = tasks.map(|tasks| limit("tasks", "pids", vec![("pids.max", tasks.to_string())]));
+    let tasks = tasks.map(|tasks| {
+        let files = vec![("pids.max", tasks.to_string())];
+        limit("tasks", "pids", files, vec![format!("TasksMax={tasks}")])
+    });
     memory.into_iter().chain(cpu).chain(tasks).collect()
 }
 
@@ -44,6 +53,11 @@ pub(super) fn set(group: &Path, resources: Resources) -> Vec<String> {
         Some(format!("{}: {why}", limit.option))
     });
     failed.collect()
+}
+
+/// What a scope is to be told for these limits.
+pub(super) fn properties(resources: Resources) -> Vec<String> {
+    limits(resources).into_iter().flat_map(|limit| limit.properties).collect()
 }
 
 /// That none of these limits holds, and why.

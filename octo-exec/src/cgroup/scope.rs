@@ -2,6 +2,7 @@
 //! units controllers are systemd's: what others set there it takes back, and a unit in
 //! which they are enabled can't be started again while a job of it runs.
 
+use super::limits::properties;
 use octo_core::base::error::describe;
 use octo_core::base::users::PATH;
 use octo_core::trust::Resources;
@@ -44,9 +45,15 @@ pub(super) fn start(
     if !rustix::process::geteuid().is_root() {
         return Err("systemd makes a scope with limits for root alone".into());
     }
-    // Before version 252 a scope has no such property.
+    // Only where a scope has no such property yet: another try for another reason would find
+    // the name taken.
     let first = run(mount, around(command, scope, resources, &[OUT_OF_MEMORY]), &spawn, scope);
-    first.or_else(|_| run(mount, around(command, scope, resources, &[]), &spawn, scope))
+    match first {
+        Err(why) if why.contains("OOMPolicy") => {
+            run(mount, around(command, scope, resources, &[]), &spawn, scope)
+        }
+        other => other,
+    }
 }
 
 /// Starts systemd-run, and waits until it is in the scope, where it becomes its command.
@@ -87,14 +94,6 @@ fn around(command: &Command, scope: &str, resources: Resources, more: &[&str]) -
     run.arg("--").arg(command.get_program()).args(command.get_args());
     command.get_current_dir().into_iter().for_each(|directory| _ = run.current_dir(directory));
     run
-}
-
-fn properties(resources: Resources) -> Vec<String> {
-    let Resources { memory, cpu, tasks } = resources;
-    let memory = memory.map(|bytes| [format!("MemoryMax={bytes}"), "MemorySwapMax=0".into()]);
-    let cpu = cpu.map(|percent| format!("CPUQuota={percent}%"));
-    let tasks = tasks.map(|tasks| format!("TasksMax={tasks}"));
-    memory.into_iter().flatten().chain(cpu).chain(tasks).collect()
 }
 
 /// The cgroup of the process of this /proc/PID/cgroup, if that is the scope.

@@ -1,11 +1,11 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
+pub(crate) mod drain;
 mod entering;
 pub(crate) mod forward;
 mod left;
 mod mask;
 pub(crate) mod prepare;
-pub(crate) mod reader;
 pub(crate) mod runner;
 pub(crate) mod settle;
 pub(crate) mod signals;

@@ -1,8 +1,8 @@
 //! Runs the script and watches over it: output, cancel, time limit, the whole
 //! tree. One thread, one poll(2): while nothing happens nothing wakes.
 
+use super::drain;
 use super::mask::Masker;
-use super::reader;
 use super::watch::{JobWatch, is_readable};
 use crate::cgroup::Placed;
 use crate::processes::Processes;
@@ -275,7 +275,7 @@ impl Supervisor<'_> {
             self.record(pipe.stream, &rest);
         }
         if self.ending.is_none() && !open.is_empty() {
-            self.leave_to_reader(open, strays);
+            self.leave_to_drain(open, strays);
         }
         self.say_hints();
         let out_of_memory = self.out_of_memory();
@@ -300,10 +300,9 @@ impl Supervisor<'_> {
 
     /// A server that prints its log would die of SIGPIPE at its next line, right after it
     /// was reported healthy.
-    fn leave_to_reader(&mut self, open: Vec<Pipe>, strays: &[Process]) {
+    fn leave_to_drain(&mut self, open: Vec<Pipe>, strays: &[Process]) {
         let names = tree::names(strays).join(", ");
-        let text = match reader::start(self.launch.places, open.into_iter().map(|p| p.file.into()))
-        {
+        let text = match drain::start(self.launch.places, open.into_iter().map(|p| p.file.into())) {
             Ok(()) => {
                 format!("{names} holds the output open; what it prints from now on is not kept")
             }

@@ -14,7 +14,7 @@ mod run;
 mod show;
 
 use crate::enter::enter;
-use crate::job::reader;
+use crate::job::drain::drain;
 use crate::setup::{self, SETUP};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -40,7 +40,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("enter", "", "become a job's user and run its script; octo-exec itself calls this")
         .runs(enter),
     verb("drain", "", "read on what a job's daemons print; octo-exec itself calls this")
-        .runs(reader::drain),
+        .runs(drain),
     verb("serve", "", "take over what a listener of another user spools; needs no network")
         .runs(serve::serve),
     verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
