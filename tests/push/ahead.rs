@@ -4,7 +4,6 @@ use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
-use octo_wire::{Channel, Connection, Identity, Message, TlsStream};
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -13,7 +12,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::mpsc::{Sender, channel};
 
 /// Hashing takes longer than connecting, most of the time.
 const SIZE: u64 = 128 << 20;
@@ -105,54 +103,6 @@ fn what_could_not_be_put_is_in_the_journal_by_its_sha256() {
     let path = path.to_str().expect("a path");
     octopus.push(&["-a", "put", path]).assert().code(69).stderr(contains("refused"));
     octopus.push(&["journal"]).assert().success().stdout(contains(format!("package={digest}")));
-}
-
-/// A tentacle that knows nothing of beginnings: it refuses them as unknown, and
-/// takes the whole. Tells the keys of each put that it was asked.
-fn plain_tentacle(identity: Identity, listener: TcpListener, asked: Sender<String>) {
-    for stream in listener.incoming() {
-        let channel = Channel::tcp(stream.expect("a connection")).expect("a channel");
-        let session =
-            TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("a handshake");
-        let mut connection = Connection::new(session);
-        while let Ok(Some(request)) = connection.read_message() {
-            if asked.send(request.keys().collect::<Vec<_>>().join(" ")).is_err() {
-                return;
-            }
-            if request.value("offset").is_some() {
-                let no = Message::new("no").with("code", "unsupported").with("reason", "offset");
-                connection.send(&no, b"").expect("sent");
-                connection.close().expect("closed");
-                while connection.skip_body(1).is_ok() {}
-                break;
-            }
-            connection.send(&Message::new("ok").with("offset", 0), b"").expect("sent");
-            connection.skip_body(SIZE).expect("the body");
-            connection.send(&Message::new("ok"), b"").expect("sent");
-        }
-    }
-}
-
-#[test]
-fn a_tentacle_that_takes_no_beginnings_gets_the_whole() {
-    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let stub = octopus.stranger("web1");
-    let identity = Identity::load(&stub.config.join("identity.pem")).expect("identity");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("an address").to_string();
-    octopus.add_target(&stub.line_at(&address, "web"));
-    let (path, _) = large(&octopus, SIZE);
-    let (sender, asked) = channel();
-    std::thread::spawn(move || plain_tentacle(identity, listener, sender));
-    for _ in 0..BUSY {
-        put_anew(&octopus, &path);
-        let puts: Vec<String> = asked.try_iter().collect();
-        if puts.len() > 1 {
-            assert_eq!(puts, ["size name offset body", "sha256 size name"]);
-            return;
-        }
-    }
-    panic!("nothing came ahead");
 }
 
 #[test]

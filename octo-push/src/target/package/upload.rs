@@ -18,7 +18,7 @@ use octo_core::base::refusal::Refusal;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Request};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Smaller files are hashed before anything is sent: that takes less time than
 /// the connection.
@@ -40,8 +40,6 @@ pub(crate) struct Package {
     remembered: bool,
     /// Its bytes; absent where only its sha256 was said.
     source: Option<Source>,
-    /// A tentacle took no beginnings.
-    whole_only: AtomicBool,
 }
 
 /// What a put came to.
@@ -73,8 +71,7 @@ impl Package {
     fn of(name: String, digest: Option<Digest>, source: Option<Source>) -> Package {
         let remembered = digest.is_some();
         let digest = digest.map_or_else(OnceLock::new, |digest| OnceLock::from(Ok(digest)));
-        let (corrected, whole_only) = (OnceLock::new(), AtomicBool::new(false));
-        Package { name, digest, corrected, remembered, source, whole_only }
+        Package { name, digest, corrected: OnceLock::new(), remembered, source }
     }
 
     /// Are there bytes of it that may have to be sent?
@@ -156,10 +153,7 @@ impl Package {
         stop: &Stop,
     ) -> std::result::Result<(), ClientError> {
         let mut length = FIRST;
-        while self.is_large()
-            && upload.at < source.size()
-            && !self.whole_only.load(Ordering::Relaxed)
-        {
+        while self.is_large() && upload.at < source.size() {
             let end = source.size().min(upload.at + length);
             let request = Request::new(Verb::Put)
                 .with("size", source.size())
@@ -167,18 +161,9 @@ impl Package {
                 .with("offset", upload.at)
                 .with("body", end - upload.at);
             let piece = end - upload.at;
-            let sent = client
-                .send_line(&request)
-                .and_then(|()| source.send(client, end, upload, stop))
-                .and_then(|()| client.reply(piece));
-            match sent {
-                Err(ClientError::Refused(Refusal::Unsupported | Refusal::Malformed, error)) => {
-                    self.whole_only.store(true, Ordering::Relaxed);
-                    // It closes after that: connect again, and send it plainly.
-                    return Err(ClientError::Lost(error));
-                }
-                other => other?,
-            };
+            client.send_line(&request)?;
+            source.send(client, end, upload, stop)?;
+            client.reply(piece)?;
             length = LARGEST.min(length * 2);
         }
         Ok(())
