@@ -1,6 +1,6 @@
 //! Refusals before trust: the audit log gets a line an address and minute.
 
-use crate::admission::strangers::network;
+use crate::admission::source::masked;
 use crate::gathered::{Gathered, More, Rules, Seen};
 use octo_core::Thumbprint;
 use std::net::IpAddr;
@@ -58,7 +58,7 @@ impl RefusedPeers {
         reason: &str,
     ) {
         let attempt = Attempt { thumbprint, reason: reason.to_string() };
-        match self.gathered.note(address.map(network), &attempt) {
+        match self.gathered.note(address.map(logged_as), &attempt) {
             Seen::First => (self.write)(&Note::First(address, attempt)),
             Seen::Another => (self.write)(&Note::Another(address, attempt)),
             Seen::Counted => {}
@@ -69,4 +69,9 @@ impl RefusedPeers {
     pub(crate) fn flush(&self) {
         self.gathered.flush();
     }
+}
+
+/// What has one line in the log: an address, or with IPv6 a /64.
+fn logged_as(address: IpAddr) -> IpAddr {
+    masked(address, 64)
 }

@@ -8,7 +8,7 @@
 //! the others can't take.
 
 use crate::admission::penalties::Penalties;
-use crate::admission::source::{Crowds, Source, masked};
+use crate::admission::source::{Crowds, Source};
 use octo_core::base::names::random_bytes;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -263,11 +263,6 @@ fn lot(indices: &[usize]) -> Option<usize> {
     let _ = random_bytes(&mut bytes);
     let number = usize::try_from(u64::from_ne_bytes(bytes) >> 32).unwrap_or(0);
     indices.get(number.checked_rem(indices.len())?).copied()
-}
-
-/// What has one line in the log: an address, or with IPv6 a /64.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    masked(address, 64)
 }
 
 #[cfg(test)]

@@ -63,7 +63,8 @@ pub(crate) fn ask<'a, T>(
     reporter: &Reporter,
     mut request: impl FnMut(&mut TlsClient<'a>) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
-    repeat(Retry::asking(context.bounds()), context, reporter, |client, _| request(client))
+    let retry = Retry::asking(context.bounds());
+    repeat(retry, context, reporter, true, |client, _| request(client))
 }
 
 /// Moves bytes, for as long as they flow; the [`Retry`] is told what was gained.
@@ -75,22 +76,28 @@ pub(crate) fn transfer<'a, T>(
     reporter: &Reporter,
     request: impl FnMut(&mut TlsClient<'a>, &mut Retry) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
-    repeat(Retry::new(context.bounds()), context, reporter, request)
+    repeat(Retry::new(context.bounds()), context, reporter, true, request)
 }
 
 fn repeat<'a, T>(
     mut retry: Retry,
     context: &'a Context,
     reporter: &Reporter,
+    heeds_stop: bool,
     mut request: impl FnMut(&mut TlsClient<'a>, &mut Retry) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     let target = &context.targets[reporter.target];
     loop {
-        if context.stop.is_set() {
+        if heeds_stop && context.stop.is_set() {
             let error = Error::new(Exit::Cancelled, &target.address, "cancelled");
             return Err(ClientError::Local(error));
         }
-        match once(context, reporter, &mut retry, &mut request) {
+        let asked = connect(context, reporter, &mut retry).and_then(|mut client| {
+            let answer = request(&mut client, &mut retry)?;
+            client.close();
+            Ok(answer)
+        });
+        match asked {
             Ok(answer) => return Ok(answer),
             Err(error) => pause_after(context, reporter, &mut retry, error)?,
         }
@@ -106,25 +113,8 @@ pub(crate) fn ask_all_the_same<'a, T>(
     reporter: &Reporter,
     mut request: impl FnMut(&mut TlsClient<'a>) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
-    let mut retry = Retry::asking(context.bounds());
-    loop {
-        match once(context, reporter, &mut retry, &mut |client, _| request(client)) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => pause_after(context, reporter, &mut retry, error)?,
-        }
-    }
-}
-
-fn once<'a, T>(
-    context: &'a Context,
-    reporter: &Reporter,
-    retry: &mut Retry,
-    request: &mut impl FnMut(&mut TlsClient<'a>, &mut Retry) -> Result<T, ClientError>,
-) -> Result<T, ClientError> {
-    let mut client = connect(context, reporter, retry)?;
-    let answer = request(&mut client, retry)?;
-    client.close();
-    Ok(answer)
+    let retry = Retry::asking(context.bounds());
+    repeat(retry, context, reporter, false, |client, _| request(client))
 }
 
 #[cfg(test)]
