@@ -326,11 +326,17 @@ fn jobs_of_one_id_in_two_states_end_apart() {
         command.env("OCTO_STATE", sandbox.path(state)).args(["run", "-j", &id, "-c", script]);
         command.spawn().expect("spawn")
     };
-    let mut first = begin("one", ": > ready; while [ ! -e go ]; do sleep 0.02; done; exit 7");
+    let waits = ": > ready; while [ ! -e go ]; do sleep 0.02; done; exit 7";
+    let mut first = begin("one", waits);
     let work = |state: &str| sandbox.path(state).join("jobs").join(&id).join("work");
     wait_for("the first", || work("one").join("ready").exists());
     let mut second = begin("two", "exit 8");
     assert_eq!(second.wait().expect("wait").code(), Some(8));
+    // What is left of one whose octo-exec was killed is not the other.
+    let mut third = begin("three", waits);
+    wait_for("the third", || work("three").join("ready").exists());
+    kill_session_of(&sandbox.path("three").join("jobs").join(&id));
+    assert_eq!(third.wait().expect("wait").code(), Some(71));
     fs::write(work("one").join("go"), "").expect("write");
     assert_eq!(first.wait().expect("wait").code(), Some(7));
 }

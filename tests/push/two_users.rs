@@ -99,6 +99,31 @@ fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {
     }
 }
 
+/// Whoever put it there was killed, and nothing else happens that would have it looked at.
+#[test]
+fn a_cancel_of_a_killed_listener_goes_once_it_is_obeyed() {
+    if !is_root("a_cancel_of_a_killed_listener_goes_once_it_is_obeyed") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut separated = Separated::start(&mut octopus, LINE);
+    let job = job_id();
+    let push = |arguments: &[&str]| octopus.push(&[&["-t", "web1"], arguments].concat());
+    push(&["run", "-D", "-j", &job, "-c", "sleep 600"]).assert().success();
+    wait_for("an empty spool", || separated.spooled().is_empty());
+    separated.signal_serve(Signal::STOP);
+    push(&["cancel", &job]).assert().success();
+    assert_eq!(separated.spooled(), [format!("{job}.cancel")]);
+    separated.restart_listener(&octopus);
+    // Its own look is over when it answers.
+    push(&["status"]).assert().success();
+    assert_eq!(separated.spooled(), [format!("{job}.cancel")]);
+    separated.signal_serve(Signal::CONT);
+    wait_for("its end", || separated.job(&job).join("end").exists());
+    // Nobody follows it: a follower's listener would look there.
+    wait_for("an empty spool", || separated.spooled().is_empty());
+}
+
 /// The listener may have been taken over, or let it in by an older line.
 #[test]
 fn a_package_beyond_max_store_is_not_taken_over() {

@@ -3,6 +3,7 @@
 
 use super::left::allowance::Allowance;
 use super::left::artifacts;
+use super::prepare::directories::MADE;
 use super::prepare::secrets;
 use crate::cgroup::Group;
 use crate::processes::ending::Ending;
@@ -61,7 +62,7 @@ pub(crate) fn lost(
     let died = why.unwrap_or_else(|| "its octo-exec died".to_string());
     let (reason, strays) = match Leader::of(&record) {
         Some(leader) if leader.is_of_this_boot() => {
-            let processes = Processes::left(Group::of(&record, job.id()), leader, job.id().clone());
+            let processes = Processes::left(Group::of(&record, job.id()), leader, mark(job));
             let found = processes.living();
             end_them(&processes);
             let left = processes.living();
@@ -108,6 +109,13 @@ fn clear(job: &JobDirectory) {
     let _ = std::fs::remove_file(job.file("waiting"));
     // The package is the store's; a link to it here would keep its space.
     let _ = std::fs::remove_file(job.file("package"));
+}
+
+/// What no other job has in its environment: one of this id may run for another tentacle of
+/// this machine, when one octopus sends it to both.
+fn mark(job: &JobDirectory) -> Vec<u8> {
+    let made = job.file(MADE).into_os_string();
+    [b"OCTO_ARTIFACTS=", made.as_encoded_bytes()].concat()
 }
 
 fn end_them(processes: &Processes) {

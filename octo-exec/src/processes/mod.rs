@@ -4,7 +4,6 @@ pub(crate) mod ending;
 pub(crate) mod tree;
 
 use crate::cgroup::Group;
-use octo_core::JobId;
 use octo_core::base::leader::Leader;
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
@@ -22,8 +21,8 @@ pub(crate) struct Processes {
 enum Whose {
     /// Of the job that this process runs.
     Ours,
-    /// Of a job whose octo-exec died.
-    Left(Leader, JobId),
+    /// Of a job whose octo-exec died, and what its environment has alone.
+    Left(Leader, Vec<u8>),
 }
 
 impl Processes {
@@ -32,16 +31,17 @@ impl Processes {
         Processes { group, whose: Whose::Ours }
     }
 
-    /// Those that an octo-exec of this boot left when it died.
-    pub(crate) fn left(group: Option<Group>, leader: Leader, job: JobId) -> Processes {
-        Processes { group, whose: Whose::Left(leader, job) }
+    /// Those that an octo-exec of this boot left when it died; `mark` is what the job's
+    /// environment alone has.
+    pub(crate) fn left(group: Option<Group>, leader: Leader, mark: Vec<u8>) -> Processes {
+        Processes { group, whose: Whose::Left(leader, mark) }
     }
 
     /// Who lives, each once.
     pub(crate) fn living(&self) -> Vec<Process> {
         let seen = match &self.whose {
             Whose::Ours => tree::ours(),
-            Whose::Left(leader, job) => tree::survivors(leader.pid, leader.ticks, job.as_str()),
+            Whose::Left(leader, mark) => tree::survivors(leader.pid, leader.ticks, mark),
         };
         let members = self.group.as_ref().map_or(Vec::new(), Group::members);
         let all = seen.into_iter().chain(tree::of(&members));

@@ -73,15 +73,15 @@ fn of_job(mut all: Vec<Process>, me: i32) -> Vec<Process> {
 }
 
 /// What is left of a job whose octo-exec died on this boot: its session, and
-/// whatever carries its id in its environment.
-pub(crate) fn survivors(session: i32, started: u64, job: &str) -> Vec<Process> {
+/// whatever has this in its environment: a `NAME=VALUE` that no other job has, of this
+/// machine's other tentacles neither.
+pub(crate) fn survivors(session: i32, started: u64, mark: &[u8]) -> Vec<Process> {
     // The leader's pid can be another process' by now, with a session of its own.
     let reused = process(session).is_some_and(|leader| leader.started != started);
-    let mark = format!("OCTO_JOB={job}");
     let me = getpid().as_raw_pid();
     let carries = |pid: i32| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environ.split(|b| *b == 0).any(|variable| variable == mark.as_bytes())
+        environ.split(|b| *b == 0).any(|variable| variable == mark)
     };
     let all = processes();
     all.into_iter()

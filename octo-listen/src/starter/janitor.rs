@@ -9,12 +9,12 @@ use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::store::Store;
 use octo_core::{Error, Exit, Result};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::WatchFlags;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often the spool is looked at where the kernel gives no watch.
+/// How often the spool is looked at where the kernel gives no watch, or a look failed.
 const EVERY: Duration = Duration::from_secs(5);
 
 const STACK: usize = 128 * 1024;
@@ -25,6 +25,7 @@ const EVENTS: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO);
 /// What wakes the thread.
 #[derive(Debug)]
 pub(crate) struct Janitor {
+    places: Places,
     spool: Spool,
     /// What pushers have put, and what octo-exec has taken over of it, where it is
     /// another user.
@@ -44,7 +45,7 @@ struct Awaited {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+enum What {
     /// A cancel, until it is obeyed or refused.
     Cancel,
     /// A package, until the job has its own.
@@ -69,17 +70,39 @@ impl Janitor {
         let watch = Watch::new(&jobs, EVENTS, EVERY).map_err(failed)?;
         watch.add(&refused, EVENTS).map_err(failed)?;
         let spool = Spool::at(places);
-        Ok(Janitor { spool, stores, log, watch, awaited: Mutex::default() })
+        Ok(Janitor { places: places.clone(), spool, stores, log, watch, awaited: Mutex::default() })
     }
 
-    /// Has what was handed over for this job taken away as soon as octo-exec has it.
-    pub(crate) fn expect(&self, job: &JobDirectory, what: What) {
-        if what == What::Package && self.stores.is_none() {
-            return;
+    /// Has the package of this job taken away as soon as octo-exec has it.
+    pub(crate) fn expect_package(&self, job: &JobDirectory) {
+        if self.stores.is_some() {
+            let mut awaited = self.awaited();
+            awaited.push(Awaited { job: job.clone(), what: What::Package, watched: None });
+            self.settle(&mut awaited);
         }
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        awaited.push(Awaited { job: job.clone(), what, watched: None });
+    }
+
+    /// Has the cancels that are in the spool taken away as soon as octo-exec has obeyed
+    /// them, whoever put them there: a listener that was killed looks after none.
+    ///
+    /// # Errors
+    /// Where the spool can't be read.
+    pub(crate) fn expect_cancels(&self) -> Result<()> {
+        let names = self.spool.names()?;
+        let mut awaited = self.awaited();
+        for name in names.into_iter().filter(|name| name.is_cancel) {
+            let job = JobDirectory::of(&self.places, &name.job);
+            let is_awaited = |one: &Awaited| one.what == What::Cancel && one.job.id() == job.id();
+            if !awaited.iter().any(is_awaited) {
+                awaited.push(Awaited { job, what: What::Cancel, watched: None });
+            }
+        }
         self.settle(&mut awaited);
+        Ok(())
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Vec<Awaited>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops the packages that octo-exec has taken over.
@@ -89,11 +112,15 @@ impl Janitor {
         }
     }
 
-    fn sweep(&self) {
+    /// Does the kernel wake us when there is more to do?
+    fn sweep(&self) -> Result<bool> {
         self.watch.clear();
-        self.log.ok(self.spool.remove_done());
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        // First: what is obeyed from here on wakes us.
+        let swept = self.expect_cancels().and_then(|()| self.spool.remove_done());
+        let mut awaited = self.awaited();
         self.settle(&mut awaited);
+        let is_seen = |awaited: &Awaited| !awaited.job.exists() || awaited.watched.is_some();
+        swept.map(|()| awaited.iter().all(is_seen))
     }
 
     fn settle(&self, awaited: &mut Vec<Awaited>) {
@@ -113,7 +140,6 @@ impl Janitor {
     fn is_done(&self, awaited: &mut Awaited) -> bool {
         let job = &awaited.job;
         if awaited.watched.is_none() && job.exists() {
-            // Without a watch it goes with the job's end.
             awaited.watched = self.watch.add(job.path(), EVENTS).ok();
         }
         match awaited.what {
@@ -134,11 +160,22 @@ pub(crate) fn start(janitor: &Arc<Janitor>) -> Result<()> {
     let janitor = Arc::clone(janitor);
     let thread = std::thread::Builder::new().name("janitor".into()).stack_size(STACK);
     let started = thread.spawn(move || {
+        let every = Timespec::try_from(EVERY).ok();
+        let mut has_failed = false;
         loop {
+            let swept = janitor.sweep();
+            let is_again = std::mem::replace(&mut has_failed, swept.is_err());
+            let is_woken = match &swept {
+                Ok(is_woken) => *is_woken,
+                Err(_) if is_again => false,
+                Err(error) => {
+                    janitor.log.error(error);
+                    false
+                }
+            };
             let mut fds = [PollFd::new(&janitor.watch, PollFlags::IN)];
             // Interrupted or not: a look does no harm.
-            let _ = poll(&mut fds, None);
-            janitor.sweep();
+            let _ = poll(&mut fds, every.as_ref().filter(|_| !is_woken));
         }
     });
     started.map(drop).map_err(|e| Error::new(Exit::Io, "thread", describe(&e)))

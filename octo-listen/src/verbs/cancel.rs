@@ -6,7 +6,6 @@ use super::jobs::told;
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
-use crate::starter::janitor::What;
 use octo_core::JobId;
 use octo_core::tentacle::job::State;
 use octo_core::tentacle::spool::{Entry, EntryName};
@@ -49,7 +48,7 @@ pub(crate) fn cancel<S: Duplex>(
             host.spool.sync().map_err(failed)?;
         }
         host.start(&id);
-        host.janitor.expect(&job, What::Cancel);
+        host.log.ok(host.janitor.expect_cancels());
         host.log.event(format_args!("{peer}: {}: cancel {id}: asked", grant.name));
     }
     Ok(Answer::ok(Verb::Cancel, head).with("state", told(&state)))

@@ -7,7 +7,6 @@
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
-use crate::starter::janitor::What;
 use crate::submission::Submission;
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
@@ -54,7 +53,7 @@ pub(crate) fn run<S: Duplex>(
     let told = session.say(&answer.maybe("audit-exec", host.exec_head()));
     host.start(&id);
     if body.sent.spec.package.is_some() {
-        host.janitor.expect(&JobDirectory::of(&host.places, &id), What::Package);
+        host.janitor.expect_package(&JobDirectory::of(&host.places, &id));
     }
     session.ran = Some(id);
     told?;
