@@ -124,6 +124,22 @@ fn a_cancel_of_a_killed_listener_goes_once_it_is_obeyed() {
     wait_for("an empty spool", || separated.spooled().is_empty());
 }
 
+/// A job may end while a cancel of it is on its way.
+#[test]
+fn a_cancel_that_comes_too_late_does_not_stay() {
+    if !is_root("a_cancel_that_comes_too_late_does_not_stay") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let job = job_id();
+    octopus.push(&["-t", "web1", "run", "-j", &job, "-c", "true"]).assert().success();
+    wait_for("an empty spool", || separated.spooled().is_empty());
+    let cancel = separated.tentacle.state.join("spool").join(format!("{job}.cancel"));
+    std::fs::write(cancel, "").expect("write");
+    wait_for("an empty spool", || separated.spooled().is_empty());
+}
+
 /// The listener may have been taken over, or let it in by an older line.
 #[test]
 fn a_package_beyond_max_store_is_not_taken_over() {

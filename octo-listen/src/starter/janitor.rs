@@ -69,6 +69,8 @@ impl Janitor {
         };
         let watch = Watch::new(&jobs, EVENTS, EVERY).map_err(failed)?;
         watch.add(&refused, EVENTS).map_err(failed)?;
+        // An entry may come when what it asks for is done already.
+        watch.add(&places.spool(), EVENTS).map_err(failed)?;
         let spool = Spool::at(places);
         Ok(Janitor { places: places.clone(), spool, stores, log, watch, awaited: Mutex::default() })
     }
@@ -82,22 +84,16 @@ impl Janitor {
         }
     }
 
-    /// Has the cancels that are in the spool taken away as soon as octo-exec has obeyed
-    /// them, whoever put them there: a listener that was killed looks after none.
-    ///
-    /// # Errors
-    /// Where the spool can't be read.
-    pub(crate) fn expect_cancels(&self) -> Result<()> {
-        let names = self.spool.names()?;
-        let mut awaited = self.awaited();
-        for name in names.into_iter().filter(|name| name.is_cancel) {
+    /// Notes the cancels that are in the spool, whoever put them there: a listener that was
+    /// killed looks after none.
+    fn expect_cancels(&self, awaited: &mut Vec<Awaited>) -> Result<()> {
+        for name in self.spool.names()?.into_iter().filter(|name| name.is_cancel) {
             let job = JobDirectory::of(&self.places, &name.job);
             let is_awaited = |one: &Awaited| one.what == What::Cancel && one.job.id() == job.id();
             if !awaited.iter().any(is_awaited) {
                 awaited.push(Awaited { job, what: What::Cancel, watched: None });
             }
         }
-        self.settle(&mut awaited);
         Ok(())
     }
 
@@ -115,9 +111,11 @@ impl Janitor {
     /// Does the kernel wake us when there is more to do?
     fn sweep(&self) -> Result<bool> {
         self.watch.clear();
-        // First: what is obeyed from here on wakes us.
-        let swept = self.expect_cancels().and_then(|()| self.spool.remove_done());
         let mut awaited = self.awaited();
+        let found = self.expect_cancels(&mut awaited);
+        // Before what is done goes: what is done from here on wakes us.
+        self.settle(&mut awaited);
+        let swept = found.and_then(|()| self.spool.remove_done());
         self.settle(&mut awaited);
         let is_seen = |awaited: &Awaited| !awaited.job.exists() || awaited.watched.is_some();
         swept.map(|()| awaited.iter().all(is_seen))
