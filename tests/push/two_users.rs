@@ -77,13 +77,15 @@ fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {
         return;
     }
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let separated = Separated::start(&mut octopus, LINE);
+    let mut separated = Separated::start(&mut octopus, LINE);
+    let store = separated.tentacle.state.join("listen/packages");
     let copies = || {
-        let entries = std::fs::read_dir(separated.tentacle.state.join("listen/packages"));
+        let entries = std::fs::read_dir(&store);
         let names = entries.expect("a store").flatten().map(|e| e.file_name());
         names.filter(|name| name.len() == 64).collect::<Vec<_>>()
     };
-    for text in ["one\n", "another\n"] {
+    // The one that has put it there may have been killed.
+    for (text, is_killed) in [("one\n", false), ("another\n", false), ("a third\n", true)] {
         let package = octopus.sandbox.write("package", text);
         separated.signal_serve(Signal::STOP);
         let job = job_id();
@@ -91,6 +93,11 @@ fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {
         let run = ["-t", "web1", "run", "-D", "-j", &job, "-p", "package", "-c", command];
         octopus.push(&run).assert().success();
         let digest = octo_core::Digest::of(&std::fs::read(package).expect("read")).to_string();
+        if is_killed {
+            separated.restart_listener(&octopus);
+            // Its first look is over when it answers.
+            octopus.push(&["-t", "web1", "status"]).assert().success();
+        }
         assert!(copies().iter().any(|name| *name == digest.as_str()), "{:?}", copies());
         separated.signal_serve(Signal::CONT);
         wait_for("no copy is left", || copies().is_empty());

@@ -75,6 +75,19 @@ impl Janitor {
         Ok(Janitor { places: places.clone(), spool, stores, log, watch, awaited: Mutex::default() })
     }
 
+    /// Has the packages taken away of all that an earlier listener has handed over and that
+    /// hasn't begun: what it awaited is gone with it.
+    fn expect_left(&self) {
+        if self.stores.is_none() {
+            return;
+        }
+        let spooled = self.log.ok(self.spool.names()).unwrap_or_default();
+        let spooled = spooled.into_iter().map(|name| JobDirectory::of(&self.places, &name.job));
+        let jobs = self.log.ok(JobDirectory::all(&self.places)).unwrap_or_default();
+        let waiting = jobs.into_iter().filter(|job| !has_begun(job));
+        spooled.chain(waiting).for_each(|job| self.expect_package(&job));
+    }
+
     /// Has the package of this job taken away as soon as octo-exec has it.
     pub(crate) fn expect_package(&self, job: &JobDirectory) {
         if self.stores.is_some() {
@@ -94,6 +107,7 @@ impl Janitor {
                 awaited.push(Awaited { job, what: What::Cancel, watched: None });
             }
         }
+        self.settle(awaited);
         Ok(())
     }
 
@@ -111,11 +125,10 @@ impl Janitor {
     /// Does the kernel wake us when there is more to do?
     fn sweep(&self) -> Result<bool> {
         self.watch.clear();
-        let mut awaited = self.awaited();
-        let found = self.expect_cancels(&mut awaited);
         // Before what is done goes: what is done from here on wakes us.
-        self.settle(&mut awaited);
+        let found = self.expect_cancels(&mut self.awaited());
         let swept = found.and_then(|()| self.spool.remove_done());
+        let mut awaited = self.awaited();
         self.settle(&mut awaited);
         let is_seen = |awaited: &Awaited| !awaited.job.exists() || awaited.watched.is_some();
         swept.map(|()| awaited.iter().all(is_seen))
@@ -143,11 +156,16 @@ impl Janitor {
         match awaited.what {
             What::Cancel => !self.spool.holds(&EntryName::cancel(job.id())),
             What::Package => {
-                ["started", "end"].iter().any(|file| job.file(file).exists())
+                has_begun(job)
                     || (!job.exists() && !self.spool.holds(&EntryName::request(job.id())))
             }
         }
     }
+}
+
+/// Has octo-exec its package by now, or never will?
+fn has_begun(job: &JobDirectory) -> bool {
+    ["started", "end"].iter().any(|file| job.file(file).exists())
 }
 
 /// Starts the thread.
@@ -160,17 +178,16 @@ pub(crate) fn start(janitor: &Arc<Janitor>) -> Result<()> {
     let started = thread.spawn(move || {
         let every = Timespec::try_from(EVERY).ok();
         let mut has_failed = false;
+        janitor.expect_left();
         loop {
             let swept = janitor.sweep();
-            let is_again = std::mem::replace(&mut has_failed, swept.is_err());
-            let is_woken = match &swept {
-                Ok(is_woken) => *is_woken,
-                Err(_) if is_again => false,
-                Err(error) => {
-                    janitor.log.error(error);
-                    false
-                }
-            };
+            if let Err(error) = &swept
+                && !has_failed
+            {
+                janitor.log.error(error);
+            }
+            has_failed = swept.is_err();
+            let is_woken = swept.unwrap_or(false);
             let mut fds = [PollFd::new(&janitor.watch, PollFlags::IN)];
             // Interrupted or not: a look does no harm.
             let _ = poll(&mut fds, every.as_ref().filter(|_| !is_woken));
