@@ -5,7 +5,9 @@ use crate::separated::{Separated, command, job_id, separated, unserved};
 use crate::serving::Gate;
 use crate::support::{SmallDisk, impossible, wait_for};
 use octo_core::tentacle::job::End;
-use octo_core::{Digest, JobId};
+use octo_core::tentacle::{account, layout};
+use octo_core::{Digest, JobId, PusherName};
+use std::process::{Child, Command, Stdio};
 
 /// The ends of those that were refused, and how many were not.
 fn refused(here: &Separated, jobs: &[JobId]) -> (Vec<End>, usize) {
@@ -75,6 +77,39 @@ fn octo_exec_counts_jobs_under_way_whatever_a_listener_lets_in() {
     wait_for("their scripts", || running.iter().all(|job| here.runs(job) == 1));
     gate.open();
     running.iter().for_each(|job| assert_eq!(here.end_of(job).kind.code(), 0));
+}
+
+/// To call it again is always safe: also when it is the same job that takes the last place.
+#[test]
+fn two_takes_of_one_entry_refuse_none_of_it() {
+    let Some(here) = unserved("two_takes_of_one_entry_refuse_none_of_it") else { return };
+    here.trust(&[(&here.ci, &format!("ci user={} max-jobs=1", here.user.name))]);
+    let job = job_id();
+    here.spool_request(&job, &here.marking(&job));
+    let name = PusherName::parse("ci").expect("a name");
+    // Both have seen that there is no such job, and wait to count.
+    let held = account::lock(&here.places, &name).expect("the lock");
+    let take = |_| {
+        let mut take = here.by(Command::new(here.sandbox.program("octo-exec")));
+        take.args(["take", job.as_str()]).stderr(Stdio::piped()).spawn().expect("octo-exec")
+    };
+    let takes: Vec<Child> = (0..2).map(take).collect();
+    let lock = layout::lock_path(&here.places, "account-ci");
+    wait_for("two that wait", || {
+        let waits = |take: &Child| {
+            let open = std::fs::read_dir(format!("/proc/{}/fd", take.id())).into_iter().flatten();
+            open.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path == lock))
+        };
+        takes.iter().all(waits)
+    });
+    drop(held);
+    for take in takes {
+        let output = take.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("refused"), "{said}");
+    }
+    assert_eq!(here.end_of(&job).kind.code(), 0);
+    assert_eq!((here.refused(job.as_str()), here.runs(&job)), (None, 1));
 }
 
 /// The two may be on different disks, and the listener looks at neither.

@@ -144,8 +144,11 @@ impl Taking<'_> {
         let sent = SentParts::check(entry.spec, entry.script, entry.secrets)
             .map_err(|error| refused(error.refusal.exit(), &error.reason))?;
         // Held until the job is there, and counts.
-        let _counted = room_for(self.places, &verified.grant, &sent)?
-            .map_err(|no| refused(no.refusal.exit(), &no.reason))?;
+        let _counted = match room_for(self.places, &verified.grant, &sent)? {
+            // Another of us was faster, and what takes the room is this very job.
+            Err(no) if !self.job.exists() => return Err(refused(no.refusal.exit(), &no.reason)),
+            counted => counted.ok(),
+        };
         let origin = Origin {
             pusher: Some(verified.pusher),
             by: verified.statement.by,
