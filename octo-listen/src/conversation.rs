@@ -110,13 +110,7 @@ fn drain<S: Duplex>(session: &mut Session<'_, S>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Log;
-    use crate::starter::Starter;
-    use octo_core::Thumbprint;
-    use octo_core::base::cli::Tool;
-    use octo_core::base::paths::Places;
-    use octo_core::base::publish::replace;
-    use octo_core::tentacle::layout;
+    use crate::host::tests::host_in;
     use std::io::{self, Read, Write};
 
     /// A pusher that asks this and leaves; keeps what it was told, and how patient we
@@ -156,20 +150,6 @@ mod tests {
         }
     }
 
-    /// A host whose trust file has this of one pusher, and that pusher.
-    fn host(top: &std::path::Path, options: &str) -> (Host, Peer) {
-        let places = Places { config: top.join("c"), state: top.join("s") };
-        let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
-        let peer = Peer::new(b"x", Thumbprint::of_certificate(b"y"), None);
-        std::fs::create_dir_all(&places.config).expect("mkdir");
-        let line = format!("{} ci {options}\n", peer.thumbprint);
-        replace(&places.trusted(), line.as_bytes(), 0o644).expect("write");
-        let own = layout::Owner::this_process();
-        layout::make(&places).and_then(|()| layout::make_for_listener(&places, own)).expect("made");
-        let starter = Starter::find(&places, None, log);
-        (Host::open(&places, starter, log).expect("a host"), peer)
-    }
-
     fn serve_bytes(host: &Host, peer: &Peer, asks: &[u8]) -> (Pusher, Result<(), Failure>) {
         let mut connection = Connection::new(Pusher { asks: asks.to_vec(), ..Pusher::default() });
         let served = serve(host, peer, &mut connection);
@@ -181,7 +161,7 @@ mod tests {
     #[test]
     fn a_request_has_a_minute_to_come_and_what_follows_a_no_ten_seconds() {
         let top = tempfile::tempdir().expect("tempdir");
-        let (host, peer) = host(top.path(), "");
+        let (host, peer) = host_in(top.path(), "");
         for (asks, bounds) in [
             (&b"what\n"[..], [REQUEST, REQUEST]),
             (b"what body=9\n", [REQUEST, DRAIN]),
@@ -201,7 +181,7 @@ mod tests {
     fn any_bytes_are_answered_in_the_protocols_words() {
         const ALPHABET: &[u8] = b"ab-0= %2F1f~/.:\n\x00\xe9Z";
         let top = tempfile::tempdir().expect("tempdir");
-        let (host, peer) = host(top.path(), "allow=status,put");
+        let (host, peer) = host_in(top.path(), "allow=status,put");
         let asks = b"status\nput size=9 name=x offset=0 body=4\nabcd\njobs\nstatus\nput sha256=\n";
         let mut state = 5_u64;
         let mut next = |bound: usize| {

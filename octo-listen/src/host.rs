@@ -40,8 +40,9 @@ pub(crate) struct Host {
     pub(crate) log: Log,
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
-    /// Jobs that are judged and not spooled yet, and their sizes, by pusher.
-    pub(crate) submitting: Mutex<HashMap<PusherName, Coming>>,
+    /// Jobs that are judged and not spooled yet, and their sizes, by pusher: what one keeps
+    /// may take long to look at, and holds up nobody else.
+    pub(crate) submitting: Mutex<HashMap<PusherName, Arc<Mutex<Coming>>>>,
 }
 
 /// Who is at the other end: the handshake let it in.
@@ -313,5 +314,27 @@ impl fmt::Display for Peer {
             Some(address) => write!(out, "{address}"),
             None => write!(out, "stdin"),
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use octo_core::base::cli::Tool;
+    use octo_core::base::publish::replace;
+    use std::path::Path;
+
+    /// A host whose trust file has this of one pusher, `ci`, and that pusher.
+    pub(crate) fn host_in(top: &Path, options: &str) -> (Host, Peer) {
+        let places = Places { config: top.join("c"), state: top.join("s") };
+        let log = Log::new(&Tool { name: "test", help: String::new }, false, true);
+        let peer = Peer::new(b"x", Thumbprint::of_certificate(b"y"), None);
+        std::fs::create_dir_all(&places.config).expect("mkdir");
+        let line = format!("{} ci {options}\n", peer.thumbprint);
+        replace(&places.trusted(), line.as_bytes(), 0o644).expect("write");
+        let own = layout::Owner::this_process();
+        layout::make(&places).and_then(|()| layout::make_for_listener(&places, own)).expect("made");
+        let starter = Starter::find(&places, None, log);
+        (Host::open(&places, starter, log).expect("a host"), peer)
     }
 }

@@ -85,7 +85,10 @@ impl Janitor {
         let spooled = spooled.into_iter().map(|name| JobDirectory::of(&self.places, &name.job));
         let jobs = self.log.ok(JobDirectory::all(&self.places)).unwrap_or_default();
         let waiting = jobs.into_iter().filter(|job| !has_begun(job));
-        spooled.chain(waiting).for_each(|job| self.expect_package(&job));
+        let package = |job| Awaited { job, what: What::Package, watched: None };
+        let mut awaited = self.awaited();
+        awaited.extend(spooled.chain(waiting).map(package));
+        self.settle(&mut awaited);
     }
 
     /// Has the package of this job taken away as soon as octo-exec has it.

@@ -9,6 +9,7 @@
 use super::run::{judge, may_at_all, there};
 use crate::host::No;
 use crate::session::{Answer, Ended, Session};
+use crate::submission::Purpose;
 use octo_core::tentacle::spec::{MAXIMUM, Spec};
 use octo_core::trust::Verb;
 use octo_core::{Digest, JobId, Refusal};
@@ -44,6 +45,7 @@ pub(super) fn question<S: Duplex>(
     }
     host.starter.check().map_err(|error| No::failed(host, &error))?;
     // How the rest is shared between script and secrets doesn't matter.
-    judge(host, peer, &id, &spec, [length, size.saturating_sub(length), 0])?;
+    let lengths = [length, size.saturating_sub(length), 0];
+    judge(host, peer, &id, &spec, lengths, Purpose::Question)?;
     Ok(yes)
 }

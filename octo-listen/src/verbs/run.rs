@@ -7,7 +7,7 @@
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
-use crate::submission::Submission;
+use crate::submission::{Purpose, Submission};
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{JobDirectory, Refused, is_pruned};
@@ -181,7 +181,7 @@ fn spool(
     // From here to the end the package stays in our store. In that of octo-exec's user, where
     // that is another, its prune leaves what the spool names.
     let _kept = host.store.keep().map_err(failed)?;
-    let (grant, _submission) = judge(host, peer, id, spec, sent.lengths())?;
+    let (grant, _submission) = judge(host, peer, id, spec, sent.lengths(), Purpose::Run)?;
     if let Some((package, _)) = &spec.package
         && host.package(package, &grant).map_err(failed)?.is_none()
     {
@@ -206,14 +206,15 @@ fn spool(
     }
 }
 
-/// May this job run, of whose spec, script and secrets there are so many bytes? Until the second part
-/// of a yes is dropped the job is among those that are under way.
+/// May this job run, of whose spec, script and secrets there are so many bytes? One that is to run
+/// is among those that are under way until the second part of a yes is dropped.
 pub(super) fn judge<'a>(
     host: &'a Host,
     peer: &Peer,
     id: &JobId,
     spec: &Spec,
     lengths: [u64; 3],
+    purpose: Purpose,
 ) -> Result<(Grant, Submission<'a>), Ended> {
     let size = lengths.iter().sum();
     let ask = |starting: bool, jobs: Option<u64>| {
@@ -221,7 +222,7 @@ pub(super) fn judge<'a>(
         host.judge(peer, Verb::Run, Asked { size: Some(size), jobs, run })
     };
     let grant = ask(false, None)?;
-    let submission = Submission::new(host, peer, &grant.name, id, lengths);
+    let submission = Submission::new(host, peer, &grant.name, id, lengths, purpose);
     let submission = submission.map_err(|error| No::failed(host, &error))?;
     // What an operator is to approve starts when he does, and is judged then.
     let grant = ask(!grant.hold, Some(submission.jobs))?;
