@@ -3,6 +3,7 @@
 use crate::jobs::{Draft, end, own_user, submit, trust};
 use crate::sandbox;
 use crate::support::{is_root, kill_session_of, set_mode, stdout_of, wait_for};
+use octo_core::base::record::Record;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::geteuid;
@@ -149,6 +150,36 @@ fn a_lost_jobs_artifacts_keep_to_the_bounds_of_its_line() {
     assert_eq!(kind, "lost", "{reason}");
     assert!(reason.contains("its artifact large is not kept: 1.0 MiB is too large"), "{reason}");
     assert!(job.file("artifacts/fits").exists() && !job.file("artifacts/large").exists());
+}
+
+/// Killed while it kept them: what it had claimed for that is its own, and in nobody's way.
+#[test]
+fn a_claim_that_a_killed_keeper_left_costs_no_artifact() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={}", own_user()));
+    let job = Draft::pushed("command true\n").publish(&sandbox);
+    let before = Record::new()
+        .with("boot", "00000000-0000-4000-8000-000000000000")
+        .with("session", 1)
+        .with("ticks", 1);
+    job.publish_record("started", &before).expect("started");
+    let grant = Record::new().with("name", "ci").with("max-store", "5M");
+    job.publish_record("grant", &grant).expect("grant");
+    for (directory, file) in [("made", "a"), ("made", "b"), (".octo-tmp-staged", "a")] {
+        std::fs::create_dir_all(job.file(directory)).expect("mkdir");
+        std::fs::write(job.file(directory).join(file), file).expect("write");
+    }
+    let claim = std::fs::File::create(job.file(".octo-tmp-claim")).expect("create");
+    claim.set_len(5 << 20).expect("a hole");
+    sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    assert_eq!(end(&job), ("lost".into(), 71, "the machine was restarted under it".into()));
+    for name in ["a", "b"] {
+        let kept = std::fs::read_to_string(job.file("artifacts").join(name));
+        assert_eq!(kept.expect("kept"), name);
+    }
+    let entries = job.path().read_dir().expect("a job").flatten();
+    let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert!(names.all(|name| name != "made" && !name.starts_with(".octo-tmp-")));
 }
 
 #[test]

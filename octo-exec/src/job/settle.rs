@@ -78,12 +78,12 @@ pub(crate) fn lost(
     };
     let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
+    // What its octo-exec was writing, or a settler before us: room that was claimed for
+    // artifacts would leave none for them. Before the end, as who is killed here comes again.
+    publish::sweep(job.path());
     let kept = artifacts::keep(job, &Allowance::recorded(places, job));
     let reasons: Vec<String> = std::iter::once(reason).chain(trouble).chain(kept).collect();
-    settle_lost(job, held, &reasons.join("; "), strays)?;
-    // What its octo-exec was writing.
-    publish::sweep(job.path());
-    Ok(())
+    settle_lost(job, held, &reasons.join("; "), strays).map(drop)
 }
 
 /// The job did end: to keep that from its pusher, because it can't be audited,
