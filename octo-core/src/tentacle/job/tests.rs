@@ -118,7 +118,7 @@ fn what_is_added_to_while_it_is_swept_keeps_no_job_from_coming() {
     let count = || std::fs::read_dir(&left).map_or(0, Iterator::count);
     let is_free = std::thread::scope(|scope| {
         let sweeping = scope.spawn(|| sweep(&places, SWEEP));
-        while count() == 5000 {
+        while count() == 5000 && !sweeping.is_finished() {
             std::thread::yield_now();
         }
         let making = layout::lock_file(&places, "jobs").expect("open");
@@ -126,7 +126,7 @@ fn what_is_added_to_while_it_is_swept_keeps_no_job_from_coming() {
         sweeping.join().expect("swept").expect("swept");
         is_free
     });
-    assert!(is_free && job.exists());
+    assert!(is_free && job.exists() && count() < 5000);
 }
 
 #[test]
