@@ -2,11 +2,12 @@
 //! run from then on, and refused before it where they could not be written. And the
 //! artifacts that a job leaves: whole, durable, and told truly.
 
-use crate::jobs::places;
+use crate::jobs::{end, own_user, places, submit, trust};
 use crate::support::{
     NOBODY, Sandbox, SmallDisk, can_trace, impossible, is_root, kill_session_of, set_mode, wait_for,
 };
 use assert_cmd::Command;
+use octo_core::base::encoding::encode;
 use octo_core::tentacle::job::JobDirectory;
 use predicates::str::contains;
 use rustix::process::geteuid;
@@ -251,6 +252,35 @@ fn an_artifact_that_does_not_fit_costs_no_other() {
     assert_eq!(kept, [Some("a\n".to_string()), Some("b\n".to_string()), None]);
     let end = end_said(&sandbox);
     assert!(end.contains("its artifact large is not kept: no space left"), "{end}");
+}
+
+/// Nor does one of a pusher's job, of which the disk's reserve stays, and which may state any
+/// length.
+#[test]
+fn an_artifact_larger_than_the_disk_costs_no_other_of_a_pushed_job() {
+    const TEST: &str = "an_artifact_larger_than_the_disk_costs_no_other_of_a_pushed_job";
+    if !is_root(TEST) {
+        return;
+    }
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} max-store=1G max-size=1G", own_user()));
+    let Some(_disk) = SmallDisk::mount(&sandbox.state(""), "20m") else {
+        return impossible(TEST, "can't mount a small tmpfs");
+    };
+    let script = format!(
+        "cd $OCTO_ARTIFACTS; truncate -s 100M hole theirs; chown {NOBODY} theirs; echo a >a; echo z >z"
+    );
+    let job = submit(&sandbox, &format!("command {}\n", encode(script.as_bytes())));
+    let (kind, code, reason) = end(&job);
+    assert_eq!((kind.as_str(), code), ("exit", 0), "{reason}");
+    let read = |name: &str| std::fs::read_to_string(job.file("artifacts").join(name)).ok();
+    let kept = ["a", "z", "hole", "theirs"].map(read);
+    assert_eq!(kept, [Some("a\n".to_string()), Some("z\n".to_string()), None, None], "{reason}");
+    for (name, why) in
+        [("hole", "100.0 MiB is more than is left of the disk"), ("theirs", "it is another user's")]
+    {
+        assert!(reason.contains(&format!("its artifact {name} is not kept: {why}")), "{reason}");
+    }
 }
 
 /// The record, its blanks as they were.

@@ -27,7 +27,7 @@ pub use ahead::Ahead;
 pub use begin::Begin;
 pub use hand_over::Handed;
 pub use share::{Left, Limits};
-pub use upload::{ReceiveError, Upload, check_room};
+pub use upload::{ReceiveError, Upload, check_room, free_beside_reserve};
 
 use crate::base::appended::{self, Access, lock_within};
 use crate::base::digest::Digest;

@@ -19,15 +19,21 @@ use std::path::{Path, PathBuf};
 /// no more than this.
 const RESERVE: u64 = 1 << 30;
 
+/// How many bytes may still be taken of the disk of this path: the reserve is none of them.
+///
+/// # Errors
+/// Io where the disk can't be asked.
+pub fn free_beside_reserve(path: &Path) -> Result<u64, StoreError> {
+    free_and_reserve(path).map(|(free, reserve)| free.saturating_sub(reserve))
+}
+
 /// Are there so many bytes more on the disk of this path, and the reserve beside them?
 ///
 /// # Errors
 /// Full where not, io where the disk can't be asked.
 pub fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
-    let disk = statvfs(path).map_err(|e| StoreError::io("read", &e.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let reserve = RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
-    if needed > 0 && needed.saturating_add(reserve) > free {
+    let (free, reserve) = free_and_reserve(path)?;
+    if needed > free.saturating_sub(reserve) {
         let reason = format!(
             "{} more is needed, {} is free, of which {} stays free",
             human_size(needed),
@@ -37,6 +43,12 @@ pub fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
         return Err(StoreError::new(Refusal::Full, reason));
     }
     Ok(())
+}
+
+fn free_and_reserve(path: &Path) -> Result<(u64, u64), StoreError> {
+    let disk = statvfs(path).map_err(|e| StoreError::io("read", &e.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    Ok((free, RESERVE.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 20)))
 }
 
 /// An upload that has begun. It holds the lock of its partial file; dropped, the

@@ -7,7 +7,7 @@ use octo_core::base::paths::Places;
 use octo_core::base::units::size;
 use octo_core::tentacle::account::claim;
 use octo_core::tentacle::job::{JobDirectory, Room};
-use octo_core::tentacle::store::{Left, Limits, Store, check_room};
+use octo_core::tentacle::store::{Left, Limits, Store, check_room, free_beside_reserve};
 use octo_core::trust::{Grant, Options};
 use std::rc::Rc;
 
@@ -21,6 +21,15 @@ pub(crate) struct Allowance {
     /// The largest artifact, in bytes: a larger one can't be got.
     pub(crate) max_size: u64,
     max_store: u64,
+}
+
+/// As much as may be taken; nobody else takes it while this lives.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) bytes: u64,
+    /// Of what there is no more.
+    pub(crate) of: &'static str,
+    _left: Left,
 }
 
 impl Allowance {
@@ -77,11 +86,14 @@ impl Allowance {
     }
 
     /// How much it may take of so many bytes that it would like to.
-    pub(crate) fn part_of(&self, wanted: u64) -> std::result::Result<(u64, Left), String> {
+    pub(crate) fn part_of(&self, wanted: u64) -> std::result::Result<Part, String> {
         let left = self.left().map_err(|error| error.message)?;
-        let part = wanted.min(left.bytes);
-        self.disk(part)?;
-        Ok((part, left))
+        let free = match self.max_store {
+            u64::MAX => u64::MAX,
+            _ => free_beside_reserve(self.job.path()).map_err(|error| error.reason)?,
+        };
+        let of = if free < left.bytes { "the disk" } else { "max-store" };
+        Ok(Part { bytes: wanted.min(left.bytes).min(free), of, _left: left })
     }
 
     fn disk(&self, more: u64) -> std::result::Result<(), String> {

@@ -53,7 +53,10 @@ pub(crate) fn keep(job: &JobDirectory, allowance: &Allowance) -> Vec<String> {
 /// Of what is kept now, nobody else may take the room: a file without content, as long as
 /// all of it, is counted to the job while it is copied.
 struct Claimed {
+    /// What is left of it.
     bytes: u64,
+    /// Of what there is no more.
+    of: &'static str,
     _file: NamedTempFile,
 }
 
@@ -73,10 +76,10 @@ impl Claimed {
                 wanted = wanted.saturating_add(of_file(length));
             }
         }
-        let (bytes, _left) = allowance.part_of(wanted).map_err(io::Error::other)?;
+        let part = allowance.part_of(wanted).map_err(io::Error::other)?;
         let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(job.path())?;
-        file.as_file().set_len(bytes)?;
-        Ok(Claimed { bytes: bytes.saturating_sub(of_file(0)), _file: file })
+        file.as_file().set_len(part.bytes)?;
+        Ok(Claimed { bytes: part.bytes.saturating_sub(of_file(0)), of: part.of, _file: file })
     }
 }
 
@@ -118,7 +121,7 @@ fn keep_all(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Re
                 Err(format!("{} is too large", human_size(size)))
             }
             Ok((_, size)) if of_file(size) > left.bytes => {
-                Err(format!("{} is more than is left of max-store", human_size(size)))
+                Err(format!("{} is more than is left of {}", human_size(size), left.of))
             }
             Ok((mut file, size)) => {
                 let copied = copy(&mut file, size, &staged.path().join(path), group);
