@@ -57,7 +57,7 @@ struct Claimed {
     bytes: u64,
     /// Of what there is no more.
     of: &'static str,
-    _file: NamedTempFile,
+    file: NamedTempFile,
 }
 
 impl Claimed {
@@ -79,7 +79,13 @@ impl Claimed {
         let part = allowance.part_of(wanted).map_err(io::Error::other)?;
         let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(job.path())?;
         file.as_file().set_len(part.bytes)?;
-        Ok(Claimed { bytes: part.bytes.saturating_sub(of_file(0)), of: part.of, _file: file })
+        Ok(Claimed { bytes: part.bytes.saturating_sub(of_file(0)), of: part.of, file })
+    }
+
+    /// So much of it is there as a copy by now, and counts as that.
+    fn spend(&mut self, bytes: u64) -> io::Result<()> {
+        self.bytes -= bytes;
+        self.file.as_file().set_len(self.bytes)
     }
 }
 
@@ -130,7 +136,7 @@ fn keep_all(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Re
             Err(reason) => Err(reason),
         };
         match size {
-            Ok(size) => left.bytes -= size,
+            Ok(size) => left.spend(size)?,
             Err(reason) if troubles.len() < NAMED => {
                 troubles.push(format!("its artifact {} is not kept: {reason}", printable(name)));
             }
@@ -180,4 +186,59 @@ fn open(made: &OwnedFd, name: &Path, owner: u32) -> Result<(File, u64), String> 
         return Err("it is another user's".into());
     }
     Ok((file, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::base::paths::Places;
+    use octo_core::base::record::Record;
+    use octo_core::tentacle::job::{NewJob, Origin, Published};
+    use octo_core::{JobId, PusherName};
+
+    fn job(places: &Places) -> JobDirectory {
+        let id = &JobId::generate().expect("an id");
+        let received = octo_core::base::cli::utc_now();
+        let origin = &Origin { pusher: None, by: "me@here".into(), received };
+        let (request, script, secrets) = (None, None, None);
+        let new = NewJob { id, origin, request, spec: b"command true\n", script, secrets };
+        match new.publish(places).expect("published") {
+            Published::New(job) => job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Else who has half of max-store left could keep no more than a quarter at once.
+    #[test]
+    fn what_is_copied_counts_once() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+        let job = job(&places);
+        let grant = Record::new().with("name", PusherName::parse("ci").expect("a name"));
+        job.publish_record("grant", &grant.with("max-store", "10M")).expect("grant");
+        let allowance = Allowance::recorded(&places, &job);
+        let path = job.file(MADE);
+        std::fs::create_dir(&path).expect("mkdir");
+        let sizes = [("a", 100_000), ("b", 1_000_000), ("c", 5_000_000)];
+        for (name, size) in sizes {
+            std::fs::write(path.join(name), vec![1; size]).expect("write");
+        }
+        let made = beneath::directory(&path).expect("open");
+        let names = names(&made).expect("names");
+        let left = || allowance.left().expect("left").bytes;
+        let before = left();
+        let mut claimed = Claimed::of(&job, &made, &names, &allowance).expect("claimed");
+        let after = left();
+        assert_eq!(before - after, claimed.bytes + of_file(0));
+        let staged = job.file(".octo-tmp-staged");
+        std::fs::create_dir(&staged).expect("mkdir");
+        for (name, size) in sizes {
+            std::fs::copy(path.join(name), staged.join(name)).expect("copied");
+            claimed.spend(of_file(size as u64)).expect("spent");
+            // Empty in the end, it is a block as any file.
+            let over = if claimed.bytes == 0 { of_file(0) } else { 0 };
+            assert_eq!(left(), after - over, "{name}");
+        }
+        assert_eq!(claimed.bytes, 0);
+    }
 }
