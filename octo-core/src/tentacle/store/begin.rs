@@ -32,6 +32,7 @@ impl Store {
         limits: Limits<'_>,
         ahead: &mut Option<Ahead<'a>>,
     ) -> Result<Begin<'a>, StoreError> {
+        let share = self.lock_share(pusher, limits)?;
         // One at a time: two uploads can't both take the last of a share. Given back
         // before what is there is read: that may take long.
         let changing = self.change()?;
@@ -46,8 +47,8 @@ impl Store {
         }
         let provisional = ahead.as_ref().map(Ahead::name);
         let not_counted = [Some(*digest), provisional];
-        let left =
-            self.check_share(size, pusher, limits, &|other| not_counted.contains(&Some(*other)))?;
+        let except = |other: &Digest| not_counted.contains(&Some(*other));
+        let left = self.check_share(size, pusher, limits, share, &except)?;
         let path = self.partial(digest, pusher);
         let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };
         let there = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();

@@ -105,6 +105,21 @@ impl Store {
         Ok(Left { bytes, kept, under_way, max_store: limits.max_store, _lock: lock })
     }
 
+    /// Takes this pusher's account, where there is something to count, before the store's
+    /// lock: it may be waited for long, and meanwhile the store is for all others.
+    pub(super) fn lock_share(
+        &self,
+        pusher: &PusherName,
+        limits: Limits<'_>,
+    ) -> Result<Option<File>> {
+        // A listener of another user has no such lock: it counts for itself, and octo-exec
+        // anew when it takes the package over.
+        match limits.max_store == u64::MAX || self.is_of_listener() {
+            true => Ok(None),
+            false => account::lock(&self.places, pusher).map(Some),
+        }
+    }
+
     /// Is there room for an object of this size? What it takes is to be taken while the
     /// result lives.
     pub(super) fn check_share(
@@ -112,18 +127,13 @@ impl Store {
         size: u64,
         pusher: &PusherName,
         limits: Limits<'_>,
+        lock: Option<File>,
         except: &dyn Fn(&Digest) -> bool,
     ) -> std::result::Result<Left, StoreError> {
         self.sweep_ahead(pusher)?;
         if limits.max_store == u64::MAX {
             return Ok(Left::unbounded());
         }
-        // A listener of another user has no such lock: it counts for itself, and octo-exec
-        // anew when it takes the package over.
-        let lock = match self.is_of_listener() {
-            true => None,
-            false => Some(account::lock(&self.places, pusher)?),
-        };
         let none = Coming::new();
         let kept = account::kept(&self.places, pusher, limits.coming.unwrap_or(&none))?;
         let left = self.left_of(pusher, limits, &kept, lock, except)?;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::tentacle::account;
 use std::os::unix::fs::PermissionsExt;
 
 const LIMITS: Limits<'_> = Limits { max_store: 1 << 30, any: false, coming: None };
@@ -311,6 +312,40 @@ fn a_lock_that_is_never_given_up_is_busy_some_time() {
     assert!(store.guard(Duration::from_millis(20), false).is_ok());
     assert!(store.guard(Duration::from_millis(20), true).is_err());
     drop(kept);
+}
+
+/// Its own jobs may hold a pusher's account for long: that holds up nobody else's put.
+#[test]
+fn who_waits_for_an_account_keeps_the_store_for_nobody() {
+    let scratch = scratch();
+    let store = &scratch.store;
+    let (ci, cron) = (pusher("ci"), pusher("cron"));
+    let (bytes, digest) = package(5000);
+    let waits: [&(dyn Fn() + Sync); 2] = [&|| drop(begin(store, &bytes, &digest, "ci")), &|| {
+        drop(store.ahead(5000, &ci, LIMITS).unwrap())
+    }];
+    for wait in waits {
+        let counting = account::lock(&store.places, &ci).unwrap();
+        let path = layout::lock_path(&store.places, "account-ci").canonicalize().unwrap();
+        let opened = || {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            let open = open.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            open.filter(|file| *file == path).count()
+        };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(wait);
+            // It opens the account's lock, and then waits for it.
+            while opened() < 2 && !waiting.is_finished() {
+                std::thread::yield_now();
+            }
+            let is_free = store.guard(Duration::from_millis(20), true).is_ok();
+            let is_held_up = !is_free || store.ahead(5000, &cron, LIMITS).is_err();
+            let is_waiting = !waiting.is_finished();
+            drop(counting);
+            waiting.join().unwrap();
+            assert!(is_waiting && !is_held_up);
+        });
+    }
 }
 
 #[test]
