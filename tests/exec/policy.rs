@@ -1,9 +1,15 @@
 //! octo-exec job: decides for itself, whoever published the job.
 
-use crate::jobs::{Draft, end, own_user, submit, trust};
+use crate::jobs::{Draft, end, own_user, places, submit, trust};
 use crate::sandbox;
-use crate::support::{is_root, kill_session_of, set_mode, stdout_of, wait_for};
+use crate::support::{
+    Sandbox, is_root, kill_session_of, session_of, set_mode, stdout_of, wait_for,
+};
+use octo_core::PusherName;
 use octo_core::base::record::Record;
+use octo_core::tentacle::account;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory};
+use octo_core::tentacle::layout;
 use predicates::prelude::*;
 use predicates::str::contains;
 use rustix::process::geteuid;
@@ -180,6 +186,68 @@ fn a_claim_that_a_killed_keeper_left_costs_no_artifact() {
     let entries = job.path().read_dir().expect("a job").flatten();
     let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     assert!(names.all(|name| name != "made" && !name.starts_with(".octo-tmp-")));
+}
+
+/// A job of this script, whose pusher's account is locked until this is done. With its end.
+fn while_its_account_is_locked(
+    sandbox: &Sandbox,
+    script: &str,
+    meanwhile: impl FnOnce(&JobDirectory),
+) -> (JobDirectory, End) {
+    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+    let job = Draft::pushed(&spec).publish(sandbox);
+    std::thread::scope(|scope| {
+        let ci = PusherName::parse("ci").expect("a name");
+        let locked = account::lock(&places(sandbox), &ci).expect("locked");
+        let mut command = sandbox.tool("octo-exec");
+        command.arg("job").arg(job.path());
+        let running = scope.spawn(move || drop(command.assert().success()));
+        meanwhile(&job);
+        drop(locked);
+        running.join().expect("it ran");
+    });
+    let end = job.end().expect("readable").expect("an end");
+    (job, end)
+}
+
+/// Another job of the same pusher may be published slowly: who watches over this one asks
+/// for room in its account, and does not wait.
+#[test]
+fn a_time_limit_holds_while_there_is_no_word_on_room_for_output() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} timeout=1s", own_user()));
+    let script = "head -c 300000 /dev/zero; sleep 600";
+    let is_over = |job: &JobDirectory| wait_for("its end", || job.file("end").exists());
+    let (job, end) = while_its_account_is_locked(&sandbox, script, is_over);
+    let reason = end.reason.unwrap_or_default();
+    assert_eq!(end.kind, EndKind::Timeout, "{reason}");
+    assert!(reason.contains("output was lost: log: its pusher's account is in use"), "{reason}");
+    assert!(end.truncated);
+    assert_eq!((end.log, job.file("log").metadata().expect("a log").len()), (0, 0));
+}
+
+#[test]
+fn output_that_waited_for_its_room_is_whole() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={}", own_user()));
+    let is_kept_back = |job: &JobDirectory| {
+        let lock = layout::lock_path(&places(&sandbox), "account-ci").canonicalize();
+        let lock = lock.expect("a lock");
+        let is_asking = || {
+            let session = session_of(job.path()).map_or(0, |session| session.as_raw_pid());
+            let open = std::fs::read_dir(format!("/proc/{session}/fd")).into_iter().flatten();
+            let mut open = open.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            open.any(|file| file == lock)
+        };
+        wait_for("a question for room", is_asking);
+        wait_for("no answer", || !is_asking());
+    };
+    let script = "echo first; seq 100000; exit 3";
+    let (job, end) = while_its_account_is_locked(&sandbox, script, is_kept_back);
+    assert_eq!((end.kind, end.reason, end.truncated), (EndKind::Exit(3), None, false));
+    let log = std::fs::read_to_string(job.file("log")).expect("a log");
+    let lines: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    assert!(log == format!("first\n{lines}") && end.log == log.len() as u64, "{}", log.len());
 }
 
 #[test]

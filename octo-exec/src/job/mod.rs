@@ -5,6 +5,7 @@ mod entering;
 pub(crate) mod forward;
 mod left;
 mod mask;
+mod output;
 pub(crate) mod prepare;
 pub(crate) mod runner;
 pub(crate) mod settle;

@@ -6,12 +6,13 @@ use super::left::allowance::Allowance;
 use super::left::artifacts;
 use super::left::values;
 use super::mask::Masker;
+use super::output::{ended, say};
 use super::prepare::environment::{self, Sources};
 use super::prepare::script::{self, Runnable};
 use super::prepare::secrets::{self, Secrets};
 use super::prepare::{directories, package, user};
 use super::settle;
-use super::supervise::{self, Launch, say};
+use super::supervise::{self, Launch};
 use super::turn::Turn;
 use super::watch::JobWatch;
 use crate::admission::admit::{admit, is_expired};
@@ -274,7 +275,7 @@ impl<'a> Runner<'a> {
             Runnable::Words(words) => words,
             Runnable::CantRun(cant) => {
                 say(log, &format!("{}: {}", self.spec.summary(), cant.reason));
-                return Ok(supervise::ended(EndKind::Exit(cant.code), log));
+                return Ok(ended(EndKind::Exit(cant.code), log));
             }
         };
         words.extend(self.spec.arguments.iter().map(|a| OsStr::from_bytes(a).to_os_string()));

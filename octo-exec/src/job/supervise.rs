@@ -3,6 +3,7 @@
 
 use super::drain;
 use super::mask::Masker;
+use super::output::{Output, ended, say};
 use super::watch::{JobWatch, is_readable};
 use crate::cgroup::Placed;
 use crate::processes::Processes;
@@ -26,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// How long grandchildren may keep the output open after the script's exit.
 const STRAYS_WAIT: Duration = Duration::from_secs(5);
+/// How soon output that is kept back is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// How it runs.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ pub(crate) fn run(
     Supervisor {
         launch,
         watch,
-        log,
+        output: Output::to(log),
         pipes,
         main,
         processes: Processes::ours(placed.group),
@@ -80,32 +83,15 @@ pub(crate) fn run(
         deadline: launch.timeout.map(|limit| Instant::now() + limit),
         drain_until: None,
         buffer: vec![0; 64 * 1024],
-        log_error: None,
         sudo_failed: false,
     }
     .watch_over()
 }
 
-/// The end of this kind of a job whose log this is. What is lost of the log is
-/// told in the record, and changes nothing about how the script ended.
-pub(crate) fn ended(kind: EndKind, log: &mut LogWriter) -> End {
-    let finished = log.finish();
-    let mut end = End::now(kind, finished.length);
-    end.truncated = finished.truncated;
-    end.reason = finished.trouble.map(|e| format!("output may be lost: {}", e.message));
-    end
-}
-
-/// A word of ours in the job's output, told from the script's by its beginning.
-pub(crate) fn say(log: &mut LogWriter, text: &str) {
-    let line = format!("octo-exec: {text}\n");
-    let _ = log.append(Stream::Err, line.as_bytes());
-}
-
 struct Supervisor<'a> {
     launch: &'a Launch<'a>,
     watch: &'a JobWatch,
-    log: &'a mut LogWriter,
+    output: Output<'a>,
     pipes: Vec<Pipe>,
     main: Pid,
     processes: Processes,
@@ -118,7 +104,6 @@ struct Supervisor<'a> {
     deadline: Option<Instant>,
     drain_until: Option<Instant>,
     buffer: Vec<u8>,
-    log_error: Option<String>,
     sudo_failed: bool,
 }
 
@@ -128,8 +113,9 @@ impl Supervisor<'_> {
             self.watch.clear();
             self.reap();
             self.look_for_an_end();
+            self.ask_again();
             let gone = self.status.is_some() && self.tree_is_gone();
-            if gone && self.pipes.is_empty() {
+            if gone && self.pipes.is_empty() && !self.output.is_kept_back() {
                 break Vec::new();
             }
             // While the tree is being ended, that it is gone is waited for, not
@@ -138,7 +124,9 @@ impl Supervisor<'_> {
             if ended && self.drain_until.is_some_and(|until| Instant::now() >= until) {
                 break self.strays();
             }
-            let fds: Vec<BorrowedFd<'_>> = self.pipes.iter().map(|p| p.file.as_fd()).collect();
+            // What is kept back comes first: the job waits for it, and nobody else.
+            let read = self.pipes.iter().filter(|_| !self.output.is_kept_back());
+            let fds: Vec<BorrowedFd<'_>> = read.map(|p| p.file.as_fd()).collect();
             self.watch.wait(&fds, self.next_moment())?;
             self.read_output();
         };
@@ -173,6 +161,11 @@ impl Supervisor<'_> {
     /// The next moment at which something is to be done without being woken. While the
     /// tree is being ended, it comes from that alone: `drain_until` may be long past.
     fn next_moment(&self) -> Option<Instant> {
+        let again = self.output.is_kept_back().then(|| Instant::now() + AGAIN);
+        [again, self.next_change()].into_iter().flatten().min()
+    }
+
+    fn next_change(&self) -> Option<Instant> {
         let is_over = self.status.is_some();
         if let Some(ending) = &self.ending {
             return Some(ending.next_look(is_over));
@@ -214,6 +207,15 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Asks again for room for what is kept back. Strays have their while all the same, when
+    /// they are read; what is ended waits no longer than that, and its end says what was lost.
+    fn ask_again(&mut self) {
+        let unread = self.output.ask_again();
+        if self.ending.is_none() {
+            self.drain_until = self.drain_until.map(|until| until + unread);
+        }
+    }
+
     fn reason_to_end(&self) -> Option<(EndKind, String)> {
         if let Some(who) = self.watch.cancelled() {
             return Some((EndKind::Cancelled, who));
@@ -233,7 +235,7 @@ impl Supervisor<'_> {
 
     fn read_output(&mut self) {
         let mut index = 0;
-        while index < self.pipes.len() {
+        while index < self.pipes.len() && !self.output.is_kept_back() {
             let pipe = &mut self.pipes[index];
             if !is_readable(pipe.file.as_fd()) {
                 index += 1;
@@ -251,29 +253,22 @@ impl Supervisor<'_> {
             } else {
                 index += 1;
             }
-            self.record(stream, &shown);
+            self.record(stream, shown);
         }
     }
 
-    fn record(&mut self, stream: Stream, bytes: &[u8]) {
+    fn record(&mut self, stream: Stream, bytes: Vec<u8>) {
         if stream == Stream::Err && self.launch.no_new_privileges {
             let words = b"no new privileges";
             self.sudo_failed |= bytes.windows(words.len()).any(|w| w == words);
         }
-        // A full disk must not end a deployment half-way: its output is drained,
-        // and the record says what was lost.
-        if let Err(error) = self.log.append(stream, bytes) {
-            self.log_error.get_or_insert(error.message);
-        }
+        self.output.take(stream, bytes);
     }
 
     fn finish(mut self, strays: &[Process]) -> End {
         let daemons = self.daemons(strays);
         let mut open = std::mem::take(&mut self.pipes);
-        for pipe in &mut open {
-            let rest = pipe.masker.finish();
-            self.record(pipe.stream, &rest);
-        }
+        self.output.finish(open.iter_mut().map(|pipe| (pipe.stream, pipe.masker.finish())));
         if self.ending.is_none() && !open.is_empty() {
             self.leave_to_drain(open, strays);
         }
@@ -290,8 +285,8 @@ impl Supervisor<'_> {
                     .to_string()
             });
         let (strays, daemons) = (tree::names(strays), tree::names(&daemons));
-        let mut end = End { strays, daemons, ..ended(kind, self.log) };
-        let lost = self.log_error.map(|error| format!("output was lost: {error}"));
+        let mut end = End { strays, daemons, ..ended(kind, self.output.log) };
+        let lost = self.output.lost();
         let kept = end.reason.take();
         let reasons = [out_of_memory, why, escaped, lost, kept];
         reasons.into_iter().flatten().for_each(|reason| end.add_reason(reason));
@@ -308,7 +303,7 @@ impl Supervisor<'_> {
             }
             Err(error) => format!("{names} can't print any more: {}", describe(&error)),
         };
-        say(self.log, &text);
+        say(self.output.log, &text);
     }
 
     /// The kernel's word that memory= was used up.
@@ -335,7 +330,7 @@ impl Supervisor<'_> {
     fn say_hints(&mut self) {
         if self.sudo_failed {
             say(
-                self.log,
+                self.output.log,
                 "hint: this job may not gain privileges; the option sudo of its line in the trust file lets it",
             );
         }
@@ -343,7 +338,7 @@ impl Supervisor<'_> {
         if let Some(directory) = self.launch.shut_by.as_ref().filter(|_| failed) {
             let directory = printable(directory.as_os_str().as_encoded_bytes());
             say(
-                self.log,
+                self.output.log,
                 &format!("hint: {directory} keeps this job's user out: chmod o+x {directory}"),
             );
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// How long the account of a pusher is waited for: a job is published under it, on a disk
 /// that may be slow, and several may come at once.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What one pusher keeps.
 #[derive(Debug, Default)]
@@ -38,9 +38,17 @@ pub struct Kept {
 /// # Errors
 /// Where the lock can't be taken.
 pub fn lock(places: &Places, pusher: &PusherName) -> Result<File> {
+    lock_for(PATIENCE, places, pusher)
+}
+
+/// As [`lock`], with another patience.
+///
+/// # Errors
+/// As [`lock`]; temporary where others have it.
+pub fn lock_for(patience: Duration, places: &Places, pusher: &PusherName) -> Result<File> {
     let name = format!("account-{pusher}");
     let file = layout::lock_file(places, &name)?;
-    lock_within(PATIENCE, &file, &layout::lock_path(places, &name), true)?;
+    lock_within(patience, &file, &layout::lock_path(places, &name), true)?;
     Ok(file)
 }
 

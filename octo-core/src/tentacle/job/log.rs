@@ -6,7 +6,7 @@
 //! whose stream is not known yet.
 
 use super::JobDirectory;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Exit, Result};
 use crate::base::publish;
 use crate::base::units::whole;
 use std::fs::File;
@@ -60,7 +60,8 @@ pub trait Room: std::fmt::Debug {
     /// where may it? Nobody else takes that while the second value lives.
     ///
     /// # Errors
-    /// Where there is no more room, and why.
+    /// Where there is no more room, and why; temporary where that can't be said now, after a
+    /// moment's wait.
     fn claim(&self, length: u64, wanted: u64) -> Result<(u64, Box<dyn std::fmt::Debug>)>;
 }
 
@@ -123,7 +124,8 @@ impl LogWriter {
     ///
     /// # Errors
     /// Exit 74, naming the log; a full disk is said, and never ends the job. Where there is
-    /// no more room, said once.
+    /// no more room, said once. Exit 75 where nobody knows now: nothing is kept of it, and
+    /// the same is to be appended again before anything else, or the log to be cut.
     pub fn append(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() || self.truncated {
             return Ok(());
@@ -145,8 +147,9 @@ impl LogWriter {
         let mut held = None;
         if let Some(room) = self.room.as_ref().filter(|_| wanted > self.claimed) {
             let claimed = room.claim(taken, wanted);
-            // Nothing comes behind a gap.
-            let claimed = claimed.inspect_err(|_| self.truncated = true)?;
+            // Nothing comes behind a gap; what comes again leaves none.
+            let claimed =
+                claimed.inspect_err(|error| self.truncated = error.exit != Exit::Temporary)?;
             self.claimed = claimed.0;
             held = Some(claimed.1);
         }
@@ -162,6 +165,11 @@ impl LogWriter {
         self.length += kept.len() as u64;
         self.indexed += line.len() as u64;
         Ok(())
+    }
+
+    /// What comes from now on is thrown away.
+    pub fn cut(&mut self) {
+        self.truncated = true;
     }
 
     /// Makes the output durable. A disk that fails here is no reason to forget
@@ -278,7 +286,7 @@ impl LogReader {
     }
 
     fn damaged(&self) -> Error {
-        Error::new(crate::Exit::Data, self.job.file("index").display(), "not of the form")
+        Error::new(Exit::Data, self.job.file("index").display(), "not of the form")
     }
 }
 

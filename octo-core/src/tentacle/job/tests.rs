@@ -356,3 +356,41 @@ fn a_log_asks_for_room_and_ends_where_there_is_none() {
     let asked = room.asked.borrow();
     assert_eq!((asked.len(), asked[0].0), (2, 0), "{asked:?}");
 }
+
+/// Others have what says whether there is room.
+#[derive(Debug, Default)]
+struct Busy {
+    for_so_often: std::cell::Cell<u32>,
+}
+
+impl Room for Busy {
+    fn claim(&self, _: u64, wanted: u64) -> crate::Result<(u64, Box<dyn std::fmt::Debug>)> {
+        let left = self.for_so_often.get();
+        self.for_so_often.set(left.saturating_sub(1));
+        match left {
+            0 => Ok((wanted, Box::new(()))),
+            _ => Err(crate::Error::new(crate::Exit::Temporary, "log", "not now")),
+        }
+    }
+}
+
+/// Also of a piece that passes the limit.
+#[test]
+fn what_comes_again_once_there_is_room_leaves_no_gap() {
+    let (_top, places) = places();
+    let job = new_job(&places);
+    let room = std::rc::Rc::new(Busy::default());
+    let asks = std::rc::Rc::clone(&room) as std::rc::Rc<dyn Room>;
+    let mut log = LogWriter::create(&job, 100, Some(asks)).expect("log");
+    for (piece, kept) in [(&b"12"[..], 2), (b"345", 5), (&[b'x'; 200], 60)] {
+        room.for_so_often.set(3);
+        for _ in 0..3 {
+            let error = log.append(Stream::Out, piece).expect_err("not now");
+            assert_eq!(error.exit, crate::Exit::Temporary);
+        }
+        log.append(Stream::Out, piece).expect("room");
+        let length = job.file("log").metadata().expect("stat").len();
+        assert!(length >= kept, "{length}");
+    }
+    assert!(log.finish().truncated);
+}

@@ -69,10 +69,23 @@ impl Store {
     /// # Errors
     /// Where STATE can't be read.
     pub fn left(&self, pusher: &PusherName, limits: Limits<'_>) -> Result<Left> {
+        self.left_within(account::PATIENCE, pusher, limits)
+    }
+
+    /// As [`Store::left`], with another patience for others who count or take.
+    ///
+    /// # Errors
+    /// As [`Store::left`]; temporary where they are not ready by then.
+    pub fn left_within(
+        &self,
+        patience: Duration,
+        pusher: &PusherName,
+        limits: Limits<'_>,
+    ) -> Result<Left> {
         if limits.max_store == u64::MAX {
             return Ok(Left::unbounded());
         }
-        let lock = account::lock(&self.places, pusher)?;
+        let lock = account::lock_for(patience, &self.places, pusher)?;
         let kept = account::kept_and_remembered(&self.places, pusher)?;
         self.left_of(pusher, limits, &kept, Some(lock), &|_| false)
     }

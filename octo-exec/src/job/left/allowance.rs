@@ -5,11 +5,16 @@ use octo_core::PusherName;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::base::units::size;
-use octo_core::tentacle::account::claim;
+use octo_core::tentacle::account::{PATIENCE, claim};
 use octo_core::tentacle::job::{JobDirectory, Room};
 use octo_core::tentacle::store::{Left, Limits, Store, check_room, free_beside_reserve};
 use octo_core::trust::{Grant, Options};
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long who watches over a job waits for room for its output: others who take of the
+/// same account have it for milliseconds, but for a disk that is slow.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What a job is allowed.
 #[derive(Debug, Clone)]
@@ -70,8 +75,12 @@ impl Allowance {
 
     /// What its pusher has left; nobody else takes of it while that lives.
     pub(crate) fn left(&self) -> Result<Left> {
+        self.left_within(PATIENCE)
+    }
+
+    fn left_within(&self, patience: Duration) -> Result<Left> {
         let limits = Limits { max_store: self.max_store, any: false, coming: None };
-        Store::at(&self.places).left(&self.pusher, limits)
+        Store::at(&self.places).left_within(patience, &self.pusher, limits)
     }
 
     /// Takes so many bytes more of what is left, and of the disk.
@@ -80,9 +89,12 @@ impl Allowance {
     /// In words, why that can't be.
     pub(crate) fn take(&self, more: u64) -> std::result::Result<Left, String> {
         let left = self.left().map_err(|error| error.message)?;
+        self.check(more, &left).map(|()| left)
+    }
+
+    fn check(&self, more: u64, left: &Left) -> std::result::Result<(), String> {
         left.check(more).map_err(|error| error.reason)?;
-        self.disk(more)?;
-        Ok(left)
+        self.disk(more)
     }
 
     /// How much it may take of so many bytes that it would like to.
@@ -109,7 +121,11 @@ impl Room for Allowance {
         // What it has claimed so far is counted already.
         let claimed = claim(wanted.saturating_sub(1));
         let more = claimed.saturating_sub(claim(length));
-        let left = self.take(more).map_err(|why| Error::new(Exit::Io, "log", why))?;
+        let left = self.left_within(MOMENT).map_err(|error| match error.exit {
+            Exit::Temporary => Error::new(error.exit, "log", "its pusher's account is in use"),
+            exit => Error::new(exit, "log", error.message),
+        })?;
+        self.check(more, &left).map_err(|why| Error::new(Exit::Io, "log", why))?;
         Ok((claimed, Box::new(left)))
     }
 }
