@@ -174,10 +174,11 @@ impl Group {
 
     /// Removes it, if nobody is in it.
     pub(crate) fn remove(&self) {
-        if self.scope.is_none() {
-            for directory in self.beneath().iter().rev() {
-                let _ = fs::remove_dir(directory);
-            }
+        if let Some(scope) = &self.scope {
+            return scope::forget(scope);
+        }
+        for directory in self.beneath().iter().rev() {
+            let _ = fs::remove_dir(directory);
         }
     }
 }

@@ -122,24 +122,32 @@ pub(super) fn lift(scope: &str) {
 }
 
 /// Did it end because its memory was used up? The cgroup is gone by then; systemd keeps
-/// the name of a scope that failed until somebody has asked.
+/// the name of a scope that failed until somebody says [`forget`].
 pub(super) fn was_out_of_memory(scope: &str) -> bool {
     let until = Instant::now() + ASKED;
     loop {
-        let properties = ["show", "--property", "ActiveState,Result", "--value", scope];
-        let Ok(said) = systemctl(&properties).output() else { return false };
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        let is = |word: &str| said.lines().any(|line| line == word);
-        if is("failed") {
-            let _ = systemctl(&["reset-failed", scope]).stdout(Stdio::null()).status();
-            return is("oom-kill");
-        }
-        // Its last process is dead: systemd hears of that in a moment.
-        if is("inactive") || Instant::now() >= until {
+        let Ok(said) = systemctl(&["show", "--property", "ActiveState,Result", scope]).output()
+        else {
             return false;
+        };
+        match ended_by(&String::from_utf8_lossy(&said.stdout)) {
+            Some(result) => return result == "oom-kill",
+            // Its last process is dead: systemd hears of that in a moment.
+            None if Instant::now() >= until => return false,
+            None => std::thread::sleep(Duration::from_millis(20)),
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// How a scope ended, by what `systemctl show` says of it; `None` while it has not.
+fn ended_by(said: &str) -> Option<&str> {
+    let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    matches!(value("ActiveState")?, "failed" | "inactive").then(|| value("Result").unwrap_or(""))
+}
+
+/// Has systemd give up the name of one that failed: each would be kept until the next boot.
+pub(super) fn forget(scope: &str) {
+    let _ = systemctl(&["reset-failed", scope]).stdout(Stdio::null()).status();
 }
 
 fn systemctl(words: &[&str]) -> Command {
@@ -151,6 +159,25 @@ fn systemctl(words: &[&str]) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_that_failed_says_by_what_and_one_that_lives_says_nothing() {
+        for (state, result, ended) in [
+            ("failed", "oom-kill", Some("oom-kill")),
+            ("failed", "timeout", Some("timeout")),
+            ("inactive", "success", Some("success")),
+            ("active", "success", None),
+            // Others of it are still being ended.
+            ("deactivating", "oom-kill", None),
+        ] {
+            let (state, result) = (format!("ActiveState={state}\n"), format!("Result={result}\n"));
+            for said in [[&*state, &*result].concat(), [&*result, &*state].concat()] {
+                assert_eq!(ended_by(&said), ended, "{said}");
+            }
+        }
+        assert_eq!((ended_by(""), ended_by("Result=oom-kill\n")), (None, None));
+        assert_eq!(ended_by("ActiveState=inactive\n"), Some(""));
+    }
 
     #[test]
     fn limits_are_properties_of_the_scope() {
