@@ -97,24 +97,24 @@ impl<'a> Runner<'a> {
         }
         // A window says when a job may start, not when it may wait for approval.
         let grant = self.decide(false)?;
-        // Whole: an option that has no effect doesn't compile; that of a `_` is further down.
+        // Whole: an option that has no effect doesn't compile. Of a `_`, where it has one.
         let Grant {
             name,
             line,
-            allow: _,
-            max_jobs: _,
-            max_store: _,
-            max_size: _,
+            allow: _,     // trust/decide.rs; whose packages: prepare/package.rs
+            max_jobs: _,  // take/room.rs
+            max_store: _, // take/room.rs, left/allowance.rs
+            max_size: _,  // trust/decide.rs, left/allowance.rs; get: octo-listen/src/verbs
             user,
-            sudo: _,
+            sudo: _, // `launch`
             scripts,
             hold,
             set,
             max_wait,
-            max_log: _,
-            timeout: _,
-            resources: _,
-            about_runs: _,
+            max_log: _,    // `start`
+            timeout: _,    // `launch`
+            resources: _,  // `prepare`, `launch`
+            about_runs: _, // `granted`
         } = &grant;
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
         let (pusher, subject) = (self.pusher(name, line), self.subject(line, scripts));
