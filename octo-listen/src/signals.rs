@@ -9,7 +9,7 @@ use octo_core::{Error, Exit, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::{emulate_default_handler, pipe};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,29 +20,35 @@ const STACK: usize = 256 * 1024;
 /// How long a disk may take, at the end, for what was only counted.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Starts a thread that sleeps until a signal comes.
+/// Heeds them from now on. HUP has a thread of its own: reading the identity again may hang,
+/// on a disk or a log that stands still, and the end waits for nobody.
 pub(crate) fn heed(listening: &Arc<Listening>, host: &Arc<Host>, source: Source) -> Result<()> {
-    let failed = |e: std::io::Error| Error::new(Exit::Io, "signals", describe(&e));
-    let (mut receiver, sender) = UnixStream::pair().map_err(failed)?;
-    // The handlers note which one ends it and write a byte: the rest is done by the thread.
+    let failed = |e: io::Error| Error::new(Exit::Io, "signals", describe(&e));
     let last = Arc::new(AtomicUsize::new(0));
     for signal in [SIGTERM, SIGINT] {
+        // First of all: whoever is woken reads which one it was.
         flag::register_usize(signal, Arc::clone(&last), signal as usize).map_err(failed)?;
-        pipe::register(signal, sender.try_clone().map_err(failed)?).map_err(failed)?;
     }
-    pipe::register(SIGHUP, sender).map_err(failed)?;
+    let ending = Arc::clone(listening);
+    let which = move || i32::try_from(last.load(Ordering::SeqCst)).unwrap_or(SIGTERM);
+    on(&[SIGTERM, SIGINT], move || end(&ending, which())).map_err(failed)?;
     let (listening, host) = (Arc::clone(listening), Arc::clone(host));
+    on(&[SIGHUP], move || reload(&listening, &host, &source)).map_err(failed)
+}
+
+/// Starts a thread that sleeps until one of these signals comes, and then does this.
+fn on(signals: &[i32], act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let (mut receiver, sender) = UnixStream::pair()?;
+    for signal in signals {
+        pipe::register(*signal, sender.try_clone()?)?;
+    }
     let thread = std::thread::Builder::new().name("signals".into()).stack_size(STACK);
     let started = thread.spawn(move || {
-        let mut byte = [0];
-        while receiver.read(&mut byte).is_ok_and(|count| count > 0) {
-            match i32::try_from(last.load(Ordering::SeqCst)) {
-                Ok(0) | Err(_) => reload(&listening, &host, &source),
-                Ok(signal) => end(&listening, signal),
-            }
+        while receiver.read(&mut [0]).is_ok_and(|count| count > 0) {
+            act();
         }
     });
-    started.map(drop).map_err(failed)
+    started.map(drop)
 }
 
 /// Records what was only counted so far, if the disk lets us, and lets the signal do what

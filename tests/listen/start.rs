@@ -6,6 +6,7 @@ use crate::support::{NOBODY, Sandbox, copy_program, is_root, set_mode, wait_for}
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
 use predicates::str::contains;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -223,6 +224,37 @@ fn term_ends_it_at_once() {
     tentacle.signal(Signal::TERM);
     let status = tentacle.child.wait().expect("wait");
     assert_eq!(status.signal(), Some(15), "{status}");
+}
+
+/// Reading the identity again hangs where the log does: the end doesn't wait for that.
+#[test]
+fn term_and_int_end_it_while_a_hangup_hangs() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (side, pusher) = (side(), side());
+        side.trust(&[(&pusher, "ci")]);
+        let log = side.sandbox.path("log");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &log, 0o600.into()).expect("a pipe");
+        let listen = side.command("octo-listen");
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 2<>\"$0\"; exec \"$@\""]).arg(&log);
+        command.arg(listen.get_program()).args(["-l", "127.0.0.1:0"]).env_clear();
+        command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut tentacle = Tentacle::with(&side, &mut command, 1);
+        // Nobody reads it, and not a byte more fits in.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let full = rustix::fs::open(&log, flags, Mode::empty()).expect("its log");
+        while rustix::io::write(&full, b"x").is_ok() {}
+        std::fs::remove_file(side.sandbox.config("identity.pem")).expect("remove");
+        side.sandbox.tool("octo-keys").arg("new").assert().success();
+        side.sandbox.tool("octo-keys").arg("tentacle").assert().success();
+        tentacle.signal(Signal::HUP);
+        // That is said next: the line that hangs.
+        wait_for("the new identity", || {
+            matches!(tentacle.connect(&pusher), Err(octo_wire::Failure::Unexpected { .. }))
+        });
+        tentacle.signal(signal);
+        wait_for("its end", || tentacle.child.try_wait().expect("wait").is_some());
+    }
 }
 
 #[test]
