@@ -139,10 +139,14 @@ where
                 party.written = Instant::now();
                 let kinds = party.kinds.iter().filter(|(_, count)| *count > 0).cloned().collect();
                 lines.push(More { party: of.clone(), count, kinds });
-                match self.rules.another_counts {
-                    true => party.kinds.clear(),
-                    false => party.kinds.iter_mut().for_each(|(_, count)| *count = 0),
+                // Whoever goes on would fill all places for good, and what else he does
+                // would never be told: a kind that was quiet leaves, and so do all where
+                // that makes no room.
+                party.kinds.retain(|(_, count)| *count > 0);
+                if self.rules.another_counts || party.kinds.len() >= self.rules.kinds {
+                    party.kinds.clear();
                 }
+                party.kinds.iter_mut().for_each(|(_, count)| *count = 0);
             }
             count > 0
         });
@@ -174,6 +178,7 @@ impl<K: Clone + PartialEq> Party<K> {
 
 #[cfg(test)]
 mod tests {
+    use super::Seen::{Another, Counted, First};
     use super::*;
 
     type Lines = Arc<Mutex<Vec<More<Option<u32>, u32>>>>;
@@ -224,13 +229,13 @@ mod tests {
         }
     }
 
-    /// Whoever goes on is counted on; who was quiet is forgotten.
+    /// Whoever goes on is counted on; who or what was quiet is forgotten.
     #[test]
     fn a_kind_is_told_once_while_its_party_goes_on() {
-        for (another_counts, again) in [(false, Seen::Counted), (true, Seen::Another)] {
+        for (another_counts, again) in [(false, Counted), (true, Another)] {
             let (gathered, lines) = gathered(another_counts);
             let note = |kind| gathered.note(Some(1), &kind);
-            assert_eq!([note(1), note(2), note(2)], [Seen::First, Seen::Another, Seen::Counted]);
+            assert_eq!([note(1), note(2), note(2)], [First, Another, Counted]);
             gathered.flush();
             assert_eq!(take(&lines).len(), 1);
             assert_eq!(note(2), again);
@@ -238,7 +243,28 @@ mod tests {
             assert_eq!(take(&lines).iter().map(|line| line.count).sum::<u64>(), 1);
             gathered.flush();
             assert_eq!((take(&lines).len(), gathered.next()), (0, None));
-            assert_eq!(note(2), Seen::First);
+            assert_eq!(note(2), First);
         }
+        let (gathered, lines) = gathered(false);
+        let round = |kinds: &[u32]| {
+            let seen: Vec<Seen> = kinds.iter().map(|kind| gathered.note(Some(1), kind)).collect();
+            gathered.flush();
+            seen
+        };
+        assert_eq!(round(&[1, 1, 2, 2]), [First, Counted, Another, Counted]);
+        // One that was quiet for a round is told again.
+        assert_eq!(round(&[1]), [Counted]);
+        assert_eq!(round(&[1, 2, 1]), [Counted, Another, Counted]);
+        // So many different ones have no place at a time, but all are told in turn.
+        for kind in 10..30 {
+            assert_eq!(round(&[1, kind]), [Counted, Another]);
+        }
+        // Nobody keeps all places for himself.
+        let busy = [1, 1, 2, 2, 3, 3, 4, 4];
+        round(&busy);
+        for kind in 10..30 {
+            assert_eq!(round(&[&[kind], &busy[..]].concat())[0], Another);
+        }
+        assert_eq!(take(&lines).len(), 3 + 20 + 1 + 20);
     }
 }
