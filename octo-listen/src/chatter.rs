@@ -57,10 +57,11 @@ fn write(audit: &Audit, log: Log, event: &str, more: &More<Option<Thumbprint>, S
         what.push(format!("others: {}", more.count - told));
     }
     let (what, count) = (what.join("; "), more.count.to_string());
+    let fields = [("thumbprint", who.as_str()), ("count", &count), ("what", &what)];
+    // First: a log that nobody reads holds up who writes there.
+    log.ok(audit.append(event, &fields));
     match event {
         "denied" => log.event(format_args!("{who}: refused {count} times more: {what}")),
         _ => log.detail(format_args!("{who}: asked {count} times more: {what}")),
     }
-    let fields = [("thumbprint", who.as_str()), ("count", &count), ("what", &what)];
-    log.ok(audit.append(event, &fields));
 }

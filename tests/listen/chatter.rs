@@ -2,7 +2,10 @@
 //! uncounted.
 
 use crate::fleet::{Fleet, fleet_with};
-use crate::listener::job_id;
+use crate::listener::{Side, job_id, sides};
+use crate::start::{fill_log, start_unread};
+use crate::support::wait_for;
+use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
 use rustix::process::Signal;
 use std::time::Instant;
@@ -62,6 +65,32 @@ fn a_pusher_who_is_refused_again_and_again_writes_a_line_a_minute() {
     assert!(lines(&log, "left").is_empty(), "{log}");
     let mut check = fleet.here.sandbox.tool("octo-listen");
     check.arg("--check-audit").assert().success();
+}
+
+/// Neither strangers nor a log that nobody reads use up the time that a TERM leaves for it.
+#[test]
+fn what_a_pusher_was_refused_is_recorded_first_at_the_end() {
+    let (here, ci) = sides();
+    here.trust(&[(&ci, "ci allow=status")]);
+    let mut tentacle = start_unread(&here);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    for _ in 0..10 {
+        assert_eq!(pusher.no("jobs", b""), "denied");
+    }
+    let stranger = Side::new(cargo_bin!("octo-listen"));
+    let log = || std::fs::read_to_string(here.sandbox.state("listen/audit.log")).expect("a log");
+    wait_for("a refusal", || {
+        // TLS 1.3: who is refused may learn it with the first answer.
+        let _ = tentacle.connect(&stranger).and_then(|mut pusher| pusher.ask("status", b""));
+        lines(&log(), "refused").len() == 1
+    });
+    for _ in 0..10 {
+        let _ = tentacle.connect(&stranger).and_then(|mut pusher| pusher.ask("status", b""));
+    }
+    fill_log(&here);
+    tentacle.signal(Signal::TERM);
+    assert!(tentacle.child.wait().expect("wait").code().is_none());
+    assert_eq!(counted(&lines(&log(), "denied")), 9, "{}", log());
 }
 
 #[test]

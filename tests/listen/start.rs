@@ -226,24 +226,33 @@ fn term_ends_it_at_once() {
     assert_eq!(status.signal(), Some(15), "{status}");
 }
 
+/// A listener whose log is a pipe that nobody reads.
+pub(crate) fn start_unread(side: &Side) -> Tentacle {
+    let log = side.sandbox.path("log");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &log, 0o600.into()).expect("a pipe");
+    let listen = side.command("octo-listen");
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 2<>\"$0\"; exec \"$@\""]).arg(&log);
+    command.arg(listen.get_program()).args(["-l", "127.0.0.1:0"]).env_clear();
+    command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Tentacle::with(side, &mut command, 1)
+}
+
+/// From now on not a byte more fits into that log.
+pub(crate) fn fill_log(side: &Side) {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let full = rustix::fs::open(side.sandbox.path("log"), flags, Mode::empty()).expect("its log");
+    while rustix::io::write(&full, b"x").is_ok() {}
+}
+
 /// Reading the identity again hangs where the log does: the end doesn't wait for that.
 #[test]
 fn term_and_int_end_it_while_a_hangup_hangs() {
     for signal in [Signal::TERM, Signal::INT] {
         let (side, pusher) = (side(), side());
         side.trust(&[(&pusher, "ci")]);
-        let log = side.sandbox.path("log");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &log, 0o600.into()).expect("a pipe");
-        let listen = side.command("octo-listen");
-        let mut command = Command::new("sh");
-        command.args(["-c", "exec 2<>\"$0\"; exec \"$@\""]).arg(&log);
-        command.arg(listen.get_program()).args(["-l", "127.0.0.1:0"]).env_clear();
-        command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut tentacle = Tentacle::with(&side, &mut command, 1);
-        // Nobody reads it, and not a byte more fits in.
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let full = rustix::fs::open(&log, flags, Mode::empty()).expect("its log");
-        while rustix::io::write(&full, b"x").is_ok() {}
+        let mut tentacle = start_unread(&side);
+        fill_log(&side);
         std::fs::remove_file(side.sandbox.config("identity.pem")).expect("remove");
         side.sandbox.tool("octo-keys").arg("new").assert().success();
         side.sandbox.tool("octo-keys").arg("tentacle").assert().success();

@@ -69,10 +69,11 @@ impl Listening {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
-    /// Records what was only counted so far. For who ends.
+    /// Records what was only counted so far. For who ends, and may be short of time: what
+    /// pushers did comes first, since there may be any number of strangers.
     pub(crate) fn flush(&self) {
-        self.refused.flush();
         self.host.chatter.flush();
+        self.refused.flush();
     }
 
     /// Serves these sockets until one of them fails for good.
