@@ -149,6 +149,28 @@ fn who_is_expected_takes_a_place_of_the_others_and_they_take_none_of_his_part() 
     assert_eq!(strangers.waiting.len(), CAPACITY.waiting);
 }
 
+/// No line need name his network: somebody was let in from there.
+#[test]
+fn who_was_let_in_of_late_is_expected_there() {
+    let familiar: IpAddr = [192, 0, 2, 1].into();
+    let mut strangers = Strangers::new(CAPACITY);
+    let now = Instant::now();
+    let begins = |strangers: &mut Strangers<()>, address, now| {
+        let (number, _) = strangers.admit(address, false, (), now);
+        strangers.is_ready(number);
+        strangers.begin(now).filter(|(begun, _)| begun.number == number).map(|(_, shaking)| shaking)
+    };
+    let shaking = begins(&mut strangers, familiar, now).expect("all is free");
+    strangers.over(shaking, Some(true), now);
+    // Handshakes that never end have all places of those who are not expected.
+    let begun = (0..).take_while(|n| begins(&mut strangers, everywhere(*n), now).is_some());
+    assert_eq!(begun.count(), 24);
+    assert!(begins(&mut strangers, [192, 0, 2, 2].into(), now).is_none());
+    assert!(begins(&mut strangers, familiar, now).is_some());
+    let next_day = now + Duration::from_secs(24 * 60 * 60);
+    assert!(begins(&mut strangers, familiar, next_day).is_none());
+}
+
 #[test]
 fn a_source_that_keeps_failing_has_one_handshake_at_a_time() {
     let mut strangers = Strangers::new(CAPACITY);
