@@ -78,6 +78,11 @@ where
 
     /// Notes that something happened: whoever calls writes what is first.
     pub(crate) fn note(self: &Arc<Self>, party: P, kind: &K) -> Seen {
+        self.note_many(party, kind, 0)
+    }
+
+    /// As [`Gathered::note`], and that the same happened so many times more.
+    pub(crate) fn note_many(self: &Arc<Self>, party: P, kind: &K, more: u64) -> Seen {
         let mut parties = self.parties();
         let was_empty = parties.is_empty();
         let party = match parties.contains_key(&party) || parties.len() < PARTIES {
@@ -86,11 +91,11 @@ where
         };
         let seen = match parties.get_mut(&party) {
             None => {
-                let kinds = vec![(kind.clone(), 0)];
-                parties.insert(party, Party { written: Instant::now(), count: 0, kinds });
+                let (written, kinds) = (Instant::now(), vec![(kind.clone(), more)]);
+                parties.insert(party, Party { written, count: more, kinds });
                 Seen::First
             }
-            Some(party) => party.note(kind, self.rules),
+            Some(party) => party.note(kind, more, self.rules),
         };
         drop(parties);
         if was_empty {
@@ -159,19 +164,17 @@ where
 }
 
 impl<K: Clone + PartialEq> Party<K> {
-    fn note(&mut self, kind: &K, rules: Rules) -> Seen {
+    fn note(&mut self, kind: &K, more: u64, rules: Rules) -> Seen {
         let known = self.kinds.iter().position(|(known, _)| known == kind);
         let is_new = known.is_none() && self.kinds.len() < rules.kinds;
+        let count = more + u64::from(!is_new || rules.another_counts);
+        self.count += count;
         if let Some(known) = known {
-            self.kinds[known].1 += 1;
+            self.kinds[known].1 += count;
         }
         if is_new {
-            self.kinds.push((kind.clone(), u64::from(rules.another_counts)));
+            self.kinds.push((kind.clone(), count));
         }
-        if is_new && !rules.another_counts {
-            return Seen::Another;
-        }
-        self.count += 1;
         if is_new { Seen::Another } else { Seen::Counted }
     }
 }

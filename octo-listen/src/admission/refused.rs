@@ -57,8 +57,12 @@ impl RefusedPeers {
         thumbprint: Option<Thumbprint>,
         reason: &str,
     ) {
-        let attempt = Attempt { thumbprint, reason: reason.to_string() };
-        match self.gathered.note(address.map(logged_as), &attempt) {
+        self.note_many(address, Attempt { thumbprint, reason: reason.to_string() }, 0);
+    }
+
+    /// Notes a refusal, and that there were so many more like it.
+    pub(crate) fn note_many(&self, address: Option<IpAddr>, attempt: Attempt, more: u64) {
+        match self.gathered.note_many(address.map(logged_as), &attempt, more) {
             Seen::First => (self.write)(&Note::First(address, attempt)),
             Seen::Another => (self.write)(&Note::Another(address, attempt)),
             Seen::Counted => {}
