@@ -35,9 +35,8 @@ impl Network {
                 .ok_or_else(|| format!("'{}': the prefix is a number from 0 to {bits}", shown()))?,
         };
         let network = Network { address, prefix }.canonical();
-        let first = network.first();
-        if number(network.address) != first {
-            let meant = Network { address: from_number(first, network.v4()), ..network };
+        let meant = Network { address: from_number(network.first(), network.v4()), ..network };
+        if network != meant {
             return Err(format!(
                 "'{}' has bits behind its prefix: {meant}, or another prefix",
                 shown()
@@ -46,10 +45,18 @@ impl Network {
         Ok(network)
     }
 
-    /// The network of this address alone.
-    pub(super) fn of(address: IpAddr) -> Network {
+    /// The network of so many bits that this address is in; where it has no more than that,
+    /// the address alone. A mapped address is the IPv4 address that it maps.
+    pub fn of(address: IpAddr, prefix: u8) -> Network {
         let address = address.to_canonical();
-        Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+        let prefix = prefix.min(if address.is_ipv4() { 32 } else { 128 });
+        let network = Network { address, prefix };
+        Network { address: from_number(network.first(), network.v4()), prefix }
+    }
+
+    /// Its first address.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Is the address in it? A mapped address (`::ffff:10.0.0.1`) is the IPv4
@@ -61,9 +68,7 @@ impl Network {
 
     /// The network twice its size that it is one half of; none is around the whole.
     pub(super) fn around(&self) -> Option<Network> {
-        let prefix = self.prefix.checked_sub(1)?;
-        let wider = Network { prefix, ..*self };
-        Some(Network { address: from_number(wider.first(), self.v4()), prefix })
+        Some(Network::of(self.address, self.prefix.checked_sub(1)?))
     }
 
     /// The two networks that it is made of; a single address is made of none.
@@ -148,6 +153,22 @@ mod tests {
             let network = Network::parse(network).expect("a network");
             assert!(network.contains(inside.parse().expect("an address")), "{network} {inside}");
             assert!(!network.contains(outside.parse().expect("an address")), "{network} {outside}");
+        }
+    }
+
+    #[test]
+    fn the_network_of_an_address() {
+        for (address, prefix, network) in [
+            ("10.1.2.3", 16, "10.1.0.0/16"),
+            ("10.1.2.3", 0, "0.0.0.0/0"),
+            ("10.1.2.3", 64, "10.1.2.3/32"),
+            ("::ffff:10.1.2.3", 24, "10.1.2.0/24"),
+            ("2001:db8:1:2ff::1", 56, "2001:db8:1:200::/56"),
+            ("2001:db8::1", 255, "2001:db8::1/128"),
+        ] {
+            let of = Network::of(address.parse().expect("an address"), prefix);
+            assert_eq!(of.to_string(), network);
+            assert_eq!(Ok(of), Network::parse(network));
         }
     }
 

@@ -1,8 +1,8 @@
 //! Sources that keep failing wait. They are not refused: whoever shares an address with
 //! one that fails is served, only later, and one success clears it.
 
+use octo_core::trust::Network;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// So many failures cost nothing.
@@ -29,8 +29,8 @@ const FAMILIAR: usize = 1024;
 /// Who failed and who was let in, by party.
 #[derive(Debug, Default)]
 pub(crate) struct Penalties {
-    failing: HashMap<IpAddr, Failing>,
-    let_in: HashMap<IpAddr, Instant>,
+    failing: HashMap<Network, Failing>,
+    let_in: HashMap<Network, Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Failing {
 
 impl Penalties {
     /// A handshake of this party failed.
-    pub(crate) fn failed(&mut self, party: IpAddr, now: Instant) {
+    pub(crate) fn failed(&mut self, party: Network, now: Instant) {
         if self.failing.len() >= SOURCES && !self.failing.contains_key(&party) {
             self.failing.retain(|_, failing| failing.failures(now) > 0);
         }
@@ -63,7 +63,7 @@ impl Penalties {
     }
 
     /// Somebody of this party was let in.
-    pub(crate) fn let_in(&mut self, party: IpAddr, now: Instant) {
+    pub(crate) fn let_in(&mut self, party: Network, now: Instant) {
         self.failing.remove(&party);
         if self.let_in.len() >= FAMILIAR && !self.let_in.contains_key(&party) {
             let oldest = self.let_in.iter().min_by_key(|(_, at)| **at).map(|(party, _)| *party);
@@ -73,14 +73,14 @@ impl Penalties {
     }
 
     /// Was somebody of this party let in of late?
-    pub(crate) fn is_familiar(&self, party: IpAddr, now: Instant) -> bool {
+    pub(crate) fn is_familiar(&self, party: Network, now: Instant) -> bool {
         let at = self.let_in.get(&party);
         at.is_some_and(|at| now.saturating_duration_since(*at) < FAMILIAR_FOR)
     }
 
     /// When this party's next handshake may begin, one at a time; `None` where it need not
     /// wait.
-    pub(crate) fn waits_until(&self, party: IpAddr, now: Instant) -> Option<Instant> {
+    pub(crate) fn waits_until(&self, party: Network, now: Instant) -> Option<Instant> {
         let failing = self.failing.get(&party)?;
         let doublings = failing.failures(now).checked_sub(FREE + 1)?;
         Some(failing.last + (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT))
@@ -91,8 +91,8 @@ impl Penalties {
 mod tests {
     use super::*;
 
-    fn party(n: u32) -> IpAddr {
-        IpAddr::from(n.to_be_bytes())
+    fn party(n: u32) -> Network {
+        Network::of(n.to_be_bytes().into(), 32)
     }
 
     #[test]

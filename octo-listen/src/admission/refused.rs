@@ -1,8 +1,8 @@
 //! Refusals before trust: the audit log gets a line an address and minute.
 
-use crate::admission::source::masked;
 use crate::gathered::{Gathered, More, Rules, Seen};
 use octo_core::Thumbprint;
+use octo_core::trust::Network;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -77,5 +77,5 @@ impl RefusedPeers {
 
 /// What has one line in the log: an address, or with IPv6 a /64.
 fn logged_as(address: IpAddr) -> IpAddr {
-    masked(address, 64)
+    Network::of(address, 64).address()
 }

@@ -1,12 +1,13 @@
 //! Where a connection comes from, as one party and as parts of larger ones.
 
+use octo_core::trust::Network;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// What one party has for itself, an address, or with IPv6 a /56; and two networks around
 /// it. The widest comes first: whoever has many addresses has them side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Source([IpAddr; 3]);
+pub(crate) struct Source([Network; 3]);
 
 impl Source {
     /// Of this address; a mapped one (`::ffff:10.0.0.1`) is one of IPv4.
@@ -15,48 +16,34 @@ impl Source {
             IpAddr::V4(_) => [16, 24, 32],
             IpAddr::V6(_) => [32, 48, 56],
         };
-        Source(bits.map(|bits| masked(address, bits)))
+        Source(bits.map(|bits| Network::of(address, bits)))
     }
 
     /// The party: who keeps failing is told by it.
-    pub(crate) fn party(&self) -> IpAddr {
+    pub(crate) fn party(&self) -> Network {
         self.0[2]
-    }
-}
-
-/// The address without what stands behind so many bits.
-pub(crate) fn masked(address: IpAddr, bits: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0);
-            IpAddr::V4((v4.to_bits() & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - bits.min(128)).unwrap_or(0);
-            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
-        }
     }
 }
 
 /// How many there are of each party, and of each network around it.
 #[derive(Debug, Default)]
-pub(crate) struct Crowds(HashMap<(usize, IpAddr), usize>);
+pub(crate) struct Crowds(HashMap<Network, usize>);
 
 impl Crowds {
     /// One more.
     pub(crate) fn add(&mut self, source: Source) {
-        for key in source.0.into_iter().enumerate() {
-            *self.0.entry(key).or_default() += 1;
+        for network in source.0 {
+            *self.0.entry(network).or_default() += 1;
         }
     }
 
     /// One less.
     pub(crate) fn remove(&mut self, source: Source) {
-        for key in source.0.into_iter().enumerate() {
-            if let Some(count) = self.0.get_mut(&key) {
+        for network in source.0 {
+            if let Some(count) = self.0.get_mut(&network) {
                 *count -= 1;
                 if *count == 0 {
-                    self.0.remove(&key);
+                    self.0.remove(&network);
                 }
             }
         }
@@ -64,11 +51,7 @@ impl Crowds {
 
     /// How many there are: of the widest network, of the one in it, of the party.
     pub(crate) fn of(&self, source: Source) -> [usize; 3] {
-        let mut counts = [0; 3];
-        for (count, key) in counts.iter_mut().zip(source.0.into_iter().enumerate()) {
-            *count = self.0.get(&key).copied().unwrap_or(0);
-        }
-        counts
+        source.0.map(|network| self.0.get(&network).copied().unwrap_or(0))
     }
 }
 

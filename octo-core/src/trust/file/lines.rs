@@ -30,7 +30,7 @@ impl Lines {
     pub(crate) fn expect(&self, address: IpAddr) -> bool {
         let around = |network: &Network| network.around();
         !self.networks.is_empty()
-            && std::iter::successors(Some(Network::of(address)), around)
+            && std::iter::successors(Some(Network::of(address, 128)), around)
                 .any(|network| self.networks.contains(&network))
     }
 }
