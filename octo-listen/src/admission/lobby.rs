@@ -89,23 +89,18 @@ impl Lobby {
         address: IpAddr,
         is_named: bool,
     ) -> io::Result<Option<Lost>> {
-        let visitor = Visitor { stream, address };
         let mut strangers = self.strangers();
         let was_empty = strangers.next_deadline().is_none();
-        let (number, loser) = strangers.admit(address, is_named, visitor, Instant::now());
         // Each arrival of bytes is one event: whoever drips causes no more than he sends.
         let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        let newcomer = strangers.find(number).map(|waiting| &waiting.connection.stream);
-        let added = newcomer
-            .map_or(Ok(()), |s| epoll::add(&self.epoll, s, EventData::new_u64(number), flags));
-        if added.is_err() {
-            strangers.remove(number);
-        }
+        // Before anybody loses his place to one who can't be let wait.
+        epoll::add(&self.epoll, &stream, EventData::new_u64(strangers.next_number()), flags)?;
+        let visitor = Visitor { stream, address };
+        let (_, loser) = strangers.admit(address, is_named, visitor, Instant::now());
         drop(strangers);
         if was_empty {
             self.wake();
         }
-        added?;
         Ok(loser.map(|loser| (loser.connection.address, "others needed its place".into())))
     }
 
@@ -243,6 +238,18 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         (client, listener.accept().expect("accept").0)
+    }
+
+    #[test]
+    fn nobody_loses_his_place_to_one_who_gets_none() {
+        let lobby = Lobby::new(Capacity { waiting: 1, ..Capacity::of(1024) }).expect("a lobby");
+        let (client, server) = pair();
+        let address = client.local_addr().expect("address").ip();
+        lobby.admit(server, address, false).expect("admitted");
+        // What the kernel can't wait for.
+        let file = TcpStream::from(OwnedFd::from(tempfile::tempfile().expect("a file")));
+        lobby.admit(file, address, false).expect_err("no socket");
+        assert!(lobby.strangers().find(0).is_some(), "he waits no more");
     }
 
     #[test]

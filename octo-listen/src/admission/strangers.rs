@@ -96,6 +96,11 @@ impl<C> Strangers<C> {
         }
     }
 
+    /// The number of the next newcomer.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
+    }
+
     /// Lets a newcomer wait; his number, and who loses his place to him. `is_named`: does the
     /// trust file name his network?
     pub(crate) fn admit(
