@@ -101,14 +101,16 @@ impl Host {
             return No { head: self.counted(peer), ..no };
         }
         let place = no.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-        let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
-        self.log.event(format_args!("{peer}: {what}"));
         let (code, line) = (no.refusal.to_string(), no.line.unwrap_or(0).to_string());
         let mut fields = vec![("verb", verb.word()), ("code", &code), ("reason", &no.reason)];
         if no.line.is_some() {
             fields.push(("line", &line));
         }
-        No { head: self.log.ok(self.record(peer, "denied", &fields)), ..no }
+        // Whoever reads no log must not keep it out of the record.
+        let head = self.log.ok(self.record(peer, "denied", &fields));
+        let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
+        self.log.event(format_args!("{peer}: {what}"));
+        No { head, ..no }
     }
 
     /// Records a refusal before trust, and says in the log how to end it.
@@ -119,10 +121,6 @@ impl Host {
             Note::More(address, count, attempts) => (address, *count, &attempts[..]),
         };
         let from = shown(*address);
-        match note {
-            Note::More(..) => self.log.event(format_args!("{from}: refused {count} times more")),
-            _ => attempts.iter().for_each(|attempt| self.say_refused(&from, attempt)),
-        }
         let count = count.to_string();
         let mut fields = vec![("address", from.as_str()), ("count", &count)];
         let list =
@@ -133,6 +131,10 @@ impl Host {
         fields.extend(who.as_deref().map(|who| ("thumbprint", who)));
         fields.extend(why.as_deref().map(|why| ("reason", why)));
         self.log.ok(self.audit.append("refused", &fields));
+        match note {
+            Note::More(..) => self.log.event(format_args!("{from}: refused {count} times more")),
+            _ => attempts.iter().for_each(|attempt| self.say_refused(&from, attempt)),
+        }
     }
 
     fn say_refused(&self, from: &str, attempt: &Attempt) {
