@@ -94,6 +94,24 @@ fn what_a_pusher_was_refused_is_recorded_first_at_the_end() {
 }
 
 #[test]
+fn a_refusal_is_recorded_though_the_log_takes_no_more() {
+    let (here, ci) = sides();
+    here.trust(&[(&ci, "ci allow=status")]);
+    let tentacle = start_unread(&here);
+    let mut pusher = tentacle.connect(&ci).expect("trusted");
+    fill_log(&here);
+    std::thread::scope(|scope| {
+        // It is answered no more: the tentacle hangs.
+        let asked = scope.spawn(move || pusher.ask("jobs", b"").is_err());
+        let path = here.sandbox.state("listen/audit.log");
+        let log = || std::fs::read_to_string(&path).unwrap_or_default();
+        wait_for("a record", || lines(&log(), "denied").len() == 1);
+        drop(tentacle);
+        assert!(asked.join().expect("a thread"));
+    });
+}
+
+#[test]
 fn questions_asked_again_and_again_are_counted_and_jobs_recorded_one_by_one() {
     let mut fleet = fleet_with("", "");
     let ids: Vec<String> = (0..20).map(|_| job_id()).collect();
