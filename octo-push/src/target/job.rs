@@ -118,7 +118,9 @@ impl<'a> JobClient<'a> {
             let error = match attempt {
                 Ok(outcome) => break outcome,
                 // Of a job that may be there, these say "not now", not "never".
-                Err(ClientError::Refused(refusal, error)) if self.may_be_there(before, refusal) => {
+                Err(ClientError::Refused(refusal, error, _))
+                    if self.may_be_there(before, refusal) =>
+                {
                     ClientError::Lost(error)
                 }
                 Err(error) => error,
@@ -166,7 +168,7 @@ impl<'a> JobClient<'a> {
             let request =
                 plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
             let reply = self.ask_to_run(&mut client, &request);
-            let reply = reply.map_err(|error| located(&client, plan, target, error))?;
+            let reply = reply.map_err(|error| located(plan, target, error))?;
             self.accepted();
             if detach {
                 client.close();

@@ -161,7 +161,7 @@ impl Outcome {
             return Outcome::skipped("cancelled before it was done");
         }
         let (kind, origin) = match &error {
-            ClientError::Refused(refusal, _) => {
+            ClientError::Refused(refusal, ..) => {
                 (OutcomeKind::Refused(*refusal), OutcomeOrigin::Tentacle)
             }
             ClientError::Untrusted(..) => (OutcomeKind::Untrusted, OutcomeOrigin::Tentacle),

@@ -27,21 +27,17 @@ pub(crate) fn ask(
         .with("size", parts.spec.len() + parts.script.len() + parts.secrets.len())
         .with("body", parts.spec.len());
     let answer = client.ask(&question, &parts.spec);
-    answer.map(drop).map_err(|error| located(client, plan, target, error))
+    answer.map(drop).map_err(|error| located(plan, target, error))
 }
 
 /// A refusal of variables, with where each was said.
-pub(crate) fn located(
-    client: &TlsClient<'_>,
-    plan: &JobPlan,
-    target: &Target,
-    error: ClientError,
-) -> ClientError {
+pub(crate) fn located(plan: &JobPlan, target: &Target, error: ClientError) -> ClientError {
     match error {
-        ClientError::Refused(refusal, error) => {
+        ClientError::Refused(refusal, error, variables) => {
             let there = Destination::Target(target.name.as_str());
-            let error = plan.draft.located(there, &client.refused_variables(), error);
-            ClientError::Refused(refusal, error)
+            let names: Vec<&str> = variables.iter().map(String::as_str).collect();
+            let error = plan.draft.located(there, &names, error);
+            ClientError::Refused(refusal, error, variables)
         }
         other => other,
     }

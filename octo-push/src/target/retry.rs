@@ -198,7 +198,7 @@ impl Retry {
             (ClientError::Unreachable(_), false) => Some((Duration::ZERO, retries)),
             (ClientError::Lost(_), false) => Some((wait, retries)),
             // Too much at once: the same request may pass on another connection.
-            (ClientError::Refused(Refusal::Busy, _), _) => Some((wait, 0)),
+            (ClientError::Refused(Refusal::Busy, ..), _) => Some((wait, 0)),
             _ => None,
         }
     }
@@ -350,7 +350,7 @@ mod tests {
     fn a_no_is_not_tried_again() {
         let error = || Error::new(Exit::Refused, "web1", "no");
         for no in [
-            ClientError::Refused(Refusal::Denied, error()),
+            ClientError::Refused(Refusal::Denied, error(), Vec::new()),
             ClientError::Untrusted(None, error()),
             ClientError::Overdue(error()),
             ClientError::Unreachable(error()),

@@ -55,7 +55,7 @@ fn prove(context: &Context, reporter: &Reporter, given: &[RecordedHead]) -> Outc
             message: format!("{} of {} heads hold", replies.len(), given.len()),
             ..replies.first().map_or_else(Outcome::done, Outcome::answered)
         },
-        Err(ClientError::Refused(refusal, error)) => {
+        Err(ClientError::Refused(refusal, error, _)) => {
             Outcome::error(OutcomeKind::Refused(refusal), OutcomeOrigin::Tentacle, error)
         }
         Err(error) => Outcome::failed(context, error),
@@ -73,9 +73,9 @@ fn prove_chain<'a>(
         match client.ask(&question(head), b"") {
             Ok(reply) => replies.push(reply),
             // Its older lines were rotated away: what is newer is proved.
-            Err(ClientError::Refused(Refusal::Missing, _)) if replies.len() > before => break,
-            Err(ClientError::Refused(Refusal::Mismatch, error)) => {
-                return Err(ClientError::Refused(Refusal::Mismatch, rewritten(head, error)));
+            Err(ClientError::Refused(Refusal::Missing, ..)) if replies.len() > before => break,
+            Err(ClientError::Refused(refusal @ Refusal::Mismatch, error, variables)) => {
+                return Err(ClientError::Refused(refusal, rewritten(head, error), variables));
             }
             Err(error) => return Err(error),
         }

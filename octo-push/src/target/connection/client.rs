@@ -39,8 +39,6 @@ pub(crate) struct Client<'a, S> {
     /// What is waited for now, and until when.
     awaited: Awaited,
     expires: Option<Instant>,
-    /// The variables that the last refusal named.
-    refused: Vec<String>,
     /// Ends with the connection.
     _transport: Option<Transport>,
 }
@@ -106,7 +104,6 @@ impl<'a, S: Duplex> Client<'a, S> {
             deadlines: Deadlines::default(),
             awaited: Awaited::Bytes,
             expires: None,
-            refused: Vec::new(),
             _transport: None,
         };
         client.flows();
@@ -248,11 +245,7 @@ impl<'a, S: Duplex> Client<'a, S> {
         let message = self.message()?;
         match Reply::read(self.asked, message).map_err(|failure| self.explain(failure))? {
             Reply::Ok(said) => Ok(Some(said)),
-            Reply::No(said) => {
-                let names: &str = said.get("variables").unwrap_or("");
-                self.refused = names.split(',').map(String::from).collect();
-                Err(self.refused(&said))
-            }
+            Reply::No(said) => Err(self.refused(&said)),
             Reply::Tick(said) => self.skip(&said).map(|()| None),
         }
     }
@@ -321,11 +314,6 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// What a `no` says.
     pub(crate) fn refused(&self, said: &Fields) -> ClientError {
         ClientError::of_refusal(self.introduction, self.target, said)
-    }
-
-    /// The variables that the last refusal named.
-    pub(crate) fn refused_variables(&self) -> Vec<&str> {
-        self.refused.iter().map(String::as_str).collect()
     }
 
     /// The error of a reply that makes no sense.

@@ -22,7 +22,8 @@ pub(crate) enum ClientError {
     /// We are unknown there, or the tentacle is not who it should be: then its
     /// thumbprint.
     Untrusted(Option<Thumbprint>, Error),
-    Refused(Refusal, Error),
+    /// It says no; with the variables that it refuses, if it names any.
+    Refused(Refusal, Error, Vec<String>),
     /// What speaks there is no tentacle, or not as it should.
     Protocol(Error),
     /// Something here can't be read or written.
@@ -37,7 +38,7 @@ impl ClientError {
             | ClientError::Lost(error)
             | ClientError::Overdue(error)
             | ClientError::Untrusted(_, error)
-            | ClientError::Refused(_, error)
+            | ClientError::Refused(_, error, _)
             | ClientError::Protocol(error)
             | ClientError::Local(error) => error,
         }
@@ -61,7 +62,10 @@ impl ClientError {
         };
         let reason = if reason.is_empty() { "no reason given" } else { reason };
         let error = Error::new(refusal.exit(), refusal, reason);
-        ClientError::Refused(refusal, first_contact::hint_on_refusal(introduction, refusal, error))
+        let error = first_contact::hint_on_refusal(introduction, refusal, error);
+        let variables: &str = said.get("variables").unwrap_or("");
+        let variables = variables.split(',').filter(|name| !name.is_empty());
+        ClientError::Refused(refusal, error, variables.map(String::from).collect())
     }
 
     /// What a failure of the connection means.
@@ -104,6 +108,33 @@ impl ClientError {
             )),
             Failure::Truncated | Failure::Damaged | Failure::Io(_) => {
                 ClientError::Lost(Error::new(Exit::Unavailable, address, failure))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::targets::Targets;
+    use octo_wire::StreamWord;
+    use std::path::Path;
+
+    /// Where each was said is told of these, and of those of no other refusal.
+    #[test]
+    fn a_refusal_carries_the_variables_that_it_names() {
+        let thumbprint = Thumbprint::of_certificate(b"x");
+        let us = Introduction { thumbprint, name: "ann".into(), config: "/c".into() };
+        let targets = Targets::parse(Path::new("t"), b"web1 h webpki\n").expect("sound");
+        let no = Fields::of(StreamWord::No).with("code", "denied");
+        for (said, wanted) in [
+            (no.clone().with("variables", "A,B"), &["A", "B"][..]),
+            (no.clone().with("variables", "A"), &["A"]),
+            (no, &[]),
+        ] {
+            match ClientError::of_refusal(&us, &targets.all[0], &said) {
+                ClientError::Refused(_, _, variables) => assert_eq!(variables, wanted),
+                other => panic!("{other:?}"),
             }
         }
     }

@@ -128,17 +128,15 @@ impl Package {
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
         match self.put_once(source, digest, client, &mut upload, stop) {
-            Err(ClientError::Refused(Refusal::Mismatch, error)) => {
+            Err(ClientError::Refused(refusal @ Refusal::Mismatch, error, variables)) => {
                 let fresh = source.hash(stop).map_err(ClientError::Local)?;
                 if fresh != digest && self.remembered {
                     let fresh = *self.corrected.get_or_init(|| fresh);
                     return self.put_once(source, fresh, client, &mut upload, stop);
                 }
-                Err(ClientError::Refused(
-                    Refusal::Mismatch,
-                    Error::new(Exit::Data, &source.shown, "changed while it was sent")
-                        .hint(format!("the tentacle said: {}", error.message)),
-                ))
+                let error = Error::new(Exit::Data, &source.shown, "changed while it was sent")
+                    .hint(format!("the tentacle said: {}", error.message));
+                Err(ClientError::Refused(refusal, error, variables))
             }
             other => other,
         }
