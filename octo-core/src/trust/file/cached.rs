@@ -4,18 +4,13 @@
 //! answer is ever that of an older file.
 
 use crate::base::error::Result;
+use crate::base::identity::FileStamp;
 use crate::base::problem::Problem;
 use crate::trust::{Trust, open, read_all};
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-
-/// A file whose last change is younger than this when it is read is read again the next
-/// time: it may change once more within one tick of its file system's clock (2 s on
-/// the coarsest), and look the same.
-const SETTLED: Duration = Duration::from_secs(3);
 
 /// It is read again after so long, whatever its times say: they may not follow what is
 /// written through a mapping, or by another machine.
@@ -31,22 +26,12 @@ pub struct CachedTrust {
 /// What was read last. What is wrong with a file is kept, too: it takes as long to find.
 #[derive(Debug)]
 struct Known {
-    stamp: Stamp,
-    /// Was its last change long enough ago, when it was read?
-    settled: bool,
+    stamp: FileStamp,
+    /// Was it, when it was read? Else it is read again the next time.
+    was_at_rest: bool,
     read: SystemTime,
     bytes: Vec<u8>,
     parsed: Result<Arc<Trust>>,
-}
-
-/// By what an opened file is told from a changed one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl CachedTrust {
@@ -70,7 +55,6 @@ impl CachedTrust {
 
     fn load_at(&self, now: SystemTime) -> Result<Arc<Trust>> {
         let mut file = open(&self.path)?;
-        // Before its bytes: a change between the two makes the stamp the older one.
         let stamp = stamp(&file);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(known), Some(stamp)) = (&*known, stamp)
@@ -87,7 +71,7 @@ impl CachedTrust {
         };
         *known = stamp.map(|stamp| Known {
             stamp,
-            settled: stamp.is_older_than(SETTLED, now),
+            was_at_rest: stamp.is_at_rest(now),
             read: now,
             bytes,
             parsed: parsed.clone(),
@@ -97,35 +81,15 @@ impl CachedTrust {
 }
 
 impl Known {
-    fn holds(&self, stamp: Stamp, now: SystemTime) -> bool {
+    fn holds(&self, stamp: FileStamp, now: SystemTime) -> bool {
         let is_believed = now.duration_since(self.read).is_ok_and(|age| age < BELIEVED);
-        self.settled && is_believed && self.stamp == stamp
+        self.was_at_rest && is_believed && self.stamp == stamp
     }
 }
 
 /// `None` where the file system tells nothing: then nothing is kept.
-fn stamp(file: &File) -> Option<Stamp> {
-    file.metadata().ok().map(|metadata| Stamp::of(&metadata))
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Of a file from the future, which another machine's clock makes, nothing is known.
-    fn is_older_than(&self, age: Duration, now: SystemTime) -> bool {
-        let newest = self.modified.max(self.changed);
-        let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).ok();
-        let seconds = since(now).and_then(|now| i64::try_from(now.as_secs()).ok());
-        seconds.is_some_and(|now| now.saturating_sub(newest.0) > age.as_secs() as i64)
-    }
+fn stamp(file: &File) -> Option<FileStamp> {
+    file.metadata().ok().map(|metadata| FileStamp::of(&metadata))
 }
 
 #[cfg(test)]
@@ -161,7 +125,7 @@ mod tests {
             assert!(Arc::ptr_eq(&first, &again), "{seconds} s later");
         }
         let known = cached.known.lock().expect("lock");
-        assert!(known.as_ref().is_some_and(|known| known.settled));
+        assert!(known.as_ref().is_some_and(|known| known.was_at_rest));
     }
 
     #[test]
@@ -193,7 +157,7 @@ mod tests {
         std::fs::write(cached.path(), line(b"c")).expect("write");
         if let Some(known) = &mut *cached.known.lock().expect("lock") {
             known.stamp = stamp(&File::open(cached.path()).expect("open")).expect("a stamp");
-            known.settled = true;
+            known.was_at_rest = true;
         }
         let believed = cached.load_at(later(20)).expect("sound");
         assert_ne!(believed.lines, after.lines);

@@ -7,40 +7,18 @@
 //! digest does no harm: the tentacle verifies what it gets.
 
 use octo_core::base::digest::Digest;
+use octo_core::base::identity::FileStamp;
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
 use octo_core::base::record::Record;
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// So many files are remembered.
 const KEPT: usize = 256;
-/// A file that changed less than this before it was hashed is not remembered.
-const REST: i128 = 2_000_000_000;
 /// Hashing smaller files takes less time than remembering them.
 const SMALLEST: u64 = 4 << 20;
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stamp(String);
-
-impl Stamp {
-    /// Of an open file.
-    pub(crate) fn of(metadata: &Metadata) -> Stamp {
-        Stamp(format!(
-            "{}:{}:{}:{}.{}:{}.{}",
-            metadata.dev(),
-            metadata.ino(),
-            metadata.size(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec()
-        ))
-    }
-}
 
 /// The remembered digests.
 #[derive(Debug)]
@@ -65,8 +43,9 @@ impl DigestCache {
     }
 
     /// The digest of a file in this state, if it is remembered.
-    pub(crate) fn digest(&self, stamp: &Stamp) -> Option<Digest> {
-        self.entries.iter().find(|e| e.0 == stamp.0).map(|e| e.1)
+    pub(crate) fn digest(&self, stamp: &FileStamp) -> Option<Digest> {
+        let stamp = stamp.to_string();
+        self.entries.iter().find(|e| e.0 == stamp).map(|e| e.1)
     }
 
     /// The name of the file that had this digest.
@@ -82,12 +61,13 @@ impl DigestCache {
         digest: Digest,
         name: &str,
     ) {
-        if metadata.size() < SMALLEST || !at_rest(metadata, opened) {
+        let stamp = FileStamp::of(metadata);
+        if metadata.len() < SMALLEST || !stamp.is_at_rest(opened) {
             return;
         }
-        let stamp = Stamp::of(metadata);
-        self.entries.retain(|e| e.0 != stamp.0);
-        self.entries.push((stamp.0, digest, name.to_string()));
+        let stamp = stamp.to_string();
+        self.entries.retain(|e| e.0 != stamp);
+        self.entries.push((stamp, digest, name.to_string()));
         let excess = self.entries.len().saturating_sub(KEPT);
         self.entries.drain(..excess);
         self.write();
@@ -113,15 +93,6 @@ impl DigestCache {
     }
 }
 
-fn at_rest(metadata: &Metadata, opened: SystemTime) -> bool {
-    let nanoseconds =
-        |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    let changed = nanoseconds(metadata.mtime(), metadata.mtime_nsec())
-        .max(nanoseconds(metadata.ctime(), metadata.ctime_nsec()));
-    let opened = opened.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i128);
-    opened - changed > REST
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,15 +112,15 @@ mod tests {
         // ctime can't be set back: fresh files are never at rest.
         assert!(digests.entries.is_empty());
         let metadata = fs::metadata(&path).expect("stat");
-        let later = SystemTime::now() + Duration::from_millis(2100);
+        let later = SystemTime::now() + Duration::from_millis(3100);
         digests.keep(&metadata, later, digest, "big");
         let mut digests = DigestCache::load(&places);
-        assert_eq!(digests.digest(&Stamp::of(&metadata)), Some(digest));
+        assert_eq!(digests.digest(&FileStamp::of(&metadata)), Some(digest));
         assert_eq!(digests.name(&digest), Some("big"));
         fs::write(&path, vec![1; SMALLEST as usize]).expect("write");
         let changed = fs::metadata(&path).expect("stat");
-        assert_eq!(digests.digest(&Stamp::of(&changed)), None);
+        assert_eq!(digests.digest(&FileStamp::of(&changed)), None);
         digests.forget(&digest);
-        assert_eq!(DigestCache::load(&places).digest(&Stamp::of(&metadata)), None);
+        assert_eq!(DigestCache::load(&places).digest(&FileStamp::of(&metadata)), None);
     }
 }

@@ -8,12 +8,13 @@
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
 use crate::target::package::counters::UploadCounters;
-use crate::target::package::digests::{DigestCache, Stamp};
+use crate::target::package::digests::DigestCache;
 use crate::target::package::source::{PIECE, Source};
 use crate::target::retry::Retry;
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::identity::FileStamp;
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Request};
@@ -64,7 +65,7 @@ impl Package {
     /// Exit 65 for what is missing or no file; 74 where it can't be read.
     pub(crate) fn open(path: &str, digests: &DigestCache) -> Result<Package> {
         let source = Source::open(path)?;
-        let remembered = digests.digest(&Stamp::of(&source.metadata));
+        let remembered = digests.digest(&FileStamp::of(&source.metadata));
         Ok(Package::of(source.name.clone(), remembered, Some(source)))
     }
 
