@@ -174,7 +174,9 @@ fn every_option_permits_and_refuses() {
 fn all_variables_that_are_refused_are_told_at_once() {
     for (options, asked, refused, said) in [
         ("env=A", &["A", "B", "C"][..], &["B", "C"][..], "ci may not set B, C: env= of its line"),
-        ("env=*", &["PATH", "X", "ifs"], &["PATH", "ifs"], "ci may not set PATH, ifs: env= of"),
+        ("env=*", &["PATH", "X", "ifs"], &["PATH", "ifs"], "variables PATH, ifs are refused: each"),
+        ("", &["PATH", "X"], &["PATH"], "variable PATH is refused: it says who runs"),
+        ("env=A", &["PATH", "B"], &["B", "PATH"], "doesn't name it; variable PATH is refused: "),
         (
             "scripts=/s",
             &["B", "A"],

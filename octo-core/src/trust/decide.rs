@@ -247,37 +247,40 @@ impl Line {
         let Options { env, scripts, set, .. } = &self.options;
         let set: HashSet<&VariableName> = set.iter().map(|(name, _)| name).collect();
         let listed = env.as_deref().map(Listed::of);
-        let permitted = |name: &VariableName| {
-            let covered = match &listed {
-                Some(listed) => listed.covers(name),
-                None => scripts.is_none(),
-            };
-            covered && environment::forbidden(name).is_none()
+        let is_covered = |name: &VariableName| match &listed {
+            Some(listed) => listed.covers(name),
+            None => scripts.is_none(),
         };
-        let (own, rest): (Vec<&VariableName>, Vec<_>) =
-            asked.iter().partition(|name| set.contains(*name));
-        let other = rest.into_iter().filter(|name| !permitted(name));
-        let (own, other): (Vec<_>, Vec<_>) =
-            (own.into_iter().cloned().collect(), other.cloned().collect());
+        let (mut own, mut forbidden, mut other) = (Vec::new(), Vec::new(), Vec::new());
+        for &name in asked {
+            if set.contains(name) {
+                own.push(name.clone());
+            } else if environment::forbidden(name).is_some() {
+                // No spec with one gets here; if one did, it would be refused all the same.
+                forbidden.push(name.clone());
+            } else if !is_covered(name) {
+                other.push(name.clone());
+            }
+        }
         let name = &self.name;
         let mut reasons = Vec::new();
         if !other.is_empty() {
-            let is_one = other.len() == 1;
-            let why = match (env, scripts) {
-                (None, Some(_)) => "its line has scripts= without env=",
-                (None, None) if is_one => "it chooses code or configuration of a program",
-                (None, None) => "they choose code or configuration of a program",
-                (Some(_), _) if is_one => "env= of its line doesn't name it",
-                (Some(_), _) => "env= of its line doesn't name them",
+            let why = match env {
+                None => "its line has scripts= without env=",
+                Some(_) if other.len() == 1 => "env= of its line doesn't name it",
+                Some(_) => "env= of its line doesn't name them",
             };
             reasons.push(format!("{name} may not set {}: {why}", environment::listed(&other)));
+        }
+        if !forbidden.is_empty() {
+            reasons.push(environment::refusal(&forbidden));
         }
         if !own.is_empty() {
             let given = environment::listed(&own);
             reasons.push(format!("{name} may not set {given}: set= of its line does"));
         }
-        let option = if other.is_empty() { "set" } else { "env" };
-        let variables = [other, own].concat();
+        let option = if other.is_empty() && forbidden.is_empty() { "set" } else { "env" };
+        let variables = [other, forbidden, own].concat();
         if variables.is_empty() {
             return None;
         }

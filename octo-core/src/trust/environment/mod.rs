@@ -46,12 +46,10 @@ impl VariablePattern {
         }
     }
 
-    /// Why each name that it covers is forbidden, if each is.
+    /// Why each name that it covers is forbidden, if each is: never where it is one name.
     pub(super) fn reaches_only_forbidden(&self) -> Option<&'static str> {
-        match self {
-            VariablePattern::Name(name) => forbidden(name),
-            VariablePattern::Prefix(prefix) => FORBIDDEN.by_prefix(&prefix.to_ascii_uppercase()),
-        }
+        let VariablePattern::Prefix(prefix) = self else { return None };
+        FORBIDDEN.by_prefix(&prefix.to_ascii_uppercase())
     }
 }
 
