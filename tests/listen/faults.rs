@@ -78,6 +78,47 @@ fn a_super_server_hands_it_the_connection() {
     }
 }
 
+/// `listening` is a promise: it was once printed before the last threads were there.
+#[test]
+fn it_says_that_it_listens_once_its_threads_are_there() {
+    if !crate::support::can_trace("it_says_that_it_listens_once_its_threads_are_there") {
+        return;
+    }
+    let (here, ci) = sides();
+    let failing = |nth: usize| {
+        let mut command = Command::new("strace");
+        let listen = here.command("octo-listen");
+        command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3,clone", "-e"]);
+        command.arg(format!("inject=clone3,clone:error=EAGAIN:when={nth}"));
+        command.arg(listen.get_program()).env_clear().stdin(Stdio::null());
+        command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.args(["-l", "127.0.0.1:0"]);
+        command
+    };
+    let cannot = |nth: usize| {
+        let mut child =
+            failing(nth).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("standard output");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        if !line.is_empty() {
+            child.kill().expect("kill");
+            child.wait().expect("wait");
+            return false;
+        }
+        let output = child.wait_with_output().expect("wait");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{nth}: {why}");
+        assert!(why.contains("resource temporarily unavailable"), "{nth}: {why}");
+        true
+    };
+    let threads = (1..).take_while(|nth| cannot(*nth)).count();
+    // One that accepts, one that attends, and some that only wait.
+    assert!(threads > 3, "{threads}");
+    let tentacle = Tentacle::with(&here, &mut failing(threads + 1), 1);
+    tentacle.connect(&ci).expect("served").yes("status", b"");
+}
+
 /// Threads run out as descriptors do; the accept loop rests and goes on.
 #[test]
 fn without_threads_it_rests_and_recovers() {

@@ -17,6 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -76,11 +77,14 @@ impl Listening {
         self.refused.flush();
     }
 
-    /// Serves these sockets until one of them fails for good.
+    /// Begins to serve these sockets, and says which failure ends that, if one does.
     ///
     /// # Errors
-    /// That failure, or that of starting a thread.
-    pub(crate) fn accept(self: &Arc<Listening>, sockets: Vec<TcpListener>) -> Error {
+    /// Exit 74 where a thread can't be had.
+    pub(crate) fn accept(
+        self: &Arc<Listening>,
+        sockets: Vec<TcpListener>,
+    ) -> Result<Receiver<Error>, Error> {
         let (failed, failure) = std::sync::mpsc::channel();
         let mut threads: Vec<Box<dyn FnOnce() -> Error + Send>> = Vec::new();
         let listening = Arc::clone(self);
@@ -97,13 +101,9 @@ impl Listening {
             let thread = std::thread::Builder::new().name("accept".into()).stack_size(ACCEPT_STACK);
             // The receiver is waiting as long as this process is.
             let started = thread.spawn(move || drop(failed.send(work())));
-            if let Err(error) = started {
-                return Error::new(Exit::Io, "thread", describe(&error));
-            }
+            started.map_err(|error| Error::new(Exit::Io, "thread", describe(&error)))?;
         }
-        drop(failed);
-        let none = || Error::new(Exit::Io, "accept", "no thread listens any more");
-        failure.recv().unwrap_or_else(|_| none())
+        Ok(failure)
     }
 
     /// Lets a new connection wait.

@@ -43,7 +43,7 @@ Listens for the pushers whom CONFIG/trusted names, keeps the packages they put,
 and has the jobs they run started by octo-exec.";
 
 const NOTES: &str = "\
-Prints `listening ADDRESS:PORT' for each socket once it is ready; port 0 picks
+Prints `listening ADDRESS:PORT' for each socket once it is served; port 0 picks
 one. --stdio is for inetd, systemd's Accept=yes, or ssh. Sockets of a socket unit
 are taken instead of -l, and the identity may be a credential of systemd's. HUP
 reads the identity again, but not with -u; the trust file is looked at for each

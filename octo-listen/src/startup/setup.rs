@@ -80,9 +80,13 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let sockets = or_bound(sockets, &addresses)?;
     signals::heed(&listening, &host, source)?;
     warn(&host);
-    say_ready(&sockets)?;
     tidy(&host);
-    Err(listening.accept(sockets))
+    let ready = ready(&sockets)?;
+    let failure = listening.accept(sockets)?;
+    // What can fail as it starts has been started: whoever reads this may count on it.
+    cli::print(&ready)?;
+    let none = |_| Error::new(Exit::Io, "accept", "no thread listens any more");
+    Err(failure.recv().unwrap_or_else(none))
 }
 
 impl Wanted {
@@ -159,8 +163,8 @@ fn or_bound(handed: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<Vec<Tc
     if handed.is_empty() { sockets::listen(addresses) } else { Ok(handed) }
 }
 
-/// Tells whoever started us where we listen.
-fn say_ready(sockets: &[TcpListener]) -> Result<()> {
+/// What tells whoever started us where we listen.
+fn ready(sockets: &[TcpListener]) -> Result<String> {
     let mut ready = String::new();
     for socket in sockets {
         let address = socket.local_addr();
@@ -168,7 +172,7 @@ fn say_ready(sockets: &[TcpListener]) -> Result<()> {
             address.map_err(|e| Error::new(Exit::CannotCreate, "socket", describe(&e)))?;
         ready.push_str(&format!("listening {address}\n"));
     }
-    cli::print(&ready)
+    Ok(ready)
 }
 
 /// A file that is there must be sound before anything is listened for: later,
