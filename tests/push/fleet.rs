@@ -60,7 +60,8 @@ fn what_is_tried_again_is_cancelled_and_fetched_by_the_id_of_the_rollout() {
     let (octopus, tentacles) = fleet(1);
     let tried = octopus.sandbox.path("tried");
     let command = format!(
-        "if test -e {0}; then echo 2 >$OCTO_ARTIFACTS/a; sleep 300; fi; touch {0}; exit 3",
+        "if test -e {0}; then echo 2 >$OCTO_ARTIFACTS/a; touch {0}.made; sleep 300; fi; \
+         touch {0}; exit 3",
         tried.display()
     );
     let id = "20260101T000000-aaaaaaaaaaaaa";
@@ -68,7 +69,8 @@ fn what_is_tried_again_is_cancelled_and_fetched_by_the_id_of_the_rollout() {
     octopus.push(&line).assert().code(3);
     let mut again = octopus.start(&line).spawn().expect("spawn");
     let is_running = |job: &PathBuf| job.join("started").exists() && !job.join("end").exists();
-    wait_for("the second try", || tentacles[0].jobs().iter().any(is_running));
+    let made = octopus.sandbox.path("tried.made");
+    wait_for("the second try", || made.exists());
     octopus.push(&["cancel", id]).assert().success();
     again.wait().expect("wait");
     assert!(!tentacles[0].jobs().iter().any(is_running));

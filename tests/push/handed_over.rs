@@ -133,7 +133,7 @@ fn a_renewed_key_attaches_to_what_the_old_one_has_spooled() {
     let other = new(&["run", "-j", &job, "-c", "true"]).assert().code(65);
     other.stderr(contains("is there with another spec"));
     for key in [&old as &dyn Fn(&[&str]) -> Command, &new] {
-        let busy = key(&["-w", "1", "run", "-c", "true"]).timeout(PATIENCE).assert().code(75);
+        let busy = key(&["-w", "10", "run", "-c", "true"]).timeout(PATIENCE).assert().code(75);
         busy.stderr(contains("busy: octopus has 1 jobs under way already; not certain before"));
     }
     separated.signal_serve(Signal::CONT);

@@ -77,12 +77,12 @@ fn beside_a_hostile_pusher_another_is_served() {
     };
     serve(5);
     // One more is too many: of its jobs two are under way, or its store is full.
-    let output = hostile.push(&["-t", "web1", "-w", "1s", "run", "-c", "true"]).output();
+    let output = hostile.push(&["-t", "web1", "-w", "10s", "run", "-c", "true"]).output();
     assert!(matches!(output.expect("starts").status.code(), Some(75 | 77)));
     if let Some(disk) = &disk {
         // Who was served is not told of a full disk, and who comes then is told at once.
         let filled = disk.fill_but(64 << 10);
-        let mut run = friendly.push(&["-t", "web1", "-w", "1s", "run", "-c", "echo served"]);
+        let mut run = friendly.push(&["-t", "web1", "run", "-c", "echo served"]);
         run.assert().code(74).stderr(contains("web1").and(contains("full").or(contains("free"))));
         friendly.push(&["-t", "web1", "jobs"]).assert().success();
         std::fs::remove_file(filled).expect("removed");

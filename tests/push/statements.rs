@@ -147,7 +147,7 @@ fn an_unanswered_request_stays_in_doubt_while_nothing_there_could_start_it() {
 #[test]
 fn what_asked_for_nothing_is_certain() {
     let scene = scene(&["no code=busy reason=later\n"]);
-    let status = scene.octopus.push(&["-a", "--json", "-w", "1", "status"]).assert().code(75);
+    let status = scene.octopus.push(&["-a", "--json", "-w", "10", "status"]).assert().code(75);
     status.stdout(contains(r#""message":"busy: later","not_certain_before":null"#));
     let (_, body) = scene.heard.try_iter().next().expect("one");
     assert!(body.is_empty());

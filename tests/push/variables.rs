@@ -161,7 +161,8 @@ fn no_package_is_sent_for_a_run_that_would_be_refused() {
     ] {
         let (octopus, web1) = installed(options);
         octopus.sandbox.write("large.sh", vec![b'#'; 200_000]);
-        let run = [&["-w", "1", "-t", "web1", "run", "-p", "package.tar"], what].concat();
+        // One that is busy is asked again, as long as this.
+        let run = [&["-w", "10", "-t", "web1", "run", "-p", "package.tar"], what].concat();
         octopus.push(&run).assert().code(code).stderr(contains(said));
         assert!(!put_begun(&web1), "{options}");
     }

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -65,9 +65,16 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     ended: AtomicBool,
-    up: AtomicU64,
-    down: AtomicU64,
-    seen: Mutex<[Vec<u8>; 2]>,
+    /// What passed up, and down.
+    passed: Mutex<[Passed; 2]>,
+}
+
+/// What passed in one direction, over all connections.
+#[derive(Default)]
+struct Passed {
+    count: u64,
+    /// The first of it.
+    seen: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -76,6 +83,8 @@ struct State {
     always: Plan,
     paused: bool,
     accepted: u64,
+    /// Directions of connections that may still forward something.
+    forwarding: u64,
     open: Vec<TcpStream>,
 }
 
@@ -139,21 +148,24 @@ impl FaultProxy {
 
     /// Bytes forwarded so far, over all connections.
     pub(crate) fn forwarded(&self, direction: Direction) -> u64 {
-        self.shared.counter(direction).load(Ordering::SeqCst)
+        self.shared.passed.lock().expect("lock")[direction as usize].count
     }
-}
 
-impl FaultProxy {
-    /// Where TLS records end among the first bytes of the first connection.
-    pub(crate) fn record_ends(&self, direction: Direction) -> Vec<u64> {
-        let seen = self.shared.seen.lock().expect("lock");
-        let (bytes, mut ends, mut at) = (&seen[direction as usize], Vec::new(), 0);
+    /// Waits until no connection is open. Says what passed in this direction, and where
+    /// TLS records end among the first bytes of the first connection.
+    pub(crate) fn wait_closed(&self, direction: Direction) -> (u64, Vec<u64>) {
+        let patience = Duration::from_secs(60);
+        let waiting = |state: &mut State| state.forwarding > 0;
+        let waited = self.shared.changed.wait_timeout_while(self.shared.state(), patience, waiting);
+        assert!(!waited.expect("lock").1.timed_out(), "a connection stays open");
+        let passed = &self.shared.passed.lock().expect("lock")[direction as usize];
+        let (bytes, mut ends, mut at) = (&passed.seen, Vec::new(), 0);
         // A type, two bytes of version, two of length.
         while let Some([high, low]) = bytes.get(at + 3..at + 5) {
             at += 5 + usize::from(u16::from_be_bytes([*high, *low]));
             ends.push(at as u64);
         }
-        ends
+        (passed.count, ends)
     }
 }
 
@@ -174,17 +186,16 @@ impl Shared {
         self.state.lock().expect("lock")
     }
 
-    fn counter(&self, direction: Direction) -> &AtomicU64 {
-        match direction {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        }
+    fn passed(&self, direction: Direction, bytes: &[u8]) {
+        let passed = &mut self.passed.lock().expect("lock")[direction as usize];
+        let room = SEEN.saturating_sub(passed.seen.len()).min(bytes.len());
+        passed.seen.extend_from_slice(&bytes[..room]);
+        passed.count += bytes.len() as u64;
     }
 
-    fn see(&self, direction: Direction, bytes: &[u8]) {
-        let seen = &mut self.seen.lock().expect("lock")[direction as usize];
-        let room = SEEN.saturating_sub(seen.len()).min(bytes.len());
-        seen.extend_from_slice(&bytes[..room]);
+    fn done(&self) {
+        self.state().forwarding -= 1;
+        self.changed.notify_all();
     }
 
     fn pause_now(&self) {
@@ -223,11 +234,18 @@ fn accept(
             // A long test makes thousands; those that ended are not kept open.
             state.open.retain(|stream| stream.peer_addr().is_ok());
             state.open.extend([twin(&client), twin(&server)]);
+            state.forwarding += 2;
         }
         let (client2, server2) = (twin(&client), twin(&server));
         let (one, two) = (Arc::clone(shared), Arc::clone(shared));
-        std::thread::spawn(move || forward(client, server, plan.up, Direction::Up, &one));
-        std::thread::spawn(move || forward(server2, client2, plan.down, Direction::Down, &two));
+        std::thread::spawn(move || {
+            forward(client, server, plan.up, Direction::Up, &one);
+            one.done();
+        });
+        std::thread::spawn(move || {
+            forward(server2, client2, plan.down, Direction::Down, &two);
+            two.done();
+        });
     }
 }
 
@@ -275,11 +293,11 @@ fn forward(
             std::thread::sleep(faults.delay);
         }
         shared.wait_while_paused();
+        passed += count as u64;
+        // Whoever has received it finds it counted.
+        shared.passed(direction, &buffer[..count]);
         if to.write_all(&buffer[..count]).is_err() {
             return end(&from, &to);
         }
-        passed += count as u64;
-        shared.see(direction, &buffer[..count]);
-        shared.counter(direction).fetch_add(count as u64, Ordering::SeqCst);
     }
 }

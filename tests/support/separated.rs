@@ -65,7 +65,9 @@ impl Separated {
     pub(crate) fn restart_listener(&mut self, octopus: &Octopus) {
         self.end_listener();
         let listen = ["-l", &self.address, "-u", "nobody"];
-        self.listening = start(octopus, &self.tentacle, "octo-listen", &listen, &[]).0;
+        let (listening, said) = start(octopus, &self.tentacle, "octo-listen", &listen, &[]);
+        assert!(said.starts_with("listening "), "{said}: {}", self.logs());
+        self.listening = listening;
     }
 
     /// The directory of a job.

@@ -59,8 +59,11 @@ pub(crate) struct Retry {
     /// A question is over a while after it could first be asked.
     is_question: bool,
     began: Instant,
-    /// When this try began.
+    /// When this try began, and how long it may take to connect.
     tried: Instant,
+    share: Duration,
+    /// What cut the first handshake before this one.
+    cut: Option<Error>,
     /// When there was contact first: from now on it can only be lost.
     contact: Option<Instant>,
     /// Tries that failed since something was gained.
@@ -81,6 +84,8 @@ impl Retry {
             is_question: false,
             began: now,
             tried: now,
+            share: bounds.wait,
+            cut: None,
             contact: None,
             failures: 0,
             since: now,
@@ -114,7 +119,8 @@ impl Retry {
             wait = wait.saturating_sub(now.duration_since(self.since));
         }
         let left = self.deadline().map(|deadline| deadline.saturating_duration_since(now));
-        left.map_or(wait, |left| left.min(wait))
+        self.share = left.map_or(wait, |left| left.min(wait));
+        self.share
     }
 
     /// It is connected.
@@ -162,6 +168,13 @@ impl Retry {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
             return Err(self.overdue(error));
         }
+        if self.share < self.bounds.wait
+            && now.duration_since(self.tried) >= self.share
+            && let Some(cut) = self.cut.take()
+        {
+            // It had what the others left of the wait: that this wasn't enough says nothing.
+            return Err(ClientError::Lost(cut));
+        }
         if self.failures == 0 {
             self.since = if self.contact.is_some() { now } else { self.tried };
         }
@@ -181,7 +194,10 @@ impl Retry {
         }
         self.failures += 1;
         self.failed = Some(now);
-        Ok((pause, error.into_error()))
+        let is_cut = self.contact.is_none() && matches!(error, ClientError::Lost(_));
+        let error = error.into_error();
+        self.cut = is_cut.then(|| error.clone());
+        Ok((pause, error))
     }
 
     /// So many times it was tried in vain.
@@ -267,6 +283,19 @@ mod tests {
             assert!((4..=8).contains(&count), "{count} tries");
             assert!(lasted < Duration::from_secs(15), "{lasted:?}");
         }
+    }
+
+    #[test]
+    fn what_cut_the_others_is_told_of_a_try_that_had_no_time() {
+        let mut retry = Retry::new(bounds(3600, 120));
+        assert!(retry.pause_after(lost(), Instant::now()).is_ok());
+        let share = retry.begin();
+        assert!(share < Duration::from_secs(3600));
+        let late = Error::new(Exit::Unavailable, "web1", "no connection within 0s");
+        let late = ClientError::Unreachable(late);
+        let told = retry.pause_after(late, Instant::now() + share).expect_err("no time is left");
+        let ClientError::Lost(told) = told else { panic!("{told:?}") };
+        assert!(told.message.contains("the connection broke off"), "{}", told.message);
     }
 
     #[test]

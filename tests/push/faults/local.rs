@@ -72,7 +72,7 @@ fn a_tentacle_that_leaves_before_its_answer_said_nothing() {
     for (verb, code) in
         [(&["status"][..], 69), (&["put", "p"], 69), (&["jobs"], 69), (&["run", "-c", "true"], 79)]
     {
-        let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();
+        let arguments = [&["-t", "web1", "--reconnect", "1"][..], verb].concat();
         let refused = octopus.push(&arguments).assert().code(code);
         refused.stderr(contains("the connection broke off"));
     }
@@ -91,7 +91,7 @@ fn a_tentacle_that_makes_no_sense_is_named() {
         (b"no reason=gone\n", &["status"], "refused without a code: gone"),
         (b"no code=why reason=%1B%5B2J\n", &["status"], "unknown code why"),
     ] {
-        let arguments = [&["-t", "web1", "-w", "1"][..], verb].concat();
+        let arguments = [&["-t", "web1"][..], verb].concat();
         let refused = one_that_says(answer).push(&arguments).assert().code(76);
         refused.stderr(contains(said).and(contains("\x1b").not()));
     }

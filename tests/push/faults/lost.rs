@@ -43,8 +43,7 @@ fn cut_everywhere(direction: Direction) {
     let (octopus, _web1, proxy) = through_a_proxy();
     octopus.sandbox.write("package", OUTPUT);
     check(&octopus, 0, &run(&octopus, 0), "uncut");
-    let whole = proxy.forwarded(direction);
-    let ends = proxy.record_ends(direction);
+    let (whole, ends) = proxy.wait_closed(direction);
     assert!(ends.len() > 5 && ends.last() == Some(&whole), "{ends:?} of {whole}");
     // Every byte takes many minutes. Every message's end, the byte before and the
     // byte after it don't, with some in between.
@@ -138,9 +137,8 @@ fn contact_lost_for_good_is_79_only_where_something_may_run() {
 fn what_breaks_again_and_again_is_not_tried_as_fast_as_it_breaks() {
     let (octopus, _web1, proxy) = through_a_proxy();
     let run = ["-t", "web1", "-w", "1", "--limit", "20", "run", "-c", "true"];
-    octopus.push(&run).assert().success();
-    let whole = proxy.forwarded(Direction::Down);
-    let ends = proxy.record_ends(Direction::Down);
+    octopus.push(&["-t", "web1", "run", "-c", "true"]).assert().success();
+    let (whole, ends) = proxy.wait_closed(Direction::Down);
     let mut unknown = 0;
     for end in ends.iter().filter(|end| **end < whole) {
         let down = Faults { cut_at: Some(*end), ..Faults::default() };
@@ -158,7 +156,7 @@ fn what_breaks_again_and_again_is_not_tried_as_fast_as_it_breaks() {
 fn a_repeat_that_reaches_nobody_is_79_only_where_it_was_asked_before() {
     let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let run = |id: &'static str| {
-        octopus.push(&["-t", "web1", "-w", "1", "run", "-j", id, "-c", "echo once; exit 3"])
+        octopus.push(&["-t", "web1", "run", "-j", id, "-c", "echo once; exit 3"])
     };
     let (first, second) = ("20260101T000000-aaaaaaaaaaaaa", "20260101T000000-bbbbbbbbbbbbb");
     let third = "20260101T000000-ccccccccccccc";

@@ -212,22 +212,12 @@ fn following_a_silent_job_wakes_nobody() {
     let supervisor = session_of(&job().expect("a job")).expect("started").as_raw_pid() as u32;
     let listener = web1.pid();
     let count = || [child.id(), supervisor, listener].map(switches);
-    // Until all have come to rest.
-    let mut before = count();
-    wait_for("rest", || {
-        std::thread::sleep(Duration::from_millis(300));
-        std::mem::replace(&mut before, count()) == before
+    // One that was starved may have work left; one that polls never has four such seconds.
+    wait_for("four seconds with less than six switches of each", || {
+        let before = count();
+        std::thread::sleep(Duration::from_secs(4));
+        count().iter().zip(before).all(|(now, then)| now.saturating_sub(then) <= 6)
     });
-    std::thread::sleep(Duration::from_secs(4));
-    let after = count();
-    // A tick may fall into it; a loop that polls would make dozens.
-    for (index, (now, then)) in after.iter().zip(before).enumerate() {
-        assert!(
-            now.saturating_sub(then) <= 6,
-            "process {index}: {} context switches in 4 s",
-            now.saturating_sub(then)
-        );
-    }
     std::fs::write(&go, "").expect("write");
     assert!(child.wait_with_output().expect("wait").status.success());
 }

@@ -116,11 +116,15 @@ mod tests {
         // Others on this machine may have used up what the user has.
         assert!(watch.is_timer || !wakes(&watch, 0));
 
+        assert!(!wakes(&Watch::timer(Duration::from_secs(3600)).expect("a timer"), 0));
         let timer = Watch::timer(Duration::from_millis(500)).expect("a timer");
-        timer.clear();
         assert!(wakes(&timer, 60));
-        timer.clear();
-        assert!(!wakes(&timer, 0));
+        // It may ring again before it is looked at.
+        let quiet = |_| {
+            timer.clear();
+            !wakes(&timer, 0)
+        };
+        assert!((0..100).any(quiet));
         let missing = top.path().join("missing");
         assert!(Watch::new(&missing, WatchFlags::CREATE, Duration::from_secs(1)).is_err());
     }
