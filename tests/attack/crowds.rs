@@ -65,7 +65,7 @@ fn more_jobs_than_a_process_may_have_descriptors_run_at_once() {
     here.ring();
     wait_for("all scripts", || jobs.iter().all(|job| here.runs(job) == 1));
     // Each is watched, and a job has what serve itself was given.
-    assert_eq!(watched(here.serving()), jobs.len());
+    wait_for("a watch of each", || watched(here.serving()) == jobs.len());
     let job = job_id();
     let limits = format!("(ulimit -Sn; ulimit -Hn) >>{}", here.mark(&job).display());
     let end = here.hand_over(&job, &here.request(&job, &command(&limits)));

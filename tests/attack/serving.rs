@@ -302,5 +302,7 @@ fn an_entry_that_cannot_be_taken_over_is_told_after_three_tries() {
     wait_for("its note", || here.refused(job.as_str()).is_some());
     let note = here.refused(job.as_str()).expect("waited for");
     here.assert_refused(&job, &note, 69, "octo-exec could not take it over in 3 tries");
+    // What is started is traced a little later.
+    wait_for("three tries, and what notes it", || starts(&trace).0 >= 4);
     assert_eq!(starts(&trace), (4, 0));
 }

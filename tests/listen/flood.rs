@@ -3,6 +3,7 @@
 
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::listener::{Side, Tentacle, sides};
+use crate::support::PATIENCE;
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
@@ -74,7 +75,11 @@ impl Flood {
         let (ended, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let identity = Identity::load(&stranger.sandbox.config("identity.pem")).expect("identity");
         // Who makes whole handshakes waits for answers: it takes many.
-        let threads = if kind == Kind::Refused { 48 } else { 1 };
+        let threads = match kind {
+            Kind::Refused if is_long() => 48,
+            Kind::Refused => 8,
+            _ => 1,
+        };
         let pause = Duration::from_secs(1) * threads / rate;
         let run = |_| {
             let (ended, came) = (Arc::clone(&ended), Arc::clone(&came));
@@ -137,9 +142,12 @@ fn many_addresses(n: u32) -> Ipv4Addr {
 }
 
 /// Floods a tentacle whose trust file has this line of `ci`; how many of how many tries of
-/// that pusher were served, each from the address that `pusher` says.
+/// that pusher were served, each from the address that `pusher` says. On a busy machine
+/// some come too late, so that the short form tries again as octo-push does.
 fn served(kind: Kind, (rate, from): Source, pusher: fn(u32) -> Ipv4Addr, line: &str) -> [u32; 2] {
     let tries = if is_long() { 20 } else { 5 };
+    // Whole handshakes are work for this machine, too.
+    let rate = if kind == Kind::Refused && !is_long() { rate.min(100) } else { rate };
     let (here, ci) = sides();
     here.trust(&[(&ci, line)]);
     let tentacle = Tentacle::start(&here);
@@ -148,25 +156,29 @@ fn served(kind: Kind, (rate, from): Source, pusher: fn(u32) -> Ipv4Addr, line: &
     let run_up = if is_long() { 11 * rate } else { rate };
     crate::support::wait_for("the flood", || flood.came.load(Ordering::Relaxed) >= run_up);
     let far = Faults { delay: Duration::from_millis(50), ..Faults::default() };
-    let try_once = &|n: u32| {
+    let try_once = |n: u32| {
         let dial = move |_: &str| connect_from(pusher(n), server);
         let proxy = FaultProxy::dialling(tentacle.address(), dial);
         proxy.always(Plan { up: far, down: far });
-        let began = Instant::now();
         let asked = tentacle
             .connect_at(&proxy.address.to_string(), &ci)
             .and_then(|mut pusher| pusher.ask("status", b""));
-        // A third of a second without a flood. Those that stopped give way after ten.
-        let is_served = asked.is_ok_and(|reply| reply.word() == "ok");
-        u32::from(is_served && began.elapsed() < Duration::from_secs(7))
+        asked.is_ok_and(|reply| reply.word() == "ok")
     };
-    let served = match is_long() {
-        true => (0..tries).map(try_once).sum(),
-        false => std::thread::scope(|scope| {
-            let all: Vec<_> = (0..tries).map(|n| scope.spawn(move || try_once(n))).collect();
-            all.into_iter().map(|one| one.join().expect("a try")).sum()
-        }),
+    let is_served = |n: u32| {
+        let began = Instant::now();
+        if is_long() {
+            // A third of a second without a flood. Those that stopped give way after ten.
+            return try_once(n) && began.elapsed() < Duration::from_secs(7);
+        }
+        while !try_once(n) {
+            if began.elapsed() > PATIENCE {
+                return false;
+            }
+        }
+        true
     };
+    let served = (0..tries).map(|n| u32::from(is_served(n))).sum();
     let came = flood.came.load(Ordering::Relaxed);
     crate::support::figures(format_args!(
         "{kind:?}, {rate} a second at most: {served} of {tries} ({came} strangers)"
@@ -186,15 +198,10 @@ fn elsewhere(n: u32) -> Ipv4Addr {
 fn nearly_all_are_served(kinds: &[Kind], source: Source, pusher: fn(u32) -> Ipv4Addr, line: &str) {
     let one = |kind: Kind| {
         let [served, tries] = served(kind, source, pusher, line);
-        let is_nearly_all = served * 10 >= tries * 9 || (served >= 4 && !is_long());
-        assert!(is_nearly_all, "{kind:?}: {served} of {tries}");
+        let enough = if is_long() { tries * 9 / 10 } else { tries };
+        assert!(served >= enough, "{kind:?}: {served} of {tries}");
     };
-    if is_long() {
-        return kinds.iter().for_each(|kind| one(*kind));
-    }
-    std::thread::scope(|scope| {
-        kinds.iter().for_each(|kind| drop(scope.spawn(|| one(*kind))));
-    });
+    kinds.iter().for_each(|kind| one(*kind));
 }
 
 const ALL: [Kind; 4] = [Kind::Silent, Kind::Garbage, Kind::Stopped, Kind::Refused];

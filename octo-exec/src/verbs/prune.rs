@@ -189,14 +189,15 @@ impl Pruning<'_> {
             if !self.takes(index, age) {
                 continue;
             }
-            self.text.push_str(&format!("job {}\n", job.id()));
             if self.rules.dry_run {
                 self.kept += size_of(job.path());
             } else if let Err(error) = remove(self.places, &job) {
                 // Its user may have left what can't be removed: that keeps no other job.
                 tool.report(&error);
                 code = error.exit.code();
+                continue;
             }
+            self.text.push_str(&format!("job {}\n", job.id()));
         }
         Ok(code)
     }
@@ -233,7 +234,11 @@ impl Pruning<'_> {
 }
 
 fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
-    let Some(_held) = job.try_hold()? else { return Ok(()) };
+    let is_held = || {
+        let reason = "its octo-exec still holds it; the next prune takes it";
+        Error::new(Exit::Temporary, job.path().display(), reason)
+    };
+    let _held = job.try_hold()?.ok_or_else(is_held)?;
     // First the id is remembered: a repeat must find that it ran.
     mark_pruned(places, job)?;
     let aside = places.jobs().join(format!("{TEMPORARY_PREFIX}pruned-{}", job.id()));

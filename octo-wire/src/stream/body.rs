@@ -45,7 +45,8 @@ impl<'a, S: Duplex> Body<'a, S> {
         Ok(count)
     }
 
-    fn check_pace(&mut self, count: u64, waited: Duration) -> Result<(), Failure> {
+    /// So many bytes came, and were waited for so long.
+    pub(super) fn check_pace(&mut self, count: u64, waited: Duration) -> Result<(), Failure> {
         self.since += count;
         self.waited += waited;
         if self.waited < self.pace.window {

@@ -287,9 +287,20 @@ mod tests {
         connection.pace = Pace { window: Duration::from_millis(20), ..Pace::default() };
         let dripping = connection.read_body(1 << 20, 1 << 20);
         assert!(matches!(dripping, Err(Failure::TimedOut)));
-        // As fast as it must be, it goes on, over ten such windows.
-        connection.pace = Pace { window: Duration::from_millis(20), rate: 5, ..Pace::default() };
-        assert!(connection.read_body(100, 100).is_ok());
+    }
+
+    #[test]
+    fn as_fast_as_it_must_be_it_goes_on() {
+        let mut connection = Connection::new(Drip);
+        connection.pace = Pace { window: Duration::from_secs(2), rate: 5, ..Pace::default() };
+        let mut body = connection.body(1 << 20);
+        for _ in 0..10 {
+            assert!(body.check_pace(1, Duration::from_secs(1)).is_ok());
+            assert!(body.check_pace(9, Duration::from_secs(1)).is_ok());
+        }
+        assert!(body.check_pace(9, Duration::from_secs(1)).is_ok());
+        let slow = body.check_pace(0, Duration::from_secs(1));
+        assert!(matches!(slow, Err(Failure::TimedOut)));
     }
 
     #[test]

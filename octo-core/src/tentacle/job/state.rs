@@ -54,9 +54,9 @@ pub struct JobLock {
     _file: File,
 }
 
-/// Whoever denies or prunes a job holds its lock for a moment; a starter tries this
-/// long.
-const STARTER_PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever denies or prunes a job holds its lock for a moment, and so does an octo-exec
+/// that ends; this long is tried.
+const STARTER_PATIENCE: Duration = Duration::from_secs(10);
 
 impl JobDirectory {
     /// The job's state as it is now.
