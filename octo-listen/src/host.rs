@@ -4,6 +4,7 @@ use crate::chatter::Chatter;
 use crate::log::Log;
 use crate::starter::Starter;
 use crate::starter::janitor::Janitor;
+use crate::verbs::releases::freshness::Freshness;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::account::{Coming, of_new_job};
 use octo_core::tentacle::audit::{Audit, Head};
@@ -37,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) chatter: Chatter,
     pub(crate) starter: Starter,
     pub(crate) janitor: Arc<Janitor>,
+    /// Who looks at the journals of what is released.
+    pub(crate) freshness: Freshness,
     pub(crate) log: Log,
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
@@ -103,6 +106,7 @@ impl Host {
             exec_audit: Audit::of(Side::Executor, places),
             starter,
             janitor: Arc::new(Janitor::new(places, stores, log)?),
+            freshness: Freshness::default(),
             log,
             started_by: StartedBy::at(places),
             trust: CachedTrust::of(&places.trusted()),

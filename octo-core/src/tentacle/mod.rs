@@ -1,5 +1,5 @@
-//! What a target keeps: jobs and what they are asked to do, packages, the audit
-//! log, by which thumbprints it is known.
+//! What a target keeps: jobs and what they are asked to do, packages, what is released,
+//! the audit log, by which thumbprints it is known.
 
 pub mod account;
 pub mod audit;
@@ -7,6 +7,7 @@ pub mod doorbell;
 pub mod job;
 pub mod known;
 pub mod layout;
+pub mod releases;
 pub mod spec;
 pub mod spool;
 pub mod statement;

@@ -49,6 +49,14 @@ impl Allow {
         brought || self.any
     }
 
+    /// What these words let a pusher do, by the words: all but to look.
+    pub fn offers(self) -> impl Iterator<Item = &'static str> {
+        let is_offered = move |(word, is_said): &(&'static str, bool)| {
+            !["status", "any"].contains(word) && (*is_said || self.any)
+        };
+        self.words().into_iter().filter(is_offered).map(|(word, _)| word)
+    }
+
     fn words(self) -> [(&'static str, bool); 4] {
         [("status", self.status), ("put", self.put), ("run", self.run), ("any", self.any)]
     }

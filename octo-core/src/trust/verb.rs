@@ -51,6 +51,39 @@ const SHA256: Key = Key::new("sha256", Form::Digest);
 const SIZE: Key = Key::new("size", Form::Number);
 const STATE: Key = Key::new("state", Form::Text);
 
+/// What is said about an application: where it is, what is current, what was tried last, where
+/// a rollback would go, how fresh that is, and whether it is frozen.
+const RELEASE: &[Key] = &[
+    Key::new("application", Form::Text),
+    Key::new("base", Form::Text),
+    Key::new("user", Form::Text),
+    Key::new("version", Form::Text),
+    Key::new("release", Form::Text),
+    Key::new("number", Form::Number),
+    SHA256,
+    Key::new("content", Form::Digest),
+    Key::new("since", Form::Time),
+    Key::new("by", Form::Text),
+    Key::new("result", Form::Text),
+    Key::new("environment", Form::Text),
+    Key::new("names", Form::List),
+    Key::new("last-version", Form::Text),
+    Key::new("last-result", Form::Text),
+    Key::new("last-what", Form::Text),
+    Key::new("last-at", Form::Time),
+    Key::new("last-by", Form::Text),
+    Key::new("back-release", Form::Text),
+    Key::new("back-version", Form::Text),
+    Key::new("back-sha256", Form::Digest),
+    Key::new("back-environment", Form::Text),
+    Key::new("back-names", Form::List),
+    Key::new("as-of", Form::Time),
+    Key::new("seen", Form::Text),
+    Key::new("frozen-until", Form::Time),
+    Key::new("frozen-by", Form::Text),
+    Key::new("frozen-why", Form::Text),
+];
+
 /// The verbs and their rows, both of one list: no verb lacks a row.
 macro_rules! verbs {
     ($($(#[$doc:meta])* $verb:ident { $($row:tt)* })*) => {
@@ -93,6 +126,16 @@ verbs! {
         ],
         item: None,
         features: &[],
+    }
+    /// What is released here, which runs nothing.
+    Releases {
+        word: "releases",
+        allow: AllowWord::Status,
+        does: "ask for the releases",
+        request: &[],
+        reply: &[Key::new("offers", Form::List), BODY],
+        item: Some(Word { word: "release", keys: RELEASE }),
+        features: &["releases"],
     }
     /// To store a package.
     Put {

@@ -7,6 +7,7 @@ mod get;
 mod jobs;
 mod put;
 mod question;
+pub(crate) mod releases;
 mod run;
 mod scripts;
 mod statement;
@@ -28,6 +29,7 @@ pub(crate) fn answer<S: Duplex>(
         // `Request::read` gives no such verb: only the trust file's judge knows it.
         Verb::Connect => Err(Ended::No(No::new(Refusal::Unsupported, "connect is no request"))),
         Verb::Status => status::status(session),
+        Verb::Releases => releases::releases(session),
         Verb::Put => put::put(session, fields),
         Verb::Run if question::is_one(fields) => question::question(session, fields),
         Verb::Run => run::run(session, fields),

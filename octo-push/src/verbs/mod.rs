@@ -9,6 +9,7 @@ mod jobs;
 mod local;
 mod plumb;
 mod put;
+mod releases;
 mod run;
 mod scripts;
 mod status;
@@ -50,6 +51,9 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .takes(&[&WHICH, &HOW, &get::GET])
         .runs(get::run),
     verb(Verb::Status.word(), "", "how the tentacles are").takes(ASK).runs(status::run),
+    verb(Verb::Releases.word(), "", "what is released on the tentacles")
+        .takes(ASK)
+        .runs(releases::run),
     verb(Verb::Scripts.word(), "", "list the scripts that run --name can run")
         .takes(ASK)
         .runs(scripts::run),

@@ -90,6 +90,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     let mut lines = json_of(&octopus, &["-a", "run", "-j", id, "-p", "p", "-c", command]);
     assert!(lines.contains(r#""text":{"hex":"ff"}"#), "{lines}");
     assert!(lines.contains(r#""outputs":{"B":{"hex":"ff"},"A":"2"}"#), "{lines}");
+    octopus.sandbox.write("web1/state/freezes/shop", "until 2999-01-01T00:00:00Z\n");
     // Nobody asks to connect, and scripts are installed below.
     let mut tried = vec![Some(Verb::Connect), Some(Verb::Scripts)];
     for arguments in [

@@ -96,6 +96,16 @@ impl Places {
         self.state.join("refused")
     }
 
+    /// STATE/releases: octo-exec's copies of what is released, a directory a user.
+    pub fn releases(&self) -> PathBuf {
+        self.state.join("releases")
+    }
+
+    /// STATE/freezes: which applications are not to be deployed, and until when.
+    pub fn freezes(&self) -> PathBuf {
+        self.state.join("freezes")
+    }
+
     /// STATE/pruned: the ids of jobs that must not run again.
     pub fn pruned(&self) -> PathBuf {
         self.state.join("pruned")

@@ -7,6 +7,7 @@
 //! spool, listen     L:L 0700   what is handed over; uploads, the listener's own log
 //! jobs              E:L 0751   the listener reads, and sees who is done
 //! refused           E:L 0750
+//! releases          E:L 0750   a directory a user, of the same mode
 //! packages          E:L 0711
 //! pruned, kept, audit.log E:L 0640
 //! locks             E:E 0700   the listener can hold none
@@ -79,6 +80,7 @@ pub static ROWS: &[Row] = &[
     listeners(Places::listen),
     row(Places::jobs, FileType::Directory, Side::Listener, 0o751),
     row(Places::refused, FileType::Directory, Side::Listener, 0o750),
+    row(Places::releases, FileType::Directory, Side::Listener, 0o750),
     row(Places::packages, FileType::Directory, Side::Listener, 0o711),
     row(Places::locks, FileType::Directory, Side::Executor, 0o700),
     row(Places::pruned, FileType::RegularFile, Side::Listener, 0o640),
@@ -211,7 +213,7 @@ pub(super) fn names_in(directory: impl AsFd) -> rustix::io::Result<Vec<String>> 
 }
 
 /// It appears with its owner and mode: until then it has another name.
-fn make_directory(path: &Path, owner: Owner, mode: u32) -> Result<()> {
+pub(crate) fn make_directory(path: &Path, owner: Owner, mode: u32) -> Result<()> {
     let failed = |e: std::io::Error| Error::doing("create", path, &e);
     let parent = path.parent().unwrap_or(Path::new("/"));
     let staged = tempfile::Builder::new()

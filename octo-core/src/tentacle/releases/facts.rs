@@ -1,0 +1,226 @@
+//! What octo-release says about an application: a value for some of these keys, each of the
+//! form of its key. Whoever has BASE/APP can write anything there: what is of another form
+//! is left out, and that something was is told.
+
+use crate::base::digest::Digest;
+use crate::base::encoding::{decode_text, is_hidden};
+use crate::base::key::Form;
+use crate::base::names::VariableName;
+use crate::base::units::whole;
+
+/// The longest list of variables' names that is kept, in bytes: two of them and all else fit
+/// a line of the wire.
+const LONGEST_NAMES: usize = 3000;
+/// What a longer list ends in.
+const AND_MORE: &str = "...";
+/// The first line of meta/now.
+const HEAD: &[u8] = b"octo-release 1";
+
+const RESULTS: &[&str] =
+    &["started", "succeeded", "failed", "interrupted", "pruned", "unhealthy", "bad"];
+const WHATS: &[&str] = &["deploy", "rollback", "unhealthy"];
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Of an application, a version, a release.
+    Name,
+    /// A whole number.
+    Number,
+    /// A SHA-256.
+    Digest,
+    /// UTC, to the second.
+    Time,
+    /// Text of which everything can be seen.
+    Text,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// Of variables; in meta/now with blanks between them, here with commas.
+    Names,
+}
+
+/// The keys, in the order of meta/now.
+pub static KEYS: &[(&str, Kind)] = &[
+    ("version", Kind::Name),
+    ("release", Kind::Name),
+    ("number", Kind::Number),
+    ("sha256", Kind::Digest),
+    ("content", Kind::Digest),
+    ("since", Kind::Time),
+    ("by", Kind::Text),
+    ("result", Kind::Word(RESULTS)),
+    ("environment", Kind::Text),
+    ("names", Kind::Names),
+    ("last-version", Kind::Name),
+    ("last-result", Kind::Word(RESULTS)),
+    ("last-what", Kind::Word(WHATS)),
+    ("last-at", Kind::Time),
+    ("last-by", Kind::Text),
+    ("back-release", Kind::Name),
+    ("back-version", Kind::Name),
+    ("back-sha256", Kind::Digest),
+    ("back-environment", Kind::Text),
+    ("back-names", Kind::Names),
+];
+
+/// What meta/RELEASE says, and by which key meta/now says the same.
+const OF_A_RELEASE: &[(&str, &str)] = &[
+    ("version", "version"),
+    ("sha256", "sha256"),
+    ("content", "content"),
+    ("by", "by"),
+    ("at", "since"),
+    ("environment", "environment"),
+    ("names", "names"),
+];
+
+/// The values, at most one a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts(Vec<(&'static str, String)>);
+
+/// What meta/now says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Now {
+    pub(super) facts: Facts,
+    /// The length of the journal that it was made of.
+    pub(super) journal: Option<u64>,
+    /// Every line that we know is of its form.
+    pub(super) is_sound: bool,
+}
+
+/// Is this the name of an application, a version or a release directory?
+pub fn is_name(text: &str) -> bool {
+    let is_of_it = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
+    text.len() <= 128
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && text.bytes().all(is_of_it)
+}
+
+impl Kind {
+    /// The value as it is kept, if it is one.
+    fn read(self, value: &str) -> Option<String> {
+        let is_sound = match self {
+            Kind::Name => is_name(value),
+            Kind::Number => Form::Number.fits(value.as_bytes()),
+            Kind::Digest => Digest::parse(value).is_some(),
+            Kind::Time => Form::Time.fits(value.as_bytes()),
+            Kind::Text => (1..=128).contains(&value.len()) && !value.chars().any(is_hidden),
+            Kind::Word(words) => words.contains(&value),
+            Kind::Names => return names(value),
+        };
+        is_sound.then(|| value.to_string())
+    }
+}
+
+/// A list of names, cut where it is longer than a line can say.
+fn names(list: &str) -> Option<String> {
+    let mut kept = String::new();
+    for name in list.split(',') {
+        if VariableName::parse(name).is_none() && name != AND_MORE {
+            return None;
+        }
+        if kept.len() + name.len() + AND_MORE.len() + 2 > LONGEST_NAMES {
+            return Some(kept + "," + AND_MORE);
+        }
+        if !kept.is_empty() {
+            kept.push(',');
+        }
+        kept.push_str(name);
+    }
+    Some(kept)
+}
+
+impl Facts {
+    /// The value of a key, where it is known.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// All values, in the order of [`KEYS`].
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        KEYS.iter().filter_map(|(key, _)| Some((*key, self.get(key)?)))
+    }
+
+    /// Says a value; `None` where it is not of the form of its key, or said already.
+    pub(super) fn say(&mut self, key: &str, value: &str) -> Option<()> {
+        let (key, kind) = KEYS.iter().find(|(known, _)| *known == key)?;
+        if self.get(key).is_some() {
+            return None;
+        }
+        self.0.push((key, kind.read(value)?));
+        Some(())
+    }
+
+    /// Forgets what is known about the current release, and leaves the number: it counts
+    /// changes that succeeded.
+    pub(super) fn forget_current(&mut self) {
+        let of_current = |key: &str| OF_A_RELEASE.iter().any(|(_, known)| *known == key);
+        self.0.retain(|(key, _)| !of_current(key) && !["release", "result"].contains(key));
+    }
+
+    /// Whatever began and isn't over is not coming back.
+    pub(super) fn interrupt(&mut self, since: &str) {
+        let is_ours = self.get("last-at").is_none_or(|at| at >= since);
+        for (key, value) in &mut self.0 {
+            if is_ours && ["result", "last-result"].contains(key) && value == "started" {
+                *value = "interrupted".into();
+            }
+        }
+    }
+
+    /// What is said in meta/RELEASE; whether all of it is of its form.
+    pub(super) fn of_release(&mut self, bytes: &[u8]) -> bool {
+        let mut is_sound = true;
+        for line in lines(bytes) {
+            let said = line.and_then(|(key, value)| {
+                let known = OF_A_RELEASE.iter().find(|(said, _)| *said == key);
+                known.map_or(Some(()), |(_, key)| self.say(key, &value))
+            });
+            is_sound &= said.is_some();
+        }
+        is_sound
+    }
+}
+
+impl Now {
+    /// What meta/now of this application says; nothing where it is another's.
+    pub(super) fn read(bytes: &[u8], application: &str) -> Now {
+        let mut now = Now { facts: Facts::default(), journal: None, is_sound: true };
+        let Some(rest) = bytes.strip_prefix(HEAD).and_then(|rest| rest.strip_prefix(b"\n")) else {
+            now.is_sound = false;
+            return now;
+        };
+        let mut is_named = false;
+        for line in lines(rest) {
+            let said = line.and_then(|(key, value)| match key {
+                "application" => (value == application).then(|| is_named = true),
+                "journal" => whole(&value).map(|bytes| now.journal = Some(bytes)),
+                key if KEYS.iter().any(|(known, _)| *known == key) => now.facts.say(key, &value),
+                // Of a newer octo-release.
+                _ => Some(()),
+            });
+            now.is_sound &= said.is_some();
+        }
+        match is_named {
+            true => now,
+            false => Now { facts: Facts::default(), is_sound: false, ..now },
+        }
+    }
+}
+
+/// The lines: a key, and its values decoded, with commas between them.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = Option<(&str, String)>> {
+    let whole = bytes.strip_suffix(b"\n");
+    // What has no end was cut.
+    let cut = (whole.is_none() && !bytes.is_empty()).then_some(None);
+    let lines = whole.filter(|whole| !whole.is_empty()).into_iter();
+    let lines = lines.flat_map(|whole| whole.split(|b| *b == b'\n')).map(|line| {
+        let (key, values) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+        let values: Option<Vec<String>> =
+            values.split(' ').map(|value| decode_text(value.as_bytes())).collect();
+        // One value a key, but for the lists.
+        let values = values.filter(|all| all.len() == 1 || key.ends_with("names"))?;
+        Some((key, values.join(",")))
+    });
+    lines.chain(cut)
+}

@@ -1,0 +1,21 @@
+//! What is released on this machine, as octo-release says it below each BASE, and the copies
+//! of that which octo-exec keeps: looking runs nothing.
+//!
+//! ```text
+//! STATE/releases/USER/APP@HEX    USER ran octo-release; HEX: 16 digits of BASE's sha256
+//! STATE/freezes/APP              until when APP is not to be deployed
+//! ```
+
+mod copies;
+mod copy;
+mod facts;
+mod freeze;
+mod journal;
+mod looked;
+
+pub use copies::{Change, MAXIMUM_COPIES, all, apply, of_user};
+pub use copy::{Copy, Directory};
+pub use facts::{Facts, KEYS, is_name};
+pub use freeze::{Freeze, freezes};
+pub use journal::JournalStat;
+pub use looked::{Found, Looked, MAXIMUM_META, answers};

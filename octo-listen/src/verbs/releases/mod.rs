@@ -1,0 +1,100 @@
+//! `releases`: what is released on this machine, by octo-exec's copies; what is frozen; and
+//! what this pusher may do about it. Nothing runs for that, whatever its line says of runs.
+
+pub(crate) mod freshness;
+
+use crate::host::{Asked, Host, No};
+use crate::session::{Answer, Ended, Session};
+use freshness::Seen;
+use octo_core::tentacle::releases::{self, Copy, Freeze};
+use octo_core::trust::{Grant, Verb, scripts::installed};
+use octo_wire::{Duplex, Fields};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many lines a list has at most.
+const LISTED: usize = 10_000;
+/// What is offered is at most so long, in bytes: half of the longest line.
+const LONGEST_OFFERS: usize = 8 << 10;
+
+pub(crate) fn releases<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
+    let grant = host.judge(peer, Verb::Releases, Asked::default())?;
+    let head = host.record_question(peer, &grant, "releases", "");
+    let items = items(host, &grant).map_err(|error| No::failed(host, &error))?;
+    let offers = offers(host, &grant).map_err(|error| No::failed(host, &error))?;
+    Ok(Answer::ok(Verb::Releases, head).with("offers", offers).listing(&items)?)
+}
+
+/// The lines, by application and BASE.
+fn items(host: &Host, grant: &Grant) -> octo_core::Result<Vec<Fields>> {
+    let (mut copies, wrong) = releases::all(&host.places, grant.user.as_deref())?;
+    wrong.iter().for_each(|error| host.log.error(error));
+    let (freezes, wrong) = releases::freezes(&host.places, jiff::Timestamp::now())?;
+    wrong.iter().for_each(|error| host.log.error(error));
+    copies.truncate(LISTED);
+    let journals = copies.iter().map(|copy| (copy.directory.clone(), copy.journal)).collect();
+    let seen = host.freshness.look(journals);
+    let frozen: BTreeMap<&str, &Freeze> =
+        freezes.iter().map(|freeze| (freeze.application.as_str(), freeze)).collect();
+    let mut items: Vec<Fields> = copies
+        .iter()
+        .zip(seen)
+        .map(|(copy, seen)| {
+            let freeze = frozen.get(copy.directory.application.as_str()).copied();
+            with_freeze(item(copy, seen), freeze)
+        })
+        .collect();
+    let released: BTreeSet<&str> =
+        copies.iter().map(|copy| copy.directory.application.as_str()).collect();
+    for freeze in freezes.iter().filter(|freeze| !released.contains(freeze.application.as_str())) {
+        let item = Fields::item(Verb::Releases).with("application", &freeze.application);
+        items.push(with_freeze(item, Some(freeze)));
+    }
+    Ok(items)
+}
+
+fn item(copy: &Copy, seen: Seen) -> Fields {
+    let Copy { user, directory, as_of, looked: _, job: _, journal: _, is_behind, facts } = copy;
+    let seen = if *is_behind { Seen::Changed } else { seen };
+    let item = Fields::item(Verb::Releases)
+        .with("application", &directory.application)
+        .with("base", &directory.base)
+        .with("user", user);
+    let item = facts.each().fold(item, |item, (key, value)| item.with(key, value));
+    item.with("as-of", as_of).maybe("seen", seen.word())
+}
+
+fn with_freeze(item: Fields, freeze: Option<&Freeze>) -> Fields {
+    let Some(Freeze { application: _, until, by, reason }) = freeze else { return item };
+    item.with("frozen-until", until).with("frozen-by", by).with("frozen-why", reason)
+}
+
+/// What this pusher may do here, by its words of allow=. Who may run installed scripts only
+/// is told which: others it would ask for in vain.
+fn offers(host: &Host, grant: &Grant) -> octo_core::Result<String> {
+    let mut offers: Vec<String> = grant.allow.offers().map(str::to_string).collect();
+    if let Some(directory) = &grant.scripts
+        && let Some(run) = offers.iter().position(|offer| *offer == Verb::Run.word())
+    {
+        offers.remove(run);
+        for script in installed(directory)? {
+            match script.unsound {
+                // A comma would make two of one.
+                None if script.name.contains(',') => {}
+                None => offers.push(format!("name:{}", script.name)),
+                Some(error) => host.log.error(&error),
+            }
+        }
+    }
+    let mut joined = String::new();
+    for offer in offers {
+        if joined.len() + offer.len() + 1 > LONGEST_OFFERS {
+            break;
+        }
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(&offer);
+    }
+    Ok(joined)
+}
