@@ -8,6 +8,7 @@ mod cgroup;
 mod enter;
 mod job;
 mod processes;
+mod releases;
 mod serve;
 mod setup;
 mod start;

@@ -12,6 +12,7 @@ mod groups;
 mod jobs;
 mod policy;
 mod pruned;
+mod releases;
 mod result_files;
 mod run;
 mod setup;

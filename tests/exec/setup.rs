@@ -42,7 +42,7 @@ pub(crate) fn is(sandbox: &Sandbox, name: &str) -> (u32, u32, u32) {
     (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
 }
 
-fn own() -> (u32, u32) {
+pub(crate) fn own() -> (u32, u32) {
     let own = std::fs::metadata("/proc/self").expect("/proc");
     (own.uid(), own.gid())
 }
@@ -200,7 +200,7 @@ impl Old {
 fn a_fresh_state_is_made_and_nothing_is_said_twice() {
     let sandbox = sandbox();
     let said = setup(&sandbox, &[]);
-    for name in ["spool", "listen", "jobs", "refused", "packages", "locks"] {
+    for name in ["spool", "listen", "jobs", "refused", "releases", "packages", "locks"] {
         assert!(said.contains(&format!("/state/{name}: made")), "{said}");
     }
     assert_eq!(is(&sandbox, "jobs"), (own().0, own().1, 0o751));

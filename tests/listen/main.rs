@@ -20,6 +20,7 @@ mod many;
 mod order;
 mod put;
 mod question;
+mod releases;
 mod start;
 mod startup;
 mod strangers;

@@ -14,7 +14,7 @@ pub(crate) struct Identity {
 
 /// Makes this process that user's, for good. Nothing where it is already; groups are
 /// then those that we were started with. The calls are of one thread: there is no other.
-pub(super) fn take_on(identity: &Identity) -> Result<()> {
+pub(crate) fn take_on(identity: &Identity) -> Result<()> {
     if geteuid().as_raw() == identity.uid {
         return Ok(());
     }

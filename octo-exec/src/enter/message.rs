@@ -19,13 +19,13 @@ const GAINED: &str = "privileges";
 
 /// What to become and to run.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
-    pub(super) identity: Identity,
-    pub(super) no_new_privileges: bool,
+pub(crate) struct Entry<'a> {
+    pub(crate) identity: Identity,
+    pub(crate) no_new_privileges: bool,
     /// At least one: the program, by its path.
-    pub(super) words: Vec<&'a CStr>,
+    pub(crate) words: Vec<&'a CStr>,
     /// `NAME=VALUE` each.
-    pub(super) variables: Vec<&'a CStr>,
+    pub(crate) variables: Vec<&'a CStr>,
 }
 
 /// The message. Of two variables with one name the later counts.
@@ -63,7 +63,7 @@ pub(crate) fn encode(
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(bytes: &[u8]) -> Result<Entry<'_>, &'static str> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Entry<'_>, &'static str> {
     let mut fields = bytes
         .split_inclusive(|byte| *byte == 0)
         .map(|field| CStr::from_bytes_with_nul(field).map_err(|_| "cut short"));

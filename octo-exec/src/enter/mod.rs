@@ -44,7 +44,7 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
 }
 
 /// All of standard input, which others hold no copy of.
-fn read() -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read() -> io::Result<Zeroizing<Vec<u8>>> {
     // As large as it may get: a buffer that grows leaves what it held behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);

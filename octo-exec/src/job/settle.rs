@@ -8,6 +8,7 @@ use super::prepare::secrets;
 use crate::cgroup::Group;
 use crate::processes::ending::Ending;
 use crate::processes::{Processes, tree};
+use crate::releases;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::leader::Leader;
@@ -37,6 +38,8 @@ pub(crate) fn over(
         end.add_reason(trouble);
     }
     clear(job);
+    // Before the end is told: whoever waits for it asks next what is released.
+    releases::keep(places, job).into_iter().for_each(|why| end.add_reason(why));
     let record = end.record();
     match room {
         Some(room) => {
@@ -82,7 +85,9 @@ pub(crate) fn lost(
     // artifacts would leave none for them. Before the end, as who is killed here comes again.
     publish::sweep(job.path());
     let kept = artifacts::keep(job, &Allowance::recorded(places, job));
-    let reasons: Vec<String> = std::iter::once(reason).chain(trouble).chain(kept).collect();
+    let unseen = releases::keep(places, job);
+    let reasons: Vec<String> =
+        std::iter::once(reason).chain(trouble).chain(kept).chain(unseen).collect();
     settle_lost(job, held, &reasons.join("; "), strays).map(drop)
 }
 

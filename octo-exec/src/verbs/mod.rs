@@ -15,6 +15,7 @@ mod show;
 
 use crate::enter::enter;
 use crate::job::drain::drain;
+use crate::releases::look::look;
 use crate::setup::{self, SETUP};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -41,6 +42,8 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .runs(enter),
     verb("drain", "", "read on what a job's daemons print; octo-exec itself calls this")
         .runs(drain),
+    verb("look", "", "see what a job released, as its user; octo-exec itself calls this")
+        .runs(look),
     verb("serve", "", "take over what a listener of another user spools; needs no network")
         .runs(serve::serve),
     verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
@@ -59,7 +62,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
 ];
 
 /// The verbs that change nothing of STATE, or make it what it has to be: they are anybody's.
-const ANYBODYS: &[&str] = &["enter", "drain", "setup", "list", "show", "end"];
+const ANYBODYS: &[&str] = &["enter", "drain", "look", "setup", "list", "show", "end"];
 
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {

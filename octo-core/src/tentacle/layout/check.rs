@@ -126,6 +126,14 @@ impl Checking<'_> {
             self.one(&path.join("incoming"), FileType::Directory, &right);
         } else if path == self.places.refused() {
             self.files(path, |_| Kind::Record);
+        } else if path == self.places.releases() {
+            let users = self.open(path).map(|opened| opened.names).unwrap_or_default();
+            let right = self.parties.directory(0o750);
+            for copies in users.iter().map(|user| path.join(user)) {
+                if self.one(&copies, FileType::Directory, &right) {
+                    self.files(&copies, Kind::in_releases);
+                }
+            }
         }
     }
 

@@ -94,6 +94,13 @@ impl Kind {
         }
     }
 
+    pub(super) fn in_releases(name: &str) -> Kind {
+        match name.starts_with(TEMPORARY_PREFIX) {
+            true => Kind::Staged,
+            false => Kind::Record,
+        }
+    }
+
     /// Directly in STATE, besides the rows of the table.
     pub(super) fn in_state(name: &str) -> Kind {
         match name.strip_prefix("audit.") {

@@ -72,6 +72,7 @@ pub fn apply(places: &Places, user: &str, changes: Vec<Change>, looked: i128) ->
         let reason = "has a name under which nothing can be kept";
         return Err(Error::new(Exit::Configuration, format!("user {user}"), reason));
     }
+    layout::make(places)?;
     let _lock = layout::lock(places, "releases")?;
     let now = jiff::Timestamp::now().as_nanosecond();
     let directory = of_user(places, user);
@@ -114,7 +115,6 @@ pub fn apply(places: &Places, user: &str, changes: Vec<Change>, looked: i128) ->
 
 /// Makes a user's directory where it isn't there.
 fn make(places: &Places, directory: &Path) -> Result<()> {
-    layout::make(places)?;
     if beneath::look(directory).is_ok() {
         return Ok(());
     }
@@ -175,4 +175,79 @@ fn read(path: &Path) -> Result<Option<Copy>> {
     let record = Record::parse(&bytes).ok();
     let copy = record.as_ref().and_then(Copy::of);
     copy.map(Some).ok_or_else(|| Error::new(Exit::Data, path.display(), "not of the form"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tentacle::releases::Facts;
+
+    fn places(top: &Path) -> Places {
+        Places { config: top.join("c"), state: top.join("s") }
+    }
+
+    fn copy(path: &str, looked: i128) -> Copy {
+        Copy {
+            user: "app".into(),
+            directory: Directory::parse(path).expect(path),
+            as_of: "2026-01-01T00:00:00Z".into(),
+            looked,
+            job: "20260101T000000-abcdefghijklm".into(),
+            journal: None,
+            is_behind: false,
+            facts: Facts::default(),
+        }
+    }
+
+    fn seen(copy: &Copy) -> Change {
+        Change::Seen(Box::new(copy.clone()))
+    }
+
+    /// Two jobs that end at once bring what they saw in any order.
+    #[test]
+    fn of_two_looks_the_later_one_counts() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = places(top.path());
+        let known = || all(&places, Some("app")).expect("read").0;
+        let (early, late) = (copy("/srv/shop", 5), copy("/srv/shop", 6));
+        let put = |change, looked| apply(&places, "app", vec![change], looked).expect("applied");
+        put(seen(&late), 6);
+        put(seen(&early), 5);
+        put(Change::Gone(early.directory.clone()), 5);
+        put(Change::Unseen(early.directory.clone()), 5);
+        assert_eq!(known(), std::slice::from_ref(&late));
+        put(Change::Unseen(late.directory.clone()), 7);
+        assert_eq!(known(), [Copy { is_behind: true, ..late.clone() }]);
+        put(Change::Gone(late.directory.clone()), 8);
+        put(Change::Unseen(late.directory), 9);
+        assert_eq!(known(), []);
+        // The clock went back: what is of a time to come gives way.
+        let ahead = copy("/srv/shop", i128::from(i64::MAX));
+        put(seen(&ahead), ahead.looked);
+        put(seen(&early), 5);
+        assert_eq!(known(), [early]);
+        for user in ["..", ".x", "a/b", "", "a\n"] {
+            assert!(apply(&places, user, Vec::new(), 1).is_err(), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_so_many_the_newest() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = places(top.path());
+        apply(&places, "app", vec![seen(&copy("/srv/a0", 100))], 100).expect("applied");
+        let directory = of_user(&places, "app");
+        for number in 1..MAXIMUM_COPIES {
+            let copy = copy(&format!("/srv/a{number}"), 100 + number as i128);
+            let path = directory.join(copy.directory.name());
+            std::fs::write(path, copy.record().encode()).expect("write");
+        }
+        std::fs::write(directory.join("damaged"), "x").expect("write");
+        let new = [copy("/srv/new", 50), copy("/srv/a1", 9000)];
+        apply(&places, "app", new.iter().map(seen).collect(), 9000).expect("applied");
+        let (known, wrong) = all(&places, None).expect("read");
+        let has = |name: &str| known.iter().any(|copy| copy.directory.application == name);
+        assert_eq!((known.len(), wrong.len()), (MAXIMUM_COPIES, 0));
+        assert!(has("new") && has("a1") && has("a2") && !has("a0"));
+    }
 }

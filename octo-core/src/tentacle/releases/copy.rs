@@ -156,3 +156,96 @@ impl Copy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blank(path: &str) -> Copy {
+        Copy {
+            user: "app".into(),
+            directory: Directory::parse(path).expect(path),
+            as_of: "2026-01-01T00:00:00Z".into(),
+            looked: 5,
+            job: "20260101T000000-abcdefghijklm".into(),
+            journal: None,
+            is_behind: false,
+            facts: Facts::default(),
+        }
+    }
+
+    fn found(journal: u64, link: &str, now: &str, release: &str) -> Found {
+        Found {
+            journal: Some(JournalStat { device: 1, inode: 2, size: journal, modified: -3 }),
+            link: Some(link.into()),
+            now: Some(format!("octo-release 1\napplication shop\n{now}").into_bytes()),
+            release: Some(release.as_bytes().to_vec()),
+        }
+    }
+
+    #[test]
+    fn a_directory_has_one_spelling() {
+        let directory = Directory::parse("/srv//é b/shop/").expect("BASE/APP");
+        assert_eq!((&directory.base[..], &directory.application[..]), ("/srv/é b", "shop"));
+        assert_eq!(
+            directory.name(),
+            format!("shop@{}", &Digest::of("/srv/é b".as_bytes()).to_string()[..16])
+        );
+        assert_eq!(Directory::parse("/shop").expect("below /").base, "/");
+        for bad in
+            ["", "/", "shop", "./shop", "/srv/../shop", "/srv/..", "/srv/-x", "/srv/a b", "/a\n/x"]
+        {
+            assert_eq!(Directory::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Directory::parse(&format!("/{}/x", "a".repeat(1000))), None);
+        assert_eq!(Directory::parse(&format!("/srv/{}", "a".repeat(101))), None);
+    }
+
+    #[test]
+    fn what_is_current_is_what_the_link_says() {
+        let now = "journal 9\nversion 1.0\nrelease 1.0\nresult succeeded\nnames A\nnumber 4\n";
+        let seen = |found: &Found| Copy::seen(blank("/srv/shop"), found, None);
+        let copy = seen(&found(9, "1.0", now, "version 9.9\n"));
+        assert_eq!((copy.is_behind, copy.facts.get("version")), (false, Some("1.0")));
+        assert!(seen(&found(10, "1.0", now, "")).is_behind, "the journal goes on");
+        let copy = seen(&found(9, "2.0", now, "version 2.0\nat 2026-01-01T00:00:00Z\n"));
+        let get = |key| copy.facts.get(key);
+        assert_eq!((get("version"), get("release")), (Some("2.0"), Some("2.0")));
+        assert_eq!((get("result"), get("number")), (Some("interrupted"), Some("4")));
+        assert_eq!((get("since"), get("names")), (Some("2026-01-01T00:00:00Z"), None));
+        assert!(!copy.is_behind);
+        let copy = seen(&found(9, "2.0", now, "version ..\n"));
+        assert_eq!((copy.is_behind, copy.facts.get("version")), (true, None));
+        let copy = seen(&Found { link: None, ..found(9, "", now, "") });
+        assert_eq!((copy.is_behind, copy.facts.get("release")), (false, None));
+        assert!(seen(&Found { now: None, ..found(9, "1.0", "", "") }).is_behind);
+    }
+
+    #[test]
+    fn a_copy_comes_back_and_a_damaged_one_is_none() {
+        let now = "journal 9\nversion 1.0\nrelease 1.0\nnames A B\nback-names C\nby ann\n";
+        for is_behind in [false, true] {
+            let mut copy = Copy::seen(blank("/srv/x y/shop"), &found(9, "1.0", now, ""), None);
+            copy.is_behind = is_behind;
+            let text = copy.record().encode();
+            let read = |text: &str| Copy::of(&Record::parse(text.as_bytes()).ok()?);
+            assert_eq!(read(&text), Some(copy), "{text}");
+            for (from, to) in [
+                ("user app", "user app b"),
+                ("base /srv/x%20y", "base /srv/../x"),
+                ("base /srv/x%20y", "base srv"),
+                ("application shop", "application ../shop"),
+                ("as-of 2026", "as-of x2026"),
+                ("looked 5", "looked five"),
+                ("journal-stat 1 2 9 -3", "journal-stat 1 2 9"),
+                ("version 1.0", "version ../1.0"),
+                ("by ann", "by a%1Bnn"),
+                ("job ", "jobb "),
+            ] {
+                let damaged = text.replace(from, to);
+                assert_ne!(damaged, text, "{from}");
+                assert_eq!(read(&damaged), None, "{to}");
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use crate::base::encoding::{decode_text, is_hidden};
 use crate::base::key::Form;
 use crate::base::names::VariableName;
 use crate::base::units::whole;
+use std::collections::BTreeMap;
 
 /// The longest list of variables' names that is kept, in bytes: two of them and all else fit
 /// a line of the wire.
@@ -74,9 +75,9 @@ const OF_A_RELEASE: &[(&str, &str)] = &[
     ("names", "names"),
 ];
 
-/// The values, at most one a key.
+/// The values, at most one a key: by its place among [`KEYS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts(Vec<(&'static str, String)>);
+pub struct Facts(BTreeMap<usize, String>);
 
 /// What meta/now says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +113,11 @@ impl Kind {
     }
 }
 
+/// Where a key is among all.
+fn place(key: &str) -> Option<usize> {
+    KEYS.iter().position(|(known, _)| *known == key)
+}
+
 /// A list of names, cut where it is longer than a line can say.
 fn names(list: &str) -> Option<String> {
     let mut kept = String::new();
@@ -133,36 +139,40 @@ fn names(list: &str) -> Option<String> {
 impl Facts {
     /// The value of a key, where it is known.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+        self.0.get(&place(key)?).map(String::as_str)
     }
 
     /// All values, in the order of [`KEYS`].
     pub fn each(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        KEYS.iter().filter_map(|(key, _)| Some((*key, self.get(key)?)))
+        self.0.iter().filter_map(|(place, value)| Some((KEYS.get(*place)?.0, value.as_str())))
     }
 
     /// Says a value; `None` where it is not of the form of its key, or said already.
     pub(super) fn say(&mut self, key: &str, value: &str) -> Option<()> {
-        let (key, kind) = KEYS.iter().find(|(known, _)| *known == key)?;
-        if self.get(key).is_some() {
+        let place = place(key)?;
+        if self.0.contains_key(&place) {
             return None;
         }
-        self.0.push((key, kind.read(value)?));
+        self.0.insert(place, KEYS.get(place)?.1.read(value)?);
         Some(())
     }
 
     /// Forgets what is known about the current release, and leaves the number: it counts
     /// changes that succeeded.
     pub(super) fn forget_current(&mut self) {
-        let of_current = |key: &str| OF_A_RELEASE.iter().any(|(_, known)| *known == key);
-        self.0.retain(|(key, _)| !of_current(key) && !["release", "result"].contains(key));
+        let known = OF_A_RELEASE.iter().map(|(_, known)| *known);
+        known.chain(["release", "result"]).filter_map(place).for_each(|place| {
+            self.0.remove(&place);
+        });
     }
 
-    /// Whatever began and isn't over is not coming back.
+    /// What began since then and isn't over is not coming back.
     pub(super) fn interrupt(&mut self, since: &str) {
-        let is_ours = self.get("last-at").is_none_or(|at| at >= since);
-        for (key, value) in &mut self.0 {
-            if is_ours && ["result", "last-result"].contains(key) && value == "started" {
+        if self.get("last-at").is_some_and(|at| at < since) {
+            return;
+        }
+        for place in ["result", "last-result"].into_iter().filter_map(place) {
+            if let Some(value) = self.0.get_mut(&place).filter(|value| *value == "started") {
                 *value = "interrupted".into();
             }
         }
@@ -195,7 +205,7 @@ impl Now {
             let said = line.and_then(|(key, value)| match key {
                 "application" => (value == application).then(|| is_named = true),
                 "journal" => whole(&value).map(|bytes| now.journal = Some(bytes)),
-                key if KEYS.iter().any(|(known, _)| *known == key) => now.facts.say(key, &value),
+                key if place(key).is_some() => now.facts.say(key, &value),
                 // Of a newer octo-release.
                 _ => Some(()),
             });
@@ -216,11 +226,111 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = Option<(&str, String)>> {
     let lines = whole.filter(|whole| !whole.is_empty()).into_iter();
     let lines = lines.flat_map(|whole| whole.split(|b| *b == b'\n')).map(|line| {
         let (key, values) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-        let values: Option<Vec<String>> =
-            values.split(' ').map(|value| decode_text(value.as_bytes())).collect();
+        // A character that should be encoded and isn't is no other thereby.
+        let raw = |value: &str| (!value.contains('%')).then(|| value.to_string());
+        let values: Option<Vec<String>> = values
+            .split(' ')
+            .map(|value| decode_text(value.as_bytes()).or_else(|| raw(value)))
+            .collect();
         // One value a key, but for the lists.
         let values = values.filter(|all| all.len() == 1 || key.ends_with("names"))?;
         Some((key, values.join(",")))
     });
     lines.chain(cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "octo-release 1\napplication shop\njournal 12\nversion 1.0\nnumber 3\n\
+        by ann?\nresult succeeded\nenvironment pr%20od\nnames A B_2\nlast-at 2026-01-01T00:00:00Z\n";
+
+    #[test]
+    fn what_is_of_its_form_is_taken_and_the_rest_is_told() {
+        let now = Now::read(NOW.as_bytes(), "shop");
+        assert_eq!((now.is_sound, now.journal), (true, Some(12)));
+        let said: Vec<(&str, &str)> = now.facts.each().collect();
+        assert_eq!(
+            said,
+            [
+                ("version", "1.0"),
+                ("number", "3"),
+                ("by", "ann?"),
+                ("result", "succeeded"),
+                ("environment", "pr od"),
+                ("names", "A,B_2"),
+                ("last-at", "2026-01-01T00:00:00Z"),
+            ]
+        );
+        // Of a newer octo-release.
+        let newer = Now::read(format!("{NOW}mood good\n").as_bytes(), "shop");
+        assert_eq!(newer, now);
+        for (line, key) in [
+            ("version ../../etc", "version"),
+            ("version -1", "version"),
+            ("release a/b", "release"),
+            ("number 01", "number"),
+            ("sha256 abc", "sha256"),
+            ("since 2026-01-01", "since"),
+            ("last-by a%0Ab", "last-by"),
+            ("last-by ", "last-by"),
+            ("last-by a b", "last-by"),
+            ("back-names 1A", "back-names"),
+            ("back-names A  B", "back-names"),
+            ("last-what format", "last-what"),
+            ("last-result fine", "last-result"),
+            ("back-environment %E2%80%AEx", "back-environment"),
+            ("back-environment %FF", "back-environment"),
+            ("back-version a%2", "back-version"),
+        ] {
+            let facts =
+                Now::read(format!("octo-release 1\napplication shop\n{line}\n").as_bytes(), "shop");
+            assert_eq!((facts.is_sound, facts.facts.get(key)), (false, None), "{line}");
+        }
+        let twice = Now::read(format!("{NOW}version 2.0\n").as_bytes(), "shop");
+        assert_eq!((twice.is_sound, twice.facts.get("version")), (false, Some("1.0")));
+        // Another's, of no head, or cut.
+        assert_eq!(Now::read(NOW.as_bytes(), "blog").facts, Facts::default());
+        let nameless = NOW.replace("application shop\n", "");
+        assert_eq!(Now::read(nameless.as_bytes(), "shop").facts, Facts::default());
+        for cut in 0..NOW.len() {
+            let now = Now::read(&NOW.as_bytes()[..cut], "shop");
+            let ends_a_line = cut > 0 && NOW.as_bytes()[cut - 1] == b'\n';
+            assert!(!now.is_sound || ends_a_line, "{cut}");
+        }
+    }
+
+    /// Two lists, the longest BASE and all else have to fit a line of the wire.
+    #[test]
+    fn a_list_that_is_too_long_says_so_and_is_read_back() {
+        let names: Vec<String> = (0..400).map(|n| format!("VARIABLE_{n:03}")).collect();
+        let mut facts = Facts::default();
+        facts.say("names", &names.join(",")).expect("names");
+        let kept = facts.get("names").expect("kept").to_string();
+        assert!(kept.len() <= LONGEST_NAMES && kept.len() > LONGEST_NAMES - 20, "{}", kept.len());
+        let last = kept.split(',').rev().nth(1).expect("a name");
+        assert!(names.iter().any(|name| name == last) && kept.ends_with(",..."), "{kept}");
+        let mut again = Facts::default();
+        again.say("names", &kept).expect("read back");
+        assert_eq!(again.get("names"), Some(&kept[..]));
+        assert_eq!(facts.say("back-names", &"A".repeat(257)), None);
+    }
+
+    #[test]
+    fn only_what_this_job_began_is_interrupted() {
+        let started = |at: &str| {
+            let mut facts = Facts::default();
+            for (key, value) in
+                [("last-result", "started"), ("result", "succeeded"), ("last-at", at)]
+            {
+                facts.say(key, value).expect("of its form");
+            }
+            facts.interrupt("2026-01-01T00:00:05Z");
+            assert_eq!(facts.get("result"), Some("succeeded"));
+            facts.get("last-result").map(str::to_string)
+        };
+        assert_eq!(started("2026-01-01T00:00:04Z").as_deref(), Some("started"));
+        assert_eq!(started("2026-01-01T00:00:05Z").as_deref(), Some("interrupted"));
+    }
 }

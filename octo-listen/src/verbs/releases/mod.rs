@@ -98,3 +98,48 @@ fn offers(host: &Host, grant: &Grant) -> octo_core::Result<String> {
     }
     Ok(joined)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use octo_core::base::record::Record;
+
+    /// One line that is too long would be no answer at all, for nobody.
+    #[test]
+    fn the_longest_line_is_one() {
+        let wide = |bytes: usize| "%C3%A9".repeat(bytes / 2);
+        let list = (0..150).map(|n| format!("VARIABLE_OF_{n:04}")).collect::<Vec<_>>().join(",");
+        let (name, text) = ("a".repeat(128), wide(128));
+        let (time, digest) = ("2026-01-01T00:00:00Z", "0".repeat(64));
+        let mut record = format!(
+            "user {}\nbase /{}\nas-of {time}\nlooked 1\njob x\napplication {}\nnumber {}\n",
+            wide(255),
+            wide(998),
+            "a".repeat(100),
+            i64::MAX
+        );
+        for key in ["version", "release", "last-version", "back-release", "back-version"] {
+            record += &format!("{key} {name}\n");
+        }
+        for key in ["by", "environment", "last-by", "back-environment"] {
+            record += &format!("{key} {text}\n");
+        }
+        for key in ["sha256", "content", "back-sha256"] {
+            record += &format!("{key} {digest}\n");
+        }
+        record += &format!("since {time}\nlast-at {time}\nnames {list}\nback-names {list}\n");
+        record += "result interrupted\nlast-result interrupted\nlast-what unhealthy\n";
+        let copy = Record::parse(record.as_bytes()).expect("a record");
+        let copy = Copy::of(&copy).expect("a copy");
+        assert_eq!(copy.facts.each().count(), releases::KEYS.len());
+        let freeze = Freeze {
+            application: "x".into(),
+            until: time.into(),
+            by: "\u{10ffff}".repeat(64),
+            reason: "é".repeat(250),
+        };
+        let item = with_freeze(item(&copy, Seen::Unchecked), Some(&freeze));
+        assert_eq!(item.each().filter(|(_, value)| value.is_none()).count(), 0);
+        item.message().encode().expect("it fits");
+    }
+}

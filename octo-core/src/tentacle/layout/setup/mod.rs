@@ -55,6 +55,7 @@ pub fn setup(
     }
     work.locks(&state)?;
     work.refused(&state)?;
+    work.releases(&state)?;
     work.packages(&state)?;
     work.all_jobs(places, &state)?;
     work.state(state)

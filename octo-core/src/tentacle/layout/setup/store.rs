@@ -90,4 +90,26 @@ impl Work<'_> {
         let right = self.parties.directory(0o750);
         self.finish(refused, &right)
     }
+
+    /// The copies of what is released: those of a STATE that was the listener's are worth
+    /// nothing, and come again with the next job.
+    pub(super) fn releases(&mut self, state: &Directory) -> Result<()> {
+        let mut releases = self.take(&state.fd, "releases", state.path.join("releases"))?;
+        let right = self.parties.directory(0o750);
+        for user in releases.names()? {
+            let is_directory = |stat| type_of(&stat) == FileType::Directory;
+            if !releases.is_trusted || !releases.look(&user)?.is_some_and(is_directory) {
+                releases.remove(&user, "it comes again with the next job")?;
+                continue;
+            }
+            let mut copies = self.take(&releases.fd, &user, releases.path.join(&user))?;
+            if let Some(right) = self.parties.right(Kind::Record) {
+                for name in copies.names()? {
+                    self.file(&mut copies, &name, &right, &mut |_| true)?;
+                }
+            }
+            self.finish(copies, &right)?;
+        }
+        self.finish(releases, &right)
+    }
 }
