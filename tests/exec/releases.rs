@@ -1,4 +1,4 @@
-//! STATE/releases: whose the copies are of what jobs released.
+//! What jobs released: who looks, and whose the copies are.
 
 use crate::jobs::own_user;
 use crate::sandbox;
@@ -45,4 +45,31 @@ fn what_is_released_goes_with_the_listener() {
         sandbox.tool("octo-exec").args(["run", "-c", &text]).assert().success();
         is_of(NOBODY);
     }
+}
+
+/// It does what octo-exec tells it, or nothing.
+#[test]
+fn who_looks_is_told_by_standard_input_and_opens_nothing_else() {
+    let sandbox = sandbox();
+    let look = |input: &[u8], code: i32| {
+        let mut command = sandbox.tool("octo-exec");
+        let assert = command.arg("look").write_stdin(input).assert().code(code);
+        String::from_utf8_lossy(&assert.get_output().stdout).into_owned()
+    };
+    let shop = sandbox.write("srv/shop/journal", "x").with_file_name("");
+    sandbox.write("srv/shop/meta/now", "octo-release 1\n");
+    std::os::unix::fs::symlink("releases/../../../etc", shop.join("current")).expect("symlink");
+    let (uid, gid) = own();
+    let shop = shop.display();
+    let message = format!("octo-enter/1|{uid}|{gid}||no-new-privileges|2|0|{shop}|{shop}/none|");
+    let said = look(message.replace('|', "\0").as_bytes(), 0);
+    let journal = said.lines().nth(1).expect("a line");
+    assert!(journal.starts_with("journal ") && journal.contains(" 1 "), "{said}");
+    let rest = said.replacen(&format!("{journal}\n"), "", 1);
+    let now = "now octo-release%201%0A";
+    assert_eq!(rest, format!("directory 0\n{now}\nover 0\ndirectory 1\nover 1\n"));
+    assert_eq!(look(b"hello\n", 65), "");
+    assert_eq!(look(b"", 65), "");
+    assert_eq!(look(message.replace("|2|0|", "|1|0|").replace('|', "\0").as_bytes(), 65), "");
+    sandbox.tool("octo-exec").args(["look", "/srv/shop"]).assert().code(64);
 }

@@ -2,7 +2,7 @@
 //! room, and what they leave and say when all is well.
 
 use crate::separated::{LINE, Separated, job_id, marks, runs};
-use crate::support::{PATIENCE, SmallDisk, impossible, is_root, wait_for};
+use crate::support::{PATIENCE, SmallDisk, impossible, is_root, set_mode, wait_for};
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
@@ -185,7 +185,7 @@ fn good_days_leave_no_alarm_in_either_log() {
     let separated = Separated::start(&mut octopus, LINE);
     octopus.sandbox.write("package", "packed\n");
     let secrets = octopus.sandbox.write("secrets", "TOKEN=secret\n");
-    crate::support::set_mode(&secrets, 0o600);
+    set_mode(&secrets, 0o600);
     let push = |arguments: &[&str]| octopus.push(&[&["-t", "web1"], arguments].concat());
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -216,4 +216,35 @@ fn good_days_leave_no_alarm_in_either_log() {
     assert_eq!(others, Vec::<&str>::new());
     let runs = expected.iter().filter(|line| line.ends_with(": accepted")).count();
     assert_eq!(runs, 20, "{expected:#?}");
+}
+
+/// octo-exec looks as the job's user, and keeps what it saw for the listener's.
+#[test]
+fn what_is_released_is_told_by_a_listener_of_another_user() {
+    if !is_root("what_is_released_is_told_by_a_listener_of_another_user") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let base = marks(&octopus);
+    let script = format!(
+        "mkdir -p {0}/shop/meta; cd {0}/shop; echo x >journal; ln -s releases/1.0 current
+         printf 'octo-release 1\\napplication shop\\njournal 2\\nversion 1.0\\nrelease 1.0\\n' >meta/now
+         echo releases={0}/shop >$OCTO_OUTPUT",
+        base.display()
+    );
+    octopus.push(&["-t", "web1", "run", "-c", &script]).assert().success();
+    let told = |seen: &str| {
+        let said = contains(r#""version":"1.0""#)
+            .and(contains(r#""user":"daemon""#))
+            .and(contains(format!(r#""seen":{seen}"#)));
+        octopus.push(&["--json", "-t", "web1", "releases"]).assert().success().stdout(said);
+    };
+    told("null");
+    std::fs::write(base.join("shop/journal"), "x\nmore\n").expect("write");
+    told(r#""changed-since""#);
+    // Of what the listener's user can't reach it says so, and not that all is as it was.
+    set_mode(&base.join("shop"), 0o700);
+    told(r#""unchecked""#);
+    assert_eq!(separated.spooled(), Vec::<String>::new());
 }

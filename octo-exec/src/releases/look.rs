@@ -90,12 +90,12 @@ fn link(directory: &OwnedFd) -> rustix::io::Result<Option<String>> {
     Ok(name.filter(|name| is_name(name)).map(str::to_string))
 }
 
-/// All of a file of meta. What is no plain file, or is too long, is there, and is empty: of
-/// no form.
+/// All of a file of meta. What can't be read, waits for a writer, or is too long, is there
+/// and empty: of no form.
 fn meta(directory: impl AsFd, name: &str) -> Option<Vec<u8>> {
     let file = match beneath::open(directory, &Path::new("meta").join(name)) {
         Err(Errno::NOENT) => return None,
-        other => other.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file())),
+        other => other.ok(),
     };
     let mut bytes = Vec::new();
     let read = file.map(|file| file.take(MAXIMUM_META + 1).read_to_end(&mut bytes));

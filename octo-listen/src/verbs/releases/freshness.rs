@@ -5,9 +5,8 @@
 use octo_core::base::beneath;
 use octo_core::tentacle::releases::{Directory, JournalStat};
 use rustix::io::Errno;
-use std::collections::HashMap;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// So long a pusher waits for all that it asked about.
@@ -33,13 +32,17 @@ pub(crate) enum Seen {
 /// A journal to look at: whose, and as it was.
 pub(crate) type Journal = (Directory, Option<JournalStat>);
 
-type Places = Arc<Mutex<HashMap<u64, (String, Instant)>>>;
-
-/// Who looks now, at which BASE since when.
+/// Who looks now, at which BASE since when: one at most for each place.
 #[derive(Debug, Default)]
 pub(crate) struct Freshness {
-    looking: Places,
-    next: std::sync::atomic::AtomicU64,
+    looking: Arc<Looking>,
+}
+
+#[derive(Debug, Default)]
+struct Looking {
+    places: Mutex<[Option<(String, Instant)>; LOOKING]>,
+    /// A place was given back.
+    free: Condvar,
 }
 
 impl Seen {
@@ -67,21 +70,26 @@ impl Freshness {
     ) -> Vec<Seen> {
         let mut seen = vec![Seen::Unchecked; journals.len()];
         let until = Instant::now() + patience;
-        let place = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let looking = Arc::clone(&self.looking);
-        {
-            let mut looking = looking.lock().unwrap_or_else(PoisonError::into_inner);
-            if journals.is_empty() || looking.len() >= LOOKING {
-                return seen;
-            }
-            looking.insert(place, (String::new(), Instant::now()));
+        if journals.is_empty() {
+            return seen;
         }
+        let Some(place) = self.looking.take(until) else { return seen };
+        let looking = Arc::clone(&self.looking);
         let (sender, receiver) = channel();
         let thread = std::thread::Builder::new().name("freshness".into()).stack_size(STACK);
-        let given_back = Arc::clone(&looking);
-        let begun = thread.spawn(move || all(&looking, place, &journals, look, &sender));
-        if begun.is_err() {
-            given_back.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+        let work = move || {
+            for (index, journal) in journals.iter().enumerate() {
+                // Where nobody waits any more, the rest is not looked at.
+                if looking.goes_to(place, &journal.0.base)
+                    && sender.send((index, look(journal))).is_err()
+                {
+                    break;
+                }
+            }
+            looking.give_back(place);
+        };
+        if thread.spawn(work).is_err() {
+            self.looking.give_back(place);
             return seen;
         }
         // It ends when all are looked at, and the sender is dropped.
@@ -96,31 +104,44 @@ impl Freshness {
     }
 }
 
-/// Looks at all, but where another is stuck; then gives the place back.
-fn all(
-    looking: &Places,
-    place: u64,
-    journals: &[Journal],
-    look: fn(&Journal) -> Seen,
-    sender: &Sender<(usize, Seen)>,
-) {
-    for (index, journal) in journals.iter().enumerate() {
-        let base = &journal.0.base;
-        {
-            let mut looking = looking.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_stuck = |(at, since): &(String, Instant)| at == base && since.elapsed() > STUCK;
-            if looking.iter().any(|(other, at)| *other != place && is_stuck(at)) {
-                continue;
+impl Looking {
+    fn places(&self) -> MutexGuard<'_, [Option<(String, Instant)>; LOOKING]> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, as soon as one is free; `None` where none is until then.
+    fn take(&self, until: Instant) -> Option<usize> {
+        let mut places = self.places();
+        loop {
+            if let Some(free) = places.iter().position(Option::is_none) {
+                places[free] = Some((String::new(), Instant::now()));
+                return Some(free);
             }
-            looking.insert(place, (base.clone(), Instant::now()));
-        }
-        let seen = look(journal);
-        if sender.send((index, seen)).is_err() {
-            // Nobody waits any more.
-            break;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.free.wait_timeout(places, left);
+            places = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
-    looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+
+    fn give_back(&self, place: usize) {
+        self.places()[place] = None;
+        self.free.notify_one();
+    }
+
+    /// Notes that this one goes to that BASE; not so where another is stuck there.
+    fn goes_to(&self, place: usize, base: &str) -> bool {
+        let mut places = self.places();
+        let is_stuck = |(at, since): &(String, Instant)| at == base && since.elapsed() > STUCK;
+        let others = places.iter().enumerate().filter(|(other, _)| *other != place);
+        if others.filter_map(|(_, at)| at.as_ref()).any(is_stuck) {
+            return false;
+        }
+        places[place] = Some((base.to_string(), Instant::now()));
+        true
+    }
 }
 
 fn look((directory, was): &Journal) -> Seen {
@@ -187,6 +208,21 @@ mod tests {
             let seen = ask(&["/hung/y", "/hung/x", "/b/x"]);
             assert_eq!(seen, [Seen::Unchecked, Seen::Unchecked, Seen::Same]);
         }
-        assert_eq!(freshness.looking.lock().expect("whole").len(), 1);
+        assert_eq!(freshness.looking.places().iter().flatten().count(), 1);
+    }
+
+    /// Of many at once none is told less than the others: they wait for a place.
+    #[test]
+    fn many_at_once_are_all_told() {
+        let freshness = Freshness::default();
+        std::thread::scope(|scope| {
+            for _ in 0..20 * LOOKING {
+                scope.spawn(|| {
+                    let journals = (0..20).map(|n| journal(&format!("/nowhere/a{n}"))).collect();
+                    let seen = freshness.look_by(journals, Duration::from_secs(600), look);
+                    assert_eq!(seen, [Seen::Same; 20]);
+                });
+            }
+        });
     }
 }
