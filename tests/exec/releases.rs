@@ -3,7 +3,9 @@
 use crate::jobs::own_user;
 use crate::sandbox;
 use crate::setup::{is, is_sound, own, setup};
-use crate::support::{NOBODY, is_root, set_mode};
+use crate::support::{NOBODY, Sandbox, can_inject, is_root, set_mode, stdout_of, wait_for};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Who listens reads the copies of what is released, also once that is another user.
 #[test]
@@ -72,4 +74,56 @@ fn who_looks_is_told_by_standard_input_and_opens_nothing_else() {
     assert_eq!(look(b"", 65), "");
     assert_eq!(look(message.replace("|2|0|", "|1|0|").replace('|', "\0").as_bytes(), 65), "");
     sandbox.tool("octo-exec").args(["look", "/srv/shop"]).assert().code(64);
+}
+
+/// The only copy that there is, as text.
+fn copy(sandbox: &Sandbox) -> String {
+    let directory = sandbox.state(&format!("releases/{}", own_user()));
+    let copies = std::fs::read_dir(directory).expect("a directory");
+    let copies: Vec<PathBuf> = copies.map(|copy| copy.expect("read").path()).collect();
+    let [copy] = &copies[..] else { panic!("{copies:?}") };
+    std::fs::read_to_string(copy).expect("read")
+}
+
+/// Below the directory is a file system that stands still for hours: the job ends as it did,
+/// says that it wasn't looked at, and what is known is known to be old.
+#[test]
+fn a_look_that_stands_still_holds_up_no_end() {
+    let test = "a_look_that_stands_still_holds_up_no_end";
+    if !can_inject(test) {
+        return;
+    }
+    let sandbox = sandbox();
+    sandbox.write("srv/shop/journal", "x");
+    let command =
+        format!("echo releases={} >$OCTO_OUTPUT; exit 7", sandbox.path("srv/shop").display());
+    let end = sandbox.path("end");
+    sandbox.tool("octo-exec").args(["run", "-c", &command]).assert().code(7);
+    assert!(!copy(&sandbox).contains("failed") && copy(&sandbox).contains("\nbehind yes\n"));
+    let journal = "octo-release 1\napplication shop\njournal 1\nversion 1.0\n";
+    sandbox.write("srv/shop/meta/now", journal);
+    sandbox.tool("octo-exec").args(["run", "-c", &command]).assert().code(7);
+    assert!(!copy(&sandbox).contains("behind"), "{}", copy(&sandbox));
+    // strace lets nothing end what it delays: it is ended as soon as there is an end.
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=faccessat2"])
+        .args(["-e", "inject=faccessat2:delay_enter=7200000000"])
+        .arg(sandbox.program("octo-exec"))
+        .arg("--config")
+        .arg(sandbox.config(""))
+        .arg("--state")
+        .arg(sandbox.state(""))
+        .args(["run", "--end"])
+        .arg(&end)
+        .args(["-c", &command])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace");
+    wait_for("the end", || end.exists());
+    let _ = strace.kill();
+    strace.wait().expect("strace ends");
+    let said = stdout_of(sandbox.tool("octo-exec").arg("end").arg(&end));
+    assert!(said.starts_with("exit\t7\t7\t") && said.contains("srv/shop: no answer"), "{said}");
+    let copy = copy(&sandbox);
+    assert!(copy.contains("\nbehind yes\n") && copy.contains("\nversion 1.0\n"), "{copy}");
 }

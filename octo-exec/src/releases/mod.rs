@@ -50,7 +50,7 @@ fn keep_all(places: &Places, job: &JobDirectory) -> Result<Option<String>> {
     let mut troubles = Vec::new();
     let mut changes = Vec::new();
     for (directory, answer) in directories.into_iter().zip(answers) {
-        let answer = answer.unwrap_or_else(|| Looked::Failed("no answer in time".into()));
+        let answer = answer.unwrap_or_else(|| Looked::Failed("no answer".into()));
         let blank = Copy {
             user: user.name.clone(),
             directory,

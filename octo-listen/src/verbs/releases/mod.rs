@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many lines a list has at most.
 const LISTED: usize = 10_000;
+/// So long all of them are at most, in bytes: an octopus takes twice as much.
+const LONGEST_LIST: usize = 32 << 20;
 /// What is offered is at most so long, in bytes: half of the longest line.
 const LONGEST_OFFERS: usize = 8 << 10;
 
@@ -50,6 +52,14 @@ fn items(host: &Host, grant: &Grant) -> octo_core::Result<Vec<Fields>> {
         let item = Fields::item(Verb::Releases).with("application", &freeze.application);
         items.push(with_freeze(item, Some(freeze)));
     }
+    let mut length = 0_usize;
+    // Users of this machine say what the lines are: one who says much must not leave the
+    // others without an answer.
+    items.retain(|item| {
+        let line = item.message().encode().map_or(usize::MAX, |line| line.len());
+        length = length.saturating_add(line);
+        length <= LONGEST_LIST
+    });
     Ok(items)
 }
 
