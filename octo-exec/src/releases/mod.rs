@@ -14,7 +14,7 @@ use octo_core::base::error::{Result, describe};
 use octo_core::base::paths::{Places, read_bounded};
 use octo_core::base::users::User;
 use octo_core::tentacle::job::JobDirectory;
-use octo_core::tentacle::releases::{self, Change, Copy, Directory, Facts, Looked};
+use octo_core::tentacle::releases::{self, Change, Directory, Facts, Looked, Released};
 use rustix::process::geteuid;
 use std::os::unix::fs::MetadataExt;
 
@@ -51,7 +51,7 @@ fn keep_all(places: &Places, job: &JobDirectory) -> Result<Option<String>> {
     let mut changes = Vec::new();
     for (directory, answer) in directories.into_iter().zip(answers) {
         let answer = answer.unwrap_or_else(|| Looked::Failed("no answer".into()));
-        let blank = Copy {
+        let blank = Released {
             user: user.name.clone(),
             directory,
             as_of: utc(began),
@@ -64,7 +64,7 @@ fn keep_all(places: &Places, job: &JobDirectory) -> Result<Option<String>> {
         changes.push(match answer {
             Looked::Gone => Change::Gone(blank.directory),
             Looked::Found(found) => {
-                Change::Seen(Box::new(Copy::seen(blank, &found, started.first("at"))))
+                Change::Seen(Box::new(Released::seen(blank, &found, started.first("at"))))
             }
             Looked::Failed(why) => {
                 let path = blank.directory.path();

@@ -1,6 +1,6 @@
 //! STATE/releases: octo-exec writes it, the listener reads it.
 
-use super::copy::{Copy, Directory};
+use super::released::{Directory, Released};
 use crate::base::beneath;
 use crate::base::error::{Error, Exit, Result, describe};
 use crate::base::names::{has_hidden, is_file_name};
@@ -25,7 +25,7 @@ const LARGEST: u64 = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This is what was seen.
-    Seen(Box<Copy>),
+    Seen(Box<Released>),
     /// It is gone.
     Gone(Directory),
     /// It couldn't be looked at: what is known may not be so any more.
@@ -36,7 +36,7 @@ pub enum Change {
 ///
 /// # Errors
 /// Where a directory is there and can't be read.
-pub fn all(places: &Places, user: Option<&str>) -> Result<(Vec<Copy>, Vec<Error>)> {
+pub fn all(places: &Places, user: Option<&str>) -> Result<(Vec<Released>, Vec<Error>)> {
     let (mut copies, mut wrong) = (Vec::new(), Vec::new());
     let users = match user {
         Some(user) => vec![user.to_string()],
@@ -96,7 +96,7 @@ pub fn apply(places: &Places, user: &str, changes: Vec<Change>, looked: i128) ->
             }
             (Change::Gone(_), _) => remove(&path)?,
             (Change::Unseen(_), Some(known)) => {
-                let copy = Copy { is_behind: true, ..known };
+                let copy = Released { is_behind: true, ..known };
                 written.insert(name, copy.record().encode().into_bytes());
             }
             (Change::Unseen(_), None) => {}
@@ -164,7 +164,7 @@ fn is_user(user: &str) -> bool {
     is_file_name(user.as_bytes()) && !user.starts_with('.') && !has_hidden(user)
 }
 
-fn read(path: &Path) -> Result<Option<Copy>> {
+fn read(path: &Path) -> Result<Option<Released>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -173,7 +173,7 @@ fn read(path: &Path) -> Result<Option<Copy>> {
     };
     let bytes = read_bounded(&mut file, path, LARGEST)?;
     let record = Record::parse(&bytes).ok();
-    let copy = record.as_ref().and_then(Copy::of);
+    let copy = record.as_ref().and_then(Released::of);
     copy.map(Some).ok_or_else(|| Error::new(Exit::Data, path.display(), "not of the form"))
 }
 
@@ -186,8 +186,8 @@ mod tests {
         Places { config: top.join("c"), state: top.join("s") }
     }
 
-    fn copy(path: &str, looked: i128) -> Copy {
-        Copy {
+    fn copy(path: &str, looked: i128) -> Released {
+        Released {
             user: "app".into(),
             directory: Directory::parse(path).expect(path),
             as_of: "2026-01-01T00:00:00Z".into(),
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    fn seen(copy: &Copy) -> Change {
+    fn seen(copy: &Released) -> Change {
         Change::Seen(Box::new(copy.clone()))
     }
 
@@ -217,7 +217,7 @@ mod tests {
         put(Change::Unseen(early.directory.clone()), 5);
         assert_eq!(known(), std::slice::from_ref(&late));
         put(Change::Unseen(late.directory.clone()), 7);
-        assert_eq!(known(), [Copy { is_behind: true, ..late.clone() }]);
+        assert_eq!(known(), [Released { is_behind: true, ..late.clone() }]);
         put(Change::Gone(late.directory.clone()), 8);
         put(Change::Unseen(late.directory), 9);
         assert_eq!(known(), []);

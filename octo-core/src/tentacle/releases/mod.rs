@@ -7,15 +7,15 @@
 //! ```
 
 mod copies;
-mod copy;
 mod facts;
 mod freeze;
 mod journal;
 mod looked;
+mod released;
 
 pub use copies::{Change, MAXIMUM_COPIES, all, apply, of_user};
-pub use copy::{Copy, Directory};
 pub use facts::{Facts, KEYS, is_name};
 pub use freeze::{Freeze, freezes};
 pub use journal::JournalStat;
 pub use looked::{Found, Looked, MAXIMUM_META, answers};
+pub use released::{Directory, Released};

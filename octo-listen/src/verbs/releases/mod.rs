@@ -6,7 +6,7 @@ pub(crate) mod freshness;
 use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
 use freshness::Seen;
-use octo_core::tentacle::releases::{self, Copy, Freeze};
+use octo_core::tentacle::releases::{self, Freeze, Released};
 use octo_core::trust::{Grant, Verb, scripts::installed};
 use octo_wire::{Duplex, Fields};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,8 +63,8 @@ fn items(host: &Host, grant: &Grant) -> octo_core::Result<Vec<Fields>> {
     Ok(items)
 }
 
-fn item(copy: &Copy, seen: Seen) -> Fields {
-    let Copy { user, directory, as_of, looked: _, job: _, journal: _, is_behind, facts } = copy;
+fn item(copy: &Released, seen: Seen) -> Fields {
+    let Released { user, directory, as_of, looked: _, job: _, journal: _, is_behind, facts } = copy;
     let seen = if *is_behind { Seen::Changed } else { seen };
     let item = Fields::item(Verb::Releases)
         .with("application", &directory.application)
@@ -140,7 +140,7 @@ mod tests {
         record += &format!("since {time}\nlast-at {time}\nnames {list}\nback-names {list}\n");
         record += "result interrupted\nlast-result interrupted\nlast-what unhealthy\n";
         let copy = Record::parse(record.as_bytes()).expect("a record");
-        let copy = Copy::of(&copy).expect("a copy");
+        let copy = Released::of(&copy).expect("a copy");
         assert_eq!(copy.facts.each().count(), releases::KEYS.len());
         let freeze = Freeze {
             application: "x".into(),

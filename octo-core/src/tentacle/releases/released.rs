@@ -25,7 +25,7 @@ pub struct Directory {
 
 /// What was seen of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct Released {
     /// As whom it was looked at: who ran octo-release.
     pub user: String,
     /// Where it is.
@@ -77,10 +77,10 @@ impl Directory {
     }
 }
 
-impl Copy {
+impl Released {
     /// What a look at a directory found, begun at this time; `since` is when the job started
     /// that has ended: what it began and didn't end was interrupted.
-    pub fn seen(mut blank: Copy, found: &Found, since: Option<&str>) -> Copy {
+    pub fn seen(mut blank: Released, found: &Found, since: Option<&str>) -> Released {
         let mut is_behind = false;
         let now = found.now.as_ref().map(|now| Now::read(now, &blank.directory.application));
         if let Some(now) = now {
@@ -97,7 +97,7 @@ impl Copy {
         if let Some(since) = since {
             blank.facts.interrupt(since);
         }
-        Copy { journal: found.journal, is_behind, ..blank }
+        Released { journal: found.journal, is_behind, ..blank }
     }
 
     /// `current` is at another release than was written down: whoever switched was killed
@@ -131,7 +131,7 @@ impl Copy {
     }
 
     /// The copy of a record; `None` for any other form.
-    pub fn of(record: &Record) -> Option<Copy> {
+    pub fn of(record: &Record) -> Option<Released> {
         let text = |key| record.first(key).map(str::to_string);
         let directory = Directory { application: text("application")?, base: text("base")? };
         let mut facts = Facts::default();
@@ -144,7 +144,7 @@ impl Copy {
             Some(fields) => Some(JournalStat::parse(fields)?),
             None => None,
         };
-        Some(Copy {
+        Some(Released {
             user: text("user")?,
             as_of: text("as-of").filter(|time| Form::Time.fits(time.as_bytes()))?,
             looked: record.first("looked")?.parse().ok()?,
@@ -161,8 +161,8 @@ impl Copy {
 mod tests {
     use super::*;
 
-    fn blank(path: &str) -> Copy {
-        Copy {
+    fn blank(path: &str) -> Released {
+        Released {
             user: "app".into(),
             directory: Directory::parse(path).expect(path),
             as_of: "2026-01-01T00:00:00Z".into(),
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_current_is_what_the_link_says() {
         let now = "journal 9\nversion 1.0\nrelease 1.0\nresult succeeded\nnames A\nnumber 4\n";
-        let seen = |found: &Found| Copy::seen(blank("/srv/shop"), found, None);
+        let seen = |found: &Found| Released::seen(blank("/srv/shop"), found, None);
         let copy = seen(&found(9, "1.0", now, "version 9.9\n"));
         assert_eq!((copy.is_behind, copy.facts.get("version")), (false, Some("1.0")));
         assert!(seen(&found(10, "1.0", now, "")).is_behind, "the journal goes on");
@@ -225,10 +225,10 @@ mod tests {
     fn a_copy_comes_back_and_a_damaged_one_is_none() {
         let now = "journal 9\nversion 1.0\nrelease 1.0\nnames A B\nback-names C\nby ann\n";
         for is_behind in [false, true] {
-            let mut copy = Copy::seen(blank("/srv/x y/shop"), &found(9, "1.0", now, ""), None);
+            let mut copy = Released::seen(blank("/srv/x y/shop"), &found(9, "1.0", now, ""), None);
             copy.is_behind = is_behind;
             let text = copy.record().encode();
-            let read = |text: &str| Copy::of(&Record::parse(text.as_bytes()).ok()?);
+            let read = |text: &str| Released::of(&Record::parse(text.as_bytes()).ok()?);
             assert_eq!(read(&text), Some(copy), "{text}");
             for (from, to) in [
                 ("user app", "user app b"),
