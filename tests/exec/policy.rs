@@ -48,9 +48,17 @@ fn the_sysadmins_variables_and_limits_win() {
     let user = own_user();
     let line = format!("user={user} set=BASE=/srv/a set=OCTO_APPS=shop max-log=4K");
     trust(&sandbox, &line);
-    let job =
-        submit(&sandbox, "command echo%20%24BASE%20%24OCTO_APPS%20%24OCTO_PUSHER\nenv OTHER x\n");
-    assert_eq!(std::fs::read(job.file("log")).expect("log"), b"/srv/a shop ci\n");
+    let job = submit(
+        &sandbox,
+        "command echo%20%24BASE%20%24OCTO_APPS%20%24OCTO_PUSHER%20%24OCTO_VARIABLES
+env OTHER x
+",
+    );
+    assert_eq!(
+        std::fs::read(job.file("log")).expect("log"),
+        b"/srv/a shop ci OTHER
+"
+    );
     let job = submit(&sandbox, "command head%20-c%2010000%20/dev/zero\n");
     let record = job.end().expect("readable").expect("an end");
     let index = job.file("index").metadata().expect("an index").len();
@@ -323,4 +331,14 @@ fn an_audit_that_cant_be_written_lets_nothing_start() {
     let mut run = sandbox.tool("octo-exec");
     run.args(["run", "-c", "echo ran"]).assert().stdout("").stderr(contains("audit.log")).failure();
     assert!(predicate::path::missing().eval(&mark));
+}
+
+#[test]
+fn names_of_variables_that_no_list_can_hold_keep_no_job_from_starting() {
+    let sandbox = sandbox();
+    let name = |number: usize| format!("N{number:0>99}=");
+    let file = sandbox.write("vars", (0..1500).map(|n| name(n) + "\n").collect::<String>());
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-E"]).arg(&file).args(["-c", "echo \"<$OCTO_VARIABLES>\""]);
+    command.assert().success().stdout("<>\n");
 }

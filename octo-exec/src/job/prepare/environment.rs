@@ -10,6 +10,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
+/// A longer list of names is left out: the kernel starts nothing that has one of 128 KiB.
+const LONGEST_NAMES: usize = 16 * 1024;
+
 /// What the variables of a job come from.
 pub(crate) struct Sources<'a> {
     pub(crate) places: &'a Places,
@@ -51,6 +54,7 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
     ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
     ours("OCTO_GRACE", text(&from.grace.as_secs().to_string()));
+    ours("OCTO_VARIABLES", text(&given_names(from)));
     if from.is_installed {
         ours("OCTO_NAMED", text("1"));
     }
@@ -60,4 +64,14 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
         ours("OCTO_PACKAGE_SHA256", text(&digest.to_string()));
     }
     all
+}
+
+/// What the pusher gave, by name: those that set= gave, nobody has to give again.
+fn given_names(from: &Sources<'_>) -> String {
+    let given = from.spec.environment.iter().chain(from.secrets);
+    let mut names: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let list = names.join(" ");
+    if list.len() > LONGEST_NAMES { String::new() } else { list }
 }
