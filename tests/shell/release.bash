@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
 # package NAME-VERSION [FILE=CONTENT]…: makes NAME-VERSION.tar.gz; a FILE that ends
-# in .sh is a hook and can be executed
+# in .sh is a hook and can be executed; the same words make the same bytes
 package() {
   local name=$1 file
   shift
@@ -20,7 +20,7 @@ package() {
       printf '%s' "${file#*=}" >"tree-$name/${file%%=*}"
     fi
   done
-  tar -C "tree-$name" -czf "$name.tar.gz" .
+  tar -C "tree-$name" --sort=name --mtime=@0 -czf "$name.tar.gz" .
 }
 
 # release WORD…: octo-release on ./srv
