@@ -18,6 +18,7 @@ mod hostile;
 mod jobs;
 mod output;
 mod real_input;
+mod releases;
 mod run;
 mod signals;
 mod signed;

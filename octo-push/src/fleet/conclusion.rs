@@ -20,9 +20,13 @@ pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
     finish(fleet, status, written)
 }
 
-/// Concludes a call that asked something else.
-pub(crate) fn of_questions(fleet: &mut Fleet) -> u8 {
+/// Leaves to themselves the targets of a call that asked something else.
+pub(super) fn leave_questions(fleet: &mut Fleet) {
     fleet.abandon(&|_, _| Outcome::skipped("left before it was over"));
+}
+
+/// Concludes such a call.
+pub(crate) fn of_questions(fleet: &mut Fleet) -> u8 {
     let status = summarize(fleet);
     finish(fleet, status, None)
 }

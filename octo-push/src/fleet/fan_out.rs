@@ -58,10 +58,19 @@ pub(crate) fn ask(
 /// # Errors
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u8> {
-    let FanOut { what, journal, packages, task } = fan_out;
     if context.common.dry_run {
-        return describe(&context, &what);
+        return describe(&context, &fan_out.what);
     }
+    let mut fleet = gather(screen, context, fan_out)?;
+    Ok(conclusion::of_questions(&mut fleet))
+}
+
+/// Does it with all targets, and leaves it to its caller to conclude.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn gather(screen: Screen, context: Context, fan_out: FanOut) -> Result<Fleet> {
+    let FanOut { what: _, journal, packages, task } = fan_out;
     let (places, by) = (&context.common.places, &context.client_config.by);
     let writer =
         |verb: Verb| Ok(JournalWriter::new(places, verb.word(), &new_id()?, by, packages.clone()));
@@ -73,10 +82,15 @@ pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u
     hash_meanwhile(&packages, &fleet.context);
     end_files::begin_record(&fleet.context.common)?;
     fleet.serve(&all, &task, &mut |_, _| true)?;
-    Ok(conclusion::of_questions(&mut fleet))
+    conclusion::leave_questions(&mut fleet);
+    Ok(fleet)
 }
 
-pub(super) fn describe(context: &Context, what: &str) -> Result<u8> {
+/// Says what would be done with each target.
+///
+/// # Errors
+/// Exit 74 where that can't be printed.
+pub(crate) fn describe(context: &Context, what: &str) -> Result<u8> {
     let targets = context.targets.iter();
     let lines = targets.map(|target| format!("{} ({}): {what}\n", target.name, target.address));
     print(&lines.collect::<String>())?;

@@ -12,7 +12,7 @@ pub(crate) fn object(kind: &str, target: &str, said: &Fields) -> JsonObject {
 
 /// All keys of its row in the row's order; what was not said is null, and what the
 /// row lacks was forgotten when it was read.
-fn words(said: &Fields) -> JsonObject {
+pub(crate) fn words(said: &Fields) -> JsonObject {
     let mut object = JsonObject::new();
     for (key, value) in said.each() {
         let word = key.word.replace('-', "_");

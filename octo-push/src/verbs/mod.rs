@@ -51,8 +51,8 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .takes(&[&WHICH, &HOW, &get::GET])
         .runs(get::run),
     verb(Verb::Status.word(), "", "how the tentacles are").takes(ASK).runs(status::run),
-    verb(Verb::Releases.word(), "", "what is released on the tentacles")
-        .takes(ASK)
+    verb(Verb::Releases.word(), "[APP]...", "what is released on the tentacles")
+        .takes(&[&WHICH, &HOW, &releases::RELEASES])
         .runs(releases::run),
     verb(Verb::Scripts.word(), "", "list the scripts that run --name can run")
         .takes(ASK)

@@ -2,7 +2,7 @@
 //! and escapes no value by rules of its own. octo-push(1), PLUMBING.
 
 mod ask;
-mod package;
+pub(super) mod package;
 mod status;
 mod thumbprint;
 mod values;

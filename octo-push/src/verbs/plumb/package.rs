@@ -55,11 +55,11 @@ fn parts(name: &str) -> std::result::Result<(&str, &str), String> {
 }
 
 /// What an application, a version or a release may be called.
-pub(super) const PLAIN_NAME: &str =
+pub(crate) const PLAIN_NAME: &str =
     "a name of letters, digits and . _ + -, beginning with a letter or digit, up to 100";
 
 /// Is it [`PLAIN_NAME`]? That of octo-release(1).
-pub(super) fn is_plain_name(text: &str) -> bool {
+pub(crate) fn is_plain_name(text: &str) -> bool {
     text.len() <= 100
         && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
