@@ -350,13 +350,19 @@ ask_targets() {
   [[ -e $SCRATCH/end/${NAMES[0]} ]] || give_up "$code" "$(<"$SCRATCH/errors")"
 }
 
-show_status() {
-  local words=(octo-push plumb --as "$TOOL" status --outputs "$SCRATCH/out" "$@")
-  if ((${#NAMES[@]} > 0)); then
-    end_lines "$SCRATCH/end/" '' "${NAMES[@]}" | "${words[@]}" -- "${NAMES[@]}"
-  else
-    "${words[@]}" </dev/null
-  fi
+# asking_releases OPTION… -- APP…: sets RELEASES, the command by which octo-push says what
+# all selected targets run. It does that alone, so that no pipe need be kept.
+asking_releases() {
+  ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
+  [[ $IDENTITY != - ]] || IDENTITY=/dev/stdin
+  RELEASES=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}")
+  [[ -z $IDENTITY ]] || RELEASES+=(-i "$IDENTITY")
+  [[ -z $LIMIT ]] || RELEASES+=(--limit "$LIMIT")
+  if [[ -n $VERBOSE ]]; then RELEASES+=(-v); else RELEASES+=(-q); fi
+  RELEASES+=("${SELECTED[@]}" "${NARROWED[@]}" releases)
+  [[ -z $BASE ]] || RELEASES+=(--base "$BASE")
+  RELEASES+=("$@")
+  announce "${RELEASES[@]}"
 }
 
 # The tools are beside us or where our link is; cron's PATH doesn't have them.

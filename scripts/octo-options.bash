@@ -54,7 +54,7 @@ CONNECTING=(
   i identity FILE IDENTITY 'this identity, not CONFIG/identity.pem; may be a pipe'
   "${REACHING[@]}"
 )
-# Of a pipeline that asks its targets what runs there, see ask_targets.
+# Of a pipeline that asks its targets what runs there, see ask_targets and asking_releases.
 ASKING=(
   - limit TIME LIMIT 'how long a target may take to answer (1m)'
 )

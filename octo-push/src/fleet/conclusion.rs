@@ -31,6 +31,12 @@ pub(crate) fn of_questions(fleet: &mut Fleet) -> u8 {
     finish(fleet, status, None)
 }
 
+/// Concludes a call whose report has said all that there is to say.
+pub(crate) fn of_report(fleet: &mut Fleet, status: u8) -> u8 {
+    fleet.finish();
+    finish(fleet, status, None)
+}
+
 fn summarize(fleet: &mut Fleet) -> u8 {
     fleet.finish();
     let context = Arc::clone(&fleet.context);

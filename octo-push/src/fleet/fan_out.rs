@@ -16,6 +16,7 @@ use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::trust::Verb;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The stack of the thread that hashes.
 const STACK: usize = 64 * 1024;
@@ -30,6 +31,8 @@ pub(crate) struct FanOut {
     pub(crate) packages: Vec<Arc<Package>>,
     /// What a worker does with one target.
     pub(crate) task: Arc<Task>,
+    /// Those that are not done by then are left to themselves.
+    pub(crate) within: Option<Duration>,
 }
 
 impl FanOut {
@@ -37,7 +40,13 @@ impl FanOut {
     pub(crate) fn asking(
         task: impl Fn(&Context, &Reporter) -> Outcome + Send + Sync + 'static,
     ) -> FanOut {
-        FanOut { what: "ask".into(), journal: None, packages: Vec::new(), task: Arc::new(task) }
+        FanOut {
+            what: "ask".into(),
+            journal: None,
+            packages: Vec::new(),
+            task: Arc::new(task),
+            within: None,
+        }
     }
 }
 
@@ -70,7 +79,7 @@ pub(crate) fn run(screen: Screen, context: Context, fan_out: FanOut) -> Result<u
 /// # Errors
 /// As [`run`].
 pub(crate) fn gather(screen: Screen, context: Context, fan_out: FanOut) -> Result<Fleet> {
-    let FanOut { what: _, journal, packages, task } = fan_out;
+    let FanOut { what: _, journal, packages, task, within } = fan_out;
     let (places, by) = (&context.common.places, &context.client_config.by);
     let writer =
         |verb: Verb| Ok(JournalWriter::new(places, verb.word(), &new_id()?, by, packages.clone()));
@@ -79,6 +88,7 @@ pub(crate) fn gather(screen: Screen, context: Context, fan_out: FanOut) -> Resul
     let all: Vec<usize> = (0..context.targets.len()).collect();
     let mut fleet = Fleet::new(context, screen, views, journal)?;
     fleet.transfers = !packages.is_empty();
+    fleet.leave_after(within);
     hash_meanwhile(&packages, &fleet.context);
     end_files::begin_record(&fleet.context.common)?;
     fleet.serve(&all, &task, &mut |_, _| true)?;

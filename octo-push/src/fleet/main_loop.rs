@@ -36,6 +36,8 @@ pub(crate) struct Fleet {
     pub(crate) transfers: bool,
     /// Did the person leave before the end?
     pub(crate) left: bool,
+    /// When whatever isn't over is left to itself.
+    deadline: Option<Instant>,
     views: Views,
     journal: Option<JournalWriter>,
     progress: ProgressLine,
@@ -78,6 +80,7 @@ impl Fleet {
             outcomes: BTreeMap::new(),
             transfers: false,
             left: false,
+            deadline: None,
             views,
             journal,
             progress,
@@ -207,7 +210,23 @@ impl Fleet {
         self.gone.store(true, Ordering::Relaxed);
     }
 
+    /// From now on it may take so long.
+    pub(super) fn leave_after(&mut self, time: Option<Duration>) {
+        self.deadline = time.and_then(|time| Instant::now().checked_add(time));
+    }
+
+    /// Was anything left to itself because its time was over?
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.left && self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     fn wait(&mut self) -> Option<FleetEvent> {
+        if let Some(deadline) = self.deadline {
+            let event =
+                self.events.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.left |= event.is_err();
+            return event.ok();
+        }
         // Bytes are sent until a job is accepted; only then is there progress to draw.
         let drawing = self.transfers
             && self.screen.err_is_terminal

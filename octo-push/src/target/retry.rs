@@ -158,7 +158,7 @@ impl Retry {
     ///
     /// # Errors
     /// The same error, if it is not to be tried again; [`ClientError::Overdue`] where the
-    /// time for all of it is over, though it was reached.
+    /// time for all of it is over, but for what can't be reached.
     pub(crate) fn pause_after(
         &mut self,
         error: ClientError,
@@ -357,7 +357,6 @@ mod tests {
         let mut retry = Retry::new(Bounds { limit, ..bounds(15, 15) });
         assert!(retry.begin() <= Duration::from_secs(5));
         let deadline = retry.deadline().expect("a limit");
-        // That nothing was reached stays so.
         let unreachable = ClientError::Unreachable(Error::new(Exit::Unavailable, "web1", "no"));
         let error = retry.pause_after(unreachable, deadline).expect_err("it is over");
         assert!(matches!(error, ClientError::Unreachable(_)), "{error:?}");

@@ -70,23 +70,6 @@ fn the_name_of_who_asks_drives_no_terminal() {
 }
 
 #[test]
-fn what_targets_said_is_read_in_its_directory_alone() {
-    let sandbox = sandbox();
-    sandbox.write("x", "");
-    sandbox.write("out/web1", "");
-    for (line, code, said) in [
-        (&["--outputs", "nowhere", "web1"][..], 65, "nowhere: not a directory"),
-        (&["--outputs", "x", "web1"], 65, "x: not a directory"),
-        (&["--outputs", "out", "--", "../x"], 64, "../x: not a target's name"),
-        (&["--outputs", "out", "--", "/x"], 64, "/x: not a target's name"),
-    ] {
-        let mut command = plumb(&sandbox, &[&["status"], line].concat());
-        command.write_stdin("exit\t0\t0\t-\t-\n");
-        command.assert().code(code).stdout("").stderr(contains(said));
-    }
-}
-
-#[test]
 fn a_package_is_read_off_its_name() {
     let sandbox = sandbox();
     sandbox.write("web-shop-1.4.tar.gz", "hello");

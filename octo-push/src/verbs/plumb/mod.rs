@@ -3,7 +3,6 @@
 
 mod ask;
 pub(super) mod package;
-mod status;
 mod thumbprint;
 mod values;
 mod variables;
@@ -42,9 +41,6 @@ static WORDS: &[PlainVerb] = &[
     verb("variables", "TARGET...", "what octo-vars shows")
         .takes(&[&variables::OPTIONS])
         .runs(variables::variables),
-    verb("status", "TARGET...", "what octo-status and octo-health show")
-        .takes(&[&status::OPTIONS])
-        .runs(status::status),
 ];
 
 static OPTIONS: OptionGroup = OptionGroup {

@@ -66,6 +66,18 @@ impl Answers {
 }
 
 impl Answer {
+    /// Forgets what is not of these applications, if any is named, and what lives in another
+    /// directory than this one; what is only frozen lives nowhere.
+    pub(super) fn keep(&mut self, applications: &[String], base: Option<&str>) {
+        if let Answer::Told { releases, .. } = self {
+            releases.retain(|release| {
+                let is_there =
+                    base.is_none_or(|base| release.get("base").is_none_or(|b| b == base));
+                is_there && (applications.is_empty() || applications.contains(&release.application))
+            });
+        }
+    }
+
     fn without(error: &ClientError) -> Answer {
         match error {
             ClientError::Unreachable(_) => Answer::Unreachable,

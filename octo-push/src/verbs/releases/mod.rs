@@ -1,84 +1,150 @@
 //! `releases`: what runs where, without a job. Every target is asked once; what they said is
-//! put together, marked, and shown to people, scripts, programs and monitoring.
+//! put together, marked, and shown to people, scripts, programs and monitoring: octo-status(1)
+//! and octo-health(1) are calls of it.
 
 mod answer;
-mod json;
-mod marks;
+mod forms;
+mod mark;
+mod marking;
 mod release;
 mod row;
-mod table;
-mod tsv;
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out::FanOut;
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::{conclusion, fan_out, select};
+use crate::records::end_files;
 use crate::verbs::plumb::package::{PLAIN_NAME, is_plain_name};
 use answer::Answers;
-use octo_core::base::cli::options::{OptionGroup, flag};
+use forms::{CRITICAL, FORM, Form, TSV, WARNING, metrics};
+use octo_core::base::cli::options::{OptionGroup, Said, value};
+use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::result_file;
+use octo_core::base::units::human_duration;
 use octo_core::tentacle::job::Stream;
+use octo_core::tentacle::releases::Directory;
 use row::TargetRow;
-use table::Columns;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The options of `releases`.
 pub(super) static RELEASES: OptionGroup = OptionGroup {
     title: "releases",
-    rows: &[flag("", "tsv", "for scripts: a line a target and application, tabs between")],
+    rows: &[
+        value("", "base", "DIR", "only what lives in DIR/APP there"),
+        TSV,
+        FORM,
+        WARNING,
+        CRITICAL,
+        value("", "prometheus", "FILE", "metrics into this file too"),
+        value("", "timeout", "TIME", "all targets must have answered by then"),
+    ],
 };
 
-/// How it is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Table,
-    Json,
-    Tsv,
+/// What is to be shown, and how.
+#[derive(Debug)]
+struct Wanted {
+    /// Of these applications, or of all.
+    applications: Vec<String>,
+    base: Option<String>,
+    form: Form,
+    verbose: bool,
+    prometheus: Option<PathBuf>,
 }
 
 pub(super) fn run(call: &Call) -> Result<u8> {
-    call.said.apart("tsv", "json")?;
-    if let Some(name) = call.said.arguments().iter().find(|name| !is_plain_name(name)) {
-        let shown = printable(name.as_bytes());
-        return Err(call.said.misuse(format!("{shown}: not {PLAIN_NAME}")));
-    }
-    let form = match (call.said.flag("tsv"), call.common.json) {
-        (true, _) => Form::Tsv,
-        (_, true) => Form::Json,
-        _ => Form::Table,
+    let timeout = call.said.time("timeout")?;
+    let wanted = Wanted::read(&call.said, call.common.verbose)?;
+    let metrics = wanted.prometheus.iter().map(|path| ("--prometheus", path.clone()));
+    end_files::check_files(&call.common, [], metrics)?;
+    wanted.prometheus.as_deref().map_or(Ok(()), result_file::check)?;
+    let Some((screen, context)) = select::begin(call)? else {
+        let (text, code) = wanted.show(&[])?;
+        print(&text)?;
+        return Ok(code.unwrap_or(0));
     };
-    let Some((screen, context)) = select::begin(call)? else { return Ok(0) };
     if context.common.dry_run {
         return fan_out::describe(&context, "ask");
     }
     let answers = Answers::default();
     let kept = answers.clone();
     let asking = move |context: &_, reporter: &_| kept.ask(context, reporter);
-    let mut fleet = fan_out::gather(screen, context, FanOut::asking(asking))?;
-    let shown = show(form, rows(&fleet, &answers, call.said.arguments()), call.common.verbose);
-    fleet.screen.print(Stream::Out, shown.as_bytes());
-    Ok(conclusion::of_questions(&mut fleet))
+    let fan_out = FanOut { within: timeout, ..FanOut::asking(asking) };
+    let mut fleet = fan_out::gather(screen, context, fan_out)?;
+    let rows = wanted.rows(&fleet, &answers);
+    if fleet.is_interrupted() && !matches!(wanted.form, Form::Answer(_)) {
+        return Err(interrupted(&fleet, &rows, timeout));
+    }
+    let (text, code) = wanted.show(&rows)?;
+    fleet.screen.print(Stream::Out, text.as_bytes());
+    Ok(match code {
+        None => conclusion::of_questions(&mut fleet),
+        Some(code) => conclusion::of_report(&mut fleet, code),
+    })
 }
 
-/// What there is to show, in the order of the selection.
-fn rows(fleet: &Fleet, answers: &Answers, applications: &[String]) -> Vec<TargetRow> {
-    let mut answers = answers.take();
-    let mut rows = Vec::new();
-    for (index, target) in fleet.context.targets.iter().enumerate() {
-        let (answer, outcome) = (answers.remove(&index), fleet.outcomes.get(&index));
-        rows.extend(TargetRow::of_target(target.name.as_str(), answer, outcome, applications));
+/// Half a report would be taken for the whole.
+fn interrupted(fleet: &Fleet, rows: &[TargetRow], timeout: Option<Duration>) -> Error {
+    let silent = rows.iter().filter(|row| !row.state.has_told()).count();
+    let all = fleet.context.targets.len();
+    match timeout.filter(|_| fleet.is_overdue()) {
+        Some(timeout) => {
+            let within = human_duration(timeout);
+            let reason = format!("{silent} of {all} targets have not answered within {within}");
+            Error::new(Exit::Unavailable, "releases", reason).hint("--timeout TIME waits longer")
+        }
+        None => Error::new(Exit::Cancelled, "releases", "cancelled before all had answered"),
     }
-    marks::mark(&mut rows);
-    rows
 }
 
-fn show(form: Form, mut rows: Vec<TargetRow>, verbose: bool) -> String {
-    if form != Form::Tsv {
-        rows.sort_by(TargetRow::order);
+impl Wanted {
+    fn read(said: &Said, verbose: bool) -> Result<Wanted> {
+        let applications = said.arguments().to_vec();
+        if let Some(name) = applications.iter().find(|name| !is_plain_name(name)) {
+            let shown = printable(name.as_bytes());
+            return Err(said.misuse(format!("{shown}: not {PLAIN_NAME}")));
+        }
+        // The spelling that targets have.
+        let spelt = |path: &str| {
+            let directory = Directory::parse(Path::new(path).join("x").to_str()?)?;
+            Some(directory.base)
+        };
+        Ok(Wanted {
+            applications,
+            base: said.parsed("base", "an absolute path", spelt)?,
+            form: Form::read(said)?,
+            verbose,
+            prometheus: said.one("prometheus")?.map(PathBuf::from),
+        })
     }
-    match form {
-        Form::Table => table::text(&rows, Columns { all: verbose, messages: false }),
-        Form::Json => json::lines(&rows),
-        Form::Tsv => tsv::lines(&rows),
+
+    /// What there is to show, in the order of the selection.
+    fn rows(&self, fleet: &Fleet, answers: &Answers) -> Vec<TargetRow> {
+        let mut answers = answers.take();
+        let mut rows = Vec::new();
+        for (index, target) in fleet.context.targets.iter().enumerate() {
+            let mut answer = answers.remove(&index);
+            if let Some(answer) = &mut answer {
+                answer.keep(&self.applications, self.base.as_deref());
+            }
+            rows.extend(TargetRow::of_target(
+                target.name.as_str(),
+                answer,
+                fleet.outcomes.get(&index),
+            ));
+        }
+        marking::mark(&mut rows);
+        rows
+    }
+
+    /// The text and the exit status of a report; the metrics are written.
+    fn show(&self, rows: &[TargetRow]) -> Result<(String, Option<u8>)> {
+        if let Some(path) = &self.prometheus {
+            let text = metrics::text(rows, jiff::Timestamp::now().as_second());
+            result_file::write(path, text.as_bytes(), 0o644)?;
+        }
+        Ok(self.form.show(rows, self.verbose))
     }
 }

@@ -1,7 +1,7 @@
 //! A row a target and application: what all forms show.
 
 use super::answer::Answer;
-use super::marks::Mark;
+use super::mark::Mark;
 use super::release::{Place, Release};
 use crate::target::outcome::Outcome;
 use octo_core::base::encoding::printable;
@@ -58,13 +58,11 @@ pub(super) struct TargetRow {
 }
 
 impl TargetRow {
-    /// The rows of one target, at least one: of these applications, or of all where none is
-    /// named.
+    /// The rows of one target, at least one.
     pub(super) fn of_target(
         target: &str,
         answer: Option<Answer>,
         outcome: Option<&Outcome>,
-        applications: &[String],
     ) -> Vec<TargetRow> {
         let row = |state, offers: Option<&String>, release| TargetRow {
             target: target.to_string(),
@@ -75,10 +73,7 @@ impl TargetRow {
             marks: Vec::new(),
         };
         let state = match answer {
-            Some(Answer::Told { offers, mut releases }) => {
-                if !applications.is_empty() {
-                    releases.retain(|release| applications.contains(&release.application));
-                }
+            Some(Answer::Told { offers, releases }) => {
                 if releases.is_empty() {
                     return vec![row(State::Empty, Some(&offers), None)];
                 }

@@ -1,46 +1,10 @@
-//! What of a fleet needs a look.
+//! What of a fleet needs a look: which row has which marks.
 
+use super::mark::Mark;
 use super::release::Release;
 use super::row::{State, TargetRow};
 use octo_core::base::digest::Digest;
 use std::collections::HashMap;
-
-/// Why it needs a look, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Mark {
-    /// Nothing answers there.
-    Unreachable,
-    /// The way back failed.
-    Stuck,
-    /// What is current is no good.
-    Sick,
-    /// The last attempt failed or was interrupted.
-    Failed,
-    /// It was reached, and didn't tell.
-    Unknown,
-    /// It runs other bytes than most of the targets.
-    Drift,
-    /// Its journal was written to since, or that can't be looked at.
-    Stale,
-    /// It is not to be deployed for a while, which is no fault.
-    Frozen,
-}
-
-impl Mark {
-    /// As every form has it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Mark::Unreachable => "unreachable",
-            Mark::Stuck => "stuck",
-            Mark::Sick => "sick",
-            Mark::Failed => "failed",
-            Mark::Unknown => "unknown",
-            Mark::Drift => "drift",
-            Mark::Stale => "stale",
-            Mark::Frozen => "frozen",
-        }
-    }
-}
 
 /// Marks these rows.
 pub(super) fn mark(rows: &mut [TargetRow]) {
@@ -62,12 +26,16 @@ fn marks(release: &Release, usual: &HashMap<String, Option<Digest>>) -> Vec<Mark
     let is_back = release.get("last-what") == Some("rollback");
     // What has started isn't over: that is no news yet, good or bad.
     let is_going_on = [result, last].contains(&Some("started"));
-    let is_sick = is_current && !matches!(result, Some("succeeded" | "started"));
+    let is_sick = match result {
+        Some(result) => is_current && !["succeeded", "started"].contains(&result),
+        // What is dropped on the way isn't known, and is marked as such.
+        None => is_current && release.get("seen").is_none(),
+    };
     let is_usual = usual.get(&release.application) == Some(&release.sha256());
     let said = [
         (Mark::Stuck, is_back && has_failed),
         (Mark::Sick, is_sick),
-        (Mark::Failed, has_failed),
+        (Mark::Failed, has_failed && !is_back),
         (Mark::Drift, release.is_seen() && !is_usual),
         (Mark::Stale, is_going_on || release.get("seen").is_some()),
         (Mark::Frozen, release.get("frozen-until").is_some()),
@@ -112,7 +80,7 @@ pub(super) mod tests {
     fn row(line: &str) -> Vec<TargetRow> {
         let (target, rest) = line.split_once(' ').unwrap_or((line, ""));
         let told = |releases| Answer::Told { offers: "put,run".into(), releases };
-        let of = |answer, outcome| TargetRow::of_target(target, Some(answer), outcome, &[]);
+        let of = |answer, outcome| TargetRow::of_target(target, Some(answer), outcome);
         if let Some((state, why)) = rest.strip_prefix('!').and_then(|rest| rest.split_once(' ')) {
             let error = Error { exit: Exit::Unavailable, message: why.into(), hints: Vec::new() };
             let (kind, origin) = (OutcomeKind::Failed, OutcomeOrigin::Octopus);
@@ -159,9 +127,9 @@ pub(super) mod tests {
         for (said, marks) in [
             ("last-result=succeeded", ""),
             ("last-what=rollback last-result=succeeded", ""),
-            ("last-what=rollback last-result=failed", "stuck,failed"),
-            ("last-what=rollback last-result=interrupted", "stuck,failed"),
-            ("last-what=rollback last-result=failed result=failed", "stuck,sick,failed"),
+            ("last-what=rollback last-result=failed", "stuck"),
+            ("last-what=rollback last-result=interrupted", "stuck"),
+            ("last-what=rollback last-result=failed result=failed", "stuck,sick"),
             ("last-what=deploy last-result=failed", "failed"),
             ("last-what=deploy last-result=interrupted", "failed"),
             ("result=failed last-result=failed", "sick,failed"),
@@ -169,6 +137,7 @@ pub(super) mod tests {
             ("result=bad", "sick"),
             ("result=interrupted", "sick"),
             ("result=", "sick"),
+            ("result= seen=changed-since", "stale"),
             ("result= release=", ""),
             ("release= result= last-what=deploy last-result=failed", "failed"),
             ("result=started last-result=started", "stale"),

@@ -1,8 +1,8 @@
 //! For programs: an object a line, octo-json(5).
 
-use super::row::TargetRow;
 use crate::output::json::JsonObject;
 use crate::output::tentacle;
+use crate::verbs::releases::row::TargetRow;
 use octo_core::trust::Verb;
 use octo_wire::Fields;
 
@@ -31,8 +31,8 @@ fn line(row: &TargetRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks::tests::rows;
     use super::*;
+    use crate::verbs::releases::marking::tests::rows;
 
     #[test]
     fn every_object_has_every_key() {

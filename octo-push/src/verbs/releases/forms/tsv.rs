@@ -1,7 +1,7 @@
 //! For scripts: a line a target and application, tabs between its fields, none of them
 //! empty. octo-push(1) has the list.
 
-use super::row::TargetRow;
+use crate::verbs::releases::row::TargetRow;
 
 /// What a target says of an application, in the order of the fields.
 const SAID: &[&str] = &[
@@ -47,13 +47,14 @@ fn line(row: &TargetRow) -> String {
     fields.push(or_dash(row.offers.as_deref()));
     fields.extend(["base", "user"].map(said));
     fields.push(or_dash(row.message.as_deref()));
+    fields.extend(["names", "back-sha256"].map(said));
     fields.join("\t") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks::tests::rows;
     use super::*;
+    use crate::verbs::releases::marking::tests::rows;
 
     #[test]
     fn no_field_is_empty_and_no_text_makes_two_of_one() {
@@ -66,7 +67,7 @@ mod tests {
             "web2 application=shop release= number= result=",
         ]));
         let lines: Vec<Vec<&str>> = lines.lines().map(|line| line.split('\t').collect()).collect();
-        assert!(lines.iter().all(|line| line.len() == 24), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() == 26), "{lines:?}");
         assert!(lines.iter().flatten().all(|field| !field.is_empty()), "{lines:?}");
         let sha256 = "a".repeat(64);
         let dashes = ["-"; 24];
@@ -98,6 +99,8 @@ mod tests {
             "put,run",
             "/srv",
             "app",
+            "-",
+            "-",
             "-",
         ];
         assert_eq!(lines[2], web1);

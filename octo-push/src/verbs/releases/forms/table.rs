@@ -1,6 +1,6 @@
 //! For people: columns.
 
-use super::row::{State, TargetRow};
+use crate::verbs::releases::row::{State, TargetRow};
 use std::collections::HashSet;
 
 /// What a column has of a row.
@@ -39,7 +39,7 @@ pub(super) fn text(rows: &[TargetRow], columns: Columns) -> String {
     if columns.all {
         table.push(("OFFERS", offers));
     }
-    table.push(("", |row| row.mark().map_or("", |mark| mark.word()).to_string()));
+    table.push(("", marks));
     aligned(&table, rows)
 }
 
@@ -102,14 +102,18 @@ pub(super) fn freeze(row: &TargetRow) -> String {
     }
 }
 
+fn marks(row: &TargetRow) -> String {
+    row.marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(",")
+}
+
 fn offers(row: &TargetRow) -> String {
     row.offers.clone().filter(|offers| !offers.is_empty()).unwrap_or_else(|| "-".into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks::tests::rows;
     use super::*;
+    use crate::verbs::releases::marking::tests::rows;
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {

@@ -1,0 +1,95 @@
+//! The forms in which rows are shown: each a function from rows to text.
+
+mod counts;
+mod html;
+mod json;
+pub(super) mod metrics;
+mod nagios;
+mod range;
+mod table;
+mod tsv;
+
+use super::row::TargetRow;
+use nagios::Thresholds;
+use octo_core::base::cli::options::{OptionRow, Said, flag, value};
+use octo_core::base::cli::utc_now;
+use octo_core::base::error::Result;
+use range::Range;
+use table::Columns;
+
+/// The options that choose one.
+pub(super) const TSV: OptionRow =
+    flag("", "tsv", "for scripts: a line a target and application, tabs between");
+pub(super) const FORM: OptionRow =
+    value("", "form", "FORM", "a report: table, json, html or nagios");
+pub(super) const WARNING: OptionRow =
+    value("", "warning", "RANGE", "nagios: so many marked targets are no warning (0)");
+pub(super) const CRITICAL: OptionRow =
+    value("", "critical", "RANGE", "nagios: so many bad ones are not critical (0)");
+
+/// How rows are shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    /// The answer of a verb, whose exit status says whether all targets answered.
+    Answer(fn(&[TargetRow], bool) -> String),
+    /// A report, which is 1 if something is marked.
+    Report(fn(&[TargetRow], bool) -> String),
+    /// A report with the exit status of a plugin.
+    Plugin(Thresholds),
+}
+
+impl Form {
+    /// What the options say.
+    ///
+    /// # Errors
+    /// Exit 64 for another word, and for options that contradict each other.
+    pub(super) fn read(said: &Said) -> Result<Form> {
+        for (one, other) in [("tsv", "json"), ("tsv", "form"), ("json", "form")] {
+            said.apart(one, other)?;
+        }
+        let range = |name| Ok(said.parsed(name, Range::FORM, Range::parse)?.unwrap_or(Range::NONE));
+        let limits = Thresholds { warning: range("warning")?, critical: range("critical")? };
+        let form = said.one("form")?;
+        for name in ["warning", "critical"].into_iter().filter(|name| said.flag(name)) {
+            if form.as_deref() != Some("nagios") {
+                return Err(said.misuse(format!("--{name} is of --form nagios")));
+            }
+        }
+        Ok(match form.as_deref() {
+            None if said.flag("tsv") => Form::Answer(|rows, _| tsv::lines(rows)),
+            None if said.flag("json") => Form::Answer(|rows, _| json::lines(&sorted(rows))),
+            None => Form::Answer(|rows, all| table(rows, Columns { all, messages: false })),
+            Some("table") => Form::Report(|rows, all| table(rows, Columns { all, messages: true })),
+            Some("json") => Form::Report(|rows, _| json::lines(&sorted(rows))),
+            Some("html") => Form::Report(|rows, _| html::page(&sorted(rows), &utc_now())),
+            Some("nagios") => Form::Plugin(limits),
+            Some(other) => {
+                return Err(said.misuse(format!("--form {other}: table, json, html or nagios")));
+            }
+        })
+    }
+
+    /// The text, and the exit status of a report.
+    pub(super) fn show(self, rows: &[TargetRow], verbose: bool) -> (String, Option<u8>) {
+        let is_marked = || rows.iter().flat_map(|row| &row.marks).any(|mark| mark.is_fault());
+        match self {
+            Form::Answer(form) => (form(rows, verbose), None),
+            Form::Report(form) => (form(rows, verbose), Some(u8::from(is_marked()))),
+            Form::Plugin(limits) => {
+                let (text, code) = nagios::verdict(&sorted(rows), &limits, verbose);
+                (text, Some(code))
+            }
+        }
+    }
+}
+
+fn table(rows: &[TargetRow], columns: Columns) -> String {
+    table::text(&sorted(rows), columns)
+}
+
+/// By application, then target.
+fn sorted(rows: &[TargetRow]) -> Vec<TargetRow> {
+    let mut rows = rows.to_vec();
+    rows.sort_by(TargetRow::order);
+    rows
+}

@@ -1,0 +1,115 @@
+//! For Nagios and its kin, by the guidelines for plugins: one line with performance data, an
+//! exit status, and a line for each mark where more is asked for.
+
+use super::counts::{Counts, targets};
+use super::range::Range;
+use super::table::{freeze, last};
+use crate::verbs::releases::mark::Mark;
+use crate::verbs::releases::row::TargetRow;
+
+/// When it is bad.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thresholds {
+    /// How many targets with anything wrong are well.
+    pub(super) warning: Range,
+    /// How many of which somebody has to do something now.
+    pub(super) critical: Range,
+}
+
+/// The text and the exit status: 0, 1 or 2.
+pub(super) fn verdict(rows: &[TargetRow], limits: &Thresholds, verbose: bool) -> (String, u8) {
+    let counts = Counts::of(rows);
+    let Thresholds { warning, critical } = limits;
+    let (state, code) = match () {
+        () if critical.alerts(counts.bad as u64) => ("CRITICAL", 2),
+        () if warning.alerts(counts.marked as u64) => ("WARNING", 1),
+        () => ("OK", 0),
+    };
+    let all = counts.targets;
+    let mut text = format!("OCTO {state} - {}", targets(all));
+    for (mark, count) in counts.each() {
+        text += &format!(", {count} {}", mark.word());
+    }
+    text += &format!(
+        " | targets={all};;;0 marked={};{warning};;0;{all} bad={};;{critical};0;{all}",
+        counts.marked, counts.bad
+    );
+    for mark in Mark::ALL {
+        text += &format!(" {}={};;;0;{all}", mark.word(), counts.with(mark));
+    }
+    text.push('\n');
+    if verbose {
+        let marked = rows.iter().flat_map(|row| row.marks.iter().map(move |mark| (row, *mark)));
+        text.extend(marked.map(|(row, mark)| line(row, mark) + "\n"));
+    }
+    (text, code)
+}
+
+fn line(row: &TargetRow, mark: Mark) -> String {
+    let mut line = format!("{}: ", row.target);
+    if row.release.is_some() {
+        line += &format!("{} {}: ", row.shown("application"), row.shown("version"));
+    }
+    line += mark.word();
+    let why = match mark {
+        Mark::Unreachable | Mark::Unknown => row.message.clone().unwrap_or_default(),
+        Mark::Stuck | Mark::Failed => last(row),
+        Mark::Sick => row.shown("result"),
+        Mark::Stale => row.shown("seen"),
+        Mark::Frozen => freeze(row),
+        Mark::Drift => String::new(),
+    };
+    if !["", "-"].contains(&why.as_str()) {
+        line += &format!(": {why}");
+    }
+    // What stands behind a bar would be performance data.
+    line.replace('|', "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::releases::marking::tests::rows;
+
+    fn limits(warning: &str, critical: &str) -> Thresholds {
+        let range = |text| Range::parse(text).expect(text);
+        Thresholds { warning: range(warning), critical: range(critical) }
+    }
+
+    #[test]
+    fn one_line_and_an_exit_status() {
+        let rows = rows(&[
+            "away !unreachable no | failed=0",
+            "web1 application=shop version=1.1 sha256=a last-what=deploy last-version=1.2 last-result=failed",
+            "web2 application=shop version=1.1 sha256=a frozen-until=2027-01-01T00:00:00Z frozen-by=b|c frozen-why=d",
+            "web3 application=shop version=1.0 sha256=b",
+        ]);
+        let (text, code) = verdict(&rows, &limits("0", "0"), false);
+        let expected = "OCTO CRITICAL - 4 targets, 1 unreachable, 1 failed, 1 drift, 1 frozen | \
+            targets=4;;;0 marked=3;0;;0;4 bad=2;;0;0;4 unreachable=1;;;0;4 stuck=0;;;0;4 \
+            sick=0;;;0;4 failed=1;;;0;4 unknown=0;;;0;4 drift=1;;;0;4 stale=0;;;0;4 frozen=1;;;0;4\n";
+        assert_eq!((text.as_str(), code), (expected, 2));
+        let (text, _) = verdict(&rows, &limits("@3:4", "2:"), true);
+        let (first, rest) = text.split_once('\n').expect("lines");
+        assert!(first.contains("marked=3;@3:4;;0;4 bad=2;;2:;0;4"), "{first}");
+        let expected = "away: unreachable: no / failed=0\n\
+            web1: shop 1.1: failed: deploy 1.2 failed\n\
+            web2: shop 1.1: frozen: until 2027-01-01T00:00:00Z by b/c: d\n\
+            web3: shop 1.0: drift\n";
+        assert_eq!(rest, expected);
+        for (warning, critical, code) in
+            [("0", "1", 2), ("0", "2", 1), ("2", "2", 1), ("3", "2", 0), ("@3:4", "@0:1", 1)]
+        {
+            let found = verdict(&rows, &limits(warning, critical), false).1;
+            assert_eq!(found, code, "{warning} {critical}");
+        }
+    }
+
+    #[test]
+    fn what_is_well_or_wanted_is_no_fault() {
+        for line in ["web1", "web1 application=shop frozen-until=2027-01-01T00:00:00Z"] {
+            let (text, code) = verdict(&rows(&[line]), &limits("0", "0"), false);
+            assert!(text.starts_with("OCTO OK - 1 target") && code == 0, "{text}");
+        }
+    }
+}
