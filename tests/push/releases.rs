@@ -1,7 +1,10 @@
 //! `releases` against real tentacles: what it says of them, and with which exit status.
 
+use crate::faults::{next_request, one_that, say};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
 
 /// As octo-release leaves an application: `release BASE/APP VERSION RESULT LAST-WHAT LAST-RESULT`.
 const RELEASE: &str = r#"
@@ -76,4 +79,91 @@ fn every_target_has_its_line_in_the_order_of_the_selection() {
             .assert()
             .code(64);
     }
+}
+
+/// A target may say anything; what it says becomes arguments, labels and cells.
+#[test]
+fn a_target_that_lies_is_believed_nothing() {
+    for line in [
+        "release application=shop base=/srv user=app version=../../x",
+        "release application=shop base=/srv user=app release=1%09forged number=1",
+        "release application=shop base=/srv user=app since=2026",
+        "release application=shop base=/srv/../forged user=app",
+        "release application=shop base=/srv user=app\nrelease application=shop base=/srv user=app",
+        "release base=/srv",
+        "release application=%1B%5B31m",
+    ] {
+        let line = line.to_string();
+        let (octopus, _) = one_that(move |connection, _| {
+            next_request(connection);
+            let told = format!("ok offers=put,run body={}\n{line}", line.len());
+            say(connection, told.as_bytes());
+            next_request(connection);
+        });
+        let lines = fields(&octopus, 76, &["-t", "web1"]);
+        assert_eq!(lines[0][..4], ["web1", "unknown", "-", "-"], "{lines:?}");
+        assert_eq!(lines[0][20], "-", "{lines:?}");
+        octopus.push(&["-q", "-a", "releases", "--form", "nagios"]).assert().code(2).stdout(
+            contains("OCTO CRITICAL - 1 target, 1 unknown |").and(contains("forged").not()),
+        );
+    }
+}
+
+#[test]
+fn what_is_said_to_be_text_makes_no_second_field_or_line() {
+    let (octopus, _) = one_that(|connection, _| {
+        next_request(connection);
+        let line = "release application=shop base=/srv user=app by=a%09b%0Ac \
+            frozen-until=2100-01-01T00:00:00Z frozen-by=- frozen-why=%1B%5B31m%E2%80%AEx%7Cy";
+        let told = format!("ok offers=a%09b,c%0Ad body={}\n{line}", line.len());
+        say(connection, told.as_bytes());
+        next_request(connection);
+    });
+    let lines = fields(&octopus, 0, &["-t", "web1"]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let expected = [r"a\tb\nc", r"\x2d", r"\x1b[31m\u{202e}x|y", r"a\tb,c\nd", "/srv", "app"];
+    let found = [8, 18, 19, 20, 21, 22].map(|field: usize| lines[0][field].as_str());
+    assert_eq!(found, expected);
+    let verbose = ["-v", "-a", "releases", "--form", "nagios"];
+    let frozen = contains("frozen: until 2100-01-01T00:00:00Z by -: \\x1b[31m\\u{202e}x/y\n");
+    octopus.push(&verbose).assert().code(0).stdout(frozen);
+}
+
+/// Half a report would be taken for the whole.
+#[test]
+fn a_report_is_of_all_targets_or_none() {
+    let (octopus, _) = one_that(|connection, _| {
+        next_request(connection);
+        next_request(connection);
+    });
+    for form in ["table", "json", "html", "nagios"] {
+        let report = ["-a", "releases", "--form", form, "--timeout", "1s", "--prometheus", "prom"];
+        let said = "octo-push: releases: 1 of 1 targets have not answered within 1s";
+        octopus.push(&report).assert().code(69).stdout("").stderr(contains(said));
+        assert!(!octopus.sandbox.path("prom").exists());
+    }
+    // An answer says so of each target.
+    let answer = ["-a", "releases", "--tsv", "--timeout", "1s"];
+    octopus.push(&answer).assert().code(130).stdout(contains("web1\tunknown\t-\t"));
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let octopus = Octopus::new(cargo_bin!("octo-push"));
+    for (line, said) in [
+        ("--tsv --form json", "--tsv and --form can't stand together"),
+        ("--json --form json", "--json and --form can't stand together"),
+        ("--form yaml", "--form yaml: table, json, html or nagios"),
+        ("--warning 1", "--warning is of --form nagios"),
+        ("--form table --critical 1", "--critical is of --form nagios"),
+        ("--form nagios --warning 3:1", "--warning 3:1: not a range of whole numbers"),
+        ("--base srv", "--base srv: not an absolute path"),
+        ("--timeout soon", "--timeout soon: not a time"),
+        ("a/b", "a/b: not a name of letters"),
+    ] {
+        let words: Vec<&str> = ["-a", "releases"].into_iter().chain(line.split(' ')).collect();
+        octopus.push(&words).assert().code(64).stderr(contains(said));
+    }
+    let own = ["-a", "releases", "--prometheus", "config/targets"];
+    octopus.push(&own).assert().code(64).stderr(contains("--prometheus"));
 }

@@ -61,7 +61,7 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     end_files::check_files(&call.common, [], metrics)?;
     wanted.prometheus.as_deref().map_or(Ok(()), result_file::check)?;
     let Some((screen, context)) = select::begin(call)? else {
-        let (text, code) = wanted.show(&[])?;
+        let (text, code) = wanted.show(Vec::new())?;
         print(&text)?;
         return Ok(code.unwrap_or(0));
     };
@@ -74,10 +74,10 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     let fan_out = FanOut { within: timeout, ..FanOut::asking(asking) };
     let mut fleet = fan_out::gather(screen, context, fan_out)?;
     let rows = wanted.rows(&fleet, &answers);
-    if fleet.is_interrupted() && !matches!(wanted.form, Form::Answer(_)) {
+    if fleet.is_interrupted() && wanted.form.is_report() {
         return Err(interrupted(&fleet, &rows, timeout));
     }
-    let (text, code) = wanted.show(&rows)?;
+    let (text, code) = wanted.show(rows)?;
     fleet.screen.print(Stream::Out, text.as_bytes());
     Ok(match code {
         None => conclusion::of_questions(&mut fleet),
@@ -140,9 +140,9 @@ impl Wanted {
     }
 
     /// The text and the exit status of a report; the metrics are written.
-    fn show(&self, rows: &[TargetRow]) -> Result<(String, Option<u8>)> {
+    fn show(&self, rows: Vec<TargetRow>) -> Result<(String, Option<u8>)> {
         if let Some(path) = &self.prometheus {
-            let text = metrics::text(rows, jiff::Timestamp::now().as_second());
+            let text = metrics::text(&rows, jiff::Timestamp::now().as_second());
             result_file::write(path, text.as_bytes(), 0o644)?;
         }
         Ok(self.form.show(rows, self.verbose))

@@ -6,6 +6,7 @@ use super::release::{Place, Release};
 use crate::target::outcome::Outcome;
 use octo_core::base::encoding::printable;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// What became of asking a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(super) struct TargetRow {
     /// Why it didn't tell, safe to show.
     pub(super) message: Option<String>,
     /// What it lets this pusher do, safe to show; none where it didn't tell.
-    pub(super) offers: Option<String>,
+    pub(super) offers: Option<Arc<str>>,
     /// What it told of the application.
     pub(super) release: Option<Release>,
     /// What is wrong with that, the worst first.
@@ -64,16 +65,17 @@ impl TargetRow {
         answer: Option<Answer>,
         outcome: Option<&Outcome>,
     ) -> Vec<TargetRow> {
-        let row = |state, offers: Option<&String>, release| TargetRow {
+        let row = |state, offers: Option<&Arc<str>>, release| TargetRow {
             target: target.to_string(),
             state,
             message: None,
-            offers: offers.map(|offers| printable(offers.as_bytes())),
+            offers: offers.cloned(),
             release,
             marks: Vec::new(),
         };
         let state = match answer {
             Some(Answer::Told { offers, releases }) => {
+                let offers = printable(offers.as_bytes()).into();
                 if releases.is_empty() {
                     return vec![row(State::Empty, Some(&offers), None)];
                 }

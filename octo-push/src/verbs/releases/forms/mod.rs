@@ -27,13 +27,18 @@ pub(super) const WARNING: OptionRow =
 pub(super) const CRITICAL: OptionRow =
     value("", "critical", "RANGE", "nagios: so many bad ones are not critical (0)");
 
+/// From rows to text; whether more is asked for.
+type Show = fn(&[TargetRow], bool) -> String;
+
 /// How rows are shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
+    /// The answer of a verb for scripts, in the order of the selection.
+    Fields,
     /// The answer of a verb, whose exit status says whether all targets answered.
-    Answer(fn(&[TargetRow], bool) -> String),
+    Answer(Show),
     /// A report, which is 1 if something is marked.
-    Report(fn(&[TargetRow], bool) -> String),
+    Report(Show),
     /// A report with the exit status of a plugin.
     Plugin(Thresholds),
 }
@@ -56,12 +61,14 @@ impl Form {
             }
         }
         Ok(match form.as_deref() {
-            None if said.flag("tsv") => Form::Answer(|rows, _| tsv::lines(rows)),
-            None if said.flag("json") => Form::Answer(|rows, _| json::lines(&sorted(rows))),
-            None => Form::Answer(|rows, all| table(rows, Columns { all, messages: false })),
-            Some("table") => Form::Report(|rows, all| table(rows, Columns { all, messages: true })),
-            Some("json") => Form::Report(|rows, _| json::lines(&sorted(rows))),
-            Some("html") => Form::Report(|rows, _| html::page(&sorted(rows), &utc_now())),
+            None if said.flag("tsv") => Form::Fields,
+            None if said.flag("json") => Form::Answer(|rows, _| json::lines(rows)),
+            None => Form::Answer(|rows, all| table::text(rows, Columns { all, messages: false })),
+            Some("table") => {
+                Form::Report(|rows, all| table::text(rows, Columns { all, messages: true }))
+            }
+            Some("json") => Form::Report(|rows, _| json::lines(rows)),
+            Some("html") => Form::Report(|rows, _| html::page(rows, &utc_now())),
             Some("nagios") => Form::Plugin(limits),
             Some(other) => {
                 return Err(said.misuse(format!("--form {other}: table, json, html or nagios")));
@@ -69,27 +76,26 @@ impl Form {
         })
     }
 
-    /// The text, and the exit status of a report.
-    pub(super) fn show(self, rows: &[TargetRow], verbose: bool) -> (String, Option<u8>) {
+    /// Is it taken for the whole of what was asked for?
+    pub(super) fn is_report(self) -> bool {
+        matches!(self, Form::Report(_) | Form::Plugin(_))
+    }
+
+    /// The text, and the exit status of a report. All but scripts get their rows by
+    /// application, then target.
+    pub(super) fn show(self, mut rows: Vec<TargetRow>, verbose: bool) -> (String, Option<u8>) {
+        if !matches!(self, Form::Fields) {
+            rows.sort_by(TargetRow::order);
+        }
         let is_marked = || rows.iter().flat_map(|row| &row.marks).any(|mark| mark.is_fault());
         match self {
-            Form::Answer(form) => (form(rows, verbose), None),
-            Form::Report(form) => (form(rows, verbose), Some(u8::from(is_marked()))),
+            Form::Fields => (tsv::lines(&rows), None),
+            Form::Answer(show) => (show(&rows, verbose), None),
+            Form::Report(show) => (show(&rows, verbose), Some(u8::from(is_marked()))),
             Form::Plugin(limits) => {
-                let (text, code) = nagios::verdict(&sorted(rows), &limits, verbose);
+                let (text, code) = nagios::verdict(&rows, &limits, verbose);
                 (text, Some(code))
             }
         }
     }
-}
-
-fn table(rows: &[TargetRow], columns: Columns) -> String {
-    table::text(&sorted(rows), columns)
-}
-
-/// By application, then target.
-fn sorted(rows: &[TargetRow]) -> Vec<TargetRow> {
-    let mut rows = rows.to_vec();
-    rows.sort_by(TargetRow::order);
-    rows
 }

@@ -107,7 +107,7 @@ fn marks(row: &TargetRow) -> String {
 }
 
 fn offers(row: &TargetRow) -> String {
-    row.offers.clone().filter(|offers| !offers.is_empty()).unwrap_or_else(|| "-".into())
+    row.offers.as_deref().filter(|offers| !offers.is_empty()).unwrap_or("-").to_string()
 }
 
 #[cfg(test)]
