@@ -1,6 +1,6 @@
 //! `releases` against real tentacles: what it says of them, and with which exit status.
 
-use crate::faults::{next_request, one_that, say};
+use crate::faults::{next_request, one_that, one_that_is_cut, say};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::PredicateBooleanExt;
@@ -127,6 +127,21 @@ fn what_is_said_to_be_text_makes_no_second_field_or_line() {
     let verbose = ["-v", "-a", "releases", "--form", "nagios"];
     let frozen = contains("frozen: until 2100-01-01T00:00:00Z by -: \\x1b[31m\\u{202e}x/y\n");
     octopus.push(&verbose).assert().code(0).stdout(frozen);
+}
+
+/// A way there that ends before anybody answered, and a host that only looks alive.
+#[test]
+fn who_never_answers_is_unreachable_by_whatever_way() {
+    let (octopus, _) = one_that_is_cut(|_, _, _| {});
+    let over = |way: &str| fields(&octopus, 69, &["-t", "web1", "-w", "1s", "-P", way]);
+    for way in ["false", "sh -c 'exec cat >/dev/null'", "/nonexistent"] {
+        assert_eq!(over(way)[0][1], "unreachable", "{way}");
+    }
+    assert_eq!(fields(&octopus, 69, &["-t", "web1", "-w", "1s"])[0][1], "unreachable");
+    // It did shake hands, and leaves.
+    let (octopus, _) = one_that(|connection, _| drop(next_request(connection)));
+    let lines = fields(&octopus, 69, &["-t", "web1", "--reconnect", "1s"]);
+    assert_eq!(lines[0][1], "unknown", "{lines:?}");
 }
 
 /// Half a report would be taken for the whole.

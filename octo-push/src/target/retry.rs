@@ -158,7 +158,7 @@ impl Retry {
     ///
     /// # Errors
     /// The same error, if it is not to be tried again; [`ClientError::Overdue`] where the
-    /// time for all of it is over, but for what can't be reached.
+    /// time for all of it is over.
     pub(crate) fn pause_after(
         &mut self,
         error: ClientError,
@@ -220,7 +220,6 @@ impl Retry {
     }
 
     fn overdue(&self, error: ClientError) -> ClientError {
-        let is_unreachable = self.contact.is_none() && matches!(error, ClientError::Unreachable(_));
         let last = error.into_error();
         let said = match self.bounds.limit {
             Some(limit) => over_limit(limit),
@@ -228,8 +227,7 @@ impl Retry {
         };
         let message = format!("{said}; the last try: {}", last.message);
         let error = Error { exit: Exit::Unavailable, message, hints: last.hints };
-        let error = error.hint("--limit TIME waits longer");
-        if is_unreachable { ClientError::Unreachable(error) } else { ClientError::Overdue(error) }
+        ClientError::Overdue(error.hint("--limit TIME waits longer"))
     }
 }
 
@@ -356,10 +354,7 @@ mod tests {
         let limit = Some(Duration::from_secs(5));
         let mut retry = Retry::new(Bounds { limit, ..bounds(15, 15) });
         assert!(retry.begin() <= Duration::from_secs(5));
-        let deadline = retry.deadline().expect("a limit");
-        let unreachable = ClientError::Unreachable(Error::new(Exit::Unavailable, "web1", "no"));
-        let error = retry.pause_after(unreachable, deadline).expect_err("it is over");
-        assert!(matches!(error, ClientError::Unreachable(_)), "{error:?}");
+        assert!(retry.deadline().is_some());
         assert_eq!(Retry::new(bounds(15, 15)).deadline(), None);
     }
 

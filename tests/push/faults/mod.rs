@@ -9,4 +9,4 @@ mod soak;
 mod vain;
 mod waits;
 
-pub(crate) use played::{next_request, one_that, one_that_says, say};
+pub(crate) use played::{next_request, one_that, one_that_is_cut, one_that_says, say};

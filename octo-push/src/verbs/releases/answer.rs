@@ -52,7 +52,10 @@ impl Answers {
                 let offers = reply.get("offers").unwrap_or("").to_string();
                 (Answer::Told { offers, releases }, Outcome::answered(&reply))
             }
-            Err(error) => (Answer::without(&error), Outcome::failed(context, error)),
+            Err(error) => {
+                let is_reached = reporter.peer.get().is_some();
+                (Answer::without(&error, is_reached), Outcome::failed(context, error))
+            }
         };
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(reporter.target, answer);
@@ -78,9 +81,15 @@ impl Answer {
         }
     }
 
-    fn without(error: &ClientError) -> Answer {
+    /// Where it never came to a handshake nothing was reached, be the host dead or the
+    /// listener stuck, or what leads there.
+    fn without(error: &ClientError, is_reached: bool) -> Answer {
         match error {
-            ClientError::Unreachable(_) => Answer::Unreachable,
+            ClientError::Unreachable(_) | ClientError::Lost(_) | ClientError::Overdue(_)
+                if !is_reached =>
+            {
+                Answer::Unreachable
+            }
             // Where another thumbprint was seen, somebody else answered.
             ClientError::Refused(..) | ClientError::Untrusted(None, _) => Answer::Refused,
             _ => Answer::Unknown,
@@ -143,17 +152,18 @@ mod tests {
     fn who_was_not_reached_is_told_from_who_says_no() {
         let error = || Error::new(Exit::Unavailable, "web1", "x");
         let seen = Some(Thumbprint::of_certificate(b"x"));
+        let of = |error: ClientError| [false, true].map(|reached| Answer::without(&error, reached));
+        for dead in [ClientError::Unreachable, ClientError::Lost, ClientError::Overdue] {
+            assert_eq!(of(dead(error())), [Answer::Unreachable, Answer::Unknown]);
+        }
         for (found, expected) in [
-            (ClientError::Unreachable(error()), Answer::Unreachable),
-            (ClientError::Lost(error()), Answer::Unknown),
-            (ClientError::Overdue(error()), Answer::Unknown),
             (ClientError::Refused(Refusal::Busy, error(), Vec::new()), Answer::Refused),
             (ClientError::Untrusted(None, error()), Answer::Refused),
             (ClientError::Untrusted(seen, error()), Answer::Unknown),
             (ClientError::Protocol(error()), Answer::Unknown),
             (ClientError::Local(error()), Answer::Unknown),
         ] {
-            assert_eq!(Answer::without(&found), expected, "{found:?}");
+            assert_eq!(of(found), [expected.clone(), expected]);
         }
     }
 }
