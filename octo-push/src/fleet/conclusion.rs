@@ -4,8 +4,8 @@
 use crate::fleet::main_loop::Fleet;
 use crate::output::summary;
 use crate::records::end_files::EndFiles;
-use crate::target::outcome::{Outcome, overall};
-use octo_core::base::error::Error;
+use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin, overall};
+use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use std::sync::Arc;
 
@@ -22,7 +22,15 @@ pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
 
 /// Leaves to themselves the targets of a call that asked something else.
 pub(super) fn leave_questions(fleet: &mut Fleet) {
-    fleet.abandon(&|_, _| Outcome::skipped("left before it was over"));
+    let is_overdue = fleet.is_overdue();
+    fleet.abandon(&|_, _| match is_overdue {
+        true => {
+            let late = Error::new(Exit::Unavailable, "not answered", "its time is over");
+            let late = late.hint("--timeout TIME waits longer");
+            Outcome::error(OutcomeKind::Failed, OutcomeOrigin::Octopus, late)
+        }
+        false => Outcome::skipped("left before it was over"),
+    });
 }
 
 /// Concludes such a call.
