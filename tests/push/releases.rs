@@ -180,6 +180,12 @@ fn options_that_contradict_each_other_are_refused() {
         let words: Vec<&str> = ["-a", "releases"].into_iter().chain(line.split(' ')).collect();
         octopus.push(&words).assert().code(64).stderr(contains(said));
     }
+    // A shard may have no target: its report is empty, and well.
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let none =
+        ["-a", "--shard", "2/2", "releases", "--form", "nagios", "--prometheus", "p", "shop"];
+    octopus.push(&none).assert().code(0).stdout(contains("OCTO OK - 0 targets | targets=0;;;0"));
+    assert!(octopus.sandbox.path("p").exists());
     let own = ["-a", "releases", "--prometheus", "config/targets"];
     octopus.push(&own).assert().code(64).stderr(contains("--prometheus"));
 }

@@ -26,6 +26,7 @@ use octo_core::base::units::human_duration;
 use octo_core::tentacle::job::Stream;
 use octo_core::tentacle::releases::Directory;
 use row::TargetRow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,6 +146,18 @@ impl Wanted {
             let text = metrics::text(&rows, jiff::Timestamp::now().as_second());
             result_file::write(path, text.as_bytes(), 0o644)?;
         }
-        Ok(self.form.show(rows, self.verbose))
+        let missing = self.missing(&rows);
+        Ok(self.form.show(rows, self.verbose, &missing))
+    }
+
+    /// The applications that were named, and that no target has; a shard may have none.
+    fn missing(&self, rows: &[TargetRow]) -> Vec<&str> {
+        if rows.is_empty() {
+            return Vec::new();
+        }
+        let seen = rows.iter().filter_map(|row| row.release.as_ref()).filter(|r| r.is_seen());
+        let seen: HashSet<&str> = seen.map(|release| release.application.as_str()).collect();
+        let named = self.applications.iter().map(String::as_str);
+        named.filter(|application| !seen.contains(application)).collect()
     }
 }

@@ -82,8 +82,13 @@ impl Form {
     }
 
     /// The text, and the exit status of a report. All but scripts get their rows by
-    /// application, then target.
-    pub(super) fn show(self, mut rows: Vec<TargetRow>, verbose: bool) -> (String, Option<u8>) {
+    /// application, then target. `missing` are applications that no target has.
+    pub(super) fn show(
+        self,
+        mut rows: Vec<TargetRow>,
+        verbose: bool,
+        missing: &[&str],
+    ) -> (String, Option<u8>) {
         if !matches!(self, Form::Fields) {
             rows.sort_by(TargetRow::order);
         }
@@ -93,7 +98,7 @@ impl Form {
             Form::Answer(show) => (show(&rows, verbose), None),
             Form::Report(show) => (show(&rows, verbose), Some(u8::from(is_marked()))),
             Form::Plugin(limits) => {
-                let (text, code) = nagios::verdict(&rows, &limits, verbose);
+                let (text, code) = nagios::verdict(&rows, &limits, verbose, missing);
                 (text, Some(code))
             }
         }

@@ -16,19 +16,29 @@ pub(crate) struct Thresholds {
     pub(super) critical: Range,
 }
 
-/// The text and the exit status: 0, 1 or 2.
-pub(super) fn verdict(rows: &[TargetRow], limits: &Thresholds, verbose: bool) -> (String, u8) {
+/// The text and the exit status: 0, 1 or 2; 3 where all would be well, but for applications
+/// that no target has: misspelt, they would be well for ever.
+pub(super) fn verdict(
+    rows: &[TargetRow],
+    limits: &Thresholds,
+    verbose: bool,
+    missing: &[&str],
+) -> (String, u8) {
     let counts = Counts::of(rows);
     let Thresholds { warning, critical } = limits;
     let (state, code) = match () {
         () if critical.alerts(counts.bad as u64) => ("CRITICAL", 2),
         () if warning.alerts(counts.marked as u64) => ("WARNING", 1),
+        () if !missing.is_empty() => ("UNKNOWN", 3),
         () => ("OK", 0),
     };
     let all = counts.targets;
     let mut text = format!("OCTO {state} - {}", targets(all));
     for (mark, count) in counts.each() {
         text += &format!(", {count} {}", mark.word());
+    }
+    if !missing.is_empty() {
+        text += &format!(", none has {}", missing.join(" or "));
     }
     text += &format!(
         " | targets={all};;;0 marked={};{warning};;0;{all} bad={};;{critical};0;{all}",
@@ -84,12 +94,12 @@ mod tests {
             "web2 application=shop version=1.1 sha256=a frozen-until=2027-01-01T00:00:00Z frozen-by=b|c frozen-why=d",
             "web3 application=shop version=1.0 sha256=b",
         ]);
-        let (text, code) = verdict(&rows, &limits("0", "0"), false);
+        let (text, code) = verdict(&rows, &limits("0", "0"), false, &[]);
         let expected = "OCTO CRITICAL - 4 targets, 1 unreachable, 1 failed, 1 drift, 1 frozen | \
             targets=4;;;0 marked=3;0;;0;4 bad=2;;0;0;4 unreachable=1;;;0;4 stuck=0;;;0;4 \
             sick=0;;;0;4 failed=1;;;0;4 unknown=0;;;0;4 drift=1;;;0;4 stale=0;;;0;4 frozen=1;;;0;4\n";
         assert_eq!((text.as_str(), code), (expected, 2));
-        let (text, _) = verdict(&rows, &limits("@3:4", "2:"), true);
+        let (text, _) = verdict(&rows, &limits("@3:4", "2:"), true, &[]);
         let (first, rest) = text.split_once('\n').expect("lines");
         assert!(first.contains("marked=3;@3:4;;0;4 bad=2;;2:;0;4"), "{first}");
         let expected = "away: unreachable: no / failed=0\n\
@@ -100,7 +110,7 @@ mod tests {
         for (warning, critical, code) in
             [("0", "1", 2), ("0", "2", 1), ("2", "2", 1), ("3", "2", 0), ("@3:4", "@0:1", 1)]
         {
-            let found = verdict(&rows, &limits(warning, critical), false).1;
+            let found = verdict(&rows, &limits(warning, critical), false, &[]).1;
             assert_eq!(found, code, "{warning} {critical}");
         }
     }
@@ -108,8 +118,12 @@ mod tests {
     #[test]
     fn what_is_well_or_wanted_is_no_fault() {
         for line in ["web1", "web1 application=shop frozen-until=2027-01-01T00:00:00Z"] {
-            let (text, code) = verdict(&rows(&[line]), &limits("0", "0"), false);
+            let (text, code) = verdict(&rows(&[line]), &limits("0", "0"), false, &[]);
             assert!(text.starts_with("OCTO OK - 1 target") && code == 0, "{text}");
         }
+        let none = |line| verdict(&rows(&[line]), &limits("0", "0"), false, &["x", "y"]);
+        let (text, code) = none("web1");
+        assert!(text.starts_with("OCTO UNKNOWN - 1 target, none has x or y | "), "{text}");
+        assert_eq!((code, none("web1 !unreachable z").1), (3, 2));
     }
 }
