@@ -1,7 +1,7 @@
 //! In which steps a fleet is gone through.
 
 use crate::cli::argv;
-use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::error::Result;
 use octo_core::base::units::Share;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub(crate) static ROLLING: OptionGroup = OptionGroup {
         value("", "min-healthy", "N|P%", "so many stay untouched or done at any time"),
         flag("", "failed-first", "those that failed in the last run come first"),
         value("", "gate", "COMMAND", "decides after each batch whether to go on"),
+        values("", "unreachable", "NAMES", "these don't answer: failed, and not asked"),
     ],
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Rolling {
     pub(crate) min_healthy: Option<Share>,
     /// `--gate`, split.
     pub(crate) gate: Option<Vec<String>>,
+    /// `--unreachable`: names of targets.
+    pub(crate) unreachable: Vec<String>,
 }
 
 impl Rolling {
@@ -49,12 +52,23 @@ impl Rolling {
             failed_first: said.flag("failed-first"),
             min_healthy: said.share("min-healthy")?,
             gate: argv::said(said, "gate")?,
+            unreachable: unreachable(said)?,
         })
     }
 
     /// Was any of it said?
     pub(crate) fn is_said(&self) -> bool {
         *self != Rolling::default()
+    }
+}
+
+fn unreachable(said: &Said) -> Result<Vec<String>> {
+    let lists = said.many("unreachable");
+    let names = lists.iter().flat_map(|list| list.split(',')).map(String::from);
+    let names: Vec<String> = names.collect();
+    match names.iter().any(String::is_empty) {
+        true => Err(said.misuse("--unreachable: names joined by commas, none of them empty")),
+        false => Ok(names),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `run -n`: what would be done, and in which batches.
 
-use crate::fleet::rolling::batches::{Batches, Next};
+use crate::fleet::rolling::batches::{Batches, Next, Verdict};
 use crate::output::screen::Screen;
 use crate::target::context::Context;
 use crate::target::request::JobPlan;
@@ -17,6 +17,7 @@ pub(super) fn describe(
     context: &Context,
     plan: &JobPlan,
     mut batches: Batches,
+    never_asked: &[usize],
 ) -> Result<u8> {
     let put = match &plan.package {
         Some(package) => {
@@ -26,6 +27,9 @@ pub(super) fn describe(
     };
     let rolling = context.common.rolling.is_said();
     let mut text = String::new();
+    for target in never_asked.iter().map(|index| &context.targets[*index]) {
+        text.push_str(&format!("{} ({}): unreachable, not asked\n", target.name, target.address));
+    }
     let mut number = 0;
     let stopped = loop {
         let batch = match batches.next() {
@@ -41,7 +45,7 @@ pub(super) fn describe(
             }
             let (name, address) = (&target.name, &target.address);
             text.push_str(&format!("{name} ({address}): {put}run {}\n", plan.draft.summary()));
-            batches.result(index, true);
+            batches.result(index, Verdict::Succeeded);
         }
     };
     print(&text)?;

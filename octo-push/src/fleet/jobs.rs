@@ -39,16 +39,18 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
     let state = history.initial_state(&common, &context.targets)?;
     let mut batches = Batches::new(context.targets.len(), &common.rolling, &state);
+    let never_asked = state.never_asked();
     let mut digests = DigestCache::load(&common.places);
     let detach = options.detach;
     let plan = plan(&context, options, &mut digests, &mut screen)?;
     if common.dry_run {
-        return dry_run::describe(&mut screen, &context, &plan, batches);
+        return dry_run::describe(&mut screen, &context, &plan, batches, &never_asked);
     }
     let jobs = Arc::new(history.jobs(&plan.id, &common, &context.targets));
     let mut fleet = fleet(screen, context, &plan, &ends)?;
     let mut files = EndFiles::new(&ends);
     let task = task(&plan, &jobs, detach);
+    rollout::pass_over(&mut fleet, &never_asked, &mut files)?;
     let why = rollout::roll(&mut fleet, &mut batches, &jobs, &task, &mut files)?;
     if let Some(package) = &plan.package {
         package.remember(&mut digests);

@@ -278,7 +278,8 @@ impl Fleet {
         self.screen.say(format!("{}: {text}", self.context.name(target)));
     }
 
-    fn end(&mut self, target: usize, outcome: Outcome) {
+    /// Shows and writes down how it went with a target.
+    pub(crate) fn end(&mut self, target: usize, outcome: Outcome) {
         self.running.remove(&target);
         if outcome.succeeded() {
             self.progress.done += 1;

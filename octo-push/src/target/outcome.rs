@@ -129,6 +129,13 @@ impl Outcome {
         }
     }
 
+    /// It was known before that nobody answers there; it was not asked.
+    pub(crate) fn unreachable() -> Outcome {
+        let message = "unreachable: it was not asked".into();
+        let error = Error { exit: Exit::Unavailable, message, hints: Vec::new() };
+        Outcome::error(OutcomeKind::Failed, OutcomeOrigin::Octopus, error)
+    }
+
     /// The person left before its end was known.
     pub(crate) fn left(job: &JobId, accepted: bool) -> Outcome {
         // What was not answered yet may still arrive.
@@ -203,6 +210,11 @@ impl Outcome {
     /// Did all of it happen?
     pub(crate) fn succeeded(&self) -> bool {
         self.status == 0
+    }
+
+    /// Did nobody answer there, so that nothing can have run?
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.kind == OutcomeKind::Failed && self.status == Exit::Unavailable.code()
     }
 
     /// The words for `kind` and `code`, as `--end` and `--json` have them.

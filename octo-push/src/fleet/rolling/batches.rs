@@ -3,7 +3,8 @@
 //!
 //! Sizes are Ansible's: `1,5,20%`, the last repeats, a percentage is of the
 //! whole fleet, rounded down, one at least. A failure budget counts over the
-//! whole fleet and must be exceeded; a batch that failed whole always stops.
+//! whole fleet and must be exceeded; a batch that failed whole always stops. What can't be
+//! reached is in the budget, and fails no batch: a fleet is never whole.
 
 use crate::cli::rolling::Rolling;
 use octo_core::base::units::Share;
@@ -24,8 +25,21 @@ pub(crate) struct Batches {
     /// Targets that are known not to be healthy: failed now, or before.
     unhealthy: HashSet<usize>,
     failures: u64,
+    unreachable: u64,
     batch: Vec<usize>,
+    /// Is it one of canaries, or would be if they could be reached?
+    is_canary: bool,
+    batch_successes: usize,
     batch_failures: usize,
+}
+
+/// What came of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Succeeded,
+    Failed,
+    /// Nothing ran: nobody answered there.
+    Unreachable,
 }
 
 /// What comes next.
@@ -48,18 +62,32 @@ pub(crate) struct InitialState {
     pub(crate) failed: HashSet<usize>,
     /// Those that are done already, when a rollout is continued.
     pub(crate) done: HashSet<usize>,
+    /// Those that are known not to answer: none of them is asked.
+    pub(crate) unreachable: HashSet<usize>,
+}
+
+impl InitialState {
+    /// Those that count as failed at once, in order; what was done before they went away
+    /// stays done.
+    pub(crate) fn never_asked(&self) -> Vec<usize> {
+        let mut never: Vec<usize> = self.unreachable.difference(&self.done).copied().collect();
+        never.sort_unstable();
+        never
+    }
 }
 
 impl Batches {
     /// A rollout over so many targets.
     pub(crate) fn new(total: usize, said: &Rolling, state: &InitialState) -> Batches {
-        let mut order: Vec<usize> = (0..total).filter(|t| !state.done.contains(t)).collect();
+        let is_asked = |t: &usize| !state.done.contains(t) && !state.unreachable.contains(t);
+        let mut order: Vec<usize> = (0..total).filter(is_asked).collect();
         // Stable: within a class the file's order stays.
         order.sort_by_key(|t| {
             let failed_first = said.failed_first && state.failed.contains(t);
             (!state.canaries.contains(t), !failed_first)
         });
         let canaries = order.iter().filter(|t| state.canaries.contains(t)).count();
+        let is_canary = !state.canaries.is_empty() && state.canaries.is_subset(&state.unreachable);
         let whole = total as u64;
         let mut sizes: Vec<u64> = said.batches.iter().map(|s| share(*s, whole).max(1)).collect();
         if sizes.is_empty() {
@@ -74,7 +102,8 @@ impl Batches {
             Share::Count(count) => count,
             Share::Percent(percent) => (whole * percent).div_ceil(100),
         });
-        let unhealthy = state.failed.difference(&state.done).copied().collect();
+        let failed = state.failed.difference(&state.done);
+        let unhealthy = failed.chain(&state.unreachable).copied().collect();
         Batches {
             total: whole,
             pending: order.into(),
@@ -85,7 +114,10 @@ impl Batches {
             min_healthy,
             unhealthy,
             failures: 0,
+            unreachable: state.never_asked().len() as u64,
             batch: Vec::new(),
+            is_canary,
+            batch_successes: 0,
             batch_failures: 0,
         }
     }
@@ -120,20 +152,27 @@ impl Batches {
             // Where few may be down, the canaries take several batches of their own.
             self.canaries -= batch.len();
         }
-        self.batch_failures = 0;
+        self.is_canary = canary;
+        (self.batch_successes, self.batch_failures) = (0, 0);
         self.batch = batch.clone();
         Next::Batch(batch)
     }
 
     /// A target is over.
-    pub(crate) fn result(&mut self, target: usize, succeeded: bool) {
-        if succeeded {
-            self.unhealthy.remove(&target);
-        } else {
-            self.unhealthy.insert(target);
-            self.failures += 1;
-            self.batch_failures += 1;
+    pub(crate) fn result(&mut self, target: usize, verdict: Verdict) {
+        match verdict {
+            Verdict::Succeeded => {
+                self.unhealthy.remove(&target);
+                self.batch_successes += 1;
+                return;
+            }
+            Verdict::Failed => {
+                self.failures += 1;
+                self.batch_failures += 1;
+            }
+            Verdict::Unreachable => self.unreachable += 1,
         }
+        self.unhealthy.insert(target);
     }
 
     /// Targets of the batch were never begun: they are still to do, in this order.
@@ -147,7 +186,7 @@ impl Batches {
 
     /// May further targets of the current batch be begun?
     pub(crate) fn within_budget(&self) -> bool {
-        self.max_failures.is_none_or(|budget| self.failures <= budget)
+        self.max_failures.is_none_or(|budget| self.failures + self.unreachable <= budget)
     }
 
     /// How many are still to do.
@@ -156,18 +195,33 @@ impl Batches {
     }
 
     fn stop_reason(&self) -> Option<String> {
-        if !self.batch.is_empty() && self.batch_failures == self.batch.len() {
-            return Some(match self.batch.len() {
+        if self.batch_failures > 0 && self.batch_successes == 0 {
+            return Some(match self.batch_failures {
                 1 => "the whole batch failed, a single target".into(),
                 count => format!("the whole batch failed, {count} targets"),
             });
         }
+        // Nobody has tried it for the others.
+        if self.is_canary && self.batch_successes == 0 {
+            return Some("no canary can be reached".into());
+        }
         let budget = self.max_failures?;
-        (self.failures > budget).then(|| match (self.failures, budget) {
-            (1, _) => "a target failed".into(),
-            (failures, 0) => format!("{failures} targets failed"),
-            (failures, budget) => format!("{failures} targets failed, {budget} may"),
-        })
+        if self.failures + self.unreachable <= budget {
+            return None;
+        }
+        let failed = match self.failures {
+            0 => None,
+            1 => Some("a target failed".to_string()),
+            failures => Some(format!("{failures} targets failed")),
+        };
+        let unreachable = match self.unreachable {
+            0 => None,
+            1 => Some("a target can't be reached".to_string()),
+            count => Some(format!("{count} targets can't be reached")),
+        };
+        let reasons: Vec<String> = failed.into_iter().chain(unreachable).collect();
+        let allowed = if budget == 0 { String::new() } else { format!(", {budget} may") };
+        Some(format!("{}{allowed}", reasons.join(" and ")))
     }
 
     fn healthy(&self) -> u64 {
@@ -230,7 +284,9 @@ mod tests {
                 Next::Batch(batch) => {
                     sizes.push(batch.len());
                     for target in batch {
-                        batches.result(target, !failing.contains(&target));
+                        let failed = failing.contains(&target);
+                        let verdict = if failed { Verdict::Failed } else { Verdict::Succeeded };
+                        batches.result(target, verdict);
                     }
                 }
                 end => return (sizes, end),
@@ -290,18 +346,23 @@ mod tests {
         let mut said = said("3");
         said.canary = Some("canary".into());
         said.failed_first = true;
-        let state = InitialState { canaries: [4, 5].into(), failed: [3].into(), done: [0].into() };
+        let state = InitialState {
+            canaries: [4, 5].into(),
+            failed: [3].into(),
+            done: [0].into(),
+            ..InitialState::default()
+        };
         let mut batches = Batches::new(6, &said, &state);
         assert_eq!(batches.next(), Next::Batch(vec![4, 5]));
-        batches.result(4, true);
-        batches.result(5, true);
+        batches.result(4, Verdict::Succeeded);
+        batches.result(5, Verdict::Succeeded);
         assert_eq!(batches.next(), Next::Batch(vec![3, 1, 2]));
         batches.put_back(vec![2]);
-        batches.result(3, true);
-        batches.result(1, true);
+        batches.result(3, Verdict::Succeeded);
+        batches.result(1, Verdict::Succeeded);
         assert_eq!(batches.pending(), &VecDeque::from([2]));
         assert_eq!(batches.next(), Next::Batch(vec![2]));
-        batches.result(2, true);
+        batches.result(2, Verdict::Succeeded);
         assert_eq!(batches.next(), Next::Finished);
     }
 
@@ -341,12 +402,84 @@ mod tests {
     fn an_exceeded_budget_stops_within_a_batch() {
         let mut batches = Batches::new(4, &said("4"), &InitialState::default());
         assert_eq!(batches.next(), Next::Batch(vec![0, 1, 2, 3]));
-        batches.result(0, true);
+        batches.result(0, Verdict::Succeeded);
         assert!(batches.within_budget());
-        batches.result(1, false);
+        batches.result(1, Verdict::Failed);
         assert!(!batches.within_budget());
         batches.put_back(vec![2, 3]);
         assert_eq!(batches.next(), Next::Stopped("a target failed".into()));
         assert_eq!(batches.pending(), &VecDeque::from([2, 3]));
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_in_the_budget_and_fails_no_batch() {
+        let mut said = said("1");
+        said.max_failures = Share::parse("1");
+        let verdicts = |state: &InitialState, said: &Rolling, verdicts: &[Verdict]| {
+            let mut batches = Batches::new(4, said, state);
+            let mut given = verdicts.iter();
+            let mut asked = Vec::new();
+            loop {
+                match batches.next() {
+                    Next::Batch(batch) => {
+                        for target in batch {
+                            asked.push(target);
+                            batches.result(target, *given.next().expect("a verdict"));
+                        }
+                    }
+                    end => return (asked, end),
+                }
+            }
+        };
+        let stopped = |reason: &str| Next::Stopped(reason.to_string());
+        let (well, failed, gone) = (Verdict::Succeeded, Verdict::Failed, Verdict::Unreachable);
+        let none = InitialState::default();
+        assert_eq!(
+            verdicts(&none, &said, &[gone, well, well, well]),
+            (vec![0, 1, 2, 3], Next::Finished)
+        );
+        assert_eq!(
+            verdicts(&none, &said, &[gone, well, gone]),
+            (vec![0, 1, 2], stopped("2 targets can't be reached, 1 may"))
+        );
+        // One that was reached and failed is a whole batch, as before.
+        assert_eq!(
+            verdicts(&none, &said, &[gone, failed]),
+            (vec![0, 1], stopped("the whole batch failed, a single target"))
+        );
+        let known = |unreachable: &[usize]| InitialState {
+            unreachable: unreachable.iter().copied().collect(),
+            ..InitialState::default()
+        };
+        assert_eq!(verdicts(&known(&[1]), &said, &[well; 3]), (vec![0, 2, 3], Next::Finished));
+        assert_eq!(
+            verdicts(&known(&[1]), &said, &[well, gone]),
+            (vec![0, 2], stopped("2 targets can't be reached, 1 may"))
+        );
+        said.batches = vec![Share::Count(2)];
+        assert_eq!(
+            verdicts(&known(&[1]), &said, &[failed, well]),
+            (vec![0, 2], stopped("a target failed and a target can't be reached, 1 may"))
+        );
+        said.max_failures = None;
+        assert_eq!(
+            verdicts(&known(&[1]), &said, &[]),
+            (vec![], stopped("a target can't be reached"))
+        );
+        said.max_failures = Share::parse("100%");
+        said.min_healthy = Share::parse("3");
+        let none_to_spare = stopped("3 of 4 are healthy, and 3 must stay so");
+        assert_eq!(verdicts(&known(&[1]), &said, &[]), (vec![], none_to_spare));
+        // Without its canaries a rollout would be tried on all the others at once.
+        said.min_healthy = None;
+        let canaries = |unreachable| InitialState { canaries: [2].into(), ..known(unreachable) };
+        let no_canary = stopped("no canary can be reached");
+        assert_eq!(verdicts(&canaries(&[2]), &said, &[]), (vec![], no_canary.clone()));
+        assert_eq!(verdicts(&canaries(&[]), &said, &[gone]), (vec![2], no_canary));
+        // What was done before it went away stays done.
+        let state = InitialState { done: [1].into(), ..known(&[1, 3]) };
+        assert_eq!(state.never_asked(), [3]);
+        said.max_failures = Share::parse("1");
+        assert_eq!(verdicts(&state, &said, &[well, well]), (vec![0, 2], Next::Finished));
     }
 }

@@ -50,7 +50,8 @@ impl History {
     /// What a rollout over these targets begins with.
     ///
     /// # Errors
-    /// Exit 65 where none of them is the canary.
+    /// Exit 65 where none of them is the canary, or one that can't be reached is none of
+    /// them.
     pub(crate) fn initial_state(
         &self,
         common: &Common,
@@ -69,6 +70,7 @@ impl History {
             canaries,
             failed: with_result(failed_in, TargetResult::Failed, targets),
             done: with_result(&self.this, TargetResult::Succeeded, targets),
+            unreachable: unreachable(&rolling.unreachable, targets)?,
         })
     }
 
@@ -118,6 +120,16 @@ fn canaries(canary: &str, targets: &[Target]) -> Result<HashSet<usize>> {
         return Err(Error::new(Exit::Data, shown, "none of the selected targets is this canary"));
     }
     Ok(canaries)
+}
+
+fn unreachable(names: &[String], targets: &[Target]) -> Result<HashSet<usize>> {
+    let place = |name: &String| {
+        targets.iter().position(|target| target.name.as_str() == name).ok_or_else(|| {
+            let shown = format!("--unreachable {}", printable(name.as_bytes()));
+            Error::new(Exit::Data, shown, "is none of the selected targets")
+        })
+    };
+    names.iter().map(place).collect()
 }
 
 fn places(targets: &[Target], are_meant: &dyn Fn(&Target) -> bool) -> HashSet<usize> {

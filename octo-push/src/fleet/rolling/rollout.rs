@@ -1,16 +1,37 @@
 //! The way through a fleet, batch by batch: records, gates and pauses.
 
 use crate::fleet::main_loop::Fleet;
-use crate::fleet::rolling::batches::{Batches, Next};
+use crate::fleet::rolling::batches::{Batches, Next, Verdict};
 use crate::fleet::rolling::gate;
 use crate::fleet::rolling::history::AssignedJob;
 use crate::fleet::workers::Task;
 use crate::output::node_set::fold;
 use crate::records::end_files::EndFiles;
-use crate::target::outcome::OutcomeKind;
+use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::Result;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Tells of those that are known not to answer, which are over before anything begins.
+///
+/// # Errors
+/// As [`EndFiles::begin`].
+pub(crate) fn pass_over(
+    fleet: &mut Fleet,
+    never_asked: &[usize],
+    files: &mut EndFiles,
+) -> Result<()> {
+    if never_asked.is_empty() {
+        return Ok(());
+    }
+    let context = Arc::clone(&fleet.context);
+    files.begin(&context.common, &context.targets)?;
+    for target in never_asked {
+        fleet.end(*target, Outcome::unreachable());
+        files.ended(*target, &context.targets[*target], &fleet.outcomes[target]);
+    }
+    Ok(())
+}
 
 /// Goes through the batches; returns why where it stopped before the end.
 ///
@@ -72,7 +93,7 @@ fn serve(
     let context = Arc::clone(&fleet.context);
     let held_back = fleet.serve(batch, task, &mut |target, outcome| {
         files.ended(target, &context.targets[target], outcome);
-        batches.result(target, outcome.succeeded());
+        batches.result(target, verdict(outcome));
         batches.within_budget()
     })?;
     fleet.withdraw(&held_back);
@@ -80,6 +101,14 @@ fn serve(
     let begun = batch.iter().filter(|target| !held.contains(target)).copied().collect();
     batches.put_back(held_back);
     Ok(begun)
+}
+
+fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        _ if outcome.succeeded() => Verdict::Succeeded,
+        _ if outcome.is_unreachable() => Verdict::Unreachable,
+        _ => Verdict::Failed,
+    }
 }
 
 fn announce(fleet: &mut Fleet, batch: &[usize]) {

@@ -20,14 +20,20 @@ pub(crate) fn tell(fleet: &mut Fleet, batches: &Batches, reason: &str, command: 
     let done = having(&Outcome::succeeded);
     let unknown = having(&|outcome| outcome.kind == OutcomeKind::Unknown);
     let skipped = having(&|outcome| outcome.kind == OutcomeKind::Skipped);
+    let unreachable = having(&Outcome::is_unreachable);
     let failed = having(&|outcome| {
-        !outcome.succeeded() && !matches!(outcome.kind, OutcomeKind::Unknown | OutcomeKind::Skipped)
+        let is_apart = matches!(outcome.kind, OutcomeKind::Unknown | OutcomeKind::Skipped);
+        !outcome.succeeded() && !outcome.is_unreachable() && !is_apart
     });
     let not_begun = batches.pending().iter().copied().chain(skipped).collect();
     fleet.screen.say(format!("rollout stopped: {reason}"));
-    for (what, targets) in
-        [("done", done), ("failed", failed), ("end unknown", unknown), ("not begun", not_begun)]
-    {
+    for (what, targets) in [
+        ("done", done),
+        ("failed", failed),
+        ("unreachable", unreachable),
+        ("end unknown", unknown),
+        ("not begun", not_begun),
+    ] {
         if !targets.is_empty() {
             let names = fold(targets.iter().map(|target| fleet.context.name(*target)));
             fleet.screen.say(format!("{what}: {names}"));
