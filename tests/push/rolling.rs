@@ -1,7 +1,7 @@
 //! A rollout around what is down, killed or drained: budgets, records, commands around
 //! each batch.
 
-use crate::support::stdout_of;
+use crate::support::{can_trace, stdout_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
@@ -77,4 +77,102 @@ fn a_target_that_goes_down_in_its_batch_is_within_the_budget() {
     tentacles[1].start();
     octopus.push(&["-a", "--batch", "1", "run", "-j", id, "-c", "true"]).assert().success();
     assert_eq!(runs(&tentacles), [1, 1, 1]);
+}
+
+/// Waits for a file `go`.
+fn waits(octopus: &Octopus, name: &str) -> String {
+    format!("while ! test -e {}; do sleep 0.05; done", octopus.sandbox.path(name).display())
+}
+
+fn is_running(tentacle: &Tentacle) -> bool {
+    tentacle.jobs().iter().any(|job| job.join("started").exists())
+}
+
+/// Kills octo-push in its first batch of two: web1 is done, web2 runs.
+fn killed_in_a_batch(end: &str) -> (Octopus, Vec<Tentacle>) {
+    let (octopus, tentacles) = fleet(3);
+    for name in ["web1.end", "web2.end", "web3.end", "all"] {
+        octopus.sandbox.write(name, "kind exit\ncode 0\n");
+    }
+    let command = format!("case $PWD in */web1/*) exit 0 ;; esac; {}", waits(&octopus, "go"));
+    let line = ["-a", "-f", "1", "--batch", "2", "run", "-j", ID, "--end", end, "-c", &command];
+    let mut push = octopus.start(&line).spawn().expect("starts");
+    wait_for("its second job", || is_running(&tentacles[1]));
+    push.kill().expect("kill");
+    push.wait().expect("wait");
+    (octopus, tentacles)
+}
+
+const ID: &str = "20260101T000000-aaaaaaaaaaaaa";
+
+fn unknown(target: &str) -> String {
+    format!("target {target}\nkind unknown\ncode 79\norigin octopus\nstatus 79\njob {ID}\n")
+}
+
+/// Whoever finds no record may take it for granted that nothing was begun.
+#[test]
+fn one_that_is_killed_in_a_batch_leaves_records_that_the_end_is_unknown() {
+    let (octopus, tentacles) = killed_in_a_batch("%n.end");
+    assert!(read(&octopus, "web1.end").contains("kind exit\n"));
+    assert!(read(&octopus, "web2.end").starts_with(&unknown("web2")));
+    // The second batch was never begun.
+    assert!(!octopus.sandbox.path("web3.end").exists());
+    // One that follows and is killed leaves no less.
+    std::fs::remove_file(octopus.sandbox.path("web2.end")).expect("remove");
+    let follow = ["-t", "web2", "follow", "--end", "%n.end", ID];
+    let mut child = octopus.start(&follow).spawn().expect("starts");
+    wait_for("its record", || read(&octopus, "web2.end").starts_with(&unknown("web2")));
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    assert!(read(&octopus, "web2.end").starts_with(&unknown("web2")));
+    octopus.sandbox.write("go", "");
+    octopus.push(&follow).assert().success();
+    assert!(read(&octopus, "web2.end").contains("kind exit\ncode 0\n"));
+    assert_eq!(runs(&tentacles), [1, 1, 0]);
+    // One file of all has the whole batch.
+    let (octopus, _tentacles) = killed_in_a_batch("all");
+    let all = read(&octopus, "all");
+    assert!(all.starts_with(&unknown("web1")) && all.contains(&unknown("web2")), "{all}");
+    assert!(!all.contains("kind exit") && !all.contains("web3"), "{all}");
+    octopus.sandbox.write("go", "");
+}
+
+/// Those of its batch that the budget held back have not begun, and nothing says so.
+#[test]
+fn what_the_budget_held_back_leaves_no_record() {
+    let (octopus, tentacles) = fleet(6);
+    for (id, end) in [(ID, "%n.end"), ("20260101T000000-bbbbbbbbbbbbb", "all")] {
+        let line = ["-a", "-f", "1", "--batch", "6", "run", "-j", id, "--end", end, "-c", "exit 3"];
+        octopus.push(&line).assert().code(3).stderr(contains("rollout stopped"));
+        for tentacle in &tentacles {
+            let has_run = tentacle.jobs().iter().any(|job| job.ends_with(id));
+            let record = match end {
+                "all" => read(&octopus, "all").contains(&format!("target {}\n", tentacle.name)),
+                _ => octopus.sandbox.path(&format!("{}.end", tentacle.name)).exists(),
+            };
+            assert_eq!(has_run, record, "{end}: {}", tentacle.name);
+        }
+    }
+    assert!(!read(&octopus, "all").contains("unknown"));
+}
+
+#[test]
+fn a_batch_is_on_the_disk_before_it_begins_by_one_sync_of_each_file_system() {
+    if !can_trace("a_batch_is_on_the_disk_before_it_begins_by_one_sync_of_each_file_system") {
+        return;
+    }
+    let (octopus, _tentacles) = fleet(3);
+    let line = ["-a", "--batch", "3", "run", "--end", "%n.end", "-c", "true"];
+    let push = octopus.start(&line);
+    let mut traced = std::process::Command::new("strace");
+    traced.args(["-f", "-o", "trace", "-e", "trace=fsync,fdatasync,syncfs,connect"]);
+    traced.arg(push.get_program()).args(push.get_args()).current_dir(octopus.sandbox.path(""));
+    traced.env_clear().envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = traced.output().expect("strace");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let trace = read(&octopus, "trace");
+    let before: Vec<&str> = trace.lines().take_while(|line| !line.contains("connect(")).collect();
+    let count = |call: &str| before.iter().filter(|line| line.contains(call)).count();
+    // The journal is new: its name is synced once, by its directory.
+    assert_eq!((count("fdatasync("), count("fsync("), count("syncfs(")), (1, 1, 1), "{before:#?}");
 }

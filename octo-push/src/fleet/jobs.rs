@@ -6,7 +6,8 @@ use crate::cli::run::{Ends, Run};
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::rolling::batches::Batches;
 use crate::fleet::rolling::history::{AssignedJob, History};
-use crate::fleet::rolling::{rollout, stopped};
+use crate::fleet::rolling::rollout::Rollout;
+use crate::fleet::rolling::stopped;
 use crate::fleet::workers::Task;
 use crate::fleet::{conclusion, dry_run, fan_out, packages};
 use crate::output::screen::Screen;
@@ -50,8 +51,14 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
     let mut fleet = fleet(screen, context, &plan, &ends)?;
     let mut files = EndFiles::new(&ends);
     let task = task(&plan, &jobs, detach);
-    rollout::pass_over(&mut fleet, &never_asked, &mut files)?;
-    let why = rollout::roll(&mut fleet, &mut batches, &jobs, &task, &mut files)?;
+    let rollout = Rollout {
+        fleet: &mut fleet,
+        batches: &mut batches,
+        jobs: &jobs,
+        task: &task,
+        files: &mut files,
+    };
+    let why = rollout.roll(&never_asked)?;
     if let Some(package) = &plan.package {
         package.remember(&mut digests);
     }
@@ -77,9 +84,12 @@ pub(crate) fn follow(
     if common.dry_run {
         return fan_out::describe(&context, &format!("follow {job}"));
     }
-    let main = job.clone();
+    let all: Vec<usize> = (0..context.targets.len()).collect();
+    let job_of = |target: &usize| record.job_of(context.name(*target), job).clone();
+    let jobs: Vec<(usize, JobId)> = all.iter().map(|target| (*target, job_of(target))).collect();
+    let followed = jobs.clone();
     let task: Arc<Task> = Arc::new(move |context: &Context, reporter: &Reporter| {
-        job::follow(context, record.job_of(context.name(reporter.target), &main), reporter)
+        job::follow(context, &followed[reporter.target].1, reporter)
     });
     let by = context.client_config.by.clone();
     let journal = JournalWriter::new(&common.places, "follow", job, &by, vec![]);
@@ -87,8 +97,7 @@ pub(crate) fn follow(
     let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     let mut files = EndFiles::new(ends);
     let context = Arc::clone(&fleet.context);
-    let all: Vec<usize> = (0..context.targets.len()).collect();
-    files.begin(&common, &context.targets)?;
+    files.begin(&common, &context.targets, &jobs)?;
     fleet.serve(&all, &task, &mut |target, outcome| {
         files.ended(target, &context.targets[target], outcome);
         true

@@ -1,12 +1,17 @@
 //! `--end` and `--outputs`: what came of a job, in files for scripts to read.
+//!
+//! What begins says so before it begins: whoever finds no record may take it for granted
+//! that nothing was begun, also where octo-push was killed.
 
 use crate::cli::options::Common;
 use crate::cli::run::Ends;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::{Error, Result};
+use octo_core::base::names::JobId;
 use octo_core::base::result_file;
 use octo_core::targets::Target;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Nobody else is to read what a script handed back.
@@ -58,7 +63,7 @@ pub(crate) fn check<'a>(
 /// As [`check`] and [`EndFiles::begin`].
 pub(crate) fn of_nobody(common: &Common, ends: &Ends) -> Result<()> {
     check(common, ends, [], &[])?;
-    EndFiles::new(ends).begin(common, &[])
+    EndFiles::new(ends).begin(common, &[], &[])
 }
 
 /// The same of `--record`, and of files that a verb of its own reads and makes:
@@ -136,19 +141,57 @@ impl<'a> EndFiles<'a> {
         }
     }
 
-    /// Right before the first target is asked, when nothing can refuse the run any
-    /// more: a file of an older run must not be taken for this one's.
+    /// Right before these jobs are asked for, when nothing can refuse them any more: they
+    /// have records that their end is unknown, as durable as the journal's lines. Before
+    /// the first of them, files of an older run go, which must not be taken for this one's.
     ///
     /// # Errors
-    /// As [`result_file::begin`]; no file is touched then.
-    pub(crate) fn begin(&mut self, common: &Common, targets: &[Target]) -> Result<()> {
-        if std::mem::replace(&mut self.begun, true) {
-            return Ok(());
+    /// As [`result_file::begin`], where no file is touched, and
+    /// [`result_file::write_together`].
+    pub(crate) fn begin(
+        &mut self,
+        common: &Common,
+        targets: &[Target],
+        jobs: &[(usize, JobId)],
+    ) -> Result<()> {
+        if !std::mem::replace(&mut self.begun, true) {
+            // These are emptied as their targets begin.
+            result_file::try_opened(&files(&[&self.ends.output], targets))?;
+            begin_record(common)?;
+            result_file::begin(&files(&[&self.ends.end, &self.ends.outputs], targets))?;
         }
-        // These are emptied as their targets begin.
-        result_file::try_opened(&files(&[&self.ends.output], targets))?;
-        begin_record(common)?;
-        result_file::begin(&files(&[&self.ends.end, &self.ends.outputs], targets))
+        let Some(pattern) = self.ends.end.as_deref().filter(|_| !jobs.is_empty()) else {
+            return Ok(());
+        };
+        let record = |(index, job): &(usize, JobId)| {
+            let target = &targets[*index];
+            (named(pattern, target), Outcome::begun(job).record(target.name.as_str()).encode())
+        };
+        let records = jobs.iter().map(record);
+        let files = if pattern.contains("%n") {
+            records.map(|(path, text)| (path, text.into_bytes())).collect()
+        } else {
+            self.grown = true;
+            let records: String = records.map(|(_, text)| text).collect();
+            vec![(PathBuf::from(pattern), [self.shared.as_str(), &records].concat().into_bytes())]
+        };
+        result_file::write_together(files, MODE)
+    }
+
+    /// These targets were not asked after all; one file of all is brought up to date by
+    /// [`EndFiles::batch_ended`].
+    pub(crate) fn withdraw(&mut self, targets: &[Target], withdrawn: &[usize]) {
+        let Some(pattern) = self.ends.end.as_deref().filter(|end| end.contains("%n")) else {
+            return;
+        };
+        for path in withdrawn.iter().map(|index| named(pattern, &targets[*index])) {
+            if result_file::is_replaced(&path)
+                && let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != ErrorKind::NotFound
+            {
+                self.failed.get_or_insert(Error::doing("remove", &path, &error));
+            }
+        }
     }
 
     /// This target is over. An error is kept for [`EndFiles::finish`]: the other

@@ -129,6 +129,11 @@ impl Outcome {
         }
     }
 
+    /// About to be asked for this job; what is written down of it first.
+    pub(crate) fn begun(job: &JobId) -> Outcome {
+        Outcome { message: "begun, its end unknown".into(), ..Outcome::left(job, false) }
+    }
+
     /// It was known before that nobody answers there; it was not asked.
     pub(crate) fn unreachable() -> Outcome {
         let message = "unreachable: it was not asked".into();

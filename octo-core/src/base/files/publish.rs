@@ -6,11 +6,12 @@
 
 use super::{beneath, remove};
 use crate::base::error::{Error, Result};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What a crash left behind begins so; whoever starts in a directory sweeps it.
@@ -105,6 +106,28 @@ pub fn replace_all(
     sync_directory(directory)
 }
 
+/// As [`replace`], of files anywhere: what they hold and their names are brought to the
+/// disk together, by one sync of each file system, which costs about as much as that of
+/// one file.
+///
+/// # Errors
+/// As [`replace`]; some of them may be there, and not on the disk.
+pub fn replace_together(files: &[(PathBuf, Vec<u8>)], readers: impl Into<Readers>) -> Result<()> {
+    let readers = readers.into();
+    let mut systems: HashMap<u64, (File, &Path)> = HashMap::new();
+    for (path, bytes) in files {
+        let failed = |e: io::Error| Error::doing("create", path, &e);
+        let staged = write_staged(path, bytes, readers).map_err(failed)?;
+        let device = staged.as_file().metadata().map_err(failed)?.dev();
+        let published = staged.persist(path).map_err(|e| failed(e.error))?;
+        systems.entry(device).or_insert((published, path));
+    }
+    for (file, path) in systems.values() {
+        rustix::fs::syncfs(file).map_err(|e| Error::doing("write", path, &e.into()))?;
+    }
+    Ok(())
+}
+
 /// Publishes a file only if its name is free; says whether it did.
 ///
 /// # Errors
@@ -163,13 +186,22 @@ impl Reserved {
 }
 
 fn stage(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<tempfile::NamedTempFile> {
+    let staged = write_staged(path, bytes, readers)?;
+    // An fsync that failed is not tried again: the kernel may have dropped the
+    // dirty pages, and a second call would then succeed over nothing.
+    staged.as_file().sync_all()?;
+    Ok(staged)
+}
+
+fn write_staged(
+    path: &Path,
+    bytes: &[u8],
+    readers: Readers,
+) -> io::Result<tempfile::NamedTempFile> {
     let directory = parent(path);
     let mut staged = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
     staged.write_all(bytes)?;
     readers.give(staged.as_file())?;
-    // An fsync that failed is not tried again: the kernel may have dropped the
-    // dirty pages, and a second call would then succeed over nothing.
-    staged.as_file().sync_all()?;
     Ok(staged)
 }
 

@@ -5,7 +5,7 @@
 //! in /dev or /proc: /dev/stdout may lead to a file, and is not ours to replace.
 
 use crate::base::error::{Error, Exit, Result};
-use crate::base::publish::{TEMPORARY_PREFIX, parent, replace};
+use crate::base::publish::{TEMPORARY_PREFIX, parent, replace, replace_together};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use std::collections::{HashMap, HashSet};
@@ -117,6 +117,16 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(bytes))
         .map_err(|error| Error::io(path, &error))
+}
+
+/// Writes those of these that are files of their own, and brings them to the disk
+/// together; the others, such as pipes, get nothing.
+///
+/// # Errors
+/// Exit 73 or 74.
+pub fn write_together(mut files: Vec<(PathBuf, Vec<u8>)>, mode: u32) -> Result<()> {
+    files.retain(|(path, _)| is_replaced(path));
+    replace_together(&files, mode)
 }
 
 fn try_parents<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {

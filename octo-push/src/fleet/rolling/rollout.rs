@@ -9,98 +9,133 @@ use crate::output::node_set::fold;
 use crate::records::end_files::EndFiles;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::Result;
+use octo_core::base::names::JobId;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Tells of those that are known not to answer, which are over before anything begins.
-///
-/// # Errors
-/// As [`EndFiles::begin`].
-pub(crate) fn pass_over(
-    fleet: &mut Fleet,
-    never_asked: &[usize],
-    files: &mut EndFiles,
-) -> Result<()> {
-    if never_asked.is_empty() {
-        return Ok(());
-    }
-    let context = Arc::clone(&fleet.context);
-    files.begin(&context.common, &context.targets)?;
-    for target in never_asked {
-        fleet.end(*target, Outcome::unreachable());
-        files.ended(*target, &context.targets[*target], &fleet.outcomes[target]);
-    }
-    Ok(())
+/// A rollout, and what it goes by.
+pub(crate) struct Rollout<'a, 'ends> {
+    pub(crate) fleet: &'a mut Fleet,
+    pub(crate) batches: &'a mut Batches,
+    /// The job of each target.
+    pub(crate) jobs: &'a [AssignedJob],
+    pub(crate) task: &'a Arc<Task>,
+    pub(crate) files: &'a mut EndFiles<'ends>,
 }
 
-/// Goes through the batches; returns why where it stopped before the end.
-///
-/// # Errors
-/// What goes wrong before the first target is asked.
-pub(crate) fn roll(
-    fleet: &mut Fleet,
-    batches: &mut Batches,
-    jobs: &[AssignedJob],
-    task: &Arc<Task>,
-    files: &mut EndFiles,
-) -> Result<Option<String>> {
-    loop {
-        let batch = match batches.next() {
-            Next::Batch(batch) => batch,
-            Next::Finished => return Ok(None),
-            Next::Stopped(reason) => return Ok(Some(reason)),
-        };
-        announce(fleet, &batch);
-        if let Err(error) = fleet.begin(batch.iter().map(|t| (*t, jobs[*t].id.clone()))) {
-            batches.put_back(batch);
-            return if fleet.outcomes.is_empty() { Err(error) } else { Ok(Some(error.message)) };
-        }
-        if let Err(error) = files.begin(&fleet.context.common, &fleet.context.targets) {
-            fleet.withdraw(&batch);
-            return Err(error);
-        }
-        let begun = serve(fleet, batches, &batch, task, files)?;
-        let rolling = &fleet.context.common.rolling;
-        if fleet.is_interrupted() {
-            let skipped = fleet.outcomes.values().any(|o| o.kind == OutcomeKind::Skipped);
-            let open = fleet.left || skipped || !batches.pending().is_empty();
-            return Ok((rolling.is_said() && open).then(|| "cancelled".to_string()));
-        }
-        files.batch_ended();
-        if let Some(gate) = &rolling.gate {
-            let names: Vec<&str> = begun.iter().map(|target| fleet.context.name(*target)).collect();
-            if let Some(reason) = gate::objection(gate, &names) {
+impl Rollout<'_, '_> {
+    /// Passes over those that are known not to answer, then goes through the batches;
+    /// returns why where it stopped before the end.
+    ///
+    /// # Errors
+    /// What goes wrong before the first target is asked.
+    pub(crate) fn roll(mut self, never_asked: &[usize]) -> Result<Option<String>> {
+        self.pass_over(never_asked)?;
+        loop {
+            let batch = match self.batches.next() {
+                Next::Batch(batch) => batch,
+                Next::Finished => return Ok(None),
+                Next::Stopped(reason) => return Ok(Some(reason)),
+            };
+            self.announce(&batch);
+            if let Some(reason) = self.batch(&batch)? {
                 return Ok(Some(reason));
             }
-        }
-        if !rolling.pause.is_zero() && !batches.pending().is_empty() {
-            fleet.pause(rolling.pause);
-            if fleet.is_interrupted() {
-                return Ok(Some("cancelled".into()));
+            let pause = self.fleet.context.common.rolling.pause;
+            if !self.batches.pending().is_empty() {
+                self.fleet.pause(pause);
+            }
+            if self.fleet.is_interrupted() {
+                return Ok(self.cancelled());
             }
         }
     }
-}
 
-/// Does a batch; returns those of its targets that were begun.
-fn serve(
-    fleet: &mut Fleet,
-    batches: &mut Batches,
-    batch: &[usize],
-    task: &Arc<Task>,
-    files: &mut EndFiles,
-) -> Result<Vec<usize>> {
-    let context = Arc::clone(&fleet.context);
-    let held_back = fleet.serve(batch, task, &mut |target, outcome| {
-        files.ended(target, &context.targets[target], outcome);
-        batches.result(target, verdict(outcome));
-        batches.within_budget()
-    })?;
-    fleet.withdraw(&held_back);
-    let held: HashSet<&usize> = held_back.iter().collect();
-    let begun = batch.iter().filter(|target| !held.contains(target)).copied().collect();
-    batches.put_back(held_back);
-    Ok(begun)
+    fn pass_over(&mut self, never_asked: &[usize]) -> Result<()> {
+        if never_asked.is_empty() {
+            return Ok(());
+        }
+        let context = Arc::clone(&self.fleet.context);
+        self.files.begin(&context.common, &context.targets, &[])?;
+        for target in never_asked {
+            self.fleet.end(*target, Outcome::unreachable());
+            self.files.ended(*target, &context.targets[*target], &self.fleet.outcomes[target]);
+        }
+        Ok(())
+    }
+
+    /// Does a batch, and asks the gate; returns why the rollout stops with it, if it does.
+    fn batch(&mut self, batch: &[usize]) -> Result<Option<String>> {
+        let job = |target: &usize| (*target, self.jobs[*target].id.clone());
+        let jobs: Vec<(usize, JobId)> = batch.iter().map(job).collect();
+        if let Err(error) = self.begin(&jobs) {
+            self.batches.put_back(batch.to_vec());
+            return match self.fleet.outcomes.is_empty() {
+                true => Err(error),
+                false => Ok(Some(error.message)),
+            };
+        }
+        let begun = self.serve(batch)?;
+        if self.fleet.is_interrupted() {
+            return Ok(self.cancelled());
+        }
+        self.files.batch_ended();
+        let Some(gate) = &self.fleet.context.common.rolling.gate else { return Ok(None) };
+        let names: Vec<&str> =
+            begun.iter().map(|target| self.fleet.context.name(*target)).collect();
+        Ok(gate::objection(gate, &names))
+    }
+
+    /// Writes down what is about to be asked for: whoever finds nothing of it may take it
+    /// for granted that nothing was begun.
+    fn begin(&mut self, jobs: &[(usize, JobId)]) -> Result<()> {
+        let context = Arc::clone(&self.fleet.context);
+        self.fleet.begin(jobs.iter().cloned())?;
+        let begun = self.files.begin(&context.common, &context.targets, jobs);
+        if begun.is_err() {
+            let batch: Vec<usize> = jobs.iter().map(|(target, _)| *target).collect();
+            self.withdraw(&batch);
+        }
+        begun
+    }
+
+    fn withdraw(&mut self, targets: &[usize]) {
+        self.fleet.withdraw(targets);
+        self.files.withdraw(&self.fleet.context.targets, targets);
+    }
+
+    /// Serves a batch; returns those of its targets that were begun.
+    fn serve(&mut self, batch: &[usize]) -> Result<Vec<usize>> {
+        let context = Arc::clone(&self.fleet.context);
+        let (files, batches) = (&mut *self.files, &mut *self.batches);
+        let held_back = self.fleet.serve(batch, self.task, &mut |target, outcome| {
+            files.ended(target, &context.targets[target], outcome);
+            batches.result(target, verdict(outcome));
+            batches.within_budget()
+        })?;
+        self.withdraw(&held_back);
+        let held: HashSet<&usize> = held_back.iter().collect();
+        let begun = batch.iter().filter(|target| !held.contains(target)).copied().collect();
+        self.batches.put_back(held_back);
+        Ok(begun)
+    }
+
+    /// What is said where a signal ended it, if anything was left to do.
+    fn cancelled(&self) -> Option<String> {
+        let skipped = self.fleet.outcomes.values().any(|o| o.kind == OutcomeKind::Skipped);
+        let open = self.fleet.left || skipped || !self.batches.pending().is_empty();
+        let is_said = self.fleet.context.common.rolling.is_said();
+        (is_said && open).then(|| "cancelled".to_string())
+    }
+
+    fn announce(&mut self, batch: &[usize]) {
+        let fleet = &mut *self.fleet;
+        let common = &fleet.context.common;
+        if common.rolling.is_said() && fleet.screen.is_talkative(common) {
+            let names = fold(batch.iter().map(|target| fleet.context.name(*target)));
+            fleet.screen.say(format!("batch: {names}"));
+        }
+    }
 }
 
 fn verdict(outcome: &Outcome) -> Verdict {
@@ -108,13 +143,5 @@ fn verdict(outcome: &Outcome) -> Verdict {
         _ if outcome.succeeded() => Verdict::Succeeded,
         _ if outcome.is_unreachable() => Verdict::Unreachable,
         _ => Verdict::Failed,
-    }
-}
-
-fn announce(fleet: &mut Fleet, batch: &[usize]) {
-    let common = &fleet.context.common;
-    if common.rolling.is_said() && fleet.screen.is_talkative(common) {
-        let names = fold(batch.iter().map(|target| fleet.context.name(*target)));
-        fleet.screen.say(format!("batch: {names}"));
     }
 }
