@@ -130,11 +130,12 @@ fn one_that_is_killed_in_a_batch_leaves_records_that_the_end_is_unknown() {
     assert!(read(&octopus, "web2.end").contains("kind exit\ncode 0\n"));
     assert_eq!(runs(&tentacles), [1, 1, 0]);
     // One file of all has the whole batch.
-    let (octopus, _tentacles) = killed_in_a_batch("all");
+    let (octopus, tentacles) = killed_in_a_batch("all");
     let all = read(&octopus, "all");
     assert!(all.starts_with(&unknown("web1")) && all.contains(&unknown("web2")), "{all}");
     assert!(!all.contains("kind exit") && !all.contains("web3"), "{all}");
     octopus.sandbox.write("go", "");
+    wait_for("its end", || tentacles[1].jobs().iter().all(|job| job.join("end").exists()));
 }
 
 /// Those of its batch that the budget held back have not begun, and nothing says so.

@@ -17,6 +17,8 @@ pub(crate) static ROLLING: OptionGroup = OptionGroup {
         value("", "min-healthy", "N|P%", "so many stay untouched or done at any time"),
         flag("", "failed-first", "those that failed in the last run come first"),
         value("", "gate", "COMMAND", "decides after each batch whether to go on"),
+        value("", "before", "COMMAND", "before each batch; if it fails, the batch isn't begun"),
+        value("", "after", "COMMAND", "after each batch and its gate, whatever came of them"),
         values("", "unreachable", "NAMES", "these don't answer: failed, and not asked"),
     ],
 };
@@ -38,6 +40,10 @@ pub(crate) struct Rolling {
     pub(crate) min_healthy: Option<Share>,
     /// `--gate`, split.
     pub(crate) gate: Option<Vec<String>>,
+    /// `--before`, split.
+    pub(crate) before: Option<Vec<String>>,
+    /// `--after`, split.
+    pub(crate) after: Option<Vec<String>>,
     /// `--unreachable`: names of targets.
     pub(crate) unreachable: Vec<String>,
 }
@@ -52,6 +58,8 @@ impl Rolling {
             failed_first: said.flag("failed-first"),
             min_healthy: said.share("min-healthy")?,
             gate: argv::said(said, "gate")?,
+            before: argv::said(said, "before")?,
+            after: argv::said(said, "after")?,
             unreachable: unreachable(said)?,
         })
     }

@@ -1,6 +1,7 @@
 //! The main thread of a run over many targets: it alone prints, keeps the records
 //! and decides.
 
+use crate::fleet::rolling::hook::Departure;
 use crate::fleet::signals::{self, Signal};
 use crate::fleet::workers::{self, FleetEvent, Task, WorkQueue};
 use crate::output::progress::ProgressLine;
@@ -14,7 +15,6 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::names::JobId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,8 @@ pub(crate) struct Fleet {
     /// The jobs that the journal says are begun.
     jobs: HashMap<usize, JobId>,
     interrupts: u32,
-    /// Set for the watchdog that ends a stuck process.
-    gone: Arc<AtomicBool>,
+    /// What is to be done before the process ends, also by the watchdog of a stuck one.
+    pub(crate) departure: Arc<Departure>,
 }
 
 impl Fleet {
@@ -63,8 +63,8 @@ impl Fleet {
     ) -> Result<Fleet> {
         let (sender, events) = sync_channel(WAITING);
         let signals = sender.clone();
-        let gone = Arc::new(AtomicBool::new(false));
-        let watched = Arc::clone(&gone);
+        let departure = Arc::new(Departure::default());
+        let watched = Arc::clone(&departure);
         signals::catch(move |signal| {
             // The main thread may be stuck in a full pipe: it gets two seconds.
             if signals.try_send(FleetEvent::Signal(signal)).is_err() {
@@ -89,7 +89,7 @@ impl Fleet {
             running: HashMap::new(),
             jobs: HashMap::new(),
             interrupts: 0,
-            gone,
+            departure,
         })
     }
 
@@ -165,18 +165,42 @@ impl Fleet {
         Ok(held_back)
     }
 
-    /// Waits between two batches, unless a signal comes.
+    /// Waits between two batches, unless a signal comes. One that came while nobody
+    /// listened, as during a gate, is obeyed now.
     pub(crate) fn pause(&mut self, time: Duration) {
         let until = Instant::now() + time;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            match self.events.recv_timeout(left) {
-                Ok(FleetEvent::Signal(signal)) => {
-                    self.obey(signal);
-                    return;
-                }
-                Ok(FleetEvent::Target(target, event)) => self.show(target, event),
-                Err(_) => return,
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.tick(left) || left.is_zero() {
+                return;
             }
+        }
+    }
+
+    /// Waits for so long at most, or for what happens first; says whether that was a
+    /// signal. Events are taken in all the time, or the thread of the signals would wait.
+    pub(crate) fn tick(&mut self, time: Duration) -> bool {
+        match self.events.recv_timeout(time) {
+            Ok(FleetEvent::Signal(signal)) => {
+                self.obey(signal);
+                return true;
+            }
+            // Of a target that was left to itself.
+            Ok(FleetEvent::Target(target, TargetEvent::Done(outcome))) => {
+                self.end(target, *outcome);
+            }
+            Ok(FleetEvent::Target(target, event)) => self.show(target, event),
+            Err(_) => {}
+        }
+        false
+    }
+
+    /// How a target of a batch stands, in a word of `OCTO_BATCH`.
+    pub(crate) fn state(&self, target: usize) -> &'static str {
+        match self.outcomes.get(&target) {
+            None if self.running.contains_key(&target) => "unknown",
+            None => "skipped",
+            Some(outcome) => outcome.state(),
         }
     }
 
@@ -207,7 +231,7 @@ impl Fleet {
         for view in &mut self.views {
             view.finish(&mut self.screen);
         }
-        self.gone.store(true, Ordering::Relaxed);
+        self.departure.is_over();
     }
 
     /// From now on it may take so long.

@@ -1,13 +1,13 @@
 //! INT, HUP and TERM, handed to the main thread by a thread that sleeps until one
 //! comes.
 
+use crate::fleet::rolling::hook::Departure;
 use octo_core::base::signals::Ignored;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What the person, or the terminal, wants.
@@ -59,11 +59,10 @@ pub(crate) fn catch(each: impl Fn(Signal) + Send + 'static) -> std::io::Result<(
 
 /// Ends the process if the main thread does not get to it: a pager that has
 /// stopped reading must not keep us from leaving.
-pub(crate) fn leave_soon(left: &Arc<AtomicBool>, status: u8) {
-    let left = Arc::clone(left);
+pub(crate) fn leave_soon(departure: &Arc<Departure>, status: u8) {
+    let departure = Arc::clone(departure);
     let _ = std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
-        std::thread::sleep(Duration::from_secs(2));
-        if !left.load(Ordering::Relaxed) {
+        if departure.in_its_place(Duration::from_secs(2)) {
             std::process::exit(status.into());
         }
     });

@@ -222,6 +222,17 @@ impl Outcome {
         self.kind == OutcomeKind::Failed && self.status == Exit::Unavailable.code()
     }
 
+    /// In one word.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.kind {
+            _ if self.succeeded() => "succeeded",
+            _ if self.is_unreachable() => "unreachable",
+            OutcomeKind::Unknown => "unknown",
+            OutcomeKind::Skipped => "skipped",
+            _ => "failed",
+        }
+    }
+
     /// The words for `kind` and `code`, as `--end` and `--json` have them.
     pub(crate) fn kind_and_code(&self) -> (&'static str, u64) {
         match &self.kind {

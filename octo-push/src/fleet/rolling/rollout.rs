@@ -4,6 +4,7 @@ use crate::fleet::main_loop::Fleet;
 use crate::fleet::rolling::batches::{Batches, Next, Verdict};
 use crate::fleet::rolling::gate;
 use crate::fleet::rolling::history::AssignedJob;
+use crate::fleet::rolling::hook::Hook;
 use crate::fleet::workers::Task;
 use crate::output::node_set::fold;
 use crate::records::end_files::EndFiles;
@@ -38,7 +39,7 @@ impl Rollout<'_, '_> {
                 Next::Stopped(reason) => return Ok(Some(reason)),
             };
             self.announce(&batch);
-            if let Some(reason) = self.batch(&batch)? {
+            if let Some(reason) = self.around(&batch)? {
                 return Ok(Some(reason));
             }
             let pause = self.fleet.context.common.rolling.pause;
@@ -62,6 +63,54 @@ impl Rollout<'_, '_> {
             self.files.ended(*target, &context.targets[*target], &self.fleet.outcomes[target]);
         }
         Ok(())
+    }
+
+    /// Does a batch between the commands around it; returns why the rollout stops with it,
+    /// if it does. Whatever came of `--before` and the batch, there is an `--after`.
+    fn around(&mut self, batch: &[usize]) -> Result<Option<String>> {
+        let context = Arc::clone(&self.fleet.context);
+        let rolling = &context.common.rolling;
+        let names: Vec<&str> = batch.iter().map(|target| context.name(*target)).collect();
+        let after = rolling.after.as_ref().map(|words| Hook::after(words, &names));
+        let departure = Arc::clone(&self.fleet.departure);
+        let mut stopped = Ok(None);
+        if let Some(words) = &rolling.before {
+            let went = Hook::before(words, &names)
+                .run(&vec!["ahead"; names.len()], &mut |time| self.fleet.tick(time));
+            let is_owed = went.began;
+            if let Some(hook) = after.filter(|_| is_owed) {
+                departure.owes(hook);
+            }
+            stopped = Ok(went.objection);
+        } else if let Some(hook) = after {
+            departure.owes(hook);
+        }
+        if self.fleet.is_interrupted() {
+            stopped = Ok(Some("cancelled".into()));
+        }
+        match &stopped {
+            Ok(None) => stopped = self.batch(batch),
+            _ => self.batches.put_back(batch.to_vec()),
+        }
+        let states: Vec<&str> = batch.iter().map(|target| self.fleet.state(*target)).collect();
+        let fleet = &mut *self.fleet;
+        let objection = departure.settle(&states, &mut |time| {
+            if fleet.tick(time) {
+                fleet
+                    .screen
+                    .say("--after is not ended by a signal: it runs to its end, 10m at most");
+            }
+            false
+        });
+        match (stopped, objection) {
+            (Ok(None), objection) => Ok(objection),
+            (stopped, None) => stopped,
+            (stopped, Some(objection)) => {
+                // What stopped it first is the reason.
+                self.fleet.screen.say(objection);
+                stopped
+            }
+        }
     }
 
     /// Does a batch, and asks the gate; returns why the rollout stops with it, if it does.
