@@ -322,3 +322,50 @@ fn ten_thousand_targets_take_as_many_threads_as_were_said_and_little_memory() {
     assert!(seen > 0 && most <= 7, "{most} workers");
     assert!(peak < 64 * 1024, "{peak} KiB");
 }
+
+/// Its own words are part of a target's spec: what is asked for again is the same, or refused.
+#[test]
+fn each_target_is_given_its_own_words_behind_those_of_all() {
+    let (octopus, tentacles) = fleet(2);
+    let each = |name: &str, words: &str| octopus.sandbox.write(&format!("{name}.each"), words);
+    each("web1", "--over\x001.0#3\x00two words\0\0");
+    each("web2", "--over\0none\0");
+    let id = "20260101T000000-aaaaaaaaaaaaa";
+    let command = "printf '<%s>' \"$@\"; echo";
+    let line = ["-a", "run", "-j", id, "--each", "%n.each", "-c", command, "all"];
+    let expected = "web1: <all><--over><1.0#3><two words><>\nweb2: <all><--over><none>\n";
+    for _ in 0..2 {
+        let out = stdout_of(&mut octopus.push(&line));
+        let mut lines: Vec<&str> = out.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, expected.lines().collect::<Vec<_>>());
+    }
+    each("web2", "--over\x003.0#1\0");
+    octopus.push(&line).assert().code(65).stderr(contains("web2: conflict: "));
+    assert_eq!(tentacles.iter().map(|t| t.jobs().len()).sum::<usize>(), 2);
+    // What is wrong with one is told before anything is sent, and so is a question.
+    for (own, said) in [
+        ("--over\0none", "web2.each: its last word is not ended by NUL".to_string()),
+        (&format!("a\0{}\0", "x".repeat(131_072)), "web2.each: word 2: is 131072 bytes".into()),
+        (&format!("{}\0", "x".repeat(100_000)).repeat(25), "arguments and variables are larger than 2097152 bytes in all\nocto-push: hint: it is the job of web2".into()),
+    ] {
+        each("web2", own);
+        for ask in [&[][..], &["--ask"]] {
+            let line = [&["-a", "run"], ask, &["--each", "%n.each", "-c", "true"]].concat();
+            let failed = octopus.push(&line).assert().failure();
+            failed.stdout("").stderr(contains(&*said));
+        }
+    }
+    std::fs::remove_file(octopus.sandbox.path("web2.each")).expect("remove");
+    octopus
+        .push(&["-a", "run", "--each", "%n.each", "-c", "true"])
+        .assert()
+        .code(65)
+        .stderr(contains("web2.each: no such file"));
+    octopus
+        .push(&["-a", "run", "--each", "web1.each", "--end", "%n.each", "-c", "true"])
+        .assert()
+        .code(64)
+        .stderr(contains("--each is the same file"));
+    assert_eq!(tentacles.iter().map(|t| t.jobs().len()).sum::<usize>(), 2);
+}

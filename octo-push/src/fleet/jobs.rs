@@ -123,11 +123,7 @@ fn plan(
     let package = package.map(|said| packages::open(&said, digests, screen)).transpose()?;
     let package = package.map(Arc::new);
     let plan = JobPlan { id, package, draft };
-    let checked =
-        if plan.draft.differs() { context.targets.len() } else { context.targets.len().min(1) };
-    for target in &context.targets[..checked] {
-        plan.request(target.name.as_str(), &plan.id)?;
-    }
+    plan.check(&context.targets)?;
     Ok(Arc::new(plan))
 }
 

@@ -4,6 +4,7 @@
 use crate::target::package::upload::Package;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
+use octo_core::targets::Target;
 use octo_core::tentacle::spec::draft::{Destination, Draft};
 use std::sync::Arc;
 
@@ -27,6 +28,21 @@ pub(crate) struct JobPayload<'a> {
 }
 
 impl JobPlan {
+    /// Can each of these targets be sent what it would be?
+    ///
+    /// # Errors
+    /// As [`JobPlan::request`].
+    pub(crate) fn check(&self, targets: &[Target]) -> Result<()> {
+        let differs = self.draft.differs();
+        for target in targets.iter().take(if differs { targets.len() } else { 1 }) {
+            self.request(target.name.as_str(), &self.id).map_err(|error| match differs {
+                true => error.hint(format!("it is the job of {}", target.name)),
+                false => error,
+            })?;
+        }
+        Ok(())
+    }
+
     /// What this target is sent under this id.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::OptionGroup;
 use octo_core::base::cli::verbs::{Front, VerbRow, verb};
 use octo_core::base::error::{Error, Result};
-use octo_core::tentacle::spec::options::{BY_NAME, ENDS, JOB};
+use octo_core::tentacle::spec::options::{BY_NAME, EACH, ENDS, JOB};
 use octo_core::trust::Verb;
 
 /// One that asks each target something; a verb that goes over the wire has the
@@ -40,7 +40,7 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .runs(put::run),
     verb(Verb::Run.word(), "SCRIPT|- [ARG]...", "run a script, give back its output and exit code")
         .options_first()
-        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &ASKED, &FOLLOWED, &ENDS, &ROLLING])
+        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &EACH, &ASKED, &FOLLOWED, &ENDS, &ROLLING])
         .runs(run::run),
     verb(Verb::Follow.word(), "JOB", "show a job from its beginning to its end")
         .takes(&[&WHICH, &HOW, &FOLLOWED, &ENDS])

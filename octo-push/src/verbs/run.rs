@@ -40,6 +40,7 @@ fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
     let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
     let draft = Draft::read(&context.common.places, options, &there.collect::<Vec<_>>())?;
     let plan = JobPlan { id: new_id()?, package: None, draft };
+    plan.check(&context.targets)?;
     let fan_out = FanOut::asking(move |context, reporter| ask_one(context, reporter, &plan));
     fan_out::run(screen, context, fan_out)
 }

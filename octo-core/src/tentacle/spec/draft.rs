@@ -4,6 +4,7 @@
 use super::options::{JobOptions, What};
 use super::seed::Seed;
 use super::variables::{self, Variable};
+use super::words::OwnWords;
 use super::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, secrets};
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
@@ -23,6 +24,8 @@ pub struct Draft {
     script: Option<SentScript>,
     /// By their names, `%n` filled in.
     files: HashMap<String, Vec<Variable>>,
+    /// Those of `--each`.
+    words: OwnWords,
     /// Makes the 32 bytes that hide the secrets' digest.
     seed: Option<Seed>,
 }
@@ -88,8 +91,12 @@ impl Draft {
                 files.insert(name.into_owned(), read);
             }
         }
-        let mut draft = Draft { options, script: None, files, seed: None };
+        let mut draft =
+            Draft { options, script: None, files, words: OwnWords::default(), seed: None };
         variables::refuse_forbidden(draft.said(destinations))?;
+        if let Some(file) = &draft.options.each {
+            draft.words = OwnWords::read(destinations.iter().map(|there| there.file(file)))?;
+        }
         if let What::Script(path) = &draft.options.what {
             draft.script = Some(SentScript::read(path)?);
         }
@@ -134,7 +141,8 @@ impl Draft {
 
     /// Does a target have files of its own?
     pub fn differs(&self) -> bool {
-        let mut files = self.options.variable_files.iter().chain(&self.options.secret_files);
+        let files = self.options.variable_files.iter().chain(&self.options.secret_files);
+        let mut files = files.chain(&self.options.each);
         files.any(|file| file.contains("%n"))
     }
 
@@ -171,9 +179,14 @@ impl Draft {
             let reason = format!("are {} bytes, {MAXIMUM_SECRETS} at most", secrets.len());
             return Err(Error::new(Exit::Refused, "--secrets", reason));
         }
+        let mut arguments: Vec<Vec<u8>> =
+            options.arguments.iter().map(|argument| argument.clone().into_bytes()).collect();
+        if let Some(file) = &options.each {
+            arguments.extend_from_slice(self.words.of(&destination.file(file))?);
+        }
         let spec = Spec {
             package,
-            arguments: options.arguments.iter().map(|a| a.clone().into_bytes()).collect(),
+            arguments,
             environment,
             secrets: hidden.into_iter().map(|(name, _)| name).collect(),
             secrets_digest: (!secrets.is_empty()).then(|| Digest::of(&secrets)),

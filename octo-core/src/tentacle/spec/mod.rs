@@ -8,6 +8,7 @@ pub mod secrets;
 mod seed;
 pub mod sent;
 pub mod variables;
+mod words;
 
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;

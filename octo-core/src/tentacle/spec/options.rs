@@ -1,7 +1,8 @@
 //! The options of `run`, in octo-push and in octo-exec: one table, one reader.
 //!
 //! The two differ in this: octo-push alone can name a script of the target's
-//! ([`BY_NAME`]) and knows `%n`, the target's name; a package that octo-exec is
+//! ([`BY_NAME`]), gives a target words of its own ([`EACH`]) and knows `%n`, the target's
+//! name; a package that octo-exec is
 //! given is put into the store here.
 
 use super::variables::{self, Variable};
@@ -39,6 +40,17 @@ pub static BY_NAME: OptionGroup = OptionGroup {
     rows: &[value("", "name", "NAME", "a script that the target's admin installed")],
 };
 
+/// What one target is told and another isn't.
+pub static EACH: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[value(
+        "",
+        "each",
+        "FILE",
+        "more arguments, each ended by NUL; %n is the target's name",
+    )],
+};
+
 /// What is told of its end, in files.
 pub static ENDS: OptionGroup = OptionGroup {
     title: "",
@@ -66,6 +78,8 @@ pub struct JobOptions {
     pub what: What,
     /// The arguments behind it.
     pub arguments: Vec<String>,
+    /// `--each`: a file with further ones.
+    pub each: Option<String>,
     /// `--package`: a file, or the sha256 of one that is there.
     pub package: Option<String>,
     /// `--env`
@@ -87,7 +101,7 @@ pub struct JobOptions {
 }
 
 impl JobOptions {
-    /// Reads the options of [`JOB`], and [`BY_NAME`] where the tool has it.
+    /// Reads the options of [`JOB`], and [`BY_NAME`] and [`EACH`] where the tool has them.
     ///
     /// # Errors
     /// Exit 64, naming the option.
@@ -101,6 +115,7 @@ impl JobOptions {
         let options = JobOptions {
             what,
             arguments,
+            each: if said.knows("each") { said.one("each")? } else { None },
             package: said.one("package")?,
             variables: given.collect::<Result<_>>()?,
             variable_files: said.many("env-file"),
@@ -124,7 +139,8 @@ impl JobOptions {
         let package = self.package.iter().map(|file| ("--package", file));
         let variables = self.variable_files.iter().map(|file| ("--env-file", file));
         let secrets = self.secret_files.iter().map(|file| ("--secrets", file));
-        let files = script.into_iter().chain(package).chain(variables).chain(secrets);
+        let each = self.each.iter().map(|file| ("--each", file));
+        let files = script.into_iter().chain(each).chain(package).chain(variables).chain(secrets);
         files.map(|(option, file)| (option, file.as_str())).filter(|(_, file)| *file != "-")
     }
 
@@ -143,7 +159,7 @@ impl JobOptions {
             }
         }
         let script = usize::from(self.what == What::Script("-".into()));
-        let files = self.variable_files.iter().chain(&self.secret_files);
+        let files = self.variable_files.iter().chain(&self.secret_files).chain(&self.each);
         if script + files.filter(|file| *file == "-").count() > 1 {
             return Err(said.misuse("standard input can be read once only"));
         }
