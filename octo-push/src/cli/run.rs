@@ -1,14 +1,18 @@
 //! What `run` and `follow` are told besides the common options.
 
 use crate::cli::call::Call;
-use octo_core::base::cli::options::{OptionGroup, Said, flag};
+use crate::records::journal::labels::Labels;
+use octo_core::base::cli::options::{OptionGroup, Said, flag, values};
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::options::JobOptions;
 
 /// What `run` has besides a job's options.
 pub(crate) static ASKED: OptionGroup = OptionGroup {
     title: "",
-    rows: &[flag("", "ask", "ask whether it would be accepted, and run nothing")],
+    rows: &[
+        flag("", "ask", "ask whether it would be accepted, and run nothing"),
+        values("", "label", "NAME=VALUE", "the journal has it with all that is asked for"),
+    ],
 };
 
 /// `run`
@@ -20,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) ends: Ends,
     /// `--ask`
     pub(crate) ask: bool,
+    /// `--label`
+    pub(crate) labels: Labels,
 }
 
 impl Run {
@@ -32,14 +38,16 @@ impl Run {
         if options.detach && call.common.rolling.is_said() {
             return Err(call.said.misuse("-D leaves before the end: there are no batches"));
         }
-        for other in ["detach", "job", "end", "outputs", "output", "gather"] {
+        for other in ["detach", "job", "end", "outputs", "output", "gather", "label"] {
             call.said.apart("ask", other)?;
         }
         let ask = call.said.flag("ask");
         if ask && call.common.rolling.is_said() {
             return Err(call.said.misuse("--ask runs nothing: there are no batches"));
         }
-        Ok(Run { options, ends: Ends::read(&call.said)?, ask })
+        let labels = Labels::read(&call.said.many("label"))
+            .map_err(|reason| call.said.misuse(format!("--label {reason}")))?;
+        Ok(Run { options, ends: Ends::read(&call.said)?, ask, labels })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::fleet::{conclusion, dry_run, fan_out, packages};
 use crate::output::screen::Screen;
 use crate::output::views::choice::{self, Views};
 use crate::records::end_files::{self, EndFiles};
+use crate::records::journal::labels::Labels;
 use crate::records::results::{self, RunRecord};
 use crate::records::writer::{self, JournalWriter};
 use crate::target::context::Context;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
-    let Run { options, ends, ask: _ } = run;
+    let Run { options, ends, ask: _, labels } = run;
     end_files::check(&common, &ends, options.inputs(), &context.targets)?;
     let last = results::last_run(&common.places)?;
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
@@ -48,7 +49,7 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         return dry_run::describe(&mut screen, &context, &plan, batches, &never_asked);
     }
     let jobs = Arc::new(history.jobs(&plan.id, &common, &context.targets));
-    let mut fleet = fleet(screen, context, &plan, &ends)?;
+    let mut fleet = fleet(screen, context, &plan, &ends, labels)?;
     let mut files = EndFiles::new(&ends);
     let task = task(&plan, &jobs, detach);
     let rollout = Rollout {
@@ -127,10 +128,16 @@ fn plan(
     Ok(Arc::new(plan))
 }
 
-fn fleet(screen: Screen, context: Context, plan: &JobPlan, ends: &Ends) -> Result<Fleet> {
+fn fleet(
+    screen: Screen,
+    context: Context,
+    plan: &JobPlan,
+    ends: &Ends,
+    labels: Labels,
+) -> Result<Fleet> {
     let (places, by) = (&context.common.places, &context.client_config.by);
     let packages = plan.package.iter().cloned().collect();
-    let journal = JournalWriter::new(places, "run", &plan.id, by, packages);
+    let journal = JournalWriter::new(places, "run", &plan.id, by, packages).labelled(labels);
     let views = views(&context, ends);
     let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     fleet.transfers = plan.package.is_some();

@@ -2,6 +2,7 @@
 
 use crate::records::journal::entry::{BEGUN, Entry};
 use crate::records::journal::file::Journal;
+use crate::records::journal::labels::Labels;
 use crate::target::outcome::Outcome;
 use crate::target::package::upload::Package;
 use octo_core::base::digest::Digest;
@@ -18,6 +19,7 @@ pub(crate) struct JournalWriter {
     run: JobId,
     who: String,
     packages: Vec<Arc<Package>>,
+    labels: Labels,
 }
 
 impl JournalWriter {
@@ -30,7 +32,13 @@ impl JournalWriter {
         packages: Vec<Arc<Package>>,
     ) -> JournalWriter {
         let journal = Journal::at(places);
-        JournalWriter { journal, verb, run: run.clone(), who: who.to_string(), packages }
+        let (run, who, labels) = (run.clone(), who.to_string(), Labels::default());
+        JournalWriter { journal, verb, run, who, packages, labels }
+    }
+
+    /// The same, with these labels in each line.
+    pub(crate) fn labelled(self, labels: Labels) -> JournalWriter {
+        JournalWriter { labels, ..self }
     }
 
     /// Writes down which targets are about to be asked for which jobs, and brings it
@@ -88,6 +96,7 @@ impl JournalWriter {
             status: None,
             audit: None,
             audit_exec: None,
+            labels: self.labels.clone(),
         }
     }
 }

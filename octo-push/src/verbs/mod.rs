@@ -64,7 +64,7 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .takes(ASK)
         .runs(local::targets::run),
     verb("journal", "[TARGET]...", "show what was done from here")
-        .takes(&[&HOW])
+        .takes(&[&HOW, &local::journal::JOURNAL])
         .runs(local::journal::run),
 ];
 
@@ -138,6 +138,15 @@ mod tests {
             ("--gate '' run -c x", "--gate: no command"),
             ("--shard 0/3 status", "--shard"),
             ("-g status", "status: --gather: no such option"),
+            ("journal --since 5", "--since 5: not a time such as 2d"),
+            ("journal --story --since tomorrow", "--since tomorrow: not a time"),
+            ("run --label a -c y", "--label a: not NAME=VALUE"),
+            ("run --label a=b --label a=c -c y", "--label a: given twice"),
+            ("run --ask --label a=b -c y", "--ask and --label"),
+            ("--unreachable a,,b run -c y", "--unreachable: names joined by commas"),
+            ("--before '' run -c y", "--before: no command"),
+            ("run -D --after x -c y", "-D leaves"),
+            ("run -S - --each - -c y", "standard input can be read once"),
             ("journal -t web", "journal: -t: no such option"),
             ("-x web journal", "journal: --exclude: no such option"),
             ("status --bathc 1 --targte x", "status: --bathc: no such option"),

@@ -2,7 +2,7 @@
 
 use crate::faults::one_that_says;
 use crate::support::{needs, stdout_of};
-use crate::tentacle::Octopus;
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::trust::Verb;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +76,17 @@ fn json_of(octopus: &Octopus, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+fn install_a_script(web1: &Tentacle) {
+    let scripts = web1.config.join("scripts");
+    std::fs::create_dir(&scripts).expect("mkdir");
+    std::fs::write(scripts.join("hello"), "#!/bin/sh\n").expect("write");
+    crate::support::set_mode(&scripts.join("hello"), 0o755);
+    let trusted = web1.config.join("trusted");
+    let line = std::fs::read_to_string(&trusted).expect("read");
+    let line = line.replace("allow=any", &format!("allow=any scripts={}", scripts.display()));
+    std::fs::write(&trusted, line).expect("write");
+}
+
 #[test]
 fn each_kind_has_the_keys_of_the_page_in_each_line() {
     if !needs("each_kind_has_the_keys_of_the_page_in_each_line", "python3") {
@@ -87,7 +98,10 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     let id = "20260101T000000-abcdefghijklm";
     let command = "echo a; printf 'A=1\\nB=\\377\\nA=2\\n' >$OCTO_OUTPUT; \
                    printf '\\377' >&2; echo x >$OCTO_ARTIFACTS/made; exit 3";
-    let mut lines = json_of(&octopus, &["-a", "run", "-j", id, "-p", "p", "-c", command]);
+    let mut lines = json_of(
+        &octopus,
+        &["-a", "run", "--label", "application=shop", "-j", id, "-p", "p", "-c", command],
+    );
     assert!(lines.contains(r#""text":{"hex":"ff"}"#), "{lines}");
     assert!(lines.contains(r#""outputs":{"B":{"hex":"ff"},"A":"2"}"#), "{lines}");
     octopus.sandbox.write("web1/state/freezes/shop", "until 2999-01-01T00:00:00Z\n");
@@ -105,6 +119,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
         &["-a", "audit"],
         &["targets"],
         &["journal"],
+        &["journal", "--story"],
     ] {
         lines.push_str(&json_of(&octopus, arguments));
         tried.push(arguments.iter().find_map(|word| Verb::from_word(word)));
@@ -113,14 +128,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     for verb in Verb::all().filter(|verb| !tried.contains(&Some(*verb))) {
         lines.push_str(&json_of(&octopus, &["-a", verb.word()]));
     }
-    let scripts = web1.config.join("scripts");
-    std::fs::create_dir(&scripts).expect("mkdir");
-    octopus.sandbox.write("web1/config/scripts/hello", "#!/bin/sh\n");
-    crate::support::set_mode(&scripts.join("hello"), 0o755);
-    let trusted = web1.config.join("trusted");
-    let line = std::fs::read_to_string(&trusted).expect("read");
-    let line = line.replace("allow=any", &format!("allow=any scripts={}", scripts.display()));
-    std::fs::write(&trusted, line).expect("write");
+    install_a_script(&web1);
     lines.push_str(&json_of(&octopus, &["-a", "scripts"]));
     let documented = documented();
     let mut seen = BTreeSet::new();

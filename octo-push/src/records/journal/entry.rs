@@ -1,5 +1,6 @@
 //! One line of the journal: `TIME VERB key=value…`.
 
+use super::labels::Labels;
 use jiff::Timestamp;
 use octo_core::base::cli::utc;
 use octo_core::base::digest::Digest;
@@ -56,6 +57,8 @@ pub(crate) struct Entry {
     pub(crate) audit: Option<Head>,
     /// The head of octo-exec's.
     pub(crate) audit_exec: Option<Head>,
+    /// Those of its run.
+    pub(crate) labels: Labels,
 }
 
 impl Entry {
@@ -99,6 +102,7 @@ impl Entry {
         add("tentacle", self.tentacle.map(|thumbprint| thumbprint.to_string()));
         add("audit", self.audit.map(|head| head.to_string()));
         add("audit-exec", self.audit_exec.map(|head| head.to_string()));
+        line.push_str(&self.labels.encode());
         line.push('\n');
         line
     }
@@ -137,6 +141,7 @@ impl Entry {
             status,
             audit: optional(raw("audit"), Head::parse)?,
             audit_exec: optional(raw("audit-exec"), Head::parse)?,
+            labels: Labels::parse(&pairs)?,
         })
     }
 }

@@ -8,6 +8,7 @@
 mod backwards;
 pub(crate) mod entry;
 pub(crate) mod file;
+pub(crate) mod labels;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

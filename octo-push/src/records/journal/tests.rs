@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::entry::{BEGUN, Chain, Entry, LONGEST};
 use super::file::Journal;
+use super::labels::Labels;
 use super::read::RecordedHead;
 use jiff::{SignedDuration, Timestamp};
 use octo_core::base::digest::Digest;
@@ -54,6 +55,7 @@ fn entry(run: usize, second: i64, target: &str, status: u8) -> Entry {
         status: Some(status),
         audit: Some(head(second as u64 + 1)),
         audit_exec: Some(head(second as u64 + 101)),
+        labels: Labels::default(),
     }
 }
 
@@ -83,6 +85,8 @@ fn all(journal: &Journal) -> (Vec<String>, u64) {
 fn an_entry_comes_back_from_its_line_and_stays_on_it() {
     let mut entry = entry(0, 5, "web1", 3);
     entry.package = Some(Digest::of(b"x"));
+    let labels = ["application=shop".to_string(), "note=a b\nc".into()];
+    entry.labels = Labels::read(&labels).unwrap();
     let line = entry.encode();
     assert!(line.starts_with("2026-01-01T00:00:05Z run target=web1 kind=exit code=3 status=3 "));
     assert_eq!(Entry::parse(line.trim_end().as_bytes()), Some(entry.clone()));
@@ -98,6 +102,7 @@ fn an_entry_comes_back_from_its_line_and_stays_on_it() {
         assert_eq!(Entry::parse(&line.as_bytes()[..cut.min(80)]), None, "{cut}");
     }
     entry.who = "\n".repeat(1 << 20);
+    entry.labels = Labels::read(&[format!("a={}", "x".repeat(4000))]).unwrap();
     assert!(entry.encode().len() < LONGEST);
     // What is only begun has no code; all else without one is torn.
     (entry.who, entry.code, entry.status) = ("ann".into(), None, None);

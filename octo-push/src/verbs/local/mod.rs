@@ -1,4 +1,5 @@
 //! Verbs about this octopus itself, which ask no target.
 
 pub(super) mod journal;
+mod story;
 pub(super) mod targets;

@@ -1,0 +1,174 @@
+//! `journal --story`: what was rolled out from here, a line a rollout. Its runs are those
+//! that are labelled with an application, and with the rollout that they are part of.
+
+use crate::output::json::JsonObject;
+use crate::output::node_set::fold;
+use crate::records::journal::entry::{BEGUN, Entry};
+use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, ROLLOUT, VERSION};
+use jiff::Timestamp;
+use octo_core::base::cli::utc;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::Exit;
+use octo_core::base::names::JobId;
+use std::collections::{BTreeMap, HashMap};
+
+/// How a target stands after a run, and what stands for that.
+const STANDINGS: [&str; 5] = ["succeeded", "failed", "unreachable", "unknown", "skipped"];
+const SKIPPED: &str = STANDINGS[4];
+
+/// All rollouts, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    rollouts: Vec<Rollout>,
+    /// Their places by the run.
+    runs: HashMap<JobId, (usize, usize)>,
+    /// And by what they are called.
+    names: HashMap<String, usize>,
+}
+
+/// A rollout: its run, and those that were made because of it, as to take it back.
+#[derive(Debug)]
+pub(super) struct Rollout {
+    name: String,
+    who: String,
+    application: String,
+    environment: Option<String>,
+    pub(super) last: Timestamp,
+    runs: Vec<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    began: Timestamp,
+    id: JobId,
+    version: Option<String>,
+    /// The last word on each target.
+    targets: BTreeMap<String, &'static str>,
+}
+
+impl Story {
+    /// Adds a line; the oldest come first.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        let Some((rollout, run)) = self.place(entry) else { return };
+        let rollout = &mut self.rollouts[rollout];
+        rollout.last = rollout.last.max(entry.time);
+        rollout.runs[run].targets.insert(entry.target.clone(), standing(entry));
+    }
+
+    /// The rollouts, oldest first.
+    pub(super) fn rollouts(&self) -> impl Iterator<Item = &Rollout> {
+        self.rollouts.iter()
+    }
+
+    /// Where the line belongs: one of a run that has no label, as of a later `follow`, to
+    /// those of that run.
+    fn place(&mut self, entry: &Entry) -> Option<(usize, usize)> {
+        let known = self.runs.get(&entry.run).copied();
+        if known.is_some() || entry.verb != "run" {
+            return known;
+        }
+        let label = |name: &str| entry.labels.get(name).map(String::from);
+        let application = label(APPLICATION)?;
+        let name = label(ROLLOUT).unwrap_or_else(|| entry.run.to_string());
+        let rollout = *self.names.entry(name.clone()).or_insert_with(|| {
+            self.rollouts.push(Rollout {
+                name,
+                who: entry.who.clone(),
+                application,
+                environment: label(ENVIRONMENT),
+                last: entry.time,
+                runs: Vec::new(),
+            });
+            self.rollouts.len() - 1
+        });
+        let runs = &mut self.rollouts[rollout].runs;
+        runs.push(Run {
+            began: entry.time,
+            id: entry.run.clone(),
+            version: label(VERSION),
+            targets: BTreeMap::new(),
+        });
+        let place = (rollout, runs.len() - 1);
+        self.runs.insert(entry.run.clone(), place);
+        Some(place)
+    }
+}
+
+fn standing(entry: &Entry) -> &'static str {
+    match entry.kind.as_str() {
+        _ if entry.succeeded() => "succeeded",
+        // No end followed: octo-push was killed, or is at work.
+        BEGUN | "unknown" => "unknown",
+        "skipped" => SKIPPED,
+        "failed" if entry.status == Some(Exit::Unavailable.code()) => "unreachable",
+        _ => "failed",
+    }
+}
+
+impl Rollout {
+    /// Was it about one of these targets?
+    pub(super) fn concerns(&self, is_meant: impl Fn(&String) -> bool) -> bool {
+        self.runs.iter().flat_map(|run| run.targets.keys()).any(is_meant)
+    }
+
+    /// The run of the rollout itself: another of its runs may have come before it.
+    fn main(&self) -> Option<&Run> {
+        let own = self.runs.iter().find(|run| run.id.as_str() == self.name);
+        own.or(self.runs.first())
+    }
+
+    pub(super) fn line(&self) -> String {
+        let Some(main) = self.main() else { return String::new() };
+        let word = |word: Option<&str>| word.map_or("-".into(), |word| printable(word.as_bytes()));
+        let result = |run: &Run| match run.version == main.version {
+            true => run.result(),
+            false => format!("{}: {}", word(run.version.as_deref()), run.result()),
+        };
+        let results: Vec<String> = self.runs.iter().map(result).collect();
+        format!(
+            "{} {} {} {} {} {} {}\n",
+            utc(main.began),
+            word(Some(&self.application)),
+            word(main.version.as_deref()),
+            word(self.environment.as_deref()),
+            word(Some(&self.who)),
+            fold(main.targets.keys().map(String::as_str)),
+            results.join("; then "),
+        )
+    }
+
+    pub(super) fn object(&self) -> String {
+        let Some(main) = self.main() else { return String::new() };
+        let object = JsonObject::of("rollout")
+            .text("time", &utc(main.began))
+            .text("last", &utc(self.last))
+            .text("application", &self.application)
+            .text_or_null("version", main.version.as_deref())
+            .text_or_null("environment", self.environment.as_deref())
+            .text("by", &self.who)
+            .text("rollout", &self.name);
+        let run = |object: JsonObject, run: &Run| {
+            STANDINGS.iter().fold(object, |object, word| object.list(word, run.being(word)))
+        };
+        let others = self.runs.iter().filter(|other| other.id != main.id);
+        let others = others.fold(JsonObject::new(), |object, other| {
+            let version = JsonObject::new().text_or_null("version", other.version.as_deref());
+            object.object(other.id.as_str(), run(version, other))
+        });
+        run(object, main).object("others", others).line()
+    }
+}
+
+impl Run {
+    fn being<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
+        self.targets.iter().filter(move |target| *target.1 == word).map(|target| target.0.as_str())
+    }
+
+    fn result(&self) -> String {
+        let counts = STANDINGS.iter().map(|word| (self.being(word).count(), *word));
+        let counts = counts.filter(|(count, _)| *count > 0).map(|(count, word)| {
+            format!("{count} {}", if word == SKIPPED { "not begun" } else { word })
+        });
+        counts.collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,122 @@
+//! What the journal tells of an application: its lines by labels and by time, and a line
+//! a rollout.
+
+use crate::support::{stdout_of, wait_for};
+use crate::tentacle::Octopus;
+use assert_cmd::cargo::cargo_bin;
+
+const FIRST: &str = "20260101T000000-aaaaaaaaaaaaa";
+const SECOND: &str = "20260102T000000-aaaaaaaaaaaaa";
+
+/// A fleet of three, web3 of which is down.
+fn fleet() -> (Octopus, Vec<crate::tentacle::Tentacle>) {
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let tentacles: Vec<_> =
+        ["web1", "web2"].map(|name| octopus.tentacle(name, "web")).into_iter().collect();
+    octopus.add_target(&format!("web3 127.0.0.1:1 {} web", tentacles[0].thumbprint));
+    (octopus, tentacles)
+}
+
+fn labels(words: &[&'static str]) -> Vec<&'static str> {
+    words.iter().flat_map(|word| ["--label", word]).collect()
+}
+
+fn journal(octopus: &Octopus, arguments: &[&str]) -> String {
+    stdout_of(&mut octopus.push(&[&["journal"], arguments].concat()))
+}
+
+#[test]
+fn a_story_has_a_line_a_rollout() {
+    let (octopus, _tentacles) = fleet();
+    let of = labels(&["application=shop", "version=2.0", "environment=prod"]);
+    let command = "case $PWD in */web2/*) exit 3 ;; esac";
+    let front = ["-a", "--batch", "2", "--max-failures", "2", "run", "-j", FIRST];
+    octopus.push(&[&front[..], &of, &["-c", command]].concat()).assert().code(1);
+    // Its way back, and what has nothing to do with it.
+    let mut of = labels(&["application=shop", "version=1.0"]);
+    let rollout = format!("rollout={FIRST}");
+    of.extend(["--label"]);
+    let back = [&["-t", "web1", "run"], &of[..], &[&rollout, "-c", "true"]].concat();
+    octopus.push(&back).assert().success();
+    octopus
+        .push(&["-t", "web1", "run", "--label", "application=blog", "-c", "true"])
+        .assert()
+        .success();
+    octopus.push(&["-t", "web1", "run", "-c", "true"]).assert().success();
+    octopus.push(&["-t", "web1", "cancel", FIRST]).assert().success();
+    let story = journal(&octopus, &["--story", "--app", "shop"]);
+    let (time, line) = story.trim_end().split_once(' ').expect("a line");
+    assert!(time.ends_with('Z') && time.len() == 20, "{time}");
+    let (who, line) = line.split_once(" web[1-3] ").expect(line);
+    assert!(who.starts_with("shop 2.0 prod ") && who.contains('@'), "{who}");
+    assert_eq!(line, "1 succeeded, 1 failed, 1 unreachable; then 1.0: 1 succeeded");
+    let blog = journal(&octopus, &["--story", "--app", "blog"]);
+    assert!(blog.contains(" blog - - ") && blog.ends_with(" web1 1 succeeded\n"), "{blog}");
+    assert_eq!(journal(&octopus, &["--story"]), story + &blog);
+    assert_eq!(journal(&octopus, &["--story", "web2"]).lines().count(), 1);
+    assert_eq!(journal(&octopus, &["--story", "nobody"]), "");
+    // All that was asked about it from here, also by its job alone.
+    let lines = journal(&octopus, &["--app", "shop"]);
+    let counts = |part: &str| lines.lines().filter(|line| line.contains(part)).count();
+    assert_eq!((counts(" run "), counts(" cancel ")), (8, 1), "{lines}");
+    assert_eq!(counts(" application=shop version=2.0 environment=prod"), 6, "{lines}");
+    assert_eq!(counts("blog"), 0, "{lines}");
+    let json = journal(&octopus, &["--json", "--app", "shop", "--story"]);
+    for part in [
+        r#"{"type":"rollout","time":""#,
+        r#""application":"shop","version":"2.0","environment":"prod","by":""#,
+        &format!(
+            r#""rollout":"{FIRST}","succeeded":["web1"],"failed":["web2"],"unreachable":["web3"],"unknown":[],"skipped":[]"#
+        ),
+        r#":{"version":"1.0","succeeded":["web1"],"failed":[]"#,
+    ] {
+        assert!(json.contains(part), "{part}: {json}");
+    }
+    let json = journal(&octopus, &["--json", "--app", "blog"]);
+    assert!(json.contains(r#""labels":{"application":"blog"}}"#), "{json}");
+}
+
+/// A rollout whose octo-push was killed is no success, and no failure.
+#[test]
+fn a_rollout_that_was_killed_is_unknown_until_somebody_follows_it() {
+    let (octopus, tentacles) = fleet();
+    let go = octopus.sandbox.path("go");
+    let command = format!("while ! test -e {}; do sleep 0.05; done", go.display());
+    let line = ["-t", "web1", "run", "--label", "application=shop", "-j", SECOND, "-c", &command];
+    let mut push = octopus.start(&line).spawn().expect("starts");
+    wait_for("its job", || tentacles[0].jobs().iter().any(|job| job.join("started").exists()));
+    push.kill().expect("kill");
+    push.wait().expect("wait");
+    let story = || journal(&octopus, &["--story", "--app", "shop"]);
+    assert!(story().ends_with(" web1 1 unknown\n"), "{}", story());
+    std::fs::write(&go, "").expect("write");
+    octopus.push(&["follow", SECOND]).assert().success();
+    assert!(story().ends_with(" web1 1 succeeded\n"), "{}", story());
+}
+
+#[test]
+fn what_is_older_is_left_out() {
+    let (octopus, _tentacles) = fleet();
+    let line = ["-t", "web1", "run", "--label", "application=shop", "-c", "true"];
+    octopus.push(&line).assert().success();
+    let path = octopus.sandbox.state("journal");
+    let lines = std::fs::read_to_string(&path).expect("a journal");
+    // The same call, years ago.
+    let run = lines.split(" run=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a run");
+    let old = lines.lines().map(|line| format!("2020-05-05T05:05:05Z{}\n", &line[20..]));
+    let old = old.collect::<String>().replace(run, "20200505T050505-aaaaaaaaaaaaa");
+    std::fs::write(&path, old + &lines).expect("write");
+    for (since, expected, rollouts) in [
+        (&[][..], 4, 2),
+        (&["--since", "2020-05-05"], 4, 2),
+        (&["--since", "2020-05-06"], 2, 1),
+        (&["--since", "2020-05-05T05:05:06Z"], 2, 1),
+        (&["--since", "1000d"], 2, 1),
+        (&["--since", "yesterday"], 2, 1),
+        (&["--since", "2999-01-01"], 0, 0),
+    ] {
+        assert_eq!(journal(&octopus, since).lines().count(), expected, "{since:?}");
+        let story = journal(&octopus, &[&["--story"], since].concat());
+        assert_eq!(story.lines().count(), rollouts, "{since:?}: {story}");
+    }
+}
