@@ -80,7 +80,9 @@ _octo_verb_typed() {
 # _octo_value KIND CURRENT [PREFIX]: offers values of this kind; PREFIX goes before each
 _octo_value() {
   case $1 in
-    SELECT) mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "$(_octo_targets "$2")" -- "$2") ;;
+    SELECT | NAMES)
+      mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "$(_octo_targets "$2")" -- "$2")
+      ;;
     DIR | OUTDIR) mapfile -t COMPREPLY < <(compgen -P "${3-}" -d -- "$2") ;;
     *) mapfile -t COMPREPLY < <(compgen -P "${3-}" -f -- "$2") ;;
   esac
