@@ -11,6 +11,7 @@ use octo_core::base::encoding::encode;
 use octo_core::tentacle::job::JobDirectory;
 use predicates::str::contains;
 use rustix::process::geteuid;
+use std::process::Stdio;
 
 const OLD: &str = "kind exit\ncode 0\n";
 const TAKEN: &str = "20260101T000000-abcdefghijklm";
@@ -73,7 +74,8 @@ fn a_command_line_that_is_refused_leaves_every_file_as_it_was() {
 #[test]
 fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
     let sandbox = sandbox();
-    let command = "test ! -e end && test ! -e outputs && echo A=1 >\"$OCTO_OUTPUT\"; exit 3";
+    let command =
+        "grep -q '^kind unknown' end && test ! -e outputs && echo A=1 >\"$OCTO_OUTPUT\"; exit 3";
     let command = format!("cd {} && {command}", sandbox.path("").display());
     let line = ["--end", "end", "--outputs", "outputs", "-c", &command];
     run(&sandbox, &line).assert().code(3);
@@ -87,6 +89,33 @@ fn a_run_that_is_permitted_leaves_nothing_of_an_older_one() {
         assert!(read(&sandbox, "end").starts_with("kind exit\ncode 4\n"));
         assert_eq!(read(&sandbox, "outputs"), "");
     }
+}
+
+/// Whoever finds no record may take it for granted that nothing was begun.
+#[test]
+fn one_that_is_killed_or_cannot_print_leaves_a_true_record() {
+    let sandbox = sandbox();
+    let wait = format!("while ! test -e {}; do sleep 0.05; done", sandbox.path("go").display());
+    let start = |arguments: &[&str], out: Stdio| {
+        let tool = run(&sandbox, arguments);
+        let mut command = std::process::Command::new(tool.get_program());
+        command.args(tool.get_args()).env_clear().current_dir(sandbox.path("")).stdout(out);
+        command.envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.spawn().expect("starts")
+    };
+    let mut child = start(&["-j", TAKEN, "--end", "end", "-c", &wait], Stdio::null());
+    wait_for("its job", || sandbox.state("jobs").join(TAKEN).join("started").exists());
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    let unknown = format!("kind unknown\ncode 79\njob {TAKEN}\norigin tentacle\nstatus 79\n");
+    assert!(read(&sandbox, "end").starts_with(&unknown), "{}", read(&sandbox, "end"));
+    sandbox.write("go", "");
+    run(&sandbox, &["-j", TAKEN, "--end", "end", "-c", &wait]).assert().success();
+    assert!(read(&sandbox, "end").starts_with("kind exit\ncode 0\n"));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open");
+    let mut child = start(&["--end", "end", "-c", "echo x; exit 5"], full.into());
+    assert_eq!(child.wait().expect("wait").code(), Some(74));
+    assert!(read(&sandbox, "end").starts_with("kind exit\ncode 5\n"), "{}", read(&sandbox, "end"));
 }
 
 /// The line feed that its last line lacks comes on top of what a script may write.
@@ -294,8 +323,8 @@ fn artifacts_that_were_kept_before_a_kill_are_not_called_lost() {
     let script = "echo a >$OCTO_ARTIFACTS/a; while :; do sleep 0.02; done";
     let mut command = std::process::Command::new(sandbox.program("octo-exec"));
     command.arg("--config").arg(sandbox.config("")).arg("--state").arg(sandbox.state(""));
-    command.args(["run", "-c", script]).stdout(std::process::Stdio::null());
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    command.args(["run", "-c", script]).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
     let all = || JobDirectory::all(&places(&sandbox)).unwrap_or_default();
     let made = || all().iter().any(|job| job.file("made/a").exists());
     wait_for("the artifact", made);

@@ -9,6 +9,7 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{Tool, print, utc_now};
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::{Places, create_directory};
+use octo_core::base::record::Record;
 use octo_core::base::{operator, result_file};
 use octo_core::tentacle::job::{
     End, EndKind, JobDirectory, MAXIMUM_OUTPUTS, NewJob, Origin, Published,
@@ -39,12 +40,15 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
         print(&format!("{id}\n"))?;
         return Ok(0);
     }
-    ends.begin().map_err(|error| withdraw(&job, error))?;
-    let end = to_end(said.tool(), places, &job)?;
+    ends.begin(&id).map_err(|error| withdraw(&job, error))?;
+    let end = to_end(said.tool(), places, &job).map_err(|error| ends.settle(&job, error))?;
     ends.write(&job, &end)?;
     tell(said.tool(), &job, &end);
     Ok(end.kind.exit_status())
 }
+
+/// Of the file that says how it ended.
+const MODE: u32 = 0o644;
 
 /// Files that get what came of the job.
 struct ResultFiles {
@@ -68,10 +72,31 @@ impl ResultFiles {
     }
 
     /// When nothing can refuse the run any more: a file of an older run must not be
-    /// taken for this one's.
-    fn begin(&self) -> Result<()> {
+    /// taken for this one's, and none at all says that nothing was begun.
+    fn begin(&self, id: &JobId) -> Result<()> {
         let files: Vec<PathBuf> = self.end.iter().chain(&self.outputs).cloned().collect();
-        result_file::begin(&files)
+        result_file::begin(&files)?;
+        let status = Exit::UnknownEnd.code();
+        let unknown = Record::new()
+            .with("kind", "unknown")
+            .with("code", status)
+            .with("job", id)
+            .with("origin", "tentacle")
+            .with("status", status)
+            .with("message", "begun, its end unknown");
+        let unknown = unknown.encode().into_bytes();
+        let files = self.end.iter().map(|path| (path.clone(), unknown.clone()));
+        result_file::write_together(files.collect(), MODE)
+    }
+
+    /// We can't follow it: the file says how it ended if that is on record, also that it
+    /// was refused, and else what it said before.
+    fn settle(&self, job: &JobDirectory, error: Error) -> Error {
+        if let Ok(Some(end)) = job.end() {
+            // There is another error to be told.
+            let _ = self.write(job, &end);
+        }
+        error
     }
 
     fn write(&self, job: &JobDirectory, end: &End) -> Result<()> {
@@ -87,7 +112,7 @@ impl ResultFiles {
             // The words of octo-push: one script reads the files of both.
             .with("origin", if own { "script" } else { "tentacle" })
             .with("status", end.kind.exit_status());
-        result_file::write(path, record.encode().as_bytes(), 0o644)
+        result_file::write(path, record.encode().as_bytes(), MODE)
     }
 }
 
