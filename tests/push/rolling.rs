@@ -177,3 +177,18 @@ fn a_batch_is_on_the_disk_before_it_begins_by_one_sync_of_each_file_system() {
     // The journal is new: its name is synced once, by its directory.
     assert_eq!((count("fdatasync("), count("fsync("), count("syncfs(")), (1, 1, 1), "{before:#?}");
 }
+
+/// What an earlier call may have begun there isn't run again under another id.
+#[test]
+fn what_was_begun_before_its_target_went_down_is_not_taken_for_failed() {
+    let (octopus, tentacles) = killed_in_a_batch("%n.end");
+    let command = format!("case $PWD in */web1/*) exit 0 ;; esac; {}", waits(&octopus, "go"));
+    let options = ["-t", "web1,web2", "--batch", "2", "--max-failures", "1"];
+    let own = ["run", "-j", ID, "--end", "%n.end", "-c", &command];
+    let down = [&options[..], &["--unreachable", "web2"], &own].concat();
+    octopus.push(&down).assert().code(79).stderr(contains("web2: unreachable: perhaps accepted"));
+    assert!(read(&octopus, "web2.end").starts_with(&unknown("web2")));
+    octopus.sandbox.write("go", "");
+    octopus.push(&[&options[..], &own].concat()).assert().success();
+    assert_eq!(runs(&tentacles), [1, 1, 0]);
+}

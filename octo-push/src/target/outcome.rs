@@ -134,8 +134,13 @@ impl Outcome {
         Outcome { message: "begun, its end unknown".into(), ..Outcome::left(job, false) }
     }
 
-    /// It was known before that nobody answers there; it was not asked.
-    pub(crate) fn unreachable() -> Outcome {
+    /// It was known before that nobody answers there; it was not asked. Where an earlier
+    /// call may have been heard, that nothing ran can't be said of this job.
+    pub(crate) fn unreachable(in_doubt: Option<&JobId>) -> Outcome {
+        if let Some(job) = in_doubt {
+            let message = "unreachable: perhaps accepted before, its end unknown".into();
+            return Outcome { message, ..Outcome::left(job, false) };
+        }
         let message = "unreachable: it was not asked".into();
         let error = Error { exit: Exit::Unavailable, message, hints: Vec::new() };
         Outcome::error(OutcomeKind::Failed, OutcomeOrigin::Octopus, error)

@@ -6,7 +6,7 @@
 use crate::cli::argv;
 use octo_core::base::error::describe;
 use octo_core::base::units::human_duration;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -100,6 +100,10 @@ impl Hook {
                 Ok(None) => {}
                 Err(error) => return Some(format!("can't be waited for: {}", describe(&error))),
             }
+            if is_stopped(child) {
+                end(child, waits);
+                return Some("was stopped: it can't ask anything of a terminal".into());
+            }
             let is_over = Instant::now() >= until;
             if is_over || waits(LOOK) {
                 end(child, waits);
@@ -121,11 +125,20 @@ fn failure(status: ExitStatus) -> Option<String> {
     }
 }
 
+/// Who reads from a terminal without being its foreground group is stopped, and would wait
+/// to its last minute.
+fn is_stopped(child: &Child) -> bool {
+    let asked = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(Pid::from_child(child)), asked), Ok(Some(_)))
+}
+
 /// TERM, and after a grace KILL, to it and what it has started. It is signalled only while
 /// it wasn't waited for: until then its number is nobody else's.
 fn end(child: &mut Child, waits: Waits<'_>) {
     let group = Pid::from_child(child);
-    let _ = kill_process_group(group, Signal::TERM);
+    for signal in [Signal::TERM, Signal::CONT] {
+        let _ = kill_process_group(group, signal);
+    }
     let until = Instant::now() + GRACE;
     while Instant::now() < until {
         if !matches!(child.try_wait(), Ok(None)) {
@@ -209,6 +222,7 @@ mod tests {
             ("test \"$*\" = 'a b' && test \"$OCTO_BATCH\" = 'a ahead\nb ahead\n'", None),
             ("exit 3", Some("--before sh failed: exit 3")),
             ("kill -9 $$", Some("--before sh failed: died of signal 9")),
+            ("kill -STOP $$", Some("--before sh was stopped: it can't ask anything of a terminal")),
         ] {
             let whole = Hook { longest: LONGEST, ..hook(script) };
             let went = whole.run(&["ahead"; 2], &mut sleeps);

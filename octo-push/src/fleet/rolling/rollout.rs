@@ -59,7 +59,9 @@ impl Rollout<'_, '_> {
         let context = Arc::clone(&self.fleet.context);
         self.files.begin(&context.common, &context.targets, &[])?;
         for target in never_asked {
-            self.fleet.end(*target, Outcome::unreachable());
+            let job = &self.jobs[*target];
+            let outcome = Outcome::unreachable(job.in_doubt.then_some(&job.id));
+            self.fleet.end(*target, outcome);
             self.files.ended(*target, &context.targets[*target], &self.fleet.outcomes[target]);
         }
         Ok(())
