@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(600);
 const GRACE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often one is begun that a signal ends which was not meant for it.
+const TRIES: u32 = 5;
 /// The kernel takes no variable that is longer: Linux' MAX_ARG_STRLEN, less name and NUL.
 const LONGEST_VARIABLE: usize = 128 * 1024 - 16;
 
@@ -43,6 +45,14 @@ pub(crate) struct Went {
     pub(crate) began: bool,
     /// Why the rollout has to stop.
     pub(crate) objection: Option<String>,
+    /// It died of one of the signals that people send to all of a terminal.
+    interrupted: bool,
+}
+
+impl Went {
+    fn not_begun(objection: Option<String>) -> Went {
+        Went { began: false, objection, interrupted: false }
+    }
 }
 
 impl Hook {
@@ -64,18 +74,24 @@ impl Hook {
     /// Runs it; `states` are those of the names, in their order.
     pub(crate) fn run(&self, states: &[&str], waits: Waits<'_>) -> Went {
         let Some((program, arguments)) = self.words.split_first() else {
-            return Went { began: false, objection: None };
+            return Went::not_begun(None);
         };
         let shown = format!("{} {}", self.option, argv::quote(program));
         let mut child = match self.start(program, arguments, states) {
             Ok(child) => child,
             Err(error) => {
-                let objection = Some(format!("{shown} can't be run: {}", describe(&error)));
-                return Went { began: false, objection };
+                return Went::not_begun(Some(format!(
+                    "{shown} can't be run: {}",
+                    describe(&error)
+                )));
             }
         };
-        let objection = self.wait(&mut child, waits).map(|why| format!("{shown} {why}"));
-        Went { began: true, objection }
+        let (reason, interrupted) = match self.wait(&mut child, waits) {
+            Ok(status) => (failure(status), matches!(status.signal(), Some(1 | 2 | 15))),
+            Err(reason) => (Some(reason), false),
+        };
+        let objection = reason.map(|reason| format!("{shown} {reason}"));
+        Went { began: true, objection, interrupted }
     }
 
     /// What it prints goes to standard error: standard output is the jobs'.
@@ -92,23 +108,24 @@ impl Hook {
         command.spawn()
     }
 
-    fn wait(&self, child: &mut Child, waits: Waits<'_>) -> Option<String> {
+    /// Its own end, or why it was given another.
+    fn wait(&self, child: &mut Child, waits: Waits<'_>) -> Result<ExitStatus, String> {
         let until = Instant::now() + self.longest;
         loop {
             match child.try_wait() {
-                Ok(Some(status)) => return failure(status),
+                Ok(Some(status)) => return Ok(status),
                 Ok(None) => {}
-                Err(error) => return Some(format!("can't be waited for: {}", describe(&error))),
+                Err(error) => return Err(format!("can't be waited for: {}", describe(&error))),
             }
             if is_stopped(child) {
                 end(child, waits);
-                return Some("was stopped: it can't ask anything of a terminal".into());
+                return Err("was stopped: it can't ask anything of a terminal".into());
             }
             let is_over = Instant::now() >= until;
             if is_over || waits(LOOK) {
                 end(child, waits);
                 let longest = human_duration(self.longest);
-                return Some(match is_over {
+                return Err(match is_over {
                     true => format!("was ended: it took longer than {longest}"),
                     false => "was ended".into(),
                 });
@@ -165,10 +182,20 @@ impl Departure {
         *self.after.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
-    /// Does it, once: who comes second waits until it is done.
+    /// Does it, once: who comes second waits until it is done. Until a command is in its
+    /// own group, which takes it a moment, the signals of ours are its own: one that dies
+    /// of them is begun again.
     pub(crate) fn settle(&self, states: &[&str], waits: Waits<'_>) -> Option<String> {
         let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
-        after.take().and_then(|hook| hook.run(states, waits).objection)
+        let hook = after.take()?;
+        let mut went = hook.run(states, waits);
+        for _ in 1..TRIES {
+            if !went.interrupted {
+                break;
+            }
+            went = hook.run(states, waits);
+        }
+        went.objection
     }
 
     /// The main thread ends the process itself.
@@ -226,12 +253,12 @@ mod tests {
         ] {
             let whole = Hook { longest: LONGEST, ..hook(script) };
             let went = whole.run(&["ahead"; 2], &mut sleeps);
-            assert_eq!(went, Went { began: true, objection: said.map(String::from) });
+            assert_eq!((went.began, went.objection.as_deref()), (true, said));
         }
         let missing = Hook::after(&["/nonexistent/x".to_string()], &[]);
         let went = missing.run(&[], &mut sleeps);
         let said = "--after /nonexistent/x can't be run: no such file or directory";
-        assert_eq!(went, Went { began: false, objection: Some(said.into()) });
+        assert_eq!(went, Went::not_begun(Some(said.into())));
     }
 
     /// What it has started ends with it.
@@ -239,6 +266,7 @@ mod tests {
     fn one_that_takes_too_long_or_is_not_wanted_any_more_is_ended() {
         let long = hook("sleep 300 & wait");
         let went = long.run(&["ahead"; 2], &mut sleeps);
+        assert!(!went.interrupted);
         assert_eq!(
             went.objection.as_deref(),
             Some("--before sh was ended: it took longer than 1s")
@@ -246,6 +274,28 @@ mod tests {
         let unwanted = Hook { longest: LONGEST, ..long };
         let went = unwanted.run(&["ahead"; 2], &mut |_| true);
         assert_eq!(went.objection.as_deref(), Some("--before sh was ended"));
+    }
+
+    #[test]
+    fn a_signal_that_was_not_meant_for_it_is_no_end_of_what_is_owed() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let count = directory.path().join("count");
+        let departure = Departure::default();
+        for (signal, times, said) in [
+            ("INT", 2, None),
+            ("TERM", 4, None),
+            ("KILL", 0, Some("--after sh failed: died of signal 9")),
+            ("HUP", 4, Some("--after sh failed: died of signal 1")),
+        ] {
+            let lives = if said.is_none() { times } else { 9 };
+            let script = format!("echo x >>$0; test $(wc -l <$0) -gt {lives} || kill -{signal} $$");
+            let words = ["sh", "-c", &script, &count.display().to_string()].map(String::from);
+            departure.owes(Hook::after(&words, &["a"]));
+            assert_eq!(departure.settle(&["unknown"], &mut sleeps).as_deref(), said, "{signal}");
+            let begun = std::fs::read_to_string(&count).expect("begun").lines().count();
+            assert_eq!(begun, times + 1, "{signal}");
+            std::fs::remove_file(&count).expect("remove");
+        }
     }
 
     #[test]
