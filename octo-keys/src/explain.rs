@@ -42,7 +42,9 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
         let started_by = started_by(places);
         let named = by_name.then_some("SCRIPT");
         let (locks, variables) = (Vec::new(), Vec::new());
-        question.run = Some(RunQuestion { named, locks, variables, starting: true, started_by });
+        let despite = false;
+        question.run =
+            Some(RunQuestion { named, locks, variables, despite, starting: true, started_by });
     }
     let mut told = Explanation(String::new());
     let line = trust.line_of(&question);
@@ -97,6 +99,9 @@ fn bounds(told: &mut Explanation, line: &Line, verb: Verb) {
     told.add("name", line.name.as_str());
     if matches!(verb, Verb::Follow | Verb::Cancel | Verb::Jobs | Verb::Get) {
         told.add("jobs", if line.options.allow.any { "all" } else { "own" });
+    }
+    if verb == Verb::Run {
+        told.add("despite", if line.options.allow.covers_despite() { "yes" } else { "no" });
     }
     for row in TrustOption::all().filter(|row| row.bounds.contains(&verb)) {
         let values = row.values(&line.options);

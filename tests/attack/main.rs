@@ -11,6 +11,7 @@ mod crowds;
 mod entries;
 mod every_call;
 mod exploits;
+mod freezes;
 mod killed;
 mod packages;
 mod replays;

@@ -186,6 +186,7 @@ fn any_question(random: &mut Random) -> (Asked, &'static str) {
     asked.jobs = random.of(&[None, Some(0), Some(2), Some(100)]);
     asked.named = random.of(&[None, Some("release"), Some("../x")]);
     asked.locks = random.of(&[vec![], locks(&["db"]), locks(&["db", "web"])]);
+    asked.despite = random.below(4) == 0;
     asked.starting = random.below(2) == 0;
     asked.started_by = random.of(&[user("root"), user("svc")]);
     (asked, random.of(&PEERS))
@@ -204,7 +205,7 @@ fn any_line(random: &mut Random) -> String {
         &["from=10.0.0.0/8", "from=10.128.0.0/9", "from=192.0.2.7,2001:db8::/32", "from=0.0.0.0/0"]
             [..],
         &["expires=2026-06-01", "expires=2026-06-05", "expires=2030-01-01"],
-        &["allow=status", "allow=run", "allow=put,run", "allow=any"],
+        &["allow=status", "allow=run", "allow=put,run", "allow=any", "allow=freeze,despite"],
         &["user=app", "user=svc", "user=root"],
         &["scripts=/etc/scripts"],
         &["window=\"Mon 11:00-13:00\"", "window=22:00-05:00"],

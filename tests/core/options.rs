@@ -74,6 +74,30 @@ const AS_WHOM_AND_WHAT: &[Row] = &[
     ("", "run", |a| a.named = Some("octo-release"), denied("scripts")),
 ];
 
+/// Whatever a line says of runs, it says nothing of freezes.
+const FREEZES: &[Row] = &[
+    ("", "freeze", same, denied("allow")),
+    ("allow=put,run,despite", "freeze", same, denied("allow")),
+    ("allow=freeze", "freeze", same, YES),
+    ("allow=any", "freeze", same, YES),
+    (
+        "allow=freeze user=app scripts=/s window=\"Mon 13:00-14:00\" hold locks= env= max-jobs=0",
+        "freeze",
+        |a| (a.jobs, a.started_by) = (Some(9), user("root")),
+        YES,
+    ),
+    ("allow=freeze max-size=0", "freeze", |a| a.size = Some(1), YES),
+    ("allow=freeze from=11.0.0.0/8", "freeze", same, denied("")),
+    ("allow=freeze expires=2026-05-31", "freeze", same, denied("")),
+    // despite
+    ("", "run", |a| a.despite = true, denied("allow")),
+    ("allow=run,freeze", "run", |a| a.despite = true, denied("allow")),
+    ("allow=run,despite", "run", |a| a.despite = true, YES),
+    ("allow=any", "run", |a| a.despite = true, YES),
+    ("allow=despite", "run", |a| a.despite = true, denied("allow")),
+    ("allow=run,despite", "freeze", same, denied("allow")),
+];
+
 const WINDOWS_AND_LOCKS: &[Row] = &[
     // window
     ("window=\"Mon 11:00-13:00\"", "run", same, YES),
@@ -149,6 +173,7 @@ fn every_option_permits_and_refuses() {
     let tables = [
         WHO_AND_WHEN,
         AS_WHOM_AND_WHAT,
+        FREEZES,
         WINDOWS_AND_LOCKS,
         VARIABLES,
         HOW_MUCH,
@@ -211,19 +236,22 @@ fn all_variables_that_are_refused_are_told_at_once() {
 /// allow= by verb.
 #[test]
 fn every_verb_has_its_word() {
-    let verbs =
+    let usual =
         ["connect", "audit", "status", "put", "run", "follow", "cancel", "jobs", "get", "scripts"];
+    let verbs = [&usual[..], &["releases", "freeze"]].concat();
     for (allow, permitted) in [
-        ("", &verbs[..]),
-        ("allow=status", &["connect", "audit", "status"]),
+        ("", &[&usual[..], &["releases"]].concat()[..]),
+        ("allow=status", &["connect", "audit", "status", "releases"]),
         ("allow=put", &["connect", "audit", "put"]),
         ("allow=run", &["connect", "audit", "run", "follow", "cancel", "jobs", "get", "scripts"]),
-        ("allow=status,put", &["connect", "audit", "status", "put"]),
+        ("allow=status,put", &["connect", "audit", "status", "put", "releases"]),
+        ("allow=freeze", &["connect", "audit", "freeze", "follow"]),
+        ("allow=despite", &["connect", "audit"]),
         ("allow=any", &verbs),
         ("allow=any,status", &verbs),
     ] {
         let trust = trust(&format!("{} ci {allow}\n", print("ci")));
-        for verb in verbs {
+        for &verb in &verbs {
             let answer = Asked::new(verb).of(&trust, "ci");
             assert_eq!(answer.is_ok(), permitted.contains(&verb), "{allow} {verb}: {answer:?}");
             if let Err(refused) = answer {

@@ -32,6 +32,7 @@ pub(crate) struct Asked {
     pub(crate) named: Option<&'static str>,
     pub(crate) locks: Vec<LockName>,
     pub(crate) variables: Vec<VariableName>,
+    pub(crate) despite: bool,
     pub(crate) starting: bool,
     pub(crate) started_by: StartedBy,
 }
@@ -47,6 +48,7 @@ impl Asked {
             named: None,
             locks: Vec::new(),
             variables: Vec::new(),
+            despite: false,
             starting: true,
             started_by: user("svc"),
         }
@@ -66,6 +68,7 @@ impl Asked {
             named: self.named,
             locks: self.locks.iter().collect(),
             variables: self.variables.iter().collect(),
+            despite: self.despite,
             starting: self.starting,
             started_by: self.started_by.clone(),
         });

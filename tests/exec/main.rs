@@ -8,6 +8,7 @@ mod control;
 mod ends;
 mod enter;
 mod faults;
+mod freezes;
 mod groups;
 mod jobs;
 mod policy;

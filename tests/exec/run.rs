@@ -202,6 +202,7 @@ fn the_environment_is_ours_and_what_was_given() {
         "LOGNAME",
         "OCTO_ARTIFACTS",
         "OCTO_CONFIG",
+        "OCTO_FREEZES",
         "OCTO_GRACE",
         "OCTO_JOB",
         "OCTO_OUTPUT",

@@ -59,6 +59,8 @@ fn file(sandbox: &Sandbox, name: &str, contents: &str, mode: u32) -> PathBuf {
     path
 }
 
+const FROZEN: &str = "until 2999-01-01T00:00:00Z\nby ann\nreason x\n";
+
 fn job(sandbox: &Sandbox, id: &str, mode: u32, more: &[(&str, &str)]) {
     let thumbprint = Thumbprint::of_certificate(b"a pusher");
     let request = format!(
@@ -105,6 +107,7 @@ fn old() -> Old {
     file(&sandbox, "locks/backup", "", 0o644);
     file(&sandbox, "audit.log", "", 0o640);
     file(&sandbox, "listen.lock", "", 0o600);
+    file(&sandbox, "freezes/shop", FROZEN, 0o644);
     for (name, mode) in [("", 0o711), ("jobs", 0o711), ("packages", 0o711), ("locks", 0o700)] {
         set_mode(&sandbox.state(name), mode);
     }
@@ -163,6 +166,9 @@ impl Old {
         let object = self.sandbox.state(&format!("packages/{}", self.object));
         assert_eq!(std::fs::read(object).expect("read"), b"a package");
         assert!(!self.job(OVER).file("request").exists());
+        // One that was dropped would let through what is to wait.
+        let frozen = self.sandbox.state("freezes/shop");
+        assert_eq!(std::fs::read_to_string(frozen).expect("read"), FROZEN);
         // What is to be looked at can be: an end, a list.
         let list = self.sandbox.tool("octo-exec").arg("list").assert().success();
         let list = String::from_utf8(list.get_output().stdout.clone()).expect("UTF-8");
@@ -189,6 +195,7 @@ impl Old {
         assert_eq!(at(&format!("packages/{}.by", self.object)), (0, NOBODY, 0o640));
         assert_eq!(at("packages/incoming"), (0, at("packages/incoming").1, 0o700));
         assert_eq!(self.sandbox.state("packages/incoming").read_dir().expect("dir").count(), 0);
+        assert_eq!((at("freezes"), at("freezes/shop")), ((0, NOBODY, 0o755), (0, NOBODY, 0o644)));
         assert_eq!(at("locks"), (0, 0, 0o700));
         assert_eq!(at("locks/backup").2, 0o600);
         assert_eq!(at("audit.log"), (0, NOBODY, 0o640));
@@ -200,7 +207,7 @@ impl Old {
 fn a_fresh_state_is_made_and_nothing_is_said_twice() {
     let sandbox = sandbox();
     let said = setup(&sandbox, &[]);
-    for name in ["spool", "listen", "jobs", "refused", "releases", "packages", "locks"] {
+    for name in ["spool", "listen", "jobs", "refused", "releases", "freezes", "packages", "locks"] {
         assert!(said.contains(&format!("/state/{name}: made")), "{said}");
     }
     assert_eq!(is(&sandbox, "jobs"), (own().0, own().1, 0o751));

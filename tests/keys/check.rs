@@ -47,6 +47,7 @@ fn a_list_of_variables_that_permits_nothing_is_told() {
     check("user=root env=A,LD_*").stderr(contains(nothing));
     check("user=root env=A,NODE_*,*").stderr(contains("permits nothing").not());
     check("env=A allow=put").stderr(contains("without run in allow= nothing comes of env"));
+    check("allow=put,despite").stderr(contains("nothing comes of allow=despite"));
     // Exactly said, it is an error: nobody is let in by a line that promises it.
     let exact = "trusted:1: env=A,npm_config_x: no pusher may set npm_config_x: ";
     check("env=A,npm_config_x")

@@ -63,6 +63,16 @@ fn each_option_answers_with_its_line_and_its_code() {
         ("user=OWN window=\"Sun 10:00-12:00\"", "10.0.0.1", "run", 75, "window"),
         ("user=OWN window=\"Sun 10:00-12:00\"", "10.0.0.1", "put", 0, "allow"),
         ("user=OWN max-jobs=0", "10.0.0.1", "run", 0, "allow"),
+        ("user=OWN", "10.0.0.1", "freeze", 77, "allow"),
+        (
+            "allow=freeze hold scripts=/x window=\"Sun 10:00-12:00\"",
+            "10.0.0.1",
+            "freeze",
+            0,
+            "allow",
+        ),
+        ("allow=freeze", "10.0.0.1", "follow", 0, "allow"),
+        ("allow=freeze", "10.0.0.1", "cancel", 77, "allow"),
         ("expires=2026-05-31", "10.0.0.1", "status", 77, ""),
         ("expires=2026-06-01", "10.0.0.1", "status", 0, "allow"),
     ] {
@@ -106,6 +116,7 @@ fn what_a_yes_is_bounded_by() {
         "max-log 1G",
         "max-wait 90s",
         "timeout 1h",
+        "despite no",
     ] {
         assert!(run.text.lines().any(|l| l == line), "{line}\n{}", run.text);
     }

@@ -203,11 +203,12 @@ fn looking_makes_no_job_whatever_the_line_says_of_runs() {
         ("window=03:00-03:00", "put,run"),
         ("max-jobs=0", "put,run"),
         ("allow=status", ""),
-        ("allow=any", "put,run"),
+        ("allow=any", "put,run,freeze,despite"),
+        ("allow=status,freeze", "freeze"),
         ("allow=put,status", "put"),
         (&named, "put,name:deploy"),
         (&format!("{named} allow=status,put"), "put"),
-        (&format!("{named} allow=any hold"), "put,name:deploy"),
+        (&format!("{named} allow=any hold"), "put,freeze,despite,name:deploy"),
     ] {
         let options = options.replace("window=03:00-03:00", &format!("window={}", closed()));
         let line = format!("ci {} {options}", own_user());

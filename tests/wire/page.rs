@@ -82,14 +82,14 @@ fn is_said(verb: Verb, message: &Message) -> bool {
 
 #[test]
 fn its_requests_are_those_of_the_table() {
-    let verbs = Verb::all().filter(|verb| *verb != Verb::Connect);
+    let verbs = Verb::all().filter(|verb| verb.is_requested());
     let known = verbs.map(|verb| (verb.word().to_string(), words_of(verb.row().request)));
     assert_eq!(said(&section(".Sh REQUESTS", ".Ss STREAM"), ".It"), known.collect());
 }
 
 #[test]
 fn its_replies_and_lists_are_those_of_the_table() {
-    for verb in Verb::all().filter(|verb| *verb != Verb::Connect) {
+    for verb in Verb::all().filter(|verb| verb.is_requested()) {
         let row = verb.row();
         let mut known = Words::from([("ok".to_string(), words_of(row.reply))]);
         known.extend(row.item.map(|item| (item.word.to_string(), words_of(item.keys))));

@@ -15,4 +15,4 @@ pub use files::{
 pub use process::{
     become_user, cgroups, descriptors, groups, leader, no_core, operator, program, signals, users,
 };
-pub use text::{argv, digest, encoding, key, names, nearest, record, thumbprint, units};
+pub use text::{argv, digest, encoding, key, moment, names, nearest, record, thumbprint, units};

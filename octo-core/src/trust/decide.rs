@@ -44,6 +44,8 @@ pub struct RunQuestion<'a> {
     pub locks: Vec<&'a LockName>,
     /// The variables that it is given, secrets included.
     pub variables: Vec<&'a VariableName>,
+    /// Does it deploy what is frozen?
+    pub despite: bool,
     /// Would it start now? Only then the window counts.
     pub starting: bool,
     /// Who would start it.
@@ -56,10 +58,11 @@ impl<'a> RunQuestion<'a> {
         RunQuestion {
             named: match &spec.script {
                 Script::Named(name) => Some(name),
-                Script::Sent { .. } | Script::Command(_) => None,
+                Script::Sent { .. } | Script::Command(_) | Script::Order(_) => None,
             },
             locks: spec.locks.iter().map(|lock| &lock.name).collect(),
             variables: spec.variables().collect(),
+            despite: spec.despite.is_some(),
             starting,
             started_by,
         }
@@ -238,6 +241,9 @@ impl Line {
             |lock: &LockName| self.options.locks.as_ref().is_none_or(|all| all.contains(lock));
         if let Some(lock) = run.locks.iter().find(|lock| !permitted(lock)) {
             return denied("locks", format!("{name} may not take the lock {lock}"));
+        }
+        if run.despite && !self.options.allow.covers_despite() {
+            return denied("allow", format!("{name} may not deploy despite a freeze"));
         }
         self.refuses_variables(&run.variables)
     }

@@ -168,7 +168,7 @@ static ROWS: &[TrustOption] = &[
         .bounds(&[Verb::Put, Verb::Run, Verb::Get]),
     value("max-store", |options, value| values::size(value).map(|size| options.max_store = size))
         .shown(|options| vec![values::size_text(options.max_store)])
-        .bounds(&[Verb::Put, Verb::Run]),
+        .bounds(&[Verb::Put, Verb::Run, Verb::Freeze]),
     value("max-jobs", |options, value| values::count(value).map(|jobs| options.max_jobs = jobs))
         .shown(|options| vec![options.max_jobs.to_string()])
         .bounds(RUN),
@@ -299,7 +299,7 @@ fn unknown(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run user=app sudo \
+    const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run,freeze,despite user=app sudo \
         scripts=/srv/scripts window=22:00-05:00 hold env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
         max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h memory=64M cpu=150% tasks=32";
 

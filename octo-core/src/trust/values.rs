@@ -27,13 +27,17 @@ pub struct Allow {
     pub put: bool,
     /// To run scripts, and what belongs to its own jobs.
     pub run: bool,
+    /// To freeze applications, and to thaw them.
+    pub freeze: bool,
+    /// To deploy what is frozen.
+    pub despite: bool,
     /// Everything, and other pushers' jobs too.
     pub any: bool,
 }
 
 impl Default for Allow {
     fn default() -> Allow {
-        Allow { status: true, put: true, run: true, any: false }
+        Allow { status: true, put: true, run: true, freeze: false, despite: false, any: false }
     }
 }
 
@@ -45,6 +49,8 @@ impl Allow {
             AllowWord::Status => self.status,
             AllowWord::Put => self.put,
             AllowWord::Run => self.run,
+            AllowWord::Freeze => self.freeze,
+            AllowWord::RunOrFreeze => self.run || self.freeze,
         };
         brought || self.any
     }
@@ -57,8 +63,21 @@ impl Allow {
         self.words().into_iter().filter(is_offered).map(|(word, _)| word)
     }
 
-    fn words(self) -> [(&'static str, bool); 4] {
-        [("status", self.status), ("put", self.put), ("run", self.run), ("any", self.any)]
+    /// May jobs deploy what is frozen?
+    pub fn covers_despite(self) -> bool {
+        self.despite || self.any
+    }
+
+    fn words(self) -> [(&'static str, bool); 6] {
+        let Allow { status, put, run, freeze, despite, any } = self;
+        [
+            ("status", status),
+            ("put", put),
+            ("run", run),
+            ("freeze", freeze),
+            ("despite", despite),
+            ("any", any),
+        ]
     }
 }
 
@@ -125,7 +144,14 @@ pub(super) fn allow(value: &str) -> Result<Allow, String> {
         })
     })?;
     let has = |word| words.contains(&word);
-    Ok(Allow { status: has("status"), put: has("put"), run: has("run"), any: has("any") })
+    Ok(Allow {
+        status: has("status"),
+        put: has("put"),
+        run: has("run"),
+        freeze: has("freeze"),
+        despite: has("despite"),
+        any: has("any"),
+    })
 }
 
 /// A date in the one form YYYY-MM-DD.

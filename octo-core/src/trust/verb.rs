@@ -16,6 +16,10 @@ pub enum AllowWord {
     Put,
     /// `run`
     Run,
+    /// `freeze`
+    Freeze,
+    /// `run` or `freeze`: whoever has jobs.
+    RunOrFreeze,
 }
 
 /// All that is said about a verb in one place.
@@ -165,10 +169,20 @@ verbs! {
         item: None,
         features: &["run", "question"],
     }
+    /// To freeze or thaw an application: a `run` whose spec says so. Never a request of its own.
+    Freeze {
+        word: "freeze",
+        allow: AllowWord::Freeze,
+        does: "freeze applications",
+        request: &[],
+        reply: &[],
+        item: None,
+        features: &["freeze"],
+    }
     /// To read a job's output and end.
     Follow {
         word: "follow",
-        allow: AllowWord::Run,
+        allow: AllowWord::RunOrFreeze,
         does: "follow jobs",
         request: &[JOB, OFFSET],
         reply: &[],
@@ -203,6 +217,8 @@ verbs! {
                 Key::new("script", Form::Text),
                 Key::new("named", Form::Text),
                 Key::new("command", Form::Text),
+                Key::new("freeze", Form::Text),
+                Key::new("thaw", Form::Text),
                 Key::new("package", Form::Text),
                 SHA256,
                 Key::new("code", Form::Number),
@@ -260,9 +276,14 @@ impl Verb {
         ROWS.iter().find(|row| row.word == word).map(|row| row.verb)
     }
 
-    /// The verb that a request begins with: any but [`Verb::Connect`].
+    /// Does a request begin with it? To connect is none, and a freeze is a `run`.
+    pub fn is_requested(self) -> bool {
+        !matches!(self, Verb::Connect | Verb::Freeze)
+    }
+
+    /// The verb that a request begins with.
     pub fn requested(word: &str) -> Option<Verb> {
-        Verb::from_word(word).filter(|verb| *verb != Verb::Connect)
+        Verb::from_word(word).filter(|verb| verb.is_requested())
     }
 
     /// What is said about it.
@@ -300,5 +321,6 @@ mod tests {
             }
         }
         assert_eq!(Verb::requested("connect"), None);
+        assert_eq!(Verb::requested("freeze"), None);
     }
 }

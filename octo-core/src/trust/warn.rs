@@ -56,7 +56,10 @@ fn reasons<'a>(
         let usual = Options::default();
         let idle = TrustOption::all()
             .filter(|row| row.is_for_runs() && row.values(options) != row.values(&usual));
-        let idle: Vec<&str> = idle.map(|row| row.key).collect();
+        let mut idle: Vec<&str> = idle.map(|row| row.key).collect();
+        if options.allow.despite {
+            idle.insert(0, "allow=despite");
+        }
         if idle.is_empty() {
             return Vec::new();
         }

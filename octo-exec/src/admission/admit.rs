@@ -31,9 +31,11 @@ pub(crate) fn admit(
     let now = trust.now();
     believe_address(places, &trust, pusher.thumbprint, &now)
         .map_err(|reason| Unstarted::denied(Exit::Configuration, reason))?;
-    let mut question = Question::new(pusher.thumbprint, pusher.address, &now, Verb::Run);
+    let mut question = Question::new(pusher.thumbprint, pusher.address, &now, spec.verb());
     question.size = Some(size);
-    question.run = Some(RunQuestion::of(spec, starting, StartedBy::this_process()));
+    if question.verb == Verb::Run {
+        question.run = Some(RunQuestion::of(spec, starting, StartedBy::this_process()));
+    }
     trust
         .decide(&question)
         .map_err(|denial| Unstarted::denied(denial.refusal.exit(), denial.reason))

@@ -2,7 +2,7 @@
 //! job runs at most once.
 
 use super::runner::Runner;
-use super::{settle, signals};
+use super::{freezing, settle, signals};
 use crate::admission::unstarted::Unstarted;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
@@ -43,7 +43,11 @@ fn run(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Resu
         Ok(attempt) => attempt,
         Err(error) => return fail(tool, places, job, held, error, room),
     };
-    let end = match attempt.run(&mut room) {
+    let ended = match attempt.order() {
+        Some(order) => freezing::obey(&attempt, order, &mut room),
+        None => attempt.run(&mut room),
+    };
+    let end = match ended {
         Ok(end) | Err(Unstarted::Over(end)) => end,
         Err(Unstarted::Held) => return Ok(()),
         Err(Unstarted::Failed(error)) => return fail(tool, places, job, held, error, room),

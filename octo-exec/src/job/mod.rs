@@ -3,6 +3,7 @@
 pub(crate) mod drain;
 mod entering;
 pub(crate) mod forward;
+mod freezing;
 mod left;
 mod mask;
 mod output;

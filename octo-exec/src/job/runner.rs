@@ -32,7 +32,7 @@ use octo_core::base::users::User;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Origin};
 use octo_core::tentacle::layout::Side;
-use octo_core::tentacle::spec::Spec;
+use octo_core::tentacle::spec::{Order, Script, Spec};
 use octo_core::trust::{Cited, Grant};
 use octo_core::{Digest, PusherName};
 use std::ffi::{OsStr, OsString};
@@ -52,8 +52,8 @@ const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 /// A job whose lock we hold, and what it is.
 pub(crate) struct Runner<'a> {
     tool: &'a Tool,
-    places: &'a Places,
-    job: &'a JobDirectory,
+    pub(super) places: &'a Places,
+    pub(super) job: &'a JobDirectory,
     origin: Origin,
     spec: Spec,
     spec_digest: Digest,
@@ -86,15 +86,21 @@ impl<'a> Runner<'a> {
         Ok(Runner { tool, places, job, origin, spec, spec_digest, size, watch })
     }
 
+    /// What octo-exec does itself, where that is all.
+    pub(super) fn order(&self) -> Option<&Order> {
+        match &self.spec.script {
+            Script::Order(order) => Some(order),
+            Script::Sent { .. } | Script::Named(_) | Script::Command(_) => None,
+        }
+    }
+
     /// Runs the job to its end, which is not written yet; `room` is for that, from
     /// the moment the job starts.
     ///
     /// # Errors
     /// Where it doesn't start.
     pub(crate) fn run(&self, room: &mut Option<Reserved>) -> std::result::Result<End, Unstarted> {
-        if let Some(who) = self.watch.cancelled() {
-            return Err(Unstarted::cancelled(who));
-        }
+        self.still_wanted()?;
         // A window says when a job may start, not when it may wait for approval.
         let grant = self.decide(false)?;
         // Whole: an option that has no effect doesn't compile. Of a `_`, where it has one.
@@ -132,7 +138,7 @@ impl<'a> Runner<'a> {
         let user = user::of_job(user.as_deref())?;
         let (entering, prepared) = self.prepare(&user, &grant, scripts)?;
         *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
-        self.audit_start(&pusher, &grant.place(), &user, scripts)?;
+        self.audit_start(&pusher, &grant.place(), &self.told(&user, scripts))?;
         let entered = entering.wait()?;
         let allowance = Rc::clone(&prepared.allowance);
         let mut log = self.start(&grant, &entered.placed, &allowance)?;
@@ -152,7 +158,17 @@ impl<'a> Runner<'a> {
         Ok(end)
     }
 
-    fn decide(&self, starting: bool) -> std::result::Result<Grant, Unstarted> {
+    /// Nobody wants it to end before it has begun.
+    pub(super) fn still_wanted(&self) -> std::result::Result<(), Unstarted> {
+        self.watch.cancelled().map_or(Ok(()), |who| Err(Unstarted::cancelled(who)))
+    }
+
+    /// When it came, RFC 3339.
+    pub(super) fn received(&self) -> &str {
+        &self.origin.received
+    }
+
+    pub(super) fn decide(&self, starting: bool) -> std::result::Result<Grant, Unstarted> {
         admit(self.places, &self.origin, &self.spec, self.size, starting)
     }
 
@@ -166,7 +182,7 @@ impl<'a> Runner<'a> {
     }
 
     /// How others see whose job it is.
-    fn pusher(&self, name: &PusherName, line: Option<&Cited>) -> String {
+    pub(super) fn pusher(&self, name: &PusherName, line: Option<&Cited>) -> String {
         match line {
             Some(_) => name.to_string(),
             None => format!("local:{}", self.origin.by),
@@ -189,11 +205,7 @@ impl<'a> Runner<'a> {
             approval::require(self.job, subject)?;
             approved = approval::given_at(self.job)?;
         }
-        let queued = approved.as_deref().unwrap_or(&self.origin.received);
-        match is_expired(queued, EXPIRES_AFTER) {
-            true => Err(Unstarted::expired("nobody started it in time")),
-            false => Ok(()),
-        }
+        in_time(approved.as_deref().unwrap_or(&self.origin.received))
     }
 
     fn turn<'b>(&'b self, pusher: &'b str, longest: Option<Duration>) -> Turn<'b> {
@@ -224,32 +236,34 @@ impl<'a> Runner<'a> {
         Ok((entering, Prepared { command, secrets, identity, allowance }))
     }
 
+    /// What the audit log has of its start besides who asked for what.
+    fn told(&self, user: &User, scripts: Option<&Path>) -> Vec<(&'static str, String)> {
+        let script = script::digest(&self.spec, scripts).map(|digest| digest.to_string());
+        let package = self.spec.package.as_ref().map(|(digest, _)| digest.to_string());
+        let mut told = vec![("user", user.name.clone())];
+        told.extend(script.map(|digest| ("script", digest)));
+        told.extend(package.map(|digest| ("package", digest)));
+        told.extend(self.spec.despite.clone().map(|reason| ("despite", reason)));
+        told
+    }
+
     /// What can't be recorded doesn't start.
-    fn audit_start(
+    pub(super) fn audit_start(
         &self,
         pusher: &str,
         place: &str,
-        user: &User,
-        scripts: Option<&Path>,
+        more: &[(&'static str, String)],
     ) -> Result<()> {
         let spec = self.spec_digest.to_string();
-        let script = script::digest(&self.spec, scripts).map(|digest| digest.to_string());
-        let package = self.spec.package.as_ref().map(|(digest, _)| digest.to_string());
-        let mut fields = vec![
-            ("job", self.job.id().as_str()),
-            ("pusher", pusher),
-            ("line", place),
-            ("user", &user.name),
-            ("spec", &spec),
-        ];
-        fields.extend(script.as_deref().map(|digest| ("script", digest)));
-        fields.extend(package.as_deref().map(|digest| ("package", digest)));
+        let job = self.job.id().as_str();
+        let mut fields = vec![("job", job), ("pusher", pusher), ("line", place), ("spec", &spec)];
+        fields.extend(more.iter().map(|(key, value)| (*key, value.as_str())));
         Audit::of(Side::Executor, self.places).append("job-start", &fields).map(|_| ())
     }
 
     /// From here on the job counts as run: whoever finds it without us and
     /// without an end calls it lost.
-    fn start(
+    pub(super) fn start(
         &self,
         grant: &Grant,
         placed: &Placed,
@@ -301,6 +315,14 @@ impl<'a> Runner<'a> {
     /// From TERM to KILL.
     fn grace(&self) -> Duration {
         self.spec.grace.unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE)
+    }
+}
+
+/// Has it not waited for too long, since then?
+pub(super) fn in_time(since: &str) -> std::result::Result<(), Unstarted> {
+    match is_expired(since, EXPIRES_AFTER) {
+        true => Err(Unstarted::expired("nobody started it in time")),
+        false => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use octo_core::base::paths::Places;
 use octo_core::tentacle::account::of_new_job;
 use octo_core::tentacle::spec::sent::SentParts;
 use octo_core::tentacle::store::{Left, Store, StoreError, check_room};
-use octo_core::trust::Grant;
+use octo_core::trust::{Grant, Verb};
 
 /// Takes room for a job of which this is sent; nobody else takes it while the
 /// result lives.
@@ -30,7 +30,9 @@ fn is_within(
     left: &Left,
 ) -> std::result::Result<(), StoreError> {
     let size = of_new_job(sent.lengths());
-    if left.under_way as u64 >= grant.max_jobs {
+    // A freeze is no run, and is over at once.
+    let counts = sent.spec.verb() == Verb::Run;
+    if counts && left.under_way as u64 >= grant.max_jobs {
         let reason = format!("{} has {} jobs under way already", grant.name, left.under_way);
         return Err(StoreError { refusal: Refusal::Busy, reason });
     }

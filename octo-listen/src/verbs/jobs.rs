@@ -49,6 +49,7 @@ fn entry(grant: &Grant, job: &JobDirectory) -> Option<Fields> {
             Script::Command(text) => {
                 item.with("command", text.chars().take(SHOWN).collect::<String>())
             }
+            Script::Order(order) => item.with(order.word(), order),
         };
         if let Some((digest, name)) = &spec.package {
             item = item.with("package", name).with("sha256", digest);

@@ -26,8 +26,11 @@ pub(crate) fn answer<S: Duplex>(
 ) -> Result<Answer, Ended> {
     let fields = &request.fields;
     match request.verb {
-        // `Request::read` gives no such verb: only the trust file's judge knows it.
-        Verb::Connect => Err(Ended::No(No::new(Refusal::Unsupported, "connect is no request"))),
+        // `Request::read` gives no such verb: only the trust file's judge knows them.
+        Verb::Connect | Verb::Freeze => {
+            let reason = format!("{} is no request", request.verb);
+            Err(Ended::No(No::new(Refusal::Unsupported, reason)))
+        }
         Verb::Status => status::status(session),
         Verb::Releases => releases::releases(session),
         Verb::Put => put::put(session, fields),

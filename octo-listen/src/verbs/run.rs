@@ -64,7 +64,7 @@ pub(crate) fn run<S: Duplex>(
 /// later: a job that is there is attached to at any time.
 pub(super) fn may_at_all(host: &Host, peer: &Peer) -> Result<(), Ended> {
     let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
-    if !grant.allow.covers(Verb::Run) {
+    if !grant.allow.covers(Verb::Run) && !grant.allow.covers(Verb::Freeze) {
         host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
     }
     Ok(())
@@ -217,11 +217,16 @@ pub(super) fn judge<'a>(
     purpose: Purpose,
 ) -> Result<(Grant, Submission<'a>), Ended> {
     let size = lengths.iter().sum();
+    let verb = spec.verb();
     let ask = |starting: bool, jobs: Option<u64>| {
-        let run = Some(RunQuestion::of(spec, starting, host.started_by.clone()));
-        host.judge(peer, Verb::Run, Asked { size: Some(size), jobs, run })
+        let run = || RunQuestion::of(spec, starting, host.started_by.clone());
+        let run = (verb == Verb::Run).then(run);
+        host.judge(peer, verb, Asked { size: Some(size), jobs, run })
     };
     let grant = ask(false, None)?;
+    if let Script::Order(order) = &spec.script {
+        order.check(jiff::Timestamp::now()).map_err(No::from)?;
+    }
     let submission = Submission::new(host, peer, &grant.name, id, lengths, purpose);
     let submission = submission.map_err(|error| No::failed(host, &error))?;
     // What an operator is to approve starts when he does, and is judged then.
@@ -236,5 +241,6 @@ fn describe(spec: &Spec) -> String {
         Script::Sent { digest, name } => format!("script {name} {digest}"),
         Script::Named(name) => format!("name {name}"),
         Script::Command(text) => format!("command {}", text.chars().take(200).collect::<String>()),
+        Script::Order(order) => format!("{} {order}", order.word()),
     }
 }

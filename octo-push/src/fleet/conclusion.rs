@@ -1,12 +1,15 @@
 //! The end of a call: targets that are left to themselves, summary, files, exit
 //! status.
 
+use crate::cli::continuation::Words;
 use crate::fleet::main_loop::Fleet;
+use crate::output::node_set::fold;
 use crate::output::summary;
 use crate::records::end_files::EndFiles;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin, overall};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
+use octo_core::tentacle::spec::Order;
 use std::sync::Arc;
 
 /// Concludes a call whose targets have jobs of this id.
@@ -18,6 +21,23 @@ pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
     let status = summarize(fleet);
     let written = files.finish(&fleet.context.targets, &fleet.outcomes).err();
     finish(fleet, status, written)
+}
+
+/// Says which targets an order has not reached, and how they alone are given it again; a
+/// script that calls us says that itself: `OCTO_AGAIN`.
+pub(crate) fn of_order(fleet: &mut Fleet, order: &Order, words: &Words) {
+    let failed = fleet.outcomes.iter().filter(|(_, outcome)| !outcome.succeeded());
+    let names: Vec<&str> = failed.map(|(target, _)| fleet.context.name(*target)).collect();
+    if names.is_empty() || std::env::var_os("OCTO_AGAIN").is_some_and(|again| again.is_empty()) {
+        return;
+    }
+    let done = match order {
+        Order::Freeze { .. } => "frozen",
+        Order::Thaw { .. } => "thawed",
+    };
+    let (folded, again) = (fold(names.iter().copied()), words.narrowed(&names, order));
+    fleet.screen.say(format!("{} is not {done} on {folded}", order.application()));
+    fleet.screen.say(format!("hint: to try them again: {again}"));
 }
 
 /// Leaves to themselves the targets of a call that asked something else.

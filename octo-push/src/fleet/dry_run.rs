@@ -44,11 +44,16 @@ pub(super) fn describe(
                 text.push_str(&format!("batch {number}: "));
             }
             let (name, address) = (&target.name, &target.address);
-            text.push_str(&format!("{name} ({address}): {put}run {}\n", plan.draft.summary()));
+            let (verb, what) = (plan.draft.verb(), plan.draft.summary());
+            text.push_str(&format!("{name} ({address}): {put}{verb} {what}\n"));
             batches.result(index, Verdict::Succeeded);
         }
     };
     print(&text)?;
+    for file in plan.draft.left() {
+        let file = printable(file.as_bytes());
+        screen.say(format!("{file}: a program, not run by -n: its variables are not known"));
+    }
     match stopped {
         None => Ok(0),
         Some(reason) => {

@@ -27,6 +27,7 @@ use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
 use octo_core::tentacle::spec::draft::{Destination, Draft};
 use octo_core::tentacle::spec::options::JobOptions;
+use octo_core::tentacle::spec::variable_file::Programs;
 use std::sync::Arc;
 
 /// `run`
@@ -64,6 +65,9 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         package.remember(&mut digests);
     }
     let status = conclusion::of_jobs(&mut fleet, files, &plan.id);
+    if let Some(order) = plan.draft.order() {
+        conclusion::of_order(&mut fleet, order, &words);
+    }
     if detach && !common.json && fleet.outcomes.values().any(Outcome::succeeded) {
         print(&format!("{}\n", plan.id))?;
     }
@@ -119,7 +123,9 @@ fn plan(
     };
     let package = options.package.clone();
     let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
-    let draft = Draft::read(&context.common.places, options, &there.collect::<Vec<_>>())?;
+    let there: Vec<_> = there.collect();
+    let programs = if context.common.dry_run { Programs::Leave } else { Programs::Run };
+    let draft = Draft::read(&context.common.places, options, &there, programs)?;
     // Hashed last: that may take minutes.
     let package = package.map(|said| packages::open(&said, digests, screen)).transpose()?;
     let package = package.map(Arc::new);
@@ -137,7 +143,8 @@ fn fleet(
 ) -> Result<Fleet> {
     let (places, by) = (&context.common.places, &context.client_config.by);
     let packages = plan.package.iter().cloned().collect();
-    let journal = JournalWriter::new(places, "run", &plan.id, by, packages).labelled(labels);
+    let journal =
+        JournalWriter::new(places, plan.draft.verb(), &plan.id, by, packages).labelled(labels);
     let views = views(&context, ends);
     let mut fleet = Fleet::new(context, screen, views, Some(journal))?;
     fleet.transfers = plan.package.is_some();

@@ -11,6 +11,9 @@ use std::collections::{HashMap, HashSet};
 /// The verbs whose result is the target's result.
 const RESULTS: [&str; 3] = ["put", "run", "follow"];
 
+/// Those that make a job, which can be followed by its id alone.
+const JOBS: [&str; 3] = ["run", "freeze", "thaw"];
+
 /// What a target's last result was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetResult {
@@ -98,7 +101,7 @@ impl RunRecord {
         let succeeded = entry.succeeded();
         let target = self.targets.entry(entry.target).or_default();
         let kind = entry.kind.as_str();
-        if entry.verb == "run"
+        if JOBS.contains(&entry.verb.as_str())
             && let Some(job) = &entry.job
         {
             let record = target.jobs.entry(job.clone()).or_default();

@@ -22,13 +22,16 @@ fn line(name: &str, job: &Fields) -> String {
     let text = |key| shown(job, key, "-");
     let code = job.get::<u64>("code").map_or_else(String::new, |code| format!(" {code}"));
     let is_given = |key: &&str| job.get::<&[u8]>(key).is_some();
-    let what = ["script", "named", "command"].into_iter().find(is_given);
+    let what = ["script", "named", "command", "freeze", "thaw"].into_iter().find(is_given);
+    // Of these alone it doesn't say what they are.
+    let order = what.filter(|word| ["freeze", "thaw"].contains(word));
     format!(
-        "{name}: {} {}{code} {} {} {}\n",
+        "{name}: {} {}{code} {} {} {}{}\n",
         text("job"),
         text("state"),
         text("received"),
         text("name"),
+        order.map(|word| format!("{word} ")).unwrap_or_default(),
         text(what.unwrap_or("command"))
     )
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod cancel;
 mod follow;
+mod freeze;
 mod get;
 mod jobs;
 mod local;
@@ -60,6 +61,12 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
         .takes(ASK)
         .runs(audit::run),
+    verb(Verb::Freeze.word(), "APP REASON...", "have an application not deployed, until then")
+        .takes(&[&WHICH, &HOW, &freeze::FREEZE, &ENDS])
+        .runs(freeze::freeze),
+    verb("thaw", "APP", "let it be deployed again")
+        .takes(&[&WHICH, &HOW, &ENDS])
+        .runs(freeze::thaw),
     verb("targets", "", "show CONFIG/targets as it is understood")
         .takes(ASK)
         .runs(local::targets::run),
@@ -108,7 +115,7 @@ mod tests {
         let here: Vec<&str> = VERBS.iter().map(|row| row.word).collect();
         let of_the_wire = Verb::all().filter(|verb| *verb != Verb::Connect);
         let mut expected: Vec<&str> = of_the_wire.map(Verb::word).collect();
-        expected.extend(["targets", "journal"]);
+        expected.extend(["thaw", "targets", "journal"]);
         let sorted = |mut words: Vec<&'static str>| {
             words.sort_unstable();
             words
@@ -163,6 +170,20 @@ mod tests {
             ("put -n", "an argument is missing"),
             ("status x", "status: x: one argument too many"),
             ("audit x", "x: one argument too many"),
+            ("freeze shop", "freeze: an argument is missing"),
+            ("freeze shop why", "needs --until WHEN: no freeze is for ever"),
+            ("freeze shop --until soon why", "--until soon: not a time such as 2h, 3d"),
+            ("freeze shop --until 2020-01-01 why", "is past"),
+            ("freeze shop --until 0 why", "is past"),
+            ("freeze shop --until 367d why", "is more than a year away"),
+            ("freeze ../x --until 2h why", "'../x': not the name of an application"),
+            ("freeze shop --until 2h ' '", "the reason is empty"),
+            ("freeze shop --until 2h --outputs f why", "--outputs: nothing runs"),
+            ("freeze shop --until 2h --batch 1 why", "freeze: --batch: no such option"),
+            ("thaw", "thaw: an argument is missing"),
+            ("thaw shop why", "why: one argument too many"),
+            ("thaw shop --until 2h", "thaw: --until: no such option"),
+            ("run --despite ' ' -c x", "--despite: the reason is empty"),
             ("targets x", "x: one argument too many"),
         ] {
             let mut words = vec!["--config=/nonexistent".to_string(), "--state=/s".into()];

@@ -114,6 +114,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
         &["-a", "cancel", id],
         &["-a", "status"],
         &["-a", "jobs"],
+        &["-t", "web1", "freeze", "blog", "--until", "1h", "x"],
         &["-t", "web1", "get", id],
         &["-t", "web1", "get", id, "made"],
         &["-a", "audit"],

@@ -4,6 +4,7 @@ pub mod argv;
 pub mod digest;
 pub mod encoding;
 pub mod key;
+pub mod moment;
 pub mod names;
 pub mod nearest;
 pub mod record;

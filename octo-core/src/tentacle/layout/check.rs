@@ -126,6 +126,8 @@ impl Checking<'_> {
             self.one(&path.join("incoming"), FileType::Directory, &right);
         } else if path == self.places.refused() {
             self.files(path, |_| Kind::Record);
+        } else if path == self.places.freezes() {
+            self.files(path, Kind::in_freezes);
         } else if path == self.places.releases() {
             let users = self.open(path).map(|opened| opened.names).unwrap_or_default();
             let right = self.parties.directory(0o750);

@@ -8,6 +8,7 @@
 //! jobs              E:L 0751   the listener reads, and sees who is done
 //! refused           E:L 0750
 //! releases          E:L 0750   a directory a user, of the same mode
+//! freezes           E:L 0755   every job looks, each file is 0644
 //! packages          E:L 0711
 //! pruned, kept, audit.log E:L 0640
 //! locks             E:E 0700   the listener can hold none
@@ -81,6 +82,7 @@ pub static ROWS: &[Row] = &[
     row(Places::jobs, FileType::Directory, Side::Listener, 0o751),
     row(Places::refused, FileType::Directory, Side::Listener, 0o750),
     row(Places::releases, FileType::Directory, Side::Listener, 0o750),
+    row(Places::freezes, FileType::Directory, Side::Listener, 0o755),
     row(Places::packages, FileType::Directory, Side::Listener, 0o711),
     row(Places::locks, FileType::Directory, Side::Executor, 0o700),
     row(Places::pruned, FileType::RegularFile, Side::Listener, 0o640),

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Lock,
     /// A package, whole.
     Object,
+    /// What is frozen: every job reads it.
+    Freeze,
     /// A link to one, while its job runs.
     Package,
     /// What the listener gets files from.
@@ -101,6 +103,13 @@ impl Kind {
         }
     }
 
+    pub(super) fn in_freezes(name: &str) -> Kind {
+        match name.starts_with(TEMPORARY_PREFIX) {
+            true => Kind::Staged,
+            false => Kind::Freeze,
+        }
+    }
+
     /// Directly in STATE, besides the rows of the table.
     pub(super) fn in_state(name: &str) -> Kind {
         match name.strip_prefix("audit.") {
@@ -149,6 +158,7 @@ impl Parties {
             Kind::Script => (None, [0o440, 0o400, 0o550, 0o500]),
             Kind::Secrets | Kind::Lock => (None, [0o600; 4]),
             Kind::Object => (None, [0o444; 4]),
+            Kind::Freeze => (listener, [0o644; 4]),
             Kind::Artifacts => (listener, [0o750; 4]),
             Kind::Package | Kind::Theirs | Kind::Staged | Kind::Unknown => return None,
         };

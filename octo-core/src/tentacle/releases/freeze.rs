@@ -56,7 +56,7 @@ pub fn freezes(places: &Places, now: Timestamp) -> Result<(Vec<Freeze>, Vec<Erro
     Ok((freezes, wrong))
 }
 
-fn read(path: &Path, application: String) -> Result<Option<Freeze>> {
+pub(super) fn read(path: &Path, application: String) -> Result<Option<Freeze>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(Into::into);
     // It may have been thawed meanwhile.

@@ -9,6 +9,7 @@
 mod copies;
 mod facts;
 mod freeze;
+mod freezing;
 mod journal;
 mod looked;
 mod released;
@@ -16,6 +17,7 @@ mod released;
 pub use copies::{Change, MAXIMUM_COPIES, all, apply, of_user};
 pub use facts::{Facts, KEYS, is_name};
 pub use freeze::{Freeze, freezes};
+pub use freezing::{Freezes, MAXIMUM_FREEZES};
 pub use journal::JournalStat;
 pub use looked::{Found, Looked, MAXIMUM_META, answers};
 pub use released::{Directory, Released};

@@ -3,6 +3,7 @@
 
 pub mod draft;
 pub mod options;
+pub mod order;
 mod reading;
 pub mod secrets;
 mod seed;
@@ -15,6 +16,8 @@ use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName};
 use crate::base::record::Record;
 use crate::base::refusal::Refusal;
+use crate::trust::Verb;
+pub use order::Order;
 use std::time::Duration;
 
 /// The largest spec, in bytes.
@@ -44,6 +47,8 @@ pub enum Script {
     Named(String),
     /// A text for /bin/sh.
     Command(String),
+    /// Nothing: octo-exec does this itself.
+    Order(Order),
 }
 
 /// A named lock that the job takes before it starts.
@@ -78,6 +83,8 @@ pub struct Spec {
     pub grace: Option<Duration>,
     /// The locks it takes, in order.
     pub locks: Vec<LockRequest>,
+    /// Why it deploys what is frozen.
+    pub despite: Option<String>,
 }
 
 /// Why a spec is refused.
@@ -118,6 +125,15 @@ impl Spec {
             timeout: None,
             grace: None,
             locks: Vec::new(),
+            despite: None,
+        }
+    }
+
+    /// What is asked for by it: a freeze is no run.
+    pub fn verb(&self) -> Verb {
+        match &self.script {
+            Script::Order(_) => Verb::Freeze,
+            Script::Sent { .. } | Script::Named(_) | Script::Command(_) => Verb::Run,
         }
     }
 
@@ -135,6 +151,11 @@ impl Spec {
             }
             Script::Named(name) => record.push("name", &[name.as_bytes()]),
             Script::Command(text) => record.push("command", &[text.as_bytes()]),
+            Script::Order(order) => {
+                let fields = order.fields();
+                let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
+                record.push(order.word(), &fields);
+            }
         }
         if let Some((digest, name)) = &self.package {
             record.push("package", &[digest.to_string().as_bytes(), name.as_bytes()]);
@@ -149,7 +170,8 @@ impl Spec {
             .with_each("secret", &self.secrets)
             .with_each("secrets", self.secrets_digest)
             .with_each("timeout", self.timeout.map(|timeout| timeout.as_secs()))
-            .with_each("grace", self.grace.map(|grace| grace.as_secs()));
+            .with_each("grace", self.grace.map(|grace| grace.as_secs()))
+            .with_each("despite", self.despite.as_ref());
         for lock in &self.locks {
             let way = if lock.shared { "shared" } else { "exclusive" };
             let wait = lock.wait.as_secs().to_string();
@@ -166,6 +188,7 @@ impl Spec {
                 let first: String = text.lines().next().unwrap_or("").chars().take(60).collect();
                 format!("sh -c {}", printable(first.as_bytes()))
             }
+            Script::Order(order) => format!("{} {order}", order.word()),
         }
     }
 }
@@ -190,6 +213,7 @@ mod tests {
                 shared: true,
                 wait: Duration::from_secs(9),
             }],
+            despite: Some("the shop is down".into()),
             ..Spec::of(Script::Sent { digest, name: "d é.sh".into() })
         }
     }
@@ -198,7 +222,14 @@ mod tests {
     fn a_spec_comes_back() {
         let spec = full();
         assert_eq!(Spec::parse(&spec.encode()), Ok(spec));
-        for script in [Script::Named("octo-release".into()), Script::Command("echo\n".into())] {
+        let until = "2026-12-01T06:00:00Z".parse().expect("a time");
+        let (application, reason) = ("shop".to_string(), "black friday".into());
+        for script in [
+            Script::Named("octo-release".into()),
+            Script::Command("echo\n".into()),
+            Script::Order(Order::Thaw { application: application.clone() }),
+            Script::Order(Order::Freeze { application, until, reason }),
+        ] {
             let spec = Spec::of(script);
             assert_eq!(Spec::parse(&spec.encode()), Ok(spec));
         }
@@ -231,6 +262,13 @@ mod tests {
             ("command a\ntimeout -1\n".into(), Refusal::Malformed, "seconds"),
             ("command a\ntimeout 99999999999999999999\n".into(), Refusal::Malformed, "seconds"),
             ("command a\nlock d maybe 1\n".into(), Refusal::Malformed, "shared or exclusive"),
+            ("command a\ndespite %0A\n".into(), Refusal::Malformed, "the reason is empty"),
+            ("despite x\ncommand a\ndespite x\n".into(), Refusal::Malformed, "line 3: said twice"),
+            ("command a\nthaw shop\n".into(), Refusal::Malformed, "a second thing"),
+            ("thaw shop x\n".into(), Refusal::Malformed, "line 1: thaw takes other fields"),
+            ("despite x\nthaw shop\n".into(), Refusal::Malformed, "thaw stands alone"),
+            ("thaw shop\narg x\n".into(), Refusal::Malformed, "thaw stands alone"),
+            ("thaw shop\ntimeout 1\n".into(), Refusal::Malformed, "thaw stands alone"),
         ] {
             let error = Spec::parse(text.as_bytes()).expect_err(&text[..text.len().min(40)]);
             assert_eq!(error.refusal, refusal, "{}", error.reason);

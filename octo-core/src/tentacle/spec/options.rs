@@ -5,6 +5,7 @@
 //! name; a package that octo-exec is
 //! given is put into the store here.
 
+use super::order::{Order, check_reason};
 use super::variables::{self, Variable};
 use super::{LockRequest, MAXIMUM_LOCKS};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
@@ -29,6 +30,7 @@ pub static JOB: OptionGroup = OptionGroup {
         value("k", "grace", "TIME", "so long from TERM to KILL (10s)"),
         values("L", "lock", "NAME[:shared]", "wait for this lock and hold it"),
         value("W", "lock-wait", "TIME", "so long at most (5m)"),
+        value("", "despite", "REASON", "deploy what is frozen there, if its line permits"),
         value("j", "job", "JOB", "with this id: repeating it runs nothing twice"),
         flag("D", "detach", "print its id and leave"),
     ],
@@ -69,6 +71,8 @@ pub enum What {
     Command(String),
     /// A script of the target's.
     Named(String),
+    /// Nothing: octo-exec does this itself.
+    Order(Order),
 }
 
 /// What was said of a job, checked; no file is touched yet.
@@ -94,6 +98,8 @@ pub struct JobOptions {
     pub grace: Option<Duration>,
     /// `--lock`, each with the wait of `--lock-wait`.
     pub locks: Vec<LockRequest>,
+    /// `--despite`
+    pub despite: Option<String>,
     /// `--job`
     pub job: Option<JobId>,
     /// `--detach`
@@ -123,11 +129,30 @@ impl JobOptions {
             timeout: said.time("timeout")?,
             grace: said.time("grace")?,
             locks: locks?,
+            despite: said.one("despite")?,
             job: said.one("job")?.map(|text| said.job_id(&text)).transpose()?,
             detach: said.flag("detach"),
         };
         options.check(said)?;
         Ok(options)
+    }
+
+    /// Those of a job that only does this.
+    pub fn of(what: What) -> JobOptions {
+        JobOptions {
+            what,
+            arguments: Vec::new(),
+            package: None,
+            variables: Vec::new(),
+            variable_files: Vec::new(),
+            secret_files: Vec::new(),
+            timeout: None,
+            grace: None,
+            locks: Vec::new(),
+            despite: None,
+            job: None,
+            detach: false,
+        }
     }
 
     /// The files that it reads, each with what names it; `%n` is as it was said.
@@ -152,6 +177,8 @@ impl JobOptions {
         if self.locks.len() > MAXIMUM_LOCKS {
             return Err(said.misuse(format!("--lock: {MAXIMUM_LOCKS} at most")));
         }
+        let despite = self.despite.as_deref().map_or(Ok(()), check_reason);
+        despite.map_err(|reason| said.misuse(format!("--despite: {reason}")))?;
         for end in ["end", "outputs", "output", "gather"] {
             if self.detach && said.knows(end) && said.flag(end) {
                 let reason = format!("-D leaves before the end: it has no use for --{end}");
@@ -256,6 +283,7 @@ mod tests {
             (&["-S", "-", "-E", "-", "-c", "x"], "standard input can be read once only"),
             (&["-e", "A", "y"], "--env A: not NAME=VALUE"),
             (&["-e", "A B=x", "y"], "--env: 'A B' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"),
+            (&["--despite", "", "y"], "--despite: the reason is empty"),
             (&["-T", "x", "y"], "--timeout x: not a time such as 30s, 5m, 1h or 2d"),
         ] {
             let error = read(&[&JOB, &BY_NAME, &ENDS], words).expect_err(reason);

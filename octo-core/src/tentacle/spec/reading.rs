@@ -1,5 +1,6 @@
 //! A spec's lines, one at a time, each checked and bounded before the next.
 
+use super::order::{Order, check_reason};
 use super::{LockRequest, MAXIMUM, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
 use super::{Script, Spec, SpecError, limit, malformed};
 use crate::base::digest::Digest;
@@ -84,7 +85,7 @@ impl Reading {
     fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
         let fields = SpecLine { key, values };
         match key {
-            "script" | "name" | "command" => self.script(&fields),
+            "script" | "name" | "command" | "freeze" | "thaw" => self.script(&fields),
             "package" => {
                 fields.count(2)?;
                 once(&mut self.spec.package, (fields.digest(0)?, fields.file_name(1)?))
@@ -112,6 +113,12 @@ impl Reading {
                 once(&mut self.spec.grace, fields.seconds(0)?)
             }
             "lock" => self.lock(&fields),
+            "despite" => {
+                fields.count(1)?;
+                let reason = fields.text(0)?;
+                check_reason(reason).map_err(malformed)?;
+                once(&mut self.spec.despite, reason.to_string())
+            }
             _ => Err(malformed(format!("unknown key {key}"))),
         }
     }
@@ -120,10 +127,16 @@ impl Reading {
         if self.script.is_some() {
             return Err(malformed("a second thing to run"));
         }
-        fields.count(if fields.key == "script" { 2 } else { 1 })?;
+        match fields.key {
+            // Each order has a number of its own.
+            "freeze" | "thaw" => {}
+            "script" => fields.count(2)?,
+            _ => fields.count(1)?,
+        }
         self.script = Some(match fields.key {
             "script" => Script::Sent { digest: fields.digest(0)?, name: fields.file_name(1)? },
             "name" => Script::Named(fields.file_name(0)?),
+            word @ ("freeze" | "thaw") => Script::Order(Order::parse(word, &fields.texts()?)?),
             _ => {
                 let command = fields.text(0)?;
                 if command.contains('\0') {
@@ -188,7 +201,14 @@ impl Reading {
         if self.spec.secrets.is_empty() != self.spec.secrets_digest.is_none() {
             return Err(malformed("secrets are named without their digest, or the reverse"));
         }
-        Ok(Spec { script, ..self.spec })
+        let spec = Spec { script, ..self.spec };
+        match &spec.script {
+            // Nothing of a job's would come of it: who says it has meant something else.
+            Script::Order(order) if spec != Spec::of(spec.script.clone()) => {
+                Err(malformed(format!("{} stands alone", order.word())))
+            }
+            _ => Ok(spec),
+        }
     }
 }
 
@@ -209,6 +229,10 @@ impl SpecLine<'_> {
     fn text(&self, index: usize) -> Result<&str, SpecError> {
         let value = self.values.get(index).ok_or_else(|| malformed("a field is missing"))?;
         std::str::from_utf8(value).map_err(|_| malformed("not UTF-8"))
+    }
+
+    fn texts(&self) -> Result<Vec<&str>, SpecError> {
+        (0..self.values.len()).map(|index| self.text(index)).collect()
     }
 
     fn digest(&self, index: usize) -> Result<Digest, SpecError> {

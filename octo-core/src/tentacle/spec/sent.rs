@@ -34,7 +34,7 @@ impl<'a> SentParts<'a> {
         let spec = Spec::parse(bytes)?;
         let announced = match &spec.script {
             Script::Sent { digest, .. } => Some(*digest),
-            Script::Named(_) | Script::Command(_) => None,
+            Script::Named(_) | Script::Command(_) | Script::Order(_) => None,
         };
         let script = Some(script).filter(|script| announced.is_some() || !script.is_empty());
         if script.map(Digest::of) != announced {

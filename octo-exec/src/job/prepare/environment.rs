@@ -53,8 +53,12 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_CONFIG", from.places.config.clone().into_os_string());
     ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
     ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
+    ours("OCTO_FREEZES", from.places.freezes().into_os_string());
     ours("OCTO_GRACE", text(&from.grace.as_secs().to_string()));
     ours("OCTO_VARIABLES", text(&given_names(from)));
+    if let Some(reason) = &from.spec.despite {
+        ours("OCTO_DESPITE", text(reason));
+    }
     if from.is_installed {
         ours("OCTO_NAMED", text("1"));
     }

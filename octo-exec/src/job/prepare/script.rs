@@ -25,6 +25,7 @@ pub(crate) fn digest(spec: &Spec, installed: Option<&Path>) -> Option<Digest> {
     match &spec.script {
         Script::Sent { digest, .. } => Some(*digest),
         Script::Command(text) => Some(Digest::of(text.as_bytes())),
+        Script::Order(_) => None,
         Script::Named(name) => {
             let (mut file, _) = scripts::open(installed?, name).ok()?;
             Digest::of_reader(&mut file).ok().map(|(digest, _)| digest)
@@ -71,6 +72,8 @@ pub(crate) fn prepare(
             let head = head_of(file, &path)?;
             (path, head)
         }
+        // freezing.rs does it, and nothing is prepared for that.
+        Script::Order(_) => return Err(Unstarted::denied(Exit::Data, "it names nothing to run")),
     };
     Ok(match interpreter::command(&path, &head) {
         Ok(words) => Runnable::Words(words),

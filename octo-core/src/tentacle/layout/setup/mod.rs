@@ -56,6 +56,7 @@ pub fn setup(
     work.locks(&state)?;
     work.refused(&state)?;
     work.releases(&state)?;
+    work.freezes(&state)?;
     work.packages(&state)?;
     work.all_jobs(places, &state)?;
     work.state(state)

@@ -112,4 +112,18 @@ impl Work<'_> {
         }
         self.finish(releases, &right)
     }
+
+    /// The freezes: one that was dropped here would let through what is to wait.
+    pub(super) fn freezes(&mut self, state: &Directory) -> Result<()> {
+        let mut freezes = self.take(&state.fd, "freezes", state.path.join("freezes"))?;
+        for name in freezes.names()? {
+            match self.parties.right(Kind::in_freezes(&name)) {
+                Some(right) => self.file(&mut freezes, &name, &right, &mut |_| true)?,
+                None if freezes.is_trusted => {}
+                None => freezes.remove(&name, "nobody finished it")?,
+            }
+        }
+        let right = self.parties.directory(0o755);
+        self.finish(freezes, &right)
+    }
 }
