@@ -15,7 +15,7 @@
 # A row that begins with : is a heading. A value whose name is one of VALUE_KINDS is
 # checked by `octo-push plumb values`, and a variable gets it in its one form.
 
-readonly VALUE_KINDS=' TIME N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
+readonly VALUE_KINDS=' TIME WHEN N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
 
 # Of two names in a row only one may be given.
 APART=(

@@ -4,8 +4,9 @@
 use super::package::{PLAIN_NAME, is_plain_name};
 use crate::cli::rolling;
 use octo_core::base::cli::options::Said;
-use octo_core::base::cli::print;
+use octo_core::base::cli::{print, utc};
 use octo_core::base::error::Result;
+use octo_core::base::moment;
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
 use octo_core::base::thumbprint::Thumbprint;
@@ -21,6 +22,7 @@ struct Kind {
 
 const KINDS: &[Kind] = &[
     Kind { word: "TIME", read: seconds },
+    Kind { word: "WHEN", read: when },
     Kind { word: "N", read: number },
     Kind { word: "PORT", read: port },
     Kind { word: "N|P%", read: share },
@@ -61,6 +63,12 @@ pub(super) fn values(said: &Said, _: &Places) -> Result<u8> {
 fn seconds(text: &str) -> std::result::Result<String, String> {
     let found = duration(text).ok_or("not a time such as 30s, 5m, 1h or 2d")?;
     Ok(found.as_secs().to_string())
+}
+
+fn when(text: &str) -> std::result::Result<String, String> {
+    let now = jiff::Zoned::now();
+    let found = moment::coming(text, &now).ok_or_else(|| format!("not {}", moment::FORM))?;
+    if found > now.timestamp() { Ok(utc(found)) } else { Err(format!("{} is past", utc(found))) }
 }
 
 fn number(text: &str) -> std::result::Result<String, String> {
@@ -130,6 +138,9 @@ mod tests {
             ("TIME", "0", Some("0")),
             ("TIME", "soon", None),
             ("TIME", "08", None),
+            ("WHEN", "2999-12-01T06:00:00+01:00", Some("2999-12-01T05:00:00Z")),
+            ("WHEN", "2020-01-01", None),
+            ("WHEN", "soon", None),
             ("N", "999999999", Some("999999999")),
             ("N", "1000000000", None),
             ("N", "-1", None),
