@@ -5,10 +5,13 @@
 
 use crate::separated::{Separated, injectable, job_id, unserved};
 use crate::support::wait_for;
+use jiff::{SignedDuration, Timestamp};
 use octo_core::JobId;
+use octo_core::base::cli::utc;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::EndKind;
 use octo_core::tentacle::layout::Side;
+use octo_core::tentacle::releases;
 use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -25,6 +28,8 @@ type Point = (String, usize);
 struct Tested {
     /// Does it with this job, killed at this point: was it?
     acts: fn(&Separated, &JobId, Option<&Point>) -> bool,
+    /// How often the job did what it is for.
+    done: fn(&Separated, &JobId) -> usize,
     /// It runs the job itself: who kills it may have that lost.
     runs_jobs: bool,
 }
@@ -74,6 +79,27 @@ fn taken(here: &Separated, job: &JobId, point: Option<&Point>) -> bool {
     was_killed(take.stdout(Stdio::null()).status().expect("strace"))
 }
 
+/// An order: octo-exec itself freezes an application, which is called as the job is.
+fn frozen(here: &Separated, job: &JobId, point: Option<&Point>) -> bool {
+    here.trust(&[(&here.ci, "ci allow=freeze")]);
+    let until = utc(Timestamp::now() + SignedDuration::from_hours(2));
+    here.spool_request(job, format!("freeze {job} {until} x\n").as_bytes());
+    let mut take = traced(here, &["take", job.as_str()], point);
+    was_killed(take.stdout(Stdio::null()).status().expect("strace"))
+}
+
+/// Whole, and never without a line of the audit log.
+fn freezes(here: &Separated, job: &JobId) -> usize {
+    let (found, wrong) = releases::freezes(&here.places, Timestamp::now()).expect("readable");
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let own = found.iter().filter(|freeze| freeze.application == job.as_str()).count();
+    let audit = std::fs::read_to_string(here.places.audit()).unwrap_or_default();
+    let told = audit.matches(&format!(" freeze={job} ")).count();
+    // One that was killed behind its line begins again, with another.
+    assert!(own <= told && told <= 2, "{own} of {told}");
+    own
+}
+
 /// All calls of what is tested, but for the loader's, before which nothing was looked at.
 fn points(here: &Separated, tested: &Tested) -> Vec<Point> {
     assert!(!(tested.acts)(here, &job_id(), None));
@@ -103,7 +129,7 @@ fn check(here: &mut Separated, tested: &Tested, point: &Point) -> bool {
     here.serve();
     here.ring();
     let end = here.end_of(&job);
-    let runs = here.runs(&job);
+    let runs = (tested.done)(here, &job);
     match end.kind {
         EndKind::Exit(0) => assert_eq!(runs, 1, "{point:?}: {end:?}"),
         // Only who had begun to run it could lose it.
@@ -139,11 +165,17 @@ fn at_each(test: &str, tested: &Tested) {
 #[test]
 fn killed_at_each_call_serve_leaves_a_job_that_runs_once() {
     let test = "killed_at_each_call_serve_leaves_a_job_that_runs_once";
-    at_each(test, &Tested { acts: served, runs_jobs: false });
+    at_each(test, &Tested { acts: served, done: Separated::runs, runs_jobs: false });
 }
 
 #[test]
 fn killed_at_each_call_take_leaves_a_job_that_runs_once_or_is_lost() {
     let test = "killed_at_each_call_take_leaves_a_job_that_runs_once_or_is_lost";
-    at_each(test, &Tested { acts: taken, runs_jobs: true });
+    at_each(test, &Tested { acts: taken, done: Separated::runs, runs_jobs: true });
+}
+
+#[test]
+fn killed_at_each_call_take_leaves_a_whole_freeze_that_is_audited_or_none() {
+    let test = "killed_at_each_call_take_leaves_a_whole_freeze_that_is_audited_or_none";
+    at_each(test, &Tested { acts: frozen, done: freezes, runs_jobs: true });
 }

@@ -17,17 +17,20 @@ fn made(separated: bool) -> Sandbox {
     for name in ["spec", "log", "lock", "secrets", "script"] {
         sandbox.write(&format!("state/jobs/{JOB}/{name}"), "");
     }
-    for name in ["spool", "listen", "refused", "packages", "locks"] {
+    for name in ["spool", "listen", "refused", "freezes", "packages", "locks"] {
         std::fs::create_dir(sandbox.state(name)).unwrap();
     }
     sandbox.write("state/audit.log", "");
     sandbox.write("state/pruned", "");
+    sandbox.write("state/freezes/shop", "");
     for (name, owner, mode) in [
         ("", own, 0o711),
         ("spool", listener, 0o700),
         ("listen", listener, 0o700),
         ("jobs", (own.0, listener.1), 0o751),
         ("refused", (own.0, listener.1), 0o750),
+        ("freezes", (own.0, listener.1), 0o755),
+        ("freezes/shop", (own.0, listener.1), 0o644),
         ("packages", (own.0, listener.1), 0o711),
         ("locks", own, 0o700),
         ("audit.log", (own.0, listener.1), 0o640),
@@ -82,6 +85,8 @@ fn each_deviation_of_state_is_named_and_what_mends_it_once() {
     set_mode(&sandbox.state("packages"), 0o755);
     set_mode(&sandbox.state("audit.log"), 0o666);
     set_mode(&job("log"), 0o644);
+    set_mode(&sandbox.state("freezes"), 0o750);
+    set_mode(&sandbox.state("freezes/shop"), 0o640);
     set_mode(&job("secrets"), 0o640);
     set_mode(&job(""), 0o755);
     std::fs::remove_file(job("spec")).unwrap();
@@ -96,6 +101,8 @@ fn each_deviation_of_state_is_named_and_what_mends_it_once() {
     for line in [
         "/state/packages: has mode 0755, not 0711\n".to_string(),
         "/state/audit.log: has mode 0666, not 0640\n".to_string(),
+        "/state/freezes: has mode 0750, not 0755\n".to_string(),
+        "/state/freezes/shop: has mode 0640, not 0644\n".to_string(),
         format!("/state/jobs/{JOB}: has mode 0755, not 0751\n"),
         format!("/state/jobs/{JOB}/log: has mode 0644, not 0640\n"),
         format!("/state/jobs/{JOB}/secrets: has mode 0640, not 0600\n"),

@@ -61,7 +61,7 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
         .takes(ASK)
         .runs(audit::run),
-    verb(Verb::Freeze.word(), "APP REASON...", "have an application not deployed, until then")
+    verb(Verb::Freeze.word(), "APP --until WHEN REASON...", "have it not deployed until then")
         .takes(&[&WHICH, &HOW, &freeze::FREEZE, &ENDS])
         .runs(freeze::freeze),
     verb("thaw", "APP", "let it be deployed again")
