@@ -61,10 +61,10 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
         .takes(ASK)
         .runs(audit::run),
-    verb(Verb::Freeze.word(), "APP --until WHEN REASON...", "have it not deployed until then")
+    verb(Verb::Freeze.word(), "APP --until WHEN REASON...", "let nobody deploy APP until then")
         .takes(&[&WHICH, &HOW, &freeze::FREEZE, &ENDS])
         .runs(freeze::freeze),
-    verb("thaw", "APP", "let it be deployed again")
+    verb("thaw", "APP", "let APP be deployed again")
         .takes(&[&WHICH, &HOW, &ENDS])
         .runs(freeze::thaw),
     verb("targets", "", "show CONFIG/targets as it is understood")
