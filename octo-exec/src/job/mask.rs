@@ -1,5 +1,7 @@
 //! Sensitive values are masked in the output, also when a script writes one in
-//! pieces. Values shorter than [`SHORTEST`] are not: they would blot out words.
+//! pieces. Values shorter than [`SHORTEST`] are not: they would blot out words. Of a value
+//! of several lines, a key perhaps, each line is masked as well: a script that prints it
+//! by lines, indented or joined would else show it.
 
 use zeroize::Zeroizing;
 
@@ -27,7 +29,8 @@ struct Masked {
 impl Masker {
     /// Masks these values, however many.
     pub(crate) fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> Masker {
-        let mut long: Vec<&[u8]> = values.filter(|value| value.len() >= SHORTEST).collect();
+        let all = values.flat_map(|value| std::iter::once(value).chain(lines(value)));
+        let mut long: Vec<&[u8]> = all.filter(|value| value.len() >= SHORTEST).collect();
         long.sort_unstable();
         long.dedup();
         let mut values: Vec<Masked> = Vec::with_capacity(long.len());
@@ -96,6 +99,12 @@ impl Masker {
     }
 }
 
+/// The lines of a value that has several, less the blanks beside them.
+fn lines(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|_| value.contains(&b'\n'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +126,20 @@ mod tests {
                 masked(&["s3cret-token", "s3cret-"], "a s3cret-token b s3cret-x s3cre", piece);
             assert_eq!(shown, "a ******** b ********x s3cre", "{piece}");
         }
+    }
+
+    #[test]
+    fn each_line_of_a_value_is_masked_too() {
+        let key = "-----BEGIN KEY-----\r\nc2VjcmV0\n  b25lcw==\nQQ==\n-----END KEY-----\n";
+        for piece in [1, 7, 1000] {
+            let whole = masked(&[key], &format!("a{key}b"), piece);
+            assert_eq!(whole, "a********b", "{piece}");
+            let joined = key.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+            let shown = "******** ******** ******** QQ== ********";
+            assert_eq!(masked(&[key], &joined, piece), shown, "{piece}");
+        }
+        // A single line with blanks beside it is that value, and no shorter one.
+        assert_eq!(masked(&["secret  "], "secret ", 100), "secret ");
     }
 
     #[test]
