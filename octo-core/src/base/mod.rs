@@ -13,6 +13,7 @@ pub use files::{
     appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch,
 };
 pub use process::{
-    become_user, cgroups, descriptors, groups, leader, no_core, operator, program, signals, users,
+    become_user, cgroups, descriptors, groups, leader, no_core, operator, printed, program,
+    signals, users,
 };
 pub use text::{argv, digest, encoding, key, moment, names, nearest, record, thumbprint, units};

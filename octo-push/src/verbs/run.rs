@@ -17,6 +17,7 @@ use crate::target::request::JobPlan;
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::draft::{Destination, Draft};
 use octo_core::tentacle::spec::options::JobOptions;
+use octo_core::tentacle::spec::variable_file::Programs;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let run = Run::read(call)?;
@@ -38,7 +39,8 @@ pub(super) fn run(call: &Call) -> Result<u8> {
 /// Asks each target. The package is not looked at: it may be made yet.
 fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
     let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
-    let draft = Draft::read(&context.common.places, options, &there.collect::<Vec<_>>())?;
+    let there: Vec<_> = there.collect();
+    let draft = Draft::read(&context.common.places, options, &there, Programs::Run)?;
     let plan = JobPlan { id: new_id()?, package: None, draft };
     plan.check(&context.targets)?;
     let fan_out = FanOut::asking(move |context, reporter| ask_one(context, reporter, &plan));

@@ -7,6 +7,7 @@ pub mod groups;
 pub mod leader;
 pub mod no_core;
 pub mod operator;
+pub mod printed;
 pub mod program;
 pub mod signals;
 pub mod users;

@@ -5,9 +5,11 @@ pub mod draft;
 pub mod options;
 pub mod order;
 mod reading;
+mod secret_program;
 pub mod secrets;
 mod seed;
 pub mod sent;
+pub mod variable_file;
 pub mod variables;
 mod words;
 

@@ -16,6 +16,7 @@ use octo_core::tentacle::job::{
 };
 use octo_core::tentacle::spec::draft::{Destination, Draft, Parts};
 use octo_core::tentacle::spec::options::JobOptions;
+use octo_core::tentacle::spec::variable_file::Programs;
 use octo_core::tentacle::store::{Store, Who};
 use octo_core::{Digest, JobId};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
         }
     };
     let (package, detach) = (options.package.clone(), options.detach);
-    let draft = Draft::read(places, options, &[Destination::Here])?;
+    let draft = Draft::read(places, options, &[Destination::Here], Programs::Run)?;
     let package = package.map(|text| package_of(places, &text)).transpose()?;
     let parts = draft.parts(&id, Destination::Here, package)?;
     let job = publish(places, &id, draft.script(), &parts)?;

@@ -4,16 +4,18 @@
 
 use super::ask::target;
 use super::values;
-use octo_core::base::cli::options::{OptionGroup, Said, value};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::print_bytes;
 use octo_core::base::encoding::printable;
-use octo_core::base::error::{Error, Result};
+use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::VariableName;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::replace;
+use octo_core::base::{descriptors, no_core};
 use octo_core::targets::{Target, Targets};
+use octo_core::tentacle::spec::variable_file::{self, Programs};
 use octo_core::tentacle::spec::variables::{self, Place, Variable};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The options of `variables`.
@@ -24,8 +26,12 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
         value("", "vars", "DIR", "not CONFIG/vars"),
         value("", "form", "FORM", "as a file of run: env or secrets"),
         value("", "into", "DIR", "both, as DIR/TARGET.env and DIR/TARGET.secrets"),
+        flag("", "dry-run", "run no program that prints secrets"),
     ],
 };
+
+/// What a file of secrets ends in.
+const SECRET: &str = ".secret";
 
 /// A variable of a target.
 struct ScopedVariable {
@@ -41,6 +47,9 @@ type Variables = BTreeMap<VariableName, ScopedVariable>;
 /// `variables`
 pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
     let tool = said.tool();
+    // What a program leaves running must not hold the locks of the pipeline that asks.
+    let _ = descriptors::close_others();
+    no_core::of_us();
     let environment = said.one("environment")?;
     if let Some(name) = &environment {
         let checked = values::tag(name);
@@ -57,8 +66,11 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
         Some(form) => return Err(tool.misuse(format!("--form {form}: not env or secrets"))),
     };
     let targets = Targets::load(&places.targets())?;
+    let programs = if said.flag("dry-run") { Programs::Leave } else { Programs::Run };
+    let mut files = Files { programs, read: HashMap::new(), left: Vec::new() };
     for name in said.arguments() {
-        let gathered = gather(&directory, environment.as_deref(), target(&targets, name)?)?;
+        let scopes = scopes(environment.as_deref(), target(&targets, name)?);
+        let gathered = gather(&directory, &scopes, &mut files)?;
         match &into {
             None => print_bytes(&show(&gathered))?,
             Some(into) => {
@@ -69,24 +81,61 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
             }
         }
     }
+    for file in files.left {
+        let file = file.display();
+        tool.say(format!("{file}: a program, not run by -n: its variables are not known"));
+    }
     Ok(0)
 }
 
-/// Reads the scopes, a wider one first.
-fn gather(directory: &Path, environment: Option<&str>, target: &Target) -> Result<Variables> {
+/// What was read: each file once, however many targets it is for.
+struct Files {
+    programs: Programs,
+    read: HashMap<PathBuf, Vec<Variable>>,
+    /// The programs that were not run.
+    left: Vec<PathBuf>,
+}
+
+impl Files {
+    /// None where there is no such file.
+    fn variables(&mut self, source: &Path, secret: bool) -> Result<&[Variable]> {
+        if !self.read.contains_key(source) {
+            let is_there = source.try_exists().map_err(|error| Error::io(source, &error))?;
+            let read = match is_there {
+                true => variable_file::read(&source.to_string_lossy(), secret, self.programs)?,
+                false => Some(Vec::new()),
+            };
+            if read.is_none() {
+                self.left.push(source.into());
+            }
+            self.read.insert(source.into(), read.unwrap_or_default());
+        }
+        Ok(self.read.get(source).map_or(&[], Vec::as_slice))
+    }
+}
+
+/// The names of the files, a wider one first.
+fn scopes(environment: Option<&str>, target: &Target) -> Vec<String> {
     let mut scopes = vec!["common".to_string()];
     scopes.extend(environment.map(|name| format!("env/{name}")));
     scopes.extend(target.tags.iter().map(|tag| format!("tag/{tag}")));
     scopes.push(format!("target/{}", target.name));
+    scopes
+}
+
+/// Reads the scopes.
+fn gather(directory: &Path, scopes: &[String], files: &mut Files) -> Result<Variables> {
     let mut all = Vec::new();
     for scope in scopes {
+        // What are somebody's secrets would be shown as plain variables.
+        if scope.ends_with(SECRET) {
+            let reason = format!("a name that ends in {SECRET} has no variables of its own");
+            return Err(Error::new(Exit::Data, scope, reason));
+        }
         for secret in [false, true] {
-            let source = directory.join(scope.clone() + if secret { ".secret" } else { "" });
-            if !source.try_exists().map_err(|error| Error::io(&source, &error))? {
-                continue;
-            }
-            let read = variables::read(&source.to_string_lossy(), secret)?;
-            all.extend(read.into_iter().map(|variable| (variable, source.clone(), secret)));
+            let source = directory.join(scope.clone() + if secret { SECRET } else { "" });
+            let read = files.variables(&source, secret)?.iter().cloned();
+            all.extend(read.map(|variable| (variable, source.clone(), secret)));
         }
     }
     variables::refuse_forbidden(all.iter().map(|(variable, ..)| variable))?;
@@ -149,7 +198,7 @@ mod tests {
     fn given(values: &[(&str, &[u8])]) -> Variables {
         let made = values.iter().map(|(name, value)| {
             let text = [name.as_bytes(), b"=", value, b"\0"].concat();
-            let read = variables::file("f\ng", &text).expect("sound").remove(0);
+            let read = variable_file::parse("f\ng", &text).expect("sound").remove(0);
             let Variable { name, value, place } = read;
             (name, ScopedVariable { value, source: "f".into(), place, secret: false })
         });
@@ -169,7 +218,7 @@ mod tests {
         for values in cases {
             for (origins, place) in [(Origins::Left, "f:"), (Origins::Named, "f\\ng:1")] {
                 let written = file(&given(values), false, origins);
-                let all = variables::file("f", &written).expect("sound");
+                let all = variable_file::parse("f", &written).expect("sound");
                 let read: Vec<(&str, &[u8])> =
                     all.iter().map(|v| (v.name.as_str(), v.value.as_slice())).collect();
                 assert_eq!(read, values);
