@@ -2,7 +2,9 @@
 //! and escapes no value by rules of its own. octo-push(1), PLUMBING.
 
 mod ask;
+mod environments;
 pub(super) mod package;
+mod settings;
 mod thumbprint;
 mod values;
 mod variables;
@@ -28,6 +30,16 @@ static WORDS: &[PlainVerb] = &[
     )
     .options_first()
     .runs(values::values),
+    verb("job", "", "a new id of a job, for run -j").runs(ask::job),
+    verb(
+        "settings",
+        "FILE...",
+        "the lines of files that say how an application is deployed: where, option, =VALUE",
+    )
+    .runs(settings::settings),
+    verb("environment", "[ENVIRONMENT]", "the name, if there is such an environment; or all")
+        .takes(&[&environments::OPTIONS])
+        .runs(environments::environment),
     verb("package", "FILE", "application and version by the file's name, its sha256 if asked for")
         .takes(&[&package::OPTIONS])
         .runs(package::package),

@@ -104,7 +104,8 @@ pub(super) fn tag(text: &str) -> std::result::Result<String, String> {
     found.ok_or_else(|| format!("not a name ({})", PusherName::FORM))
 }
 
-fn plain_name(text: &str) -> std::result::Result<String, String> {
+/// The name of an application or a version.
+pub(super) fn plain_name(text: &str) -> std::result::Result<String, String> {
     if is_plain_name(text) { Ok(text.to_string()) } else { Err(format!("not {PLAIN_NAME}")) }
 }
 

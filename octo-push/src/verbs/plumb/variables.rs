@@ -3,7 +3,7 @@
 //! beside it. octo-vars(1).
 
 use super::ask::target;
-use super::values;
+use super::environments::{self, Environments, SECRET};
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::print_bytes;
 use octo_core::base::encoding::printable;
@@ -24,14 +24,12 @@ pub(super) static OPTIONS: OptionGroup = OptionGroup {
     rows: &[
         value("", "environment", "ENVIRONMENT", "this environment too"),
         value("", "vars", "DIR", "not CONFIG/vars"),
+        value("", "lifecycle", "FILE", "not CONFIG/lifecycle"),
         value("", "form", "FORM", "as a file of run: env or secrets"),
         value("", "into", "DIR", "both, as DIR/TARGET.env and DIR/TARGET.secrets"),
         flag("", "dry-run", "run no program that prints secrets"),
     ],
 };
-
-/// What a file of secrets ends in.
-const SECRET: &str = ".secret";
 
 /// A variable of a target.
 struct ScopedVariable {
@@ -52,10 +50,9 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
     no_core::of_us();
     let environment = said.one("environment")?;
     if let Some(name) = &environment {
-        let checked = values::tag(name);
-        checked.map_err(|reason| tool.misuse(format!("--environment {name}: {reason}")))?;
+        Environments::read(said, places)?.check(said, name)?;
     }
-    let directory = said.one("vars")?.map_or_else(|| places.config.join("vars"), PathBuf::from);
+    let directory = environments::directory(said, places)?;
     said.apart("form", "into")?;
     let into = said.one("into")?;
     let form = said.one("form")?;
