@@ -83,6 +83,11 @@ _octo_value() {
     SELECT | NAMES)
       mapfile -t COMPREPLY < <(compgen -P "${3-}" -W "$(_octo_targets "$2")" -- "$2")
       ;;
+    ENVIRONMENT)
+      mapfile -t COMPREPLY < <(
+        compgen -P "${3-}" -W "$(octo-push plumb environment 2>/dev/null)" -- "$2"
+      )
+      ;;
     DIR | OUTDIR) mapfile -t COMPREPLY < <(compgen -P "${3-}" -d -- "$2") ;;
     *) mapfile -t COMPREPLY < <(compgen -P "${3-}" -f -- "$2") ;;
   esac

@@ -4,7 +4,8 @@ use crate::support::{Sandbox, mode_of, set_mode};
 use crate::tentacle::Octopus;
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
-use predicates::str::contains;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, starts_with};
 
 const SOME: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
@@ -113,6 +114,42 @@ fn variables_are_written_for_their_owner_alone() {
     let form = |form| plumb(&sandbox, &["variables", "--form", form, "a"]).assert();
     form("env").success().stdout("A=one\ntwo\n\0");
     form("shown").code(64).stderr(contains("--form shown: not env or secrets"));
+}
+
+#[test]
+fn an_environment_is_a_word_of_the_lifecycle_or_a_file() {
+    let sandbox = sandbox();
+    let asked = |words: &[&str]| plumb(&sandbox, &[&["environment"], words].concat()).assert();
+    asked(&[]).success().stdout("");
+    asked(&["prod"]).code(65).stdout("").stderr(contains("prod: no such environment, there is no"));
+    sandbox.write("config/vars/env/prod.secret", "");
+    sandbox.write("config/vars/env/prod.secret~", "");
+    sandbox.write("config/lifecycle", "# all\nshop test staging live\n* staging prod\n");
+    asked(&[]).success().stdout("live\nprod\nstaging\ntest\n");
+    asked(&["prod"]).success().stdout("prod\n");
+    asked(&["prd"]).code(65).stdout("").stderr(
+        starts_with("octo-push: prd: no such environment\n")
+            .and(contains("hint: did you mean prod?\n")),
+    );
+    sandbox.write("config/vars/env/QA", "");
+    asked(&["qa"]).code(65).stderr(contains("hint: did you mean QA?\n"));
+    asked(&["../prod"]).code(64).stderr(contains("environment ../prod: not a name"));
+    // Which one is before it says the line of the application alone.
+    let through = |app, name| asked(&["--app", app, name]);
+    through("shop", "live").success().stdout("live\nstaging\n");
+    through("shop", "test").success().stdout("test\n\n");
+    through("other", "prod").success().stdout("prod\nstaging\n");
+    through("shop", "prod").code(65).stderr(contains("lifecycle: no environment prod for shop"));
+    through("other", "prd").code(65).stderr(contains("did you mean prod?"));
+    through("../x", "prod").code(64);
+    asked(&["--app", "shop"]).code(64).stderr(contains("--app needs an environment"));
+    sandbox.write("lines", "shop test\n");
+    asked(&["--lifecycle", "lines", "--app", "other", "test"]).code(65).stderr(contains("or *"));
+    asked(&["--lifecycle", "none", "test"]).code(78).stderr(contains("none: no such file"));
+    asked(&["--vars", "none", "test"]).code(65).stderr(contains("none: not a directory"));
+    sandbox.write("lines", "shop test\nshop live\n");
+    let twice = asked(&["--lifecycle", "lines", "test"]);
+    twice.code(78).stderr(contains("lines:2: shop stands there twice"));
 }
 
 /// No line of any file names the tentacle, nor does its trust file name us.

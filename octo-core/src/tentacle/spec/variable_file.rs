@@ -2,7 +2,8 @@
 //!
 //! A file holds one `NAME=VALUE` a line; blank lines and lines that begin with
 //! `#` are passed over; a value is everything behind the first `=`, as it is:
-//! no quotes, no escapes. A line may end in CR LF. A value of several lines is
+//! no quotes, no escapes. A line may end in CR LF, and the file begin with a byte
+//! order mark: some editors write them. A value of several lines is
 //!
 //! ```text
 //! NAME<<END
@@ -82,6 +83,7 @@ pub fn read(path: &str, secret: bool, programs: Programs) -> Result<Option<Vec<V
 pub fn parse(place: &str, bytes: &[u8]) -> Result<Vec<Variable>> {
     let mut reader =
         Reader { said: place.into(), variables: Vec::new(), seen: HashSet::new(), origin: None };
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.contains(&0) {
         reader.entries(bytes)?;
     } else {
@@ -255,6 +257,7 @@ mod tests {
             read_as("# x\r\n\r\nA=1\nB= \"two\" = 2 \nC=\r\n\n"),
             ["A=1", "B= \"two\" = 2 ", "C="]
         );
+        assert_eq!(read_as("\u{feff}A=1\r\nB=2\r\n"), ["A=1", "B=2"]);
         assert!(said("A=1\n2\0# B=\0").0.starts_with("f:2: no variable name "));
         assert_eq!(read_as("A=1\n2\0B=() {\r\0"), ["A=1\\n2", "B=() {\\r"]);
         assert_eq!(read_as("KEY=one\0B=2\0"), ["KEY=one", "B=2"]);

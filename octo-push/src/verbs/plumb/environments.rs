@@ -32,10 +32,18 @@ pub(super) const SECRET: &str = ".secret";
 const LARGEST: u64 = 1 << 20;
 
 /// `environment`: the name itself; with `--app` a line more, empty for the first one.
+/// Without a name all that there are.
 pub(super) fn environment(said: &Said, places: &Places) -> Result<u8> {
     let tool = said.tool();
-    let [name] = said.counted(1..=1)? else { return Ok(0) };
     let known = Environments::read(said, places)?;
+    let [name] = said.counted(0..=1)? else {
+        if said.flag("app") {
+            return Err(said.misuse("--app needs an environment"));
+        }
+        let all = known.known.iter().map(|name| format!("{name}\n"));
+        print(&all.collect::<String>())?;
+        return Ok(0);
+    };
     let Some(application) = said.one("app")? else {
         known.check(said, name)?;
         print(&format!("{name}\n"))?;
@@ -145,7 +153,8 @@ pub(super) fn directory(said: &Said, places: &Places) -> Result<PathBuf> {
 }
 
 fn likely<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    match nearest(&name.to_lowercase(), known.clone()) {
+    let same = known.clone().find(|known| known.eq_ignore_ascii_case(name));
+    match same.or_else(|| nearest(name, known.clone())) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
     }
