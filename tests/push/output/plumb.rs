@@ -71,6 +71,34 @@ fn the_name_of_who_asks_drives_no_terminal() {
 }
 
 #[test]
+fn how_an_application_is_deployed_is_believed_of_nobody_else() {
+    let sandbox = sandbox();
+    let file = sandbox.write("shop", "batch=20%\nskip-deployed\n");
+    set_mode(&file, 0o644);
+    let asked = |mode| {
+        set_mode(&file, mode);
+        plumb(&sandbox, &["settings", "shop", "shop@prod"]).assert()
+    };
+    asked(0o644).success().stdout("shop, line 1\tbatch\t=20%\nshop, line 2\tskip-deployed\n");
+    asked(0o664).code(78).stdout("").stderr(contains("is writable by its group"));
+    asked(0o646).code(78).stdout("").stderr(contains("is writable by others"));
+    sandbox.write("shop@prod", "\nbatch\t=1\n");
+    set_mode(&sandbox.path("shop@prod"), 0o644);
+    asked(0o644).code(78).stdout("").stderr(contains("shop@prod, line 2: has a control"));
+}
+
+#[test]
+fn an_id_is_another_each_time() {
+    let sandbox = sandbox();
+    let id = || {
+        let said = plumb(&sandbox, &["job"]).assert().success();
+        String::from_utf8_lossy(&said.get_output().stdout).into_owned()
+    };
+    let (one, other) = (id(), id());
+    assert!(one.len() == 30 && one.ends_with('\n') && one != other, "{one}{other}");
+}
+
+#[test]
 fn a_package_is_read_off_its_name() {
     let sandbox = sandbox();
     sandbox.write("web-shop-1.4.tar.gz", "hello");

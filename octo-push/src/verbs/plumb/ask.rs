@@ -1,5 +1,6 @@
 //! Short questions: where things are, which host a target has, what was meant.
 
+use crate::records::writer::new_id;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
@@ -46,6 +47,13 @@ pub(super) fn target<'a>(targets: &'a Targets, name: &str) -> Result<&'a Target>
     targets.named(name).ok_or_else(|| {
         Error::new(Exit::Data, name, "no target has this name").hint("octo-push targets lists them")
     })
+}
+
+/// `job`: an id that is known before the job is, so that others can name it.
+pub(super) fn job(said: &Said, _: &Places) -> Result<u8> {
+    said.counted(0..=0)?;
+    print(&format!("{}\n", new_id()?))?;
+    Ok(0)
 }
 
 /// `nearest`: what a misspelt word may have been.
