@@ -49,8 +49,9 @@ impl JobPlan {
     /// A file of its own that can't be read, or a spec that would be refused.
     pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobPayload<'_>> {
         let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
-        let parts = self.draft.parts(job, Destination::Target(target), package.transpose()?)?;
-        let script = self.draft.script().unwrap_or_default();
+        let there = Destination::Target(target);
+        let parts = self.draft.parts(job, there, package.transpose()?)?;
+        let script = self.draft.script(there).unwrap_or_default();
         Ok(JobPayload { spec: parts.spec, script, secrets: parts.secrets })
     }
 }

@@ -39,7 +39,10 @@ pub static JOB: OptionGroup = OptionGroup {
 /// A script that is there already.
 pub static BY_NAME: OptionGroup = OptionGroup {
     title: "",
-    rows: &[value("", "name", "NAME", "a script that the target's admin installed")],
+    rows: &[
+        value("", "name", "NAME", "a script that the target's admin installed"),
+        values("", "installed", "NAMES", "these targets run theirs of the script's name"),
+    ],
 };
 
 /// What one target is told and another isn't.
@@ -80,6 +83,8 @@ pub enum What {
 pub struct JobOptions {
     /// What runs.
     pub what: What,
+    /// `--installed`: targets on which the script is not sent, but run by its name.
+    pub installed: HashSet<String>,
     /// The arguments behind it.
     pub arguments: Vec<String>,
     /// `--each`: a file with further ones.
@@ -119,6 +124,7 @@ impl JobOptions {
         let given = said.many("env");
         let given = given.iter().map(|text| variable(said, text));
         let options = JobOptions {
+            installed: installed(said, &what)?,
             what,
             arguments,
             each: if said.knows("each") { said.one("each")? } else { None },
@@ -191,6 +197,24 @@ impl JobOptions {
             return Err(said.misuse("standard input can be read once only"));
         }
         Ok(())
+    }
+}
+
+/// `--installed`, where the tool has it: only a script that is sent elsewhere has a name.
+fn installed(said: &Said, what: &What) -> Result<HashSet<String>> {
+    if !said.knows("installed") {
+        return Ok(HashSet::new());
+    }
+    let lists = said.many("installed");
+    let names: HashSet<String> =
+        lists.iter().flat_map(|list| list.split(',')).map(String::from).collect();
+    if names.contains("") {
+        return Err(said.misuse("--installed: names joined by commas, none of them empty"));
+    }
+    match what {
+        What::Script(path) if path != "-" => Ok(names),
+        _ if names.is_empty() => Ok(names),
+        _ => Err(said.misuse("--installed: goes with a script's file, whose name it is")),
     }
 }
 
