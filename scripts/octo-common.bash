@@ -13,7 +13,8 @@ readonly EX_TEMPORARY=75 EX_REFUSED=77 EX_CONFIGURATION=78
 
 TOOL=${0##*/}
 VERSION=0.1.0
-DRY_RUN='' VERBOSE='' QUIET='' SCRATCH='' IDENTITY='' NAMED='' BASE=''
+DRY_RUN='' VERBOSE='' QUIET='' SCRATCH='' IDENTITY='' NAMED='' BASE='' BY_NAME=''
+SETTINGS=''
 # The words that go to every tool, --config and --state; and those that go to every
 # octo-push: identity, transport, waiting.
 PLACE_OPTIONS=()
@@ -24,9 +25,11 @@ NARROWED=()
 SELECT_OPTIONS=()
 # The words that make octo-push roll.
 ROLL_OPTIONS=()
+# What targets said that runs there, see octo-releases.bash.
+declare -A RELEASED=()
 
-# Where this file and the scripts are, whatever links lead here.
-HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+# Where this file and the scripts are; who sources it has followed the links that lead here.
+HERE=${BASH_SOURCE[0]%/*}
 
 # shellcheck source=scripts/octo-options.bash
 source "$HERE/octo-options.bash"
@@ -273,13 +276,14 @@ read_ends() {
   done <<<"$lines"
 }
 
+# end_lines PREFIX SUFFIX TARGET…: in a shell of its own, which becomes octo-exec
 end_lines() {
   local prefix=$1 suffix=$2 name files=()
   shift 2
   for name in "$@"; do
     files+=("$prefix$name$suffix")
   done
-  octo-exec end -- "${files[@]}"
+  exec octo-exec end -- "${files[@]}"
 }
 
 # succeeded TARGET: as read_ends has read
@@ -292,30 +296,47 @@ agree() {
   if [[ ${AGREED:=$1} != "$1" ]]; then AGREED=1; fi
 }
 
-# release_words: the words by which octo-push runs octo-release on a target: sent
-# from beside us, or by name where the target's sysadmin installed it
-release_words() {
-  if [[ -n $NAMED ]]; then
+# words_of_release TARGET…: sets RELEASE_WORDS, by which octo-push runs octo-release there:
+# sent from beside us, or by name where the target's sysadmin installed it and lets nothing
+# else run. Both may be among them.
+words_of_release() {
+  local name by_name=()
+  RELEASE_WORDS=("$HERE/octo-release")
+  for name in "$@"; do
+    if runs_by_name "$name"; then by_name+=("$name"); fi
+  done
+  if ((${#by_name[@]} == $# && $# > 0)); then
     RELEASE_WORDS=(--name octo-release)
-  else
-    RELEASE_WORDS=("$HERE/octo-release")
-    [[ -r ${RELEASE_WORDS[0]} ]] || fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing"
+  elif [[ ! -r ${RELEASE_WORDS[0]} ]]; then
+    fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing"
+  elif ((${#by_name[@]} > 0)); then
+    RELEASE_WORDS=(--installed "$(joined "${by_name[@]}")" "${RELEASE_WORDS[@]}")
   fi
   [[ -z $BASE ]] || RELEASE_WORDS+=(-b "$BASE")
 }
 
-# select_targets: sets NAMES to the selected targets, and SELECT_OPTIONS. What failed
-# last is another selection after each step, so that it is replaced by its names.
+# runs_by_name TARGET: by --named, or as `releases` said there
+runs_by_name() {
+  local offers=,${RELEASED["$1 offers"]:-},
+  [[ -z $NAMED && ,$BY_NAME, != *,"$1",* ]] || return 0
+  [[ $offers == *,name:octo-release,* && $offers != *,run,* ]]
+}
+
+# select_targets: sets NAMES to the selected targets, TAGS_OF by them, and SELECT_OPTIONS. What
+# failed last is another selection after each step, so that it is replaced by its names.
 select_targets() {
-  local listed name words
+  local listed name tags words
+  declare -gA TAGS_OF=()
   ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
   SELECT_OPTIONS=("${SELECTED[@]}" "${NARROWED[@]}")
   words=(octo-push "${PLACE_OPTIONS[@]}" "${SELECT_OPTIONS[@]}" targets)
   announce "${words[@]}"
   listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
   NAMES=()
-  while read -r name _; do
-    [[ -z $name ]] || NAMES+=("$name")
+  while read -r name _ _ tags; do
+    [[ -n $name ]] || continue
+    NAMES+=("$name")
+    TAGS_OF[$name]=$tags
   done <<<"$listed"
   if [[ "${SELECT_OPTIONS[*]}" == *failed:* && ${#NAMES[@]} -gt 0 ]]; then
     SELECT_OPTIONS=(-t "$(joined "${NAMES[@]}")")
@@ -333,21 +354,6 @@ targets() {
   else
     printf '%s targets' "$1"
   fi
-}
-
-# ask_targets WORD…: lets octo-release answer a question on all NAMES: what it says is
-# in $SCRATCH/out/TARGET, and $SCRATCH/end/TARGET has how that ended. One that doesn't
-# answer within LIMIT is given up; its job, which may be stuck, ends there as well
-ask_targets() {
-  local code=0 words
-  mkdir -p -- "$SCRATCH/out" "$SCRATCH/end"
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q "${SELECT_OPTIONS[@]}"
-    --limit "$LIMIT" run -T "$LIMIT" --end "$SCRATCH/end/%n" -o "$SCRATCH/out/%n"
-    "${RELEASE_WORDS[@]}" "$@")
-  announce "${words[@]}"
-  OCTO_AGAIN='' "${words[@]}" 2>"$SCRATCH/errors" >/dev/null || code=$?
-  # One that fails is told by its record; no record at all is octo-push's own trouble.
-  [[ -e $SCRATCH/end/${NAMES[0]} ]] || give_up "$code" "$(<"$SCRATCH/errors")"
 }
 
 # asking_releases OPTION… -- APP…: sets RELEASES, the command by which octo-push says what

@@ -14,6 +14,8 @@
 #   NAME()      a function, which is called with the long option and its value
 # A row that begins with : is a heading. A value whose name is one of VALUE_KINDS is
 # checked by `octo-push plumb values`, and a variable gets it in its one form.
+# Where SETTINGS is set, a file can say options too (octo-settings.bash): each flag of those
+# has a --no-NAME, which keeps what the file says out; that of --no-NAME is --NAME.
 
 readonly VALUE_KINDS=' TIME WHEN N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
 
@@ -54,7 +56,7 @@ CONNECTING=(
   i identity FILE IDENTITY 'this identity, not CONFIG/identity.pem; may be a pipe'
   "${REACHING[@]}"
 )
-# Of a pipeline that asks its targets what runs there, see ask_targets and asking_releases.
+# Of a pipeline that asks its targets what runs there, see asking_releases.
 ASKING=(
   - limit TIME LIMIT 'how long a target may take to answer (1m)'
 )
@@ -74,6 +76,28 @@ ROLLING=(
   - max-failures 'N|P%' ROLL_OPTIONS+ 'so many targets may fail before it stops'
   - min-healthy  'N|P%' ROLL_OPTIONS+ 'so many stay untouched or done at any time'
   - failed-first -      ROLL_OPTIONS+ 'those that failed in the last run come first'
+  - before     COMMAND  BEFORE        'from here, before each batch; the names are its arguments'
+  - after      COMMAND  AFTER         'behind it, however it went; those that are well'
+)
+# What is looked at from here, behind a switch.
+LOOKING=(
+  - health-url URL  URL      'from here; %n is the target, %a its address, %v the version'
+  - expect     TEXT EXPECT   'that page has this in it, with %n, %a and %v as well'
+  - health-tcp PORT PORT     'from here, on the address of the target'
+  - tries      N    TRIES    'how often a check is made until it succeeds (5)'
+  - interval   TIME INTERVAL 'between two tries (2s)'
+)
+# What octo-push calls around each batch, see octo-batch.bash: it is called with what it
+# has to know as options.
+BATCHES=(
+  - batch-is-over DIR      OVER ''
+  - batch-begins  DIR      BEGINS ''
+  - batch-ended   DIR      ENDED ''
+  - of            APP      APP ''
+  - release       VERSION  RELEASE ''
+  - budget        N        BUDGET ''
+  - rollout       JOB      ROLLOUT ''
+  - by-name       NAMES    BY_NAME ''
 )
 # How octo-release is found on the targets, and where it works.
 RELEASING=(
@@ -87,7 +111,7 @@ RELEASING=(
 read_options() {
   local word
   WORDS=("$@") NEXT=0
-  ARGUMENTS=() BEHIND=() TYPED=() CHECKS=() CHECKED=()
+  ARGUMENTS=() BEHIND=() TYPED=() CHECKS=() CHECKED=() PLACE=''
   index_options
   while ((NEXT < ${#WORDS[@]})); do
     word=${WORDS[NEXT]}
@@ -112,10 +136,11 @@ read_options() {
   check_options
 }
 
-# index_options: ROW_OF -t and --target is where their row begins; GIVEN has none yet
+# index_options: ROW_OF -t and --target is where their row begins; nothing is GIVEN yet,
+# VALUE_OF has the value of what is
 index_options() {
   local row
-  declare -gA ROW_OF=() GIVEN=()
+  declare -gA ROW_OF=() GIVEN=() VALUE_OF=()
   for ((row = 0; row < ${#OPTIONS[@]}; row += 5)); do
     [[ ${OPTIONS[row]} != : ]] || continue
     ROW_OF["--${OPTIONS[row + 1]}"]=$row
@@ -125,9 +150,15 @@ index_options() {
 
 # long_option --NAME [VALUE]
 long_option() {
-  local row=${ROW_OF[$1]:-}
+  local row
+  find_row "$1"
+  row=$ROW
   [[ -n $row ]] || unknown_option "$1"
-  if [[ ${OPTIONS[row + 2]} != - ]]; then
+  if [[ -n $NEGATED ]]; then
+    (($# == 1)) || misuse "$1: takes no value"
+    know_given "--${OPTIONS[row + 1]}" no
+    TYPED+=("$1")
+  elif [[ ${OPTIONS[row + 2]} != - ]]; then
     (($# == 2)) || next_word "$1"
     take_option "$row" "${2-$VALUE}"
   elif (($# == 2)); then
@@ -135,6 +166,34 @@ long_option() {
   else
     take_option "$row"
   fi
+}
+
+# find_row --NAME: sets ROW to where its row begins, to nothing if there is none; NEGATED if
+# it is the --no-NAME of a flag
+find_row() {
+  local flag=--no-${1#--}
+  ROW=${ROW_OF[$1]:-} NEGATED=''
+  [[ -z $ROW && -n ${SETTINGS:-} ]] || return 0
+  [[ $1 != --no-* ]] || flag=--${1#--no-}
+  ROW=${ROW_OF[$flag]:-}
+  if [[ -z $ROW ]]; then return 0; fi
+  if [[ ${OPTIONS[ROW + 2]} == - ]] && may_be_set "$ROW"; then
+    NEGATED=1
+  else
+    ROW=''
+  fi
+}
+
+# may_be_set ROW: by a file? Neither who is asked, nor as whom, nor that nothing is done
+may_be_set() {
+  [[ -n ${OPTIONS[$1 + 4]} ]] || return 1
+  [[ ! ${OPTIONS[$1 + 3]} =~ ^(SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|.*\(\)) ]]
+}
+
+# know_given --NAME HOW: it was, once
+know_given() {
+  [[ -z ${GIVEN[$1]:-} ]] || misuse "$1: given twice"
+  GIVEN[$1]=$2
 }
 
 # letters WORD: -nq are two flags; what stands behind a letter with a value is its value
@@ -169,13 +228,17 @@ take_option() {
   local word=$name
   shift
   [[ ${OPTIONS[row]} == - ]] || word=-${OPTIONS[row]}
-  [[ -z ${GIVEN[$name]:-} || $into == *++ ]] || misuse "$name: given twice"
-  GIVEN[$name]=1
+  if [[ $into == *++ ]]; then
+    GIVEN[$name]=1
+  else
+    know_given "$name" 1
+  fi
+  VALUE_OF[$name]=${1-}
   [[ $into =~ ^(SELECTED|NARROWED) ]] || TYPED+=("$word" "$@")
   # A pipe can't be read again.
   if [[ $name == --identity && ! -f $1 ]]; then TYPED[-1]=IDENTITY; fi
   if [[ $VALUE_KINDS == *" $kind "* ]]; then
-    CHECKS+=("$name" "$kind" "$1")
+    CHECKS+=("${PLACE:+$PLACE: }$name" "$kind" "$1")
     CHECKED+=("$into")
   fi
   case $into in
@@ -195,7 +258,7 @@ check_apart() {
   for row in "${APART[@]}"; do
     first=''
     for name in $row; do
-      [[ -n ${GIVEN["--$name"]:-} ]] || continue
+      [[ ${GIVEN["--$name"]:-} == 1 ]] || continue
       [[ -z $first ]] || misuse "$first and --$name can't stand together"
       first=--$name
     done
@@ -205,11 +268,13 @@ check_apart() {
 # check_options: the values that were taken, all in one go
 check_options() {
   local index
-  ((${#CHECKED[@]} > 0)) || return 0
+  # What a pipeline says to itself around a batch, it has checked before.
+  if ((${#CHECKED[@]} == 0)) || [[ -n ${GIVEN[--rollout]:-} ]]; then return 0; fi
   plumb values -- "${CHECKS[@]}"
   for index in "${!CHECKED[@]}"; do
     [[ ! ${CHECKED[index]} =~ ^[A-Z_]+$ ]] || printf -v "${CHECKED[index]}" %s "${ANSWER[index]}"
   done
+  CHECKS=() CHECKED=()
 }
 
 # check_arguments LABEL KIND VALUE…: all of one kind; sets ANSWER

@@ -1,0 +1,276 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # the plan is for octo-deploy, which sources this
+# What octo-deploy finds out before it begins: what runs where, who can't be reached, who
+# refuses, what is frozen, and so which targets there is something to do on.
+#
+# It promises: nothing was changed where it ends; each reason has its target and the line to
+# type next.
+
+# plan: sorts NAMES into TODO, DONE, which run it already, and DOWN, which can't be reached.
+# Sets TODO_OPTIONS and ROLL_SELECT, which select the first, and the first with the last.
+plan() {
+  local name
+  TODO=() DONE=() DOWN=() ONCE=''
+  WAITING=()
+  ((LOCK_WAIT == 0)) || WAITING=(--wait "$LOCK_WAIT")
+  ask_releases "$APP" "${NAMES[@]}"
+  refuse_denied
+  refresh_releases "$APP" "${NAMES[@]}"
+  for name in "${NAMES[@]}"; do
+    if is_out_of_reach "$name"; then
+      DOWN+=("$name")
+    elif [[ -n $SKIP$CATCH_UP ]] && runs_it "$name"; then
+      DONE+=("$name")
+    else
+      TODO+=("$name")
+    fi
+  done
+  [[ -z $DIFF ]] || return 0
+  [[ -z $CATCH_UP ]] || refuse_overtaken
+  refuse_frozen
+  refuse_health_by_name
+  weigh_unreachable
+  heed_canary
+  select_what_is_to_do
+  choose_once
+}
+
+# runs_it TARGET: these bytes, as far as octo-exec has looked, and well
+runs_it() {
+  [[ ${RELEASED["$1 version"]} == "$RELEASE" && ${RELEASED["$1 sha256"]} == "$SHA256" ]] &&
+    [[ ${RELEASED["$1 result"]} == succeeded && -z ${RELEASED["$1 seen"]} ]]
+}
+
+# refuse_frozen: before anything begins, and all of it: half a rollout is what nobody asked for
+refuse_frozen() {
+  local name frozen=()
+  [[ -z $DESPITE ]] || return 0
+  for name in "${TODO[@]}"; do
+    [[ -n ${RELEASED["$name frozen-until"]} ]] || continue
+    frozen+=("$name")
+    say "$name: $APP: frozen until ${RELEASED["$name frozen-until"]}" \
+      "by ${RELEASED["$name frozen-by"]}: ${RELEASED["$name frozen-why"]}"
+  done
+  ((${#frozen[@]} > 0)) || return 0
+  say "$SUBJECT: frozen on ${#frozen[@]} of $(targets "${#NAMES[@]}"); $NOTHING"
+  say_what_runs
+  hint "where the target allows it: $(again_with --despite REASON)"
+  ((${#frozen[@]} == ${#NAMES[@]})) ||
+    hint "without them: $(again_with -x "$(joined "${frozen[@]}")")"
+  exit "$EX_TEMPORARY"
+}
+
+# refuse_health_by_name: an installed octo-release takes no command from us
+refuse_health_by_name() {
+  local name
+  [[ -n $HEALTH ]] || return 0
+  for name in "${TODO[@]}"; do
+    ! runs_by_name "$name" || misuse \
+      "--health: $name runs its own octo-release, its CONFIG/apps/$APP says how"
+  done
+}
+
+# heed_canary: octo-push would stop without one when the package is there already; and where
+# all are done it isn't to look for them
+heed_canary() {
+  local canary
+  canary=$(roll_option --canary)
+  if [[ -z $canary || ${#TODO[@]} == 0 ]] || has_canary "$canary" "${TODO[@]}"; then return 0; fi
+  if has_canary "$canary" "${DOWN[@]}"; then
+    say "$SUBJECT: no canary can be reached; $NOTHING"
+    say_what_runs
+    hint "in another way: $(quoted octo-deploy --help)"
+    exit "$EX_UNAVAILABLE"
+  fi
+  has_canary "$canary" "${DONE[@]}" ||
+    fail "$EX_DATA" "$canary: none of the selected targets is this canary"
+  drop_canary
+}
+
+# has_canary CANARY TARGET…: a name or a tag of one of them
+has_canary() {
+  local name
+  for name in "${@:2}"; do
+    if is_canary "$1" "$name"; then return 0; fi
+  done
+  return 1
+}
+
+is_canary() {
+  [[ $2 == "$1" || " ${TAGS_OF[$2]} " == *" $1 "* ]]
+}
+
+drop_canary() {
+  local index kept=()
+  for ((index = 0; index < ${#ROLL_OPTIONS[@]}; index++)); do
+    if [[ ${ROLL_OPTIONS[index]} == --canary ]]; then
+      index=$((index + 1))
+    else
+      kept+=("${ROLL_OPTIONS[index]}")
+    fi
+  done
+  ROLL_OPTIONS=("${kept[@]}")
+  ((${#ROLL_OPTIONS[@]} > 0)) || ROLL_OPTIONS=(--batch 100%)
+}
+
+# select_what_is_to_do: sets TODO_OPTIONS, ROLL_SELECT and SHARES: a share of all targets stays
+# that share when some are done
+select_what_is_to_do() {
+  local healthy
+  TODO_OPTIONS=("${SELECT_OPTIONS[@]}") ROLL_SELECT=("${SELECT_OPTIONS[@]}") SHARES=()
+  if ((${#TODO[@]} < ${#NAMES[@]})); then
+    TODO_OPTIONS=(-t "$(joined "${TODO[@]}")")
+  fi
+  ((${#DONE[@]} > 0)) || return 0
+  ROLL_SELECT=(-t "$(joined "${TODO[@]}" "${DOWN[@]}")")
+  [[ -z $(roll_option --max-failures) ]] || SHARES+=(--max-failures "$(budget)")
+  healthy=$(wanted_healthy)
+  [[ -n $healthy ]] || return 0
+  healthy=$((healthy - ${#DONE[@]}))
+  SHARES+=(--min-healthy "$((healthy > 0 ? healthy : 0))")
+}
+
+# share_options: ROLL_OPTIONS with SHARES
+share_options() {
+  local index share
+  for ((share = 0; share < ${#SHARES[@]}; share += 2)); do
+    for index in "${!ROLL_OPTIONS[@]}"; do
+      [[ ${ROLL_OPTIONS[index]} != "${SHARES[share]}" ]] ||
+        ROLL_OPTIONS[index + 1]=${SHARES[share + 1]}
+    done
+  done
+}
+
+# choose_once: ONCE is the target on which the package's once= is to run, the first of all
+choose_once() {
+  local canary name
+  if ((${#TODO[@]} == 0)) || [[ -n $CATCH_UP ]] || ! has_once; then return 0; fi
+  ONCE=${TODO[0]}
+  canary=$(roll_option --canary)
+  for name in "${TODO[@]}"; do
+    if [[ -n $canary ]] && is_canary "$canary" "$name"; then
+      ONCE=$name
+      return
+    fi
+  done
+}
+
+# has_once: does octo.conf of the package name such a hook? Where we can't read the package,
+# a target can, and does nothing if there is none.
+has_once() {
+  local members member
+  members=$(package_members) || return 0
+  for member in octo.conf ./octo.conf; do
+    [[ $'\n'$members$'\n' == *$'\n'"$member"$'\n'* ]] || continue
+    tar -xOf "$PACKAGE" -- "$member" 2>/dev/null | grep -q '^once=' || continue
+    return 0
+  done
+  return 1
+}
+
+package_members() {
+  tar -tf "$PACKAGE" 2>/dev/null
+}
+
+# --- A rollout that is caught up with ---
+
+check_catch_up() {
+  [[ -n $CATCH_UP ]] || return 0
+  [[ $CATCH_UP =~ ^[0-9]{8}T[0-9]{6}-[a-z2-7]{13}$ ]] ||
+    misuse "--catch-up $(quoted "$CATCH_UP"): not the id of a rollout, as its report has it"
+}
+
+# refuse_overtaken: what came after the rollout would be undone
+refuse_overtaken() {
+  local name newer when=${CATCH_UP%%-*}
+  when=${when:0:4}-${when:4:2}-${when:6:2}T${when:9:2}:${when:11:2}:${when:13:2}Z
+  newer=$(newer_rollout "$when") || exit
+  for name in "${TODO[@]}"; do
+    [[ ${RELEASED["$name since"]} > "$when" ]] || continue
+    running_on "$name"
+    newer+="${newer:+$'\n'}$name: runs $RUNNING of ${RELEASED["$name by"]} by now"
+    newer+=", since ${RELEASED["$name since"]}"
+  done
+  [[ -n $newer ]] || return 0
+  while IFS= read -r name; do
+    say "$name"
+  done <<<"$newer"
+  say "$SUBJECT: another rollout came after $CATCH_UP; $NOTHING"
+  typed_without --catch-up
+  TYPED=("${KEPT[@]}")
+  hint "if this is wanted all the same: $(again_with --skip-deployed)"
+  exit "$EX_DATA"
+}
+
+# newer_rollout WHEN: says which rollouts over our targets began after that, by the journal
+# here, and came to their end; what couldn't be reached there is no matter
+newer_rollout() {
+  local line main told
+  local end='"failed":\[\],"unreachable":\[[^]]*\],"unknown":\[\],"skipped":\[\]$'
+  local who='"time":"([^"]*)".*"version":"?([^",]*)"?.*"by":"([^"]*)"'
+  told=$(octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --since "$1" --story --json \
+    "${NAMES[@]}") || exit
+  while IFS= read -r line; do
+    main=${line%%,\"others\":*}
+    [[ $main != *"\"rollout\":\"$CATCH_UP\""* && $main == *'"succeeded":["'* ]] || continue
+    [[ $main =~ $end && $main =~ $who && ${BASH_REMATCH[1]} > "$1" ]] || continue
+    printf '%s: %s was rolled out by %s at %s\n' "$APP" "${BASH_REMATCH[2]/#null/another}" \
+      "${BASH_REMATCH[3]}" "${BASH_REMATCH[1]}"
+  done <<<"$told"
+}
+
+# --- --diff ---
+
+# show_differences: for each target, without a change anywhere
+show_differences() {
+  local name members hooks='' hook
+  members=$(package_members) || members=''
+  for hook in PreDeploy.sh Deploy.sh PostDeploy.sh DeployFailed.sh; do
+    [[ $'\n'$members$'\n' != *$'\n'?(./)"$hook"$'\n'* ]] || hooks+=" $hook"
+  done
+  WORK=$SCRATCH/run
+  DRY_RUN=''
+  mkdir -m 700 -- "$WORK"
+  give_variables "${NAMES[@]}"
+  for name in "${NAMES[@]}"; do
+    show_difference "$name"
+  done
+  if [[ -z $members ]]; then
+    hooks=" can't be read here"
+  elif has_once; then
+    hooks+=', and once='
+  fi
+  printf '%s %s: hooks:%s\n' "$APP" "$RELEASE" "${hooks:- none}"
+}
+
+show_difference() {
+  local name=$1 freeze=''
+  running_on "$name"
+  if ! answered "$name"; then
+    printf "%s: can't be reached: %s\n" "$name" "${RELEASED["$name message"]:-no answer}"
+    return
+  fi
+  [[ -z ${RELEASED["$name frozen-until"]} ]] ||
+    freeze="; frozen until ${RELEASED["$name frozen-until"]}"
+  if [[ ${RELEASED["$name sha256"]} == "$SHA256" ]]; then
+    printf '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$freeze"
+  else
+    printf '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$freeze"
+  fi
+  show_names "$name"
+}
+
+# show_names TARGET: of variables that it would get, and those that what runs there had
+show_names() {
+  local name=$1 word is had=" ${RELEASED["$1 names"]//,/ } " gets more='' less=''
+  names_given "$name"
+  gets=" ${GIVEN_NAMES[*]} "
+  for word in "${GIVEN_NAMES[@]}"; do
+    [[ $had == *" $word "* ]] || more+=" $word"
+  done
+  for word in $had; do
+    [[ $gets == *" $word "* ]] || less+=" $word"
+  done
+  [[ -z $more ]] || printf '%s: variables that are new:%s\n' "$name" "$more"
+  [[ -z $less ]] || printf '%s: variables that are no more given:%s\n' "$name" "$less"
+}

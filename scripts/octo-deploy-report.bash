@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2004,SC2153 # what octo-deploy set
+# How a rollout of octo-deploy ended: for each target that doesn't run the release why, what
+# runs there now, and what to type next. Sourced by octo-deploy.
+#
+# It promises: what a target runs is what its job said when it was over, or, where no job
+# said it, what the target says now.
+
+# end_rollout: tells of it; ends with what the failures agree on, else 1
+end_rollout() {
+  local code=0
+  REPORT=''
+  report || code=$?
+  notify "$code"
+  return "$code"
+}
+
+# end_before CODE MESSAGE: nothing has changed yet
+end_before() {
+  REPORT=''
+  tell "$2"
+  say_what_runs
+  how_to_go_on
+  notify "$1"
+  exit "$1"
+}
+
+# tell MESSAGE: it is of the report
+tell() {
+  REPORT+=$1$'\n'
+  say "$1"
+}
+
+report() {
+  local name ok=${#DONE[@]} begun=''
+  REST=() AGREED=''
+  read_states
+  read_ends "$WORK/" .end "${NAMES[@]}"
+  for name in "${DONE[@]}"; do
+    STATES[$name]=healthy
+  done
+  for name in "${TODO[@]}" "${DOWN[@]}"; do
+    [[ ${END_KIND[$name]} =~ ^(none|skipped)$ ]] || begun=1
+    if [[ ${STATES[$name]:-} == healthy ]]; then
+      ok=$((ok + 1))
+    else
+      REST+=("$name")
+    fi
+  done
+  if ((${#REST[@]} == 0)); then
+    REPORT="$APP $RELEASE: on $(targets "$ok")"$'\n'
+    note "${REPORT%$'\n'}"
+    return 0
+  fi
+  find_what_runs "${REST[@]}"
+  for name in "${REST[@]}"; do
+    report_one "$name"
+  done
+  tell "$APP $RELEASE: on $ok of $(targets "${#NAMES[@]}")"
+  how_to_go_on
+  [[ -n $begun || ${#TODO[@]} == 0 ]] || AGREED=$CODE
+  [[ ${AGREED:-0} != 0 ]] || AGREED=1
+  return "$AGREED"
+}
+
+# find_what_runs TARGET…: NOW by target, in words
+find_what_runs() {
+  local name ask=()
+  declare -gA NOW=()
+  for name in "$@"; do
+    NOW[$name]=''
+    read_values "$name" .back-values
+    [[ -n ${VALUES[to]+said} ]] || read_values "$name" .values
+    if [[ -n ${VALUES[to]+said} && ${STATES[$name]:-} != left-* ]]; then
+      NOW[$name]="; runs ${VALUES[to]:-nothing}"
+    elif ! is_down "$name"; then
+      ask+=("$name")
+    fi
+  done
+  ((${#ask[@]} > 0)) || return 0
+  try_releases "$APP" "${ask[@]}" || :
+  for name in "${ask[@]}"; do
+    answered "$name" || continue
+    running_on "$name"
+    NOW[$name]="; runs $RUNNING"
+    [[ ${STATES[$name]:-} != left-* || -z ${RELEASED["$name by"]} ]] ||
+      NOW[$name]+=" of ${RELEASED["$name by"]} by now"
+    [[ -z ${RELEASED["$name seen"]} ]] || NOW[$name]+=', when it was looked at last'
+  done
+}
+
+# is_down TARGET: it couldn't be reached, before the rollout or in it
+is_down() {
+  [[ ${STATES[$1]:-} == down || ${END_KIND[$1]}:${END_STATUS[$1]} == failed:$EX_UNAVAILABLE ]] ||
+    [[ " ${DOWN[*]} " == *" $1 "* ]]
+}
+
+# report_one TARGET: why it doesn't run it, what it runs, and with what that ends
+report_one() {
+  local why=${END_MESSAGE[$1]} status=1
+  case ${STATES[$1]:-}:${END_KIND[$1]} in
+    back-healthy:*) why='went back with its batch' status='' ;;
+    back-unhealthy:*) why='not healthy, went back' ;;
+    sick-healthy:*) why='went back with its batch, and is not healthy' ;;
+    sick-unhealthy:*) why='not healthy, went back, and is not healthy either' ;;
+    sick-failed:*)
+      why+=', went back, and is not healthy either'
+      status=${END_STATUS[$1]}
+      ;;
+    left-failed:*) why='left alone' status=${END_STATUS[$1]} ;;
+    left-*) why='not taken back: left alone' ;;
+    stuck-*) why="still there, can't go back: $(message_of_way_back "$1")" ;;
+    unhealthy:*) why='not healthy, and still there' ;;
+    *:none | *:skipped) status='' ;;
+    *:exit)
+      status=${END_CODE[$1]/#0/1}
+      why=${why/#exit 0/deployed, and not looked at}
+      ;;
+    *) status=${END_STATUS[$1]} ;;
+  esac
+  if [[ ${END_KIND[$1]}:${END_CODE[$1]} == "exit:$EX_TEMPORARY" ]]; then
+    read_values "$1" .values
+    why='another run is at work there'
+    [[ ${VALUES[result]:-} != frozen ]] || why='frozen meanwhile'
+  fi
+  if is_down "$1"; then
+    status=$EX_UNAVAILABLE
+    why="can't be reached: ${RELEASED["$1 message"]:-$why}"
+  fi
+  [[ -z $status ]] || agree "$status"
+  tell "$1: $APP $RELEASE: $why${NOW[$1]}"
+  if [[ ${END_KIND[$1]} == unknown ]]; then
+    hint "octo-push -t $1 follow ${END_JOB[$1]}"
+  elif [[ ${STATES[$1]:-} =~ ^(stuck|sick)- ]]; then
+    hint "octo-rollback -t $1 $APP"
+  fi
+}
+
+# message_of_way_back TARGET: in a shell of its own, for the ends of another file
+message_of_way_back() (
+  read_ends "$WORK/" .back "$1"
+  printf '%s' "${END_MESSAGE[$1]}"
+)
+
+# how_to_go_on: the command that leaves alone what is done, and, if all that is left couldn't
+# be reached, nothing but what another has done since; a pipeline that called us has its own
+how_to_go_on() {
+  local again when='to go on'
+  again=$(again_with --skip-deployed)
+  [[ -z $CATCH_UP ]] || again=$AGAIN
+  if only_down; then
+    when='once they answer'
+    again=$(again_with --catch-up "$ROLLOUT")
+  fi
+  again=${OCTO_AGAIN-$again}
+  [[ -z $again ]] || hint "$when: $again"
+}
+
+# only_down: all that is left couldn't be reached
+only_down() {
+  local name
+  ((${#REST[@]} > 0)) || return 1
+  for name in "${REST[@]}"; do
+    is_down "$name" || return 1
+  done
+}
+
+# notify CODE: changes nothing about it
+notify() {
+  local result=failed code=0
+  [[ -n $NOTIFY ]] || return 0
+  case $1 in
+    0) result=deployed ;;
+    130 | 143) result=cancelled ;;
+    *) ! only_down || result=incomplete ;;
+  esac
+  printf '%s' "$REPORT" >"$SCRATCH/report"
+  asks env "OCTO_APP=$APP" "OCTO_VERSION=$RELEASE" "OCTO_ENVIRONMENT=$ENVIRONMENT" \
+    "OCTO_ROLLOUT=$ROLLOUT" "OCTO_RESULT=$result" "OCTO_STATUS=$1" \
+    timeout -k 5 60 bash -c "$NOTIFY \"\$@\"" "$TOOL" "$result" "$APP" "$RELEASE" \
+    <"$SCRATCH/report" >&2 || code=$?
+  ((code == 0)) || say "--notify $(quoted "$NOTIFY"): exit status $code"
+}

@@ -1,0 +1,264 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # what is learned here is read by the scripts that source this
+# What targets say that runs there: `octo-push releases`, which makes no job. Sourced by
+# octo-deploy, octo-rollback and octo-promote. SUBJECT is what they are about to change, in
+# words, and NOTHING that they have not.
+#
+# It promises: what a target says is a word in RELEASED, and never a command; of an
+# application that is in several directories of a target, that of -b counts, and without -b
+# nobody guesses.
+
+# The columns of `releases --tsv` behind the target.
+COLUMNS_OF_RELEASES=(state application revision version sha256 result since by
+  last-version last-result last-what back-version back-environment back-names environment
+  seen frozen-until frozen-by frozen-why offers base user message names back-sha256)
+
+# ask_releases APP TARGET…: what these say. RELEASED["TARGET COLUMN"] is empty where there is
+# nothing to say; BASES["TARGET"] has the directories that the application is in
+ask_releases() {
+  local name code=0
+  try_releases "$@" || code=$?
+  for name in "${@:2}"; do
+    # No line at all is octo-push's own trouble.
+    [[ -n ${RELEASED["$name state"]} ]] || give_up "$code" "$(<"$SCRATCH/errors")"
+  done
+}
+
+# try_releases APP TARGET…: the same, but for those that say nothing
+try_releases() {
+  local app=$1 code=0 words
+  shift
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q -t "$(joined "$@")"
+    releases --tsv "$app")
+  announce "${words[@]}"
+  OCTO_AGAIN='' "${words[@]}" >"$SCRATCH/releases" 2>"$SCRATCH/errors" || code=$?
+  forget_releases "$@"
+  read_releases <"$SCRATCH/releases"
+  return "$code"
+}
+
+forget_releases() {
+  local name column
+  declare -gA RELEASED BASES
+  for name in "$@"; do
+    BASES[$name]=''
+    for column in "${COLUMNS_OF_RELEASES[@]}"; do
+      RELEASED["$name $column"]=''
+    done
+  done
+}
+
+read_releases() {
+  local fields target index value column is_meant
+  while IFS=$'\t' read -r -a fields; do
+    target=${fields[0]}
+    [[ -n ${BASES[$target]+asked} ]] || continue
+    is_meant=''
+    if is_our_base "${fields[21]:--}"; then is_meant=1; fi
+    for index in "${!COLUMNS_OF_RELEASES[@]}"; do
+      column=${COLUMNS_OF_RELEASES[index]} value=${fields[index + 1]:--}
+      [[ $value != - ]] || continue
+      if [[ -n $is_meant || $column =~ ^(state|offers|message)$ ]]; then
+        RELEASED["$target $column"]=$value
+      fi
+    done
+    [[ ${fields[21]:--} == - ]] || BASES[$target]+=" ${fields[21]}"
+  done
+}
+
+# is_our_base DIR: as far as it can be told here what -b means there
+is_our_base() {
+  [[ $1 == - || $BASE != /* || $1 == "${BASE%/}" ]]
+}
+
+# is_ambiguous TARGET: is the application in several directories, and -b names none?
+is_ambiguous() {
+  local directories
+  read -r -a directories <<<"${BASES[$1]}"
+  ((${#directories[@]} > 1)) && [[ $BASE != /* ]]
+}
+
+# answered TARGET: it said what runs there, be it nothing
+answered() {
+  [[ ${RELEASED["$1 state"]} =~ ^(answered|empty)$ ]]
+}
+
+# is_out_of_reach TARGET: what is printed only is printed for such as well
+is_out_of_reach() {
+  ! answered "$1" || return 1
+  say "$1: can't be reached: ${RELEASED["$1 message"]:-no answer}"
+  [[ -z $DRY_RUN ]]
+}
+
+# revision_on TARGET: sets REVISION
+revision_on() {
+  REVISION=${RELEASED["$1 revision"]:-none}
+}
+
+# running_on TARGET: sets RUNNING to what runs there, in words
+running_on() {
+  RUNNING=${RELEASED["$1 version"]:-nothing}
+  [[ ${RELEASED["$1 result"]:-succeeded} == succeeded ]] || RUNNING+=" (${RELEASED["$1 result"]})"
+}
+
+# refresh_releases APP TARGET…: where more was journalled than octo-exec has seen, somebody
+# works there by hand, or another octopus does: octo-release waits for its lock, as long as
+# --lock-wait says, and octo-exec looks again. Without that, what was seen would be
+# refused there, time and again.
+refresh_releases() {
+  local app=$1 name changed=() busy=()
+  shift
+  for name in "$@"; do
+    [[ ${RELEASED["$name seen"]} != changed-since ]] || changed+=("$name")
+  done
+  if ((${#changed[@]} == 0)) || [[ -n $DRY_RUN ]]; then return 0; fi
+  note "$app: changed by others on $(joined "${changed[@]}"): looks again"
+  words_of_release "${changed[@]}"
+  push -q -t "$(joined "${changed[@]}")" run --end "$SCRATCH/%n.look" "${RELEASE_WORDS[@]}" \
+    "${WAITING[@]}" recover "$app" >&2 || :
+  read_ends "$SCRATCH/" .look "${changed[@]}"
+  for name in "${changed[@]}"; do
+    # Any other failure the job itself will have, and tell.
+    [[ ${END_KIND[$name]}:${END_CODE[$name]} != "exit:$EX_TEMPORARY" ]] || busy+=("$name")
+  done
+  ask_releases "$app" "${changed[@]}"
+  ((${#busy[@]} > 0)) || return 0
+  say "$SUBJECT: somebody else is at work on $(joined "${busy[@]}"); $NOTHING"
+  say_what_runs
+  hint "when that is over: $(again_with --lock-wait 10m)"
+  exit "$EX_TEMPORARY"
+}
+
+# say_what_runs: on all targets, a line a version
+say_what_runs() {
+  local name
+  local -A on=()
+  for name in "${NAMES[@]}"; do
+    running_on "$name"
+    answered "$name" || RUNNING='?'
+    on[$RUNNING]+=${on[$RUNNING]:+,}$name
+  done
+  for name in "${!on[@]}"; do
+    if [[ $name == '?' ]]; then
+      say "$APP: what runs is not known on ${on[$name]}"
+    else
+      say "$APP: as before, $name on ${on[$name]}"
+    fi
+  done
+}
+
+# refuse_denied: of these nobody knows what they run, though they answer
+refuse_denied() {
+  local name denied=() ambiguous=()
+  for name in "${NAMES[@]}"; do
+    if [[ ${RELEASED["$name state"]} == refused ]]; then
+      denied+=("$name")
+      say "$name: ${RELEASED["$name message"]}"
+    elif is_ambiguous "$name"; then
+      ambiguous+=("$name")
+      say "$name: $APP is in${BASES[$name]}"
+    fi
+  done
+  if ((${#denied[@]} > 0)); then
+    say "$SUBJECT: $(targets "${#denied[@]}") refused to say what runs; $NOTHING"
+    say_what_runs
+    hint 'allow=status in their trust files lets you look'
+    ((${#denied[@]} == ${#NAMES[@]})) ||
+      hint "without them: $(again_with -x "$(joined "${denied[@]}")")"
+    exit "$EX_REFUSED"
+  fi
+  ((${#ambiguous[@]} == 0)) || fail "$EX_DATA" "$APP: name its directory by -b"
+}
+
+# weigh_unreachable: within --max-failures and --min-healthy the rollout goes on without them
+weigh_unreachable() {
+  local healthy=$((${#NAMES[@]} - ${#DOWN[@]})) wanted
+  ((${#DOWN[@]} > 0)) || return 0
+  wanted=$(wanted_healthy)
+  if ((${#DOWN[@]} <= $(budget) && healthy > ${wanted:-0})); then return 0; fi
+  say "$SUBJECT: ${#DOWN[@]} of $(targets "${#NAMES[@]}") can't be reached; $NOTHING"
+  say_what_runs
+  if ((healthy > 0)); then
+    hint "to go on without them: $(again_with --max-failures "${#DOWN[@]}")"
+    hint "or: $(again_with -x "$(joined "${DOWN[@]}")")"
+  fi
+  exit "$EX_UNAVAILABLE"
+}
+
+# wanted_healthy: how many targets have to be well at any time, by --min-healthy
+wanted_healthy() {
+  local wanted
+  wanted=$(roll_option --min-healthy)
+  [[ $wanted != *% ]] || wanted=$(((${#NAMES[@]} * ${wanted%\%} + 99) / 100))
+  printf '%s' "$wanted"
+}
+
+# budget: how many targets may be bad, by --max-failures
+budget() {
+  local most
+  most=$(roll_option --max-failures)
+  most=${most:-0}
+  [[ $most != *% ]] || most=$((${#NAMES[@]} * ${most%\%} / 100))
+  printf '%s' "$most"
+}
+
+# roll_option --NAME: its value, if it is given
+roll_option() {
+  local index
+  for index in "${!ROLL_OPTIONS[@]}"; do
+    [[ ${ROLL_OPTIONS[index]} != "$1" ]] || printf '%s' "${ROLL_OPTIONS[index + 1]}"
+  done
+}
+
+# tell_revisions OPTION SUFFIX TARGET…: files of what is to be current on each, for --each
+tell_revisions() {
+  local option=$1 suffix=$2 name
+  shift 2
+  for name in "$@"; do
+    revision_on "$name"
+    if [[ -n $DRY_RUN ]]; then
+      printf "printf '%%s\\\\0' %s >%s\n" "$(quoted "$option" "$REVISION")" \
+        "$(quoted "$WORK/$name.$suffix")"
+    else
+      printf '%s\0' "$option" "$REVISION" >"$WORK/$name.$suffix" ||
+        fail "$EX_IO" "$WORK/$name.$suffix: can't write"
+    fi
+  done
+}
+
+# again_with OPTION [VALUE]…: this command line with that, in place of what it says of it
+again_with() {
+  typed_without "$1"
+  quoted "$TOOL" "$@" "${SELECTED[@]}" "${NARROWED[@]}" "${KEPT[@]}"
+}
+
+# typed_without OPTION: sets KEPT to what was typed, but for that, unless it may be repeated
+typed_without() {
+  local index row=${ROW_OF[$1]}
+  KEPT=()
+  for ((index = 0; index < ${#TYPED[@]}; index++)); do
+    if [[ ${TYPED[index]} == "$1" && ${OPTIONS[row + 3]} != *++ ]]; then
+      [[ ${OPTIONS[row + 2]} == - ]] || index=$((index + 1))
+    elif [[ ${TYPED[index]} != "--no-${1#--}" ]]; then
+      KEPT+=("${TYPED[index]}")
+    fi
+  done
+}
+
+# names_given TARGET: sets GIVEN_NAMES to those of the variables that it gets; octo-vars(1)
+# writes a line each, or ends each with NUL
+names_given() {
+  local file text entries entry
+  GIVEN_NAMES=()
+  for file in "$WORK/$1.env" "$WORK/$1.secrets"; do
+    [[ -e $file ]] || continue
+    if IFS= read -r -d '' text <"$file"; then
+      mapfile -d '' -t entries <"$file"
+    else
+      mapfile -t entries <<<"$text"
+    fi
+    for entry in "${entries[@]}"; do
+      [[ ! $entry =~ ^([A-Za-z_][A-Za-z0-9_]*)= ]] || GIVEN_NAMES+=("${BASH_REMATCH[1]}")
+    done
+  done
+}
