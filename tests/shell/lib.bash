@@ -3,7 +3,7 @@
 # tests; the file ends in `run_tests "$@"`.
 #
 # Each test runs by itself: a process of its own, an empty directory as its working
-# directory and HOME, an environment of PATH and little else, 120 seconds. One line a
+# directory and HOME, an environment of PATH and little else, $LIMIT seconds. One line a
 # test, the output of those that failed, and at the end `N passed, M failed`. Words on
 # the command line are parts of the names of the tests to run; --list prints the names,
 # and --exact NAME runs that one.
@@ -11,6 +11,8 @@
 # What the code under test should find, whatever the caller's environment is.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SELF=$(readlink -f "$0")
+# A file whose tests need more sets it.
+LIMIT=120
 export ROOT
 
 run_tests() {
@@ -83,7 +85,7 @@ one_test() {
     cd "$place" && exec env -i PATH="$ROOT/scripts:$PATH" HOME="$place" TMPDIR="$place" LANG=C.UTF-8 \
       OCTO_CONFIG="$place/config" OCTO_STATE="$place/state" ROOT="$ROOT" ${OCTO_BIN:+OCTO_BIN="$OCTO_BIN"} \
       ${OCTO_TEST_LONG:+OCTO_TEST_LONG="$OCTO_TEST_LONG"} \
-      timeout -k 5 120 bash "$SELF" --one "$name"
+      timeout -k 5 "$LIMIT" bash "$SELF" --one "$name"
   ) >"$place.log" 2>&1 </dev/null || status=$?
   if ((status == 0)); then
     printf 'ok %s (%s s)\n' "$name" $((SECONDS - started))
