@@ -119,10 +119,12 @@ fn a_look_that_stands_still_holds_up_no_end() {
         .stderr(Stdio::null())
         .spawn()
         .expect("strace");
-    wait_for("the end", || end.exists());
+    let said = || stdout_of(sandbox.tool("octo-exec").arg("end").arg(&end));
+    // Until then it is unknown.
+    wait_for("the end", || end.exists() && said().starts_with("exit\t"));
     let _ = strace.kill();
     strace.wait().expect("strace ends");
-    let said = stdout_of(sandbox.tool("octo-exec").arg("end").arg(&end));
+    let said = said();
     assert!(said.starts_with("exit\t7\t7\t") && said.contains("srv/shop: no answer"), "{said}");
     let copy = copy(&sandbox);
     assert!(copy.contains("\nbehind yes\n") && copy.contains("\nversion 1.0\n"), "{copy}");

@@ -6,6 +6,7 @@ use crate::cli::continuation::Words;
 use crate::cli::run::{Ends, Run};
 use crate::fleet::{jobs, select};
 use crate::records::end_files;
+use crate::records::journal::labels::Labels;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::utc;
@@ -69,6 +70,11 @@ fn give(call: &Call, order: Order) -> Result<u8> {
         return end_files::of_nobody(&call.common, &ends).map(|()| 0);
     };
     let words = Words { words: call.words, verb: call.verb, own: 0, named: false };
-    let run = Run { options: JobOptions::of(What::Order(order)), ends, ask: false };
+    let run = Run {
+        options: JobOptions::of(What::Order(order)),
+        ends,
+        ask: false,
+        labels: Labels::default(),
+    };
     jobs::run(screen, context, run, words)
 }

@@ -124,9 +124,27 @@ mod tests {
     }
 
     /// All of these end before a file of CONFIG is looked for.
+    /// Likewise, of freezes.
+    const OF_FREEZES: [(&str, &str); 14] = [
+        ("freeze shop", "freeze: an argument is missing"),
+        ("freeze shop why", "needs --until WHEN: no freeze is for ever"),
+        ("freeze shop --until soon why", "--until soon: not a time such as 2h, 3d"),
+        ("freeze shop --until 2020-01-01 why", "is past"),
+        ("freeze shop --until 0 why", "is past"),
+        ("freeze shop --until 367d why", "is more than a year away"),
+        ("freeze ../x --until 2h why", "'../x': not the name of an application"),
+        ("freeze shop --until 2h ' '", "the reason is empty"),
+        ("freeze shop --until 2h --outputs f why", "--outputs: nothing runs"),
+        ("freeze shop --until 2h --batch 1 why", "freeze: --batch: no such option"),
+        ("thaw", "thaw: an argument is missing"),
+        ("thaw shop why", "why: one argument too many"),
+        ("thaw shop --until 2h", "thaw: --until: no such option"),
+        ("run --despite ' ' -c x", "--despite: the reason is empty"),
+    ];
+
     #[test]
     fn misuse_is_told_before_anything_is_touched() {
-        for (line, said) in [
+        let lines = [
             ("-t web uname -r", "run -c 'uname -r'"),
             ("-t web", "which verb"),
             ("-a -t web status", "--all and --target"),
@@ -170,22 +188,9 @@ mod tests {
             ("put -n", "an argument is missing"),
             ("status x", "status: x: one argument too many"),
             ("audit x", "x: one argument too many"),
-            ("freeze shop", "freeze: an argument is missing"),
-            ("freeze shop why", "needs --until WHEN: no freeze is for ever"),
-            ("freeze shop --until soon why", "--until soon: not a time such as 2h, 3d"),
-            ("freeze shop --until 2020-01-01 why", "is past"),
-            ("freeze shop --until 0 why", "is past"),
-            ("freeze shop --until 367d why", "is more than a year away"),
-            ("freeze ../x --until 2h why", "'../x': not the name of an application"),
-            ("freeze shop --until 2h ' '", "the reason is empty"),
-            ("freeze shop --until 2h --outputs f why", "--outputs: nothing runs"),
-            ("freeze shop --until 2h --batch 1 why", "freeze: --batch: no such option"),
-            ("thaw", "thaw: an argument is missing"),
-            ("thaw shop why", "why: one argument too many"),
-            ("thaw shop --until 2h", "thaw: --until: no such option"),
-            ("run --despite ' ' -c x", "--despite: the reason is empty"),
             ("targets x", "x: one argument too many"),
-        ] {
+        ];
+        for (line, said) in lines.iter().chain(&OF_FREEZES).copied() {
             let mut words = vec!["--config=/nonexistent".to_string(), "--state=/s".into()];
             words.extend(octo_core::base::argv::split(line).expect(line));
             let error = call(&TOOL, &words).expect_err(line);

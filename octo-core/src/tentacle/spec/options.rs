@@ -146,6 +146,8 @@ impl JobOptions {
     /// Those of a job that only does this.
     pub fn of(what: What) -> JobOptions {
         JobOptions {
+            installed: HashSet::new(),
+            each: None,
             what,
             arguments: Vec::new(),
             package: None,
