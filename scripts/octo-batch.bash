@@ -224,12 +224,20 @@ call_out() {
   local command=$1 states=$2
   shift 2
   asks env "OCTO_BATCH=$states" "OCTO_APP=$APP" "OCTO_VERSION=$RELEASE" \
-    "OCTO_ROLLOUT=$ROLLOUT" bash -c "$command \"\$@\"" "$TOOL" "$@"
+    "OCTO_ROLLOUT=$ROLLOUT" bash -c "$command \"\$@\"" "$TOOL" "$@" 8>&-
+}
+
+# await_batch: what an octo-push that was killed had called goes on, and is in the report
+await_batch() {
+  [[ ! -e $WORK/at-work ]] || flock "$WORK/at-work" true || :
 }
 
 # around_batch TARGET…: as octo-push calls us
 around_batch() {
   WORK=$OVER$BEGINS$ENDED
+  # See await_batch.
+  exec 8>>"$WORK/at-work"
+  flock -s 8
   keep_identity
   how_to_say
   label_jobs
