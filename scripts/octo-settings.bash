@@ -8,8 +8,8 @@
 # command line replaces both; no file says who is asked, or as whom; -n tells each value's
 # place. Whether a file can be believed, `octo-push plumb settings` checks.
 
-# read_settings APP: takes over what the command line doesn't say. FOREIGN has options of
-# other pipelines, which share the file.
+# read_settings APP: takes over what the command line doesn't say. FOREIGN has options that
+# are for other pipelines, which share the file.
 read_settings() {
   declare -gA SET_AT=() SET_TO=() TAKEN=()
   FILE=$CONFIG/deploy/$1
@@ -36,11 +36,12 @@ read_file() {
 # read_setting PLACE --NAME [=VALUE]
 read_setting() {
   local place=$1 name=$2 value=${3-}
-  find_row "$name"
-  if [[ -z $ROW ]]; then
-    is_foreign "${name#--}" || refuse_setting "$place" "${name#--}"
-    return 0
+  if [[ $name == --environment && $FILE == *@* ]]; then
+    fail "$EX_CONFIGURATION" "$place: environment: this file is of one already"
   fi
+  if is_foreign "${name#--}"; then return 0; fi
+  find_row "$name"
+  [[ -n $ROW ]] || refuse_setting "$place" "${name#--}"
   may_be_set "$ROW" ||
     fail "$EX_CONFIGURATION" "$place: ${name#--}: is for the command line alone"
   if [[ ${OPTIONS[ROW + 2]} == - ]]; then
@@ -48,9 +49,6 @@ read_setting() {
   else
     [[ $value == =?* ]] ||
       fail "$EX_CONFIGURATION" "$place: ${name#--}: its value is missing, as in ${name#--}=VALUE"
-  fi
-  if [[ $name == --environment && $FILE == *@* ]]; then
-    fail "$EX_CONFIGURATION" "$place: environment: this file is of one already"
   fi
   name=--${OPTIONS[ROW + 1]}
   SET_AT[$name]=$place SET_TO[$name]=${value#=}
@@ -71,6 +69,15 @@ refuse_setting() {
   say "$1: $2: no such option"
   [[ -z ${ANSWER[0]} ]] || hint "${ANSWER[0]} is one"
   exit "$EX_CONFIGURATION"
+}
+
+# has_settings_of_environments APP: is there a file of any?
+has_settings_of_environments() {
+  local file
+  for file in "$CONFIG/deploy/$1@"*; do
+    [[ ! -e $file ]] || return 0
+  done
+  return 1
 }
 
 # take_environment: it names the next file
