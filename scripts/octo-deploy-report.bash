@@ -63,38 +63,6 @@ report() {
   return "$AGREED"
 }
 
-# find_what_runs TARGET…: NOW by target, in words
-find_what_runs() {
-  local name ask=()
-  declare -gA NOW=()
-  for name in "$@"; do
-    NOW[$name]=''
-    read_values "$name" .back-values
-    [[ -n ${VALUES[to]+said} ]] || read_values "$name" .values
-    if [[ -n ${VALUES[to]+said} && ${STATES[$name]:-} != left-* ]]; then
-      NOW[$name]="; runs ${VALUES[to]:-nothing}"
-    elif ! is_down "$name"; then
-      ask+=("$name")
-    fi
-  done
-  ((${#ask[@]} > 0)) || return 0
-  try_releases "$APP" "${ask[@]}" || :
-  for name in "${ask[@]}"; do
-    answered "$name" || continue
-    running_on "$name"
-    NOW[$name]="; runs $RUNNING"
-    [[ ${STATES[$name]:-} != left-* || -z ${RELEASED["$name by"]} ]] ||
-      NOW[$name]+=" of ${RELEASED["$name by"]} by now"
-    [[ -z ${RELEASED["$name seen"]} ]] || NOW[$name]+=', when it was looked at last'
-  done
-}
-
-# is_down TARGET: it couldn't be reached, before the rollout or in it
-is_down() {
-  [[ ${STATES[$1]:-} == down || ${END_KIND[$1]}:${END_STATUS[$1]} == failed:$EX_UNAVAILABLE ]] ||
-    [[ " ${DOWN[*]} " == *" $1 "* ]]
-}
-
 # report_one TARGET: why it doesn't run it, what it runs, and with what that ends
 report_one() {
   local why=${END_MESSAGE[$1]} status=1
