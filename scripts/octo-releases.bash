@@ -6,7 +6,8 @@
 #
 # It promises: what a target says is a word in RELEASED, and never a command; of an
 # application that is in several directories of a target, that of -b counts, and without -b
-# nobody guesses.
+# nobody guesses. Where it counts, what nobody has seen yet is looked at before it is taken for
+# nothing.
 
 # The columns of `releases --tsv` behind the target.
 COLUMNS_OF_RELEASES=(state application revision version sha256 result since by
@@ -49,12 +50,18 @@ forget_releases() {
 }
 
 read_releases() {
-  local fields target index value column is_meant
+  local fields target index value column is_meant base=$BASE
+  local -A real_base=()
+  while [[ $base == *//* ]]; do
+    base=${base//\/\//\/}
+  done
+  base=${base%/}
+  find_real_bases
   while IFS=$'\t' read -r -a fields; do
     target=${fields[0]}
     [[ -n ${BASES[$target]+asked} ]] || continue
     is_meant=''
-    if is_our_base "${fields[21]:--}"; then is_meant=1; fi
+    if is_our_base "$target" "${fields[21]:--}"; then is_meant=1; fi
     for index in "${!COLUMNS_OF_RELEASES[@]}"; do
       column=${COLUMNS_OF_RELEASES[index]} value=${fields[index + 1]:--}
       [[ $value != - ]] || continue
@@ -66,9 +73,21 @@ read_releases() {
   done
 }
 
-# is_our_base DIR: as far as it can be told here what -b means there
+# is_our_base TARGET DIR: as far as it can be told here what -b means there
 is_our_base() {
-  [[ $1 == - || $BASE != /* || $1 == "${BASE%/}" ]]
+  [[ $2 == - || $BASE != /* || $2 == "$base" || $2 == "${real_base[$1]:-}" ]]
+}
+
+# find_real_bases: of the targets that were looked at where -b leads there, through links perhaps
+find_real_bases() {
+  local name line
+  for name in "${!BASES[@]}"; do
+    [[ -e $SCRATCH/$name.place ]] || continue
+    while IFS= read -r line; do
+      line=${line#releases=}
+      [[ $line != /* ]] || real_base[$name]=${line%/*}
+    done <"$SCRATCH/$name.place"
+  done
 }
 
 # is_ambiguous TARGET: is the application in several directories, and -b names none?
@@ -104,18 +123,24 @@ running_on() {
 # refresh_releases APP TARGET…: where more was journalled than octo-exec has seen, somebody
 # works there by hand, or another octopus does: octo-release waits for its lock, as long as
 # --lock-wait says, and octo-exec looks again. Without that, what was seen would be
-# refused there, time and again.
+# refused there, time and again. So it is done where octo-exec may have never looked.
 refresh_releases() {
-  local app=$1 name changed=() busy=()
+  local app=$1 name changed=() unseen=() busy=()
   shift
   for name in "$@"; do
-    [[ ${RELEASED["$name seen"]} != changed-since ]] || changed+=("$name")
+    if [[ ${RELEASED["$name seen"]} == changed-since ]]; then
+      changed+=("$name")
+    elif may_be_unseen "$name"; then
+      unseen+=("$name")
+    fi
   done
-  if ((${#changed[@]} == 0)) || [[ -n $DRY_RUN ]]; then return 0; fi
-  note "$app: changed by others on $(joined "${changed[@]}"): looks again"
+  if ((${#changed[@]} + ${#unseen[@]} == 0)) || [[ -n $DRY_RUN ]]; then return 0; fi
+  ((${#changed[@]} == 0)) ||
+    note "$app: changed by others on $(joined "${changed[@]}"): looks again"
+  changed+=("${unseen[@]}")
   words_of_release "${changed[@]}"
-  push -q -t "$(joined "${changed[@]}")" run --end "$SCRATCH/%n.look" "${RELEASE_WORDS[@]}" \
-    "${WAITING[@]}" recover "$app" >&2 || :
+  push -q -t "$(joined "${changed[@]}")" run --end "$SCRATCH/%n.look" \
+    --outputs "$SCRATCH/%n.place" "${RELEASE_WORDS[@]}" "${WAITING[@]}" recover "$app" >&2 || :
   read_ends "$SCRATCH/" .look "${changed[@]}"
   for name in "${changed[@]}"; do
     # Any other failure the job itself will have, and tell.
@@ -127,6 +152,21 @@ refresh_releases() {
   say_what_runs
   hint "when that is over: $(again_with --lock-wait 10m)"
   exit "$EX_TEMPORARY"
+}
+
+# may_be_unseen TARGET: nothing is known of it below our -b, which leads elsewhere there by a
+# link perhaps, or it was released by hand, or its octo-exec lost what it had kept. Nobody would
+# be the first to deploy, but where others have it or all are to go back.
+may_be_unseen() {
+  local name
+  if ! answered "$1" || [[ -n ${RELEASED["$1 revision"]} || -e $SCRATCH/$1.look ]]; then
+    return 1
+  fi
+  [[ -z ${BASES[$1]} && -n ${PACKAGE:-} ]] || return 0
+  for name in "${NAMES[@]}"; do
+    [[ -z ${RELEASED["$name revision"]} ]] || return 0
+  done
+  return 1
 }
 
 # say_what_runs: on all targets, a line a version
