@@ -79,7 +79,7 @@ give_up() {
 quoted() {
   local word text=
   for word in "$@"; do
-    if [[ -n $SCRATCH && $word == "$SCRATCH/identity.pem" ]]; then
+    if [[ $word == */octo-pipeline.??????????/identity.pem ]]; then
       text+=' IDENTITY'
     elif [[ ${word//[$'\n\t']/} == *[[:cntrl:]]* ]]; then
       text+=" $(printf '%q' "$word")"

@@ -99,6 +99,11 @@ BATCHES=(
   - rollout       JOB      ROLLOUT ''
   - by-name       NAMES    BY_NAME ''
 )
+# Of a pipeline that another one calls: what stands before is the caller's, as is COMMAND, to
+# be typed again with what stands behind, as its options for this one.
+CALLED=(
+  - caller COMMAND 'take_caller()' ''
+)
 # How octo-release is found on the targets, and where it works.
 RELEASING=(
   b base  DIR BASE  'applications live in DIR/APP on the targets'
@@ -112,6 +117,7 @@ read_options() {
   local word
   WORDS=("$@") NEXT=0
   ARGUMENTS=() BEHIND=() TYPED=() CHECKS=() CHECKED=() PLACE=''
+  CALLER='' CALLERS=0
   index_options
   while ((NEXT < ${#WORDS[@]})); do
     word=${WORDS[NEXT]}
@@ -131,9 +137,24 @@ read_options() {
     esac
   done
   ((${#BEHIND[@]} == 0)) || TYPED+=(-- "${BEHIND[@]}")
-  AGAIN=$(quoted "$TOOL" "${SELECTED[@]}" "${NARROWED[@]}" "${TYPED[@]}")
+  AGAIN=$(as_typed "${SELECTED[@]:CALLERS}" "${NARROWED[@]}" "${TYPED[@]}")
   check_apart
   check_options
+}
+
+# as_typed WORD…: this command with these words; the one that called it has its own
+as_typed() {
+  if [[ -z $CALLER ]]; then
+    quoted "$TOOL" "$@"
+  elif (($# > 0)); then
+    printf '%s -- %s' "$CALLER" "$(quoted "$@")"
+  else
+    printf '%s' "$CALLER"
+  fi
+}
+
+take_caller() {
+  CALLER=$2 CALLERS=${#SELECTED[@]} TYPED=()
 }
 
 # index_options: ROW_OF -t and --target is where their row begins; nothing is GIVEN yet,

@@ -269,7 +269,7 @@ tell_revisions() {
 # again_with OPTION [VALUE]…: this command line with that, in place of what it says of it
 again_with() {
   typed_without "$1"
-  quoted "$TOOL" "$@" "${SELECTED[@]}" "${NARROWED[@]}" "${KEPT[@]}"
+  as_typed "$@" "${SELECTED[@]:CALLERS}" "${NARROWED[@]}" "${KEPT[@]}"
 }
 
 # typed_without OPTION: sets KEPT to what was typed, but for that, unless it may be repeated
