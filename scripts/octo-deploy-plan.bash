@@ -15,6 +15,8 @@ plan() {
   ((LOCK_WAIT == 0)) || WAITING=(--wait "$LOCK_WAIT")
   ask_releases "$APP" "${NAMES[@]}"
   refuse_denied
+  # What is shown only makes no job.
+  [[ -z $DIFF ]] || return 0
   refresh_releases "$APP" "${NAMES[@]}"
   for name in "${NAMES[@]}"; do
     if is_out_of_reach "$name"; then
@@ -25,7 +27,6 @@ plan() {
       TODO+=("$name")
     fi
   done
-  [[ -z $DIFF ]] || return 0
   [[ -z $CATCH_UP ]] || refuse_overtaken
   refuse_frozen
   refuse_health_by_name
