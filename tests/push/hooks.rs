@@ -250,6 +250,33 @@ fn one_that_is_stuck_and_left_brings_its_batch_back() {
     assert!(noted[0].starts_with("after web1: web1 "), "{noted:?}");
 }
 
+/// It stands still in what it says while targets are drained: they are brought back all the
+/// same.
+#[test]
+fn one_that_is_stuck_while_it_drains_brings_its_batch_back() {
+    let (octopus, tentacles) = fleet(1);
+    let before = notes(&octopus, "before", "yes >&2");
+    let after = notes(&octopus, "after", "");
+    let line = ["-a", "--batch", "1", "--before", &before, "--after", &after, "run", "-c", "true"];
+    let mut command = octopus.start(&line);
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut push = command.spawn().expect("starts");
+    let unread = push.stderr.take().expect("a pipe");
+    let room = rustix::pipe::fcntl_getpipe_size(&unread).expect("a pipe") as u64;
+    wait_for("it is full", || rustix::io::ioctl_fionread(&unread).expect("a pipe") > room / 2);
+    let mut status = None;
+    wait_for("it leaves", || {
+        kill_process(Pid::from_child(&push), Signal::INT).expect("kill");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        status = push.try_wait().expect("wait");
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.code()), Some(79));
+    let noted = noted(&octopus);
+    assert_eq!(noted[1..], ["after web1: web1 unknown,,"], "{noted:?}");
+    assert!(tentacles[0].jobs().is_empty());
+}
+
 /// While a gate runs nobody listens for signals: one that came is obeyed behind it.
 #[test]
 fn a_signal_during_the_gate_begins_no_other_batch() {

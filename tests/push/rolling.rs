@@ -22,6 +22,12 @@ fn runs(tentacles: &[Tentacle]) -> Vec<usize> {
     tentacles.iter().map(|tentacle| tentacle.jobs().len()).collect()
 }
 
+/// What would stop again at once is not told as the way on.
+fn hints(change: &str) -> impl Predicate<str> {
+    let again = "with --unreachable without those of web2 that answer again: octo-push -a ";
+    contains(format!("hint: to continue, {change}{again}"))
+}
+
 /// web2 would answer: that it is asked nothing is seen there.
 #[test]
 fn a_target_that_is_known_to_be_down_is_counted_and_not_asked() {
@@ -34,11 +40,18 @@ fn a_target_that_is_known_to_be_down_is_counted_and_not_asked() {
     run(&[]).code(69).stderr(
         contains("rollout stopped: a target can't be reached")
             .and(contains("unreachable: web2\n"))
-            .and(contains("not begun: web[1,3]\n")),
+            .and(contains("not begun: web[1,3]\n"))
+            .and(hints("with --max-failures 1, or ")),
     );
-    run(&["--max-failures", "1", "--min-healthy", "2"])
+    run(&["--max-failures", "1", "--min-healthy", "2"]).code(69).stderr(
+        contains("2 of 3 are healthy, and 2 must stay so").and(hints("with --min-healthy 1, or ")),
+    );
+    run(&["--min-healthy", "2"])
         .code(69)
-        .stderr(contains("2 of 3 are healthy, and 2 must stay so"));
+        .stderr(hints("with --max-failures 1 and --min-healthy 1, or "));
+    run(&["--max-failures", "1", "--canary", "web2"])
+        .code(69)
+        .stderr(contains("no canary can be reached").and(hints("")));
     assert_eq!(runs(&tentacles), [0, 0, 0]);
     run(&["--max-failures", "1"])
         .code(69)

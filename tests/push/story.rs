@@ -7,6 +7,8 @@ use assert_cmd::cargo::cargo_bin;
 
 const FIRST: &str = "20260101T000000-aaaaaaaaaaaaa";
 const SECOND: &str = "20260102T000000-aaaaaaaaaaaaa";
+const THIRD: &str = "20260103T000000-aaaaaaaaaaaaa";
+const FOURTH: &str = "20260104T000000-aaaaaaaaaaaaa";
 
 /// A fleet of three, web3 of which is down.
 fn fleet() -> (Octopus, Vec<crate::tentacle::Tentacle>) {
@@ -66,7 +68,7 @@ fn a_story_has_a_line_a_rollout() {
         r#"{"type":"rollout","time":""#,
         r#""application":"shop","version":"2.0","environment":"prod","by":""#,
         &format!(
-            r#""rollout":"{FIRST}","succeeded":["web1"],"failed":["web2"],"unreachable":["web3"],"unknown":[],"skipped":[]"#
+            r#""rollout":"{FIRST}","succeeded":["web1"],"failed":["web2"],"unreachable":["web3"],"unknown":[],"skipped":[],"others":{{"#
         ),
         r#":{"version":"1.0","succeeded":["web1"],"failed":[]"#,
     ] {
@@ -74,6 +76,48 @@ fn a_story_has_a_line_a_rollout() {
     }
     let json = journal(&octopus, &["--json", "--app", "blog"]);
     assert!(json.contains(r#""labels":{"application":"blog"}}"#), "{json}");
+}
+
+/// One that stopped has not done what it was about, nor has one that was taken back.
+#[test]
+fn a_rollout_is_complete_where_all_of_it_runs_its_version() {
+    let (octopus, _tentacles) = fleet();
+    let run = |options: &[&'static str], id: &str, version: &str, rollout: &str, command: &str| {
+        let version = format!("version={version}");
+        let rollout = format!("rollout={rollout}");
+        let of = ["--label", "application=shop", "--label", &version, "--label", &rollout];
+        let line = [options, &["run", "-j", id], &of, &["-c", command]].concat();
+        octopus.push(&line).assert()
+    };
+    let told = |last: &str| {
+        let json = journal(&octopus, &["--json", "--story", "--app", "shop"]);
+        let line = json.lines().find(|line| line.contains(&format!("\"rollout\":\"{last}\"")));
+        line.unwrap_or(&json).to_string()
+    };
+    let both = &["-t", "web1,web2", "--batch", "1"];
+    let gated = &["-t", "web1,web2", "--batch", "1", "--gate", "false"];
+    run(gated, FIRST, "2.0", FIRST, "true").code(1);
+    let part =
+        r#""succeeded":["web1"],"failed":[],"unreachable":[],"unknown":[],"skipped":["web2"]"#;
+    assert!(told(FIRST).contains(part), "{}", told(FIRST));
+    assert!(told(FIRST).ends_with(r#","complete":false}"#), "{}", told(FIRST));
+    // What stopped is not over: it is continued, and what failed stays so behind a stop.
+    run(both, FIRST, "2.0", FIRST, "true").success();
+    assert!(told(FIRST).ends_with(r#","complete":true}"#), "{}", told(FIRST));
+    let fails = "case $PWD in */web1/*) exit 3 ;; esac";
+    run(both, SECOND, "3.0", SECOND, fails).code(3);
+    let gone = &["-t", "web1,web2", "--unreachable", "web2", "--max-failures", "0"];
+    run(gone, SECOND, "3.0", SECOND, fails).code(69);
+    assert!(told(SECOND).contains(r#""failed":["web1"]"#), "{}", told(SECOND));
+    // Another application's rollout of the same name is another one.
+    let other = ["--label", "application=blog", "--label", "rollout=r", "-c", "true"];
+    octopus.push(&[&["-t", "web1", "run"], &other[..]].concat()).assert().success();
+    run(&["-t", "web1"], THIRD, "4.0", "r", "true").success();
+    assert_eq!(journal(&octopus, &["--story"]).lines().count(), 4);
+    assert_eq!(journal(&octopus, &["--story", "--app", "blog"]).lines().count(), 1);
+    // Its way back, of one.
+    run(&["-t", "web2"], FOURTH, "1.0", FIRST, "true").success();
+    assert!(told(FIRST).ends_with(r#","complete":false}"#), "{}", told(FIRST));
 }
 
 /// A rollout whose octo-push was killed is no success, and no failure.

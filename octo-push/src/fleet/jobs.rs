@@ -64,6 +64,9 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
     if let Some(package) = &plan.package {
         package.remember(&mut digests);
     }
+    if why.is_some() {
+        fleet.pass_over(batches.pending().iter().copied());
+    }
     let status = conclusion::of_jobs(&mut fleet, files, &plan.id);
     if let Some(order) = plan.draft.order() {
         conclusion::of_order(&mut fleet, order, &words);
@@ -72,7 +75,8 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         print(&format!("{}\n", plan.id))?;
     }
     let Some(why) = why else { return Ok(status) };
-    stopped::tell(&mut fleet, &batches, &why, &words.again(&plan.id, last.as_ref()));
+    let again = words.again(&plan.id, last.as_ref());
+    stopped::tell(&mut fleet, &batches, &state, &why, &again);
     Ok(if status == 0 { 1 } else { status })
 }
 

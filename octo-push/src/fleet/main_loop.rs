@@ -115,6 +115,14 @@ impl Fleet {
         }
     }
 
+    /// Writes down that a rollout stopped before these targets.
+    pub(crate) fn pass_over(&mut self, targets: impl Iterator<Item = usize>) {
+        if let Some(journal) = &self.journal {
+            let passed = journal.pass_over(targets.map(|target| self.context.name(target)));
+            self.screen.remember(passed);
+        }
+    }
+
     /// Does the task with these targets. `each` is told every outcome and says
     /// whether further ones may be begun; those that were not are returned.
     pub(crate) fn serve(

@@ -1,7 +1,7 @@
 //! What the journal knows of one run: the last result at each target, and where its
 //! jobs may be.
 
-use crate::records::journal::entry::{BEGUN, Entry};
+use crate::records::journal::entry::{BEGUN, Entry, SKIPPED};
 use crate::records::journal::file::Journal;
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
@@ -106,7 +106,7 @@ impl RunRecord {
         {
             let record = target.jobs.entry(job.clone()).or_default();
             record.add(kind);
-            let was_asked = if kind == BEGUN { record.open > 0 } else { kind != "skipped" };
+            let was_asked = if kind == BEGUN { record.open > 0 } else { kind != SKIPPED };
             if was_asked && target.job.is_none() {
                 target.job = entry.job.clone();
             }
@@ -139,8 +139,8 @@ impl JobRecord {
             return;
         }
         self.open -= 1;
-        self.was_asked |= kind != "skipped";
-        self.may_have_run |= !matches!(kind, "failed" | "no" | "stranger" | "skipped");
+        self.was_asked |= kind != SKIPPED;
+        self.may_have_run |= !matches!(kind, "failed" | "no" | "stranger" | SKIPPED);
     }
 }
 

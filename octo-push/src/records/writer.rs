@@ -1,6 +1,6 @@
 //! The lines that one call of octo-push writes into the journal.
 
-use crate::records::journal::entry::{BEGUN, Entry};
+use crate::records::journal::entry::{BEGUN, Entry, SKIPPED};
 use crate::records::journal::file::Journal;
 use crate::records::journal::labels::Labels;
 use crate::target::outcome::Outcome;
@@ -74,6 +74,16 @@ impl JournalWriter {
             return self.journal.append([line(None)]);
         }
         self.journal.append(self.packages.iter().map(|package| line(package.digest().ok())))
+    }
+
+    /// Writes down that these targets were left out, without ever having been begun.
+    pub(crate) fn pass_over<'a>(&self, targets: impl Iterator<Item = &'a str>) -> Result<()> {
+        let status = Exit::Cancelled.code();
+        self.journal.append(targets.map(|target| Entry {
+            code: Some(status.into()),
+            status: Some(status),
+            ..self.entry(target, SKIPPED)
+        }))
     }
 
     /// Brings it to the disk.

@@ -87,7 +87,9 @@ impl Batches {
             (!state.canaries.contains(t), !failed_first)
         });
         let canaries = order.iter().filter(|t| state.canaries.contains(t)).count();
-        let is_canary = !state.canaries.is_empty() && state.canaries.is_subset(&state.unreachable);
+        // One that is done has been tried, also where it is down by now.
+        let untried: HashSet<usize> = state.canaries.difference(&state.done).copied().collect();
+        let is_canary = !untried.is_empty() && untried.is_subset(&state.unreachable);
         let whole = total as u64;
         let mut sizes: Vec<u64> = said.batches.iter().map(|s| share(*s, whole).max(1)).collect();
         if sizes.is_empty() {
@@ -222,6 +224,22 @@ impl Batches {
         let reasons: Vec<String> = failed.into_iter().chain(unreachable).collect();
         let allowed = if budget == 0 { String::new() } else { format!(", {budget} may") };
         Some(format!("{}{allowed}", reasons.join(" and ")))
+    }
+
+    /// What would have to be said otherwise for a rollout that stopped before its first
+    /// batch to begin one.
+    pub(crate) fn remedies(&self) -> Vec<String> {
+        let mut remedies = Vec::new();
+        if !self.within_budget() {
+            remedies.push(format!("--max-failures {}", self.failures + self.unreachable));
+        }
+        let (healthy, least) = (self.healthy(), self.min_healthy.unwrap_or(0));
+        let next = self.pending.front().filter(|target| !self.unhealthy.contains(target));
+        if next.is_some() && healthy > 0 && healthy <= least {
+            remedies.push(format!("--min-healthy {}", healthy - 1));
+        }
+        // Nothing else brings a canary.
+        if self.is_canary { Vec::new() } else { remedies }
     }
 
     fn healthy(&self) -> u64 {

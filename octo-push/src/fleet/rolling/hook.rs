@@ -170,7 +170,7 @@ fn end(child: &mut Child, waits: Waits<'_>) {
 /// What has to be done before octo-push leaves, by whichever thread ends it.
 #[derive(Debug, Default)]
 pub(crate) struct Departure {
-    /// `--after` of the batch that is under way.
+    /// `--after` of the batch that is under way, or of which `--before` is.
     after: Mutex<Option<Hook>>,
     /// The main thread got to its end.
     gone: AtomicBool,
@@ -180,6 +180,11 @@ impl Departure {
     /// From now on this is to be done.
     pub(crate) fn owes(&self, hook: Hook) {
         *self.after.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+
+    /// There is nothing to bring back.
+    pub(crate) fn owes_nothing(&self) {
+        *self.after.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Does it, once: who comes second waits until it is done. Until a command is in its

@@ -76,16 +76,17 @@ impl Rollout<'_, '_> {
         let after = rolling.after.as_ref().map(|words| Hook::after(words, &names));
         let departure = Arc::clone(&self.fleet.departure);
         let mut stopped = Ok(None);
+        // Owed before --before begins: it may have drained them when this process leaves.
+        if let Some(hook) = after {
+            departure.owes(hook);
+        }
         if let Some(words) = &rolling.before {
             let went = Hook::before(words, &names)
                 .run(&vec!["ahead"; names.len()], &mut |time| self.fleet.tick(time));
-            let is_owed = went.began;
-            if let Some(hook) = after.filter(|_| is_owed) {
-                departure.owes(hook);
+            if !went.began {
+                departure.owes_nothing();
             }
             stopped = Ok(went.objection);
-        } else if let Some(hook) = after {
-            departure.owes(hook);
         }
         if self.fleet.is_interrupted() {
             stopped = Ok(Some("cancelled".into()));

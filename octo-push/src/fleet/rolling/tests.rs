@@ -216,6 +216,14 @@ fn canaries_that_cannot_be_reached_stop_it() {
     assert_eq!(asked(&state, &said, &[Verdict::Unreachable]), (vec![2], no_canary));
     let state = InitialState { canaries: [1, 2].into(), ..unreachable([2]) };
     assert_eq!(asked(&state, &said, &[Verdict::Succeeded; 3]), (vec![1, 0, 3], Next::Finished));
+    // One was tried before it went away; the other never was.
+    let well = [Verdict::Succeeded; 3];
+    let state = InitialState { canaries: [2].into(), done: [2].into(), ..unreachable([2]) };
+    assert_eq!(asked(&state, &said, &well), (vec![0, 1, 3], Next::Finished));
+    let state = InitialState { canaries: [1, 2].into(), done: [1].into(), ..unreachable([1]) };
+    assert_eq!(asked(&state, &said, &well), (vec![2, 0, 3], Next::Finished));
+    let state = InitialState { canaries: [1, 2].into(), done: [1].into(), ..unreachable([2]) };
+    assert_eq!(asked(&state, &said, &[]), (vec![], stopped("no canary can be reached")));
 }
 
 #[test]

@@ -18,6 +18,8 @@ const LONGEST_TEXT: usize = 512;
 
 /// The kind of a line that was written before its job was sent.
 pub(crate) const BEGUN: &str = "begun";
+/// The kind of a line about what was left out.
+pub(crate) const SKIPPED: &str = "skipped";
 
 /// Whose audit log a head is of: a tentacle has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use crate::output::json::JsonObject;
 use crate::output::node_set::fold;
-use crate::records::journal::entry::{BEGUN, Entry};
+use crate::records::journal::entry::{BEGUN, Entry, SKIPPED};
 use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, ROLLOUT, VERSION};
 use jiff::Timestamp;
 use octo_core::base::cli::utc;
@@ -13,8 +13,7 @@ use octo_core::base::names::JobId;
 use std::collections::{BTreeMap, HashMap};
 
 /// How a target stands after a run, and what stands for that.
-const STANDINGS: [&str; 5] = ["succeeded", "failed", "unreachable", "unknown", "skipped"];
-const SKIPPED: &str = STANDINGS[4];
+const STANDINGS: [&str; 5] = ["succeeded", "failed", "unreachable", "unknown", SKIPPED];
 
 /// All rollouts, in the order in which they began.
 #[derive(Debug, Default)]
@@ -22,8 +21,8 @@ pub(super) struct Story {
     rollouts: Vec<Rollout>,
     /// Their places by the run.
     runs: HashMap<JobId, (usize, usize)>,
-    /// And by what they are called.
-    names: HashMap<String, usize>,
+    /// And by their application and what they are called.
+    names: HashMap<(String, String), usize>,
 }
 
 /// A rollout: its run, and those that were made because of it, as to take it back.
@@ -35,6 +34,8 @@ pub(super) struct Rollout {
     environment: Option<String>,
     pub(super) last: Timestamp,
     runs: Vec<Run>,
+    /// By target: the last run that may have changed it, and how that stands.
+    changed: BTreeMap<String, (usize, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,16 @@ impl Story {
         let Some((rollout, run)) = self.place(entry) else { return };
         let rollout = &mut self.rollouts[rollout];
         rollout.last = rollout.last.max(entry.time);
-        rollout.runs[run].targets.insert(entry.target.clone(), standing(entry));
+        let (target, standing) = (entry.target.clone(), standing(entry));
+        if !matches!(standing, "unreachable" | SKIPPED) {
+            rollout.changed.insert(target.clone(), (run, standing));
+        }
+        let targets = &mut rollout.runs[run].targets;
+        match entry.job {
+            // Never begun this time: how it stands is from before.
+            None if standing == SKIPPED => *targets.entry(target).or_insert(standing),
+            _ => targets.insert(target, standing).unwrap_or(standing),
+        };
     }
 
     /// The rollouts, oldest first.
@@ -70,7 +80,8 @@ impl Story {
         let label = |name: &str| entry.labels.get(name).map(String::from);
         let application = label(APPLICATION)?;
         let name = label(ROLLOUT).unwrap_or_else(|| entry.run.to_string());
-        let rollout = *self.names.entry(name.clone()).or_insert_with(|| {
+        let known = self.names.entry((application.clone(), name.clone()));
+        let rollout = *known.or_insert_with(|| {
             self.rollouts.push(Rollout {
                 name,
                 who: entry.who.clone(),
@@ -78,6 +89,7 @@ impl Story {
                 environment: label(ENVIRONMENT),
                 last: entry.time,
                 runs: Vec::new(),
+                changed: BTreeMap::new(),
             });
             self.rollouts.len() - 1
         });
@@ -99,7 +111,7 @@ fn standing(entry: &Entry) -> &'static str {
         _ if entry.succeeded() => "succeeded",
         // No end followed: octo-push was killed, or is at work.
         BEGUN | "unknown" => "unknown",
-        "skipped" => SKIPPED,
+        SKIPPED => SKIPPED,
         "failed" if entry.status == Some(Exit::Unavailable.code()) => "unreachable",
         _ => "failed",
     }
@@ -115,6 +127,19 @@ impl Rollout {
     fn main(&self) -> Option<&Run> {
         let own = self.runs.iter().find(|run| run.id.as_str() == self.name);
         own.or(self.runs.first())
+    }
+
+    /// Does all that it was about run its version, by its own report, and was nothing taken
+    /// back since?
+    fn is_complete(&self, main: &Run) -> bool {
+        let is_same =
+            |run: &Run| run.id == main.id || run.version.is_some() && run.version == main.version;
+        main.targets.keys().all(|target| {
+            let last = self.changed.get(target);
+            last.is_some_and(|(run, standing)| {
+                *standing == "succeeded" && is_same(&self.runs[*run])
+            })
+        })
     }
 
     pub(super) fn line(&self) -> String {
@@ -155,7 +180,8 @@ impl Rollout {
             let version = JsonObject::new().text_or_null("version", other.version.as_deref());
             object.object(other.id.as_str(), run(version, other))
         });
-        run(object, main).object("others", others).line()
+        let object = run(object, main).object("others", others);
+        object.flag("complete", self.is_complete(main)).line()
     }
 }
 
