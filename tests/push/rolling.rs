@@ -92,6 +92,40 @@ fn a_target_that_goes_down_in_its_batch_is_within_the_budget() {
     assert_eq!(runs(&tentacles), [1, 1, 1]);
 }
 
+/// As for more names than a command line holds.
+#[test]
+fn many_targets_are_named_by_a_file() {
+    let (octopus, tentacles) = fleet(3);
+    octopus.sandbox.write("names", "# two of them\nweb1\n\nweb3\r\n");
+    octopus.sandbox.write("down,2", "web3\n");
+    octopus.sandbox.write("none", "#\n");
+    octopus.sandbox.write("wrong", "web1\nweb9\n");
+    let targets = |options: &[&str]| {
+        let listed = stdout_of(&mut octopus.push(&[options, &["targets"]].concat()));
+        listed.lines().map(|line| line[..4].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(targets(&["-t", "@names"]), ["web1", "web3"]);
+    assert_eq!(targets(&["-t@names", "-x", "@down,2"]), ["web1"]);
+    assert_eq!(targets(&["-a", "--exclude=@names", "-x", "@none"]), ["web2"]);
+    let down = ["--unreachable", "@down,2", "--max-failures", "1"];
+    octopus
+        .push(&[&["-t", "@names"], &down[..], &["run", "-c", "true"]].concat())
+        .assert()
+        .code(69)
+        .stderr(contains("web3: unreachable: it was not asked"));
+    assert_eq!(runs(&tentacles), [1, 0, 0]);
+    for (options, code, said) in [
+        (&["-t", "@none"][..], 65, "the file names no target"),
+        (&["-t", "@wrong"], 65, "web9: no target and no tag has this name"),
+        (&["-t", "@nosuch"], 65, "nosuch: no such file or directory"),
+        (&["-t", "web1,@names"], 65, "@names: no target and no tag has this name"),
+        (&["-a", "--unreachable", "@wrong"], 65, "--unreachable web9: is none of the selected"),
+    ] {
+        let line = [options, &["run", "-c", "true"]].concat();
+        octopus.push(&line).assert().code(code).stderr(contains(said));
+    }
+}
+
 /// Waits for a file `go`.
 fn waits(octopus: &Octopus, name: &str) -> String {
     format!("while ! test -e {}; do sleep 0.05; done", octopus.sandbox.path(name).display())

@@ -6,9 +6,11 @@
 //! be deployed to in part, and nobody would be told.
 
 mod address;
+mod names;
 mod select;
 
 pub use address::{Address, DEFAULT_PORT};
+pub use names::{names_file, read_names};
 pub use select::{Selection, Shard, Term};
 
 use crate::base::encoding::printable;

@@ -79,6 +79,9 @@ impl Targets {
             return Err(Error::usage("no target is selected")
                 .hint("name targets or tags with -t, or take all with -a"));
         }
+        if selection.take.iter().any(Vec::is_empty) {
+            return Err(Error::new(Exit::Data, "-t", "the file names no target"));
+        }
         let take: Vec<Union> = selection.take.iter().map(|terms| Union::of(terms)).collect();
         let leave = Union::of(&selection.leave);
         let meant = |target: &&Target| take.iter().all(|u| u.holds(target)) && !leave.holds(target);

@@ -4,6 +4,7 @@ use crate::cli::argv;
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::error::Result;
 use octo_core::base::units::Share;
+use octo_core::targets::names_file;
 use std::time::Duration;
 
 /// Any of these makes `run` go through the targets in batches.
@@ -44,7 +45,7 @@ pub(crate) struct Rolling {
     pub(crate) before: Option<Vec<String>>,
     /// `--after`, split.
     pub(crate) after: Option<Vec<String>>,
-    /// `--unreachable`: names of targets.
+    /// `--unreachable`: names of targets, and files of such names as `@FILE`.
     pub(crate) unreachable: Vec<String>,
 }
 
@@ -72,8 +73,13 @@ impl Rolling {
 
 fn unreachable(said: &Said) -> Result<Vec<String>> {
     let lists = said.many("unreachable");
-    let names = lists.iter().flat_map(|list| list.split(',')).map(String::from);
-    let names: Vec<String> = names.collect();
+    let mut names: Vec<String> = Vec::new();
+    for list in lists {
+        match names_file(&list) {
+            Some(_) => names.push(list),
+            None => names.extend(list.split(',').map(String::from)),
+        }
+    }
     match names.iter().any(String::is_empty) {
         true => Err(said.misuse("--unreachable: names joined by commas, none of them empty")),
         false => Ok(names),

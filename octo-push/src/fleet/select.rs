@@ -11,7 +11,7 @@ use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::{Selection, Target, Targets, Term};
+use octo_core::targets::{Selection, Target, Targets, Term, names_file, read_names};
 use std::collections::HashSet;
 
 /// The targets that are meant with what all workers share, and where we print;
@@ -78,7 +78,10 @@ pub(crate) fn select(
 }
 
 fn terms(common: &Common, said: &str) -> Result<Vec<Term>> {
-    said.split(',').map(|word| term(common, word)).collect()
+    let Some(file) = names_file(said) else {
+        return said.split(',').map(|word| term(common, word)).collect();
+    };
+    Ok(read_names(file)?.into_iter().map(Term::Word).collect())
 }
 
 fn term(common: &Common, word: &str) -> Result<Term> {

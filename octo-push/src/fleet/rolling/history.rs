@@ -7,8 +7,8 @@ use crate::records::results::{RunRecord, TargetRecord, TargetResult};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::Target;
-use std::collections::HashSet;
+use octo_core::targets::{Target, names_file, read_names};
+use std::collections::{HashMap, HashSet};
 
 /// The records that a run begins with.
 #[derive(Debug)]
@@ -122,14 +122,27 @@ fn canaries(canary: &str, targets: &[Target]) -> Result<HashSet<usize>> {
     Ok(canaries)
 }
 
-fn unreachable(names: &[String], targets: &[Target]) -> Result<HashSet<usize>> {
-    let place = |name: &String| {
-        targets.iter().position(|target| target.name.as_str() == name).ok_or_else(|| {
+fn unreachable(said: &[String], targets: &[Target]) -> Result<HashSet<usize>> {
+    let places = targets.iter().enumerate().map(|(index, target)| (target.name.as_str(), index));
+    let places: HashMap<&str, usize> = places.collect();
+    let place = |name: &str| {
+        places.get(name).copied().ok_or_else(|| {
             let shown = format!("--unreachable {}", printable(name.as_bytes()));
             Error::new(Exit::Data, shown, "is none of the selected targets")
         })
     };
-    names.iter().map(place).collect()
+    let mut unreachable = HashSet::new();
+    for name in said {
+        match names_file(name) {
+            None => drop(unreachable.insert(place(name)?)),
+            Some(file) => {
+                for name in read_names(file)? {
+                    unreachable.insert(place(&name)?);
+                }
+            }
+        }
+    }
+    Ok(unreachable)
 }
 
 fn places(targets: &[Target], are_meant: &dyn Fn(&Target) -> bool) -> HashSet<usize> {
