@@ -1,6 +1,7 @@
 //! `releases` against real tentacles: what it says of them, and with which exit status.
 
 use crate::faults::{next_request, one_that, one_that_is_cut, say};
+use crate::support::wait_for;
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::PredicateBooleanExt;
@@ -144,23 +145,59 @@ fn who_never_answers_is_unreachable_by_whatever_way() {
     assert_eq!(lines[0][1], "unknown", "{lines:?}");
 }
 
-/// Half a report would be taken for the whole.
+/// One that hangs hides nothing of the others: it is reported by what is known of it.
 #[test]
-fn a_report_is_of_all_targets_or_none() {
+fn who_has_not_answered_in_time_is_reported_so() {
+    // It shook hands and says nothing; what is behind the other way never did.
     let (octopus, _) = one_that(|connection, _| {
         next_request(connection);
         next_request(connection);
     });
-    for form in ["table", "json", "html", "nagios"] {
-        let report = ["-a", "releases", "--form", form, "--timeout", "1s", "--prometheus", "prom"];
-        let said = "octo-push: releases: 1 of 1 targets have not answered within 1s";
-        octopus.push(&report).assert().code(69).stdout("").stderr(contains(said));
+    let silent = ["-P", "sh -c 'exec cat >/dev/null'", "-w", "1h"];
+    for (way, state) in [(&[][..], "unknown"), (&silent, "unreachable")] {
+        for (form, code, said) in
+            [("table", 1, state), ("json", 1, state), ("html", 1, state), ("nagios", 2, state)]
+        {
+            let _ = std::fs::remove_file(octopus.sandbox.path("prom"));
+            let own = ["-a", "releases", "--form", form, "--timeout", "1s", "--prometheus", "prom"];
+            let report = [way, &own].concat();
+            octopus.push(&report).assert().code(code).stdout(contains(said));
+            let metrics = std::fs::read_to_string(octopus.sandbox.path("prom")).expect("metrics");
+            assert!(metrics.contains("web1"), "{metrics}");
+        }
+        // An answer says so of each target.
+        let answer = [way, &["-a", "releases", "--tsv", "--timeout", "1s"]].concat();
+        let late = contains("web1: not answered: its time is over");
+        let told = contains(format!("web1\t{state}\t-\t"));
+        octopus.push(&answer).assert().code(69).stdout(told).stderr(late);
+    }
+}
+
+/// Half a report would be taken for the whole.
+#[test]
+fn a_report_that_was_left_is_none() {
+    let (octopus, _) = one_that(|connection, _| {
+        next_request(connection);
+        next_request(connection);
+    });
+    for form in ["table", "nagios"] {
+        let report = ["-a", "releases", "--form", form, "--timeout", "1h", "--prometheus", "prom"];
+        let mut push = octopus.start(&report);
+        push.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let push = push.spawn().expect("starts");
+        let id = rustix::process::Pid::from_child(&push);
+        wait_for("it catches signals", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", push.id()));
+            let caught = status.expect("status");
+            let caught = caught.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = u64::from_str_radix(caught.expect("a mask").trim(), 16).expect("hex");
+            caught & (1 << 14) != 0
+        });
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("kill");
+        let output = push.wait_with_output().expect("wait");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{output:?}");
         assert!(!octopus.sandbox.path("prom").exists());
     }
-    // An answer says so of each target.
-    let answer = ["-a", "releases", "--tsv", "--timeout", "1s"];
-    let late = contains("web1: not answered: its time is over");
-    octopus.push(&answer).assert().code(69).stdout(contains("web1\tunknown\t-\t")).stderr(late);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) enum Answer {
     Refused,
     /// It was reached, and that is all that is known.
     Unknown,
+    /// It is being asked, and nothing was reached so far.
+    Asked,
 }
 
 /// The answers, by the place of their target in the selection.
@@ -41,7 +43,10 @@ impl Answers {
     /// Asks the reporter's target, and keeps its answer.
     pub(super) fn ask(&self, context: &Context, reporter: &Reporter) -> Outcome {
         let request = Request::new(Verb::Releases);
+        // Where its time is over, this is what is known.
+        self.keep(reporter.target, Answer::Asked);
         let told = attempts::ask(context, reporter, |client| {
+            self.keep(reporter.target, Answer::Unknown);
             let reply = client.ask(&request, b"")?;
             let body = client.body(&reply)?;
             let releases = releases(&body).map_err(|failure| client.wrong(failure))?;
@@ -57,9 +62,13 @@ impl Answers {
                 (Answer::without(&error, is_reached), Outcome::failed(context, error))
             }
         };
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.insert(reporter.target, answer);
+        self.keep(reporter.target, answer);
         outcome
+    }
+
+    fn keep(&self, target: usize, answer: Answer) {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(target, answer);
     }
 
     /// What came so far, by target.
@@ -78,6 +87,13 @@ impl Answer {
                     base.is_none_or(|base| release.get("base").is_none_or(|b| b == base));
                 is_there && (applications.is_empty() || applications.contains(&release.application))
             });
+        }
+    }
+
+    /// What is left of one that is still being asked: its time is over, or the person left.
+    pub(super) fn end(&mut self, is_overdue: bool) {
+        if *self == Answer::Asked {
+            *self = if is_overdue { Answer::Unreachable } else { Answer::Unknown };
         }
     }
 

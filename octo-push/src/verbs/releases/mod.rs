@@ -22,13 +22,11 @@ use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::result_file;
-use octo_core::base::units::human_duration;
 use octo_core::tentacle::job::Stream;
 use octo_core::tentacle::releases::Directory;
 use row::TargetRow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The options of `releases`.
 pub(super) static RELEASES: OptionGroup = OptionGroup {
@@ -40,7 +38,7 @@ pub(super) static RELEASES: OptionGroup = OptionGroup {
         WARNING,
         CRITICAL,
         value("", "prometheus", "FILE", "metrics into this file too"),
-        value("", "timeout", "TIME", "all targets must have answered by then"),
+        value("", "timeout", "TIME", "who hasn't answered by then isn't waited for"),
     ],
 };
 
@@ -75,8 +73,11 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     let fan_out = FanOut { within: timeout, ..FanOut::asking(asking) };
     let mut fleet = fan_out::gather(screen, context, fan_out)?;
     let rows = wanted.rows(&fleet, &answers);
-    if fleet.is_interrupted() && wanted.form.is_report() {
-        return Err(interrupted(&fleet, &rows, timeout));
+    // Half a report would be taken for the whole; where their time is over, who hasn't
+    // answered is told by that.
+    if fleet.is_interrupted() && !fleet.is_overdue() && wanted.form.is_report() {
+        let reason = "cancelled before all had answered";
+        return Err(Error::new(Exit::Cancelled, "releases", reason));
     }
     let (text, code) = wanted.show(rows)?;
     fleet.screen.print(Stream::Out, text.as_bytes());
@@ -84,20 +85,6 @@ pub(super) fn run(call: &Call) -> Result<u8> {
         None => conclusion::of_questions(&mut fleet),
         Some(code) => conclusion::of_report(&mut fleet, code),
     })
-}
-
-/// Half a report would be taken for the whole.
-fn interrupted(fleet: &Fleet, rows: &[TargetRow], timeout: Option<Duration>) -> Error {
-    let silent = rows.iter().filter(|row| !row.state.has_told()).count();
-    let all = fleet.context.targets.len();
-    match timeout.filter(|_| fleet.is_overdue()) {
-        Some(timeout) => {
-            let within = human_duration(timeout);
-            let reason = format!("{silent} of {all} targets have not answered within {within}");
-            Error::new(Exit::Unavailable, "releases", reason).hint("--timeout TIME waits longer")
-        }
-        None => Error::new(Exit::Cancelled, "releases", "cancelled before all had answered"),
-    }
 }
 
 impl Wanted {
@@ -128,6 +115,7 @@ impl Wanted {
         for (index, target) in fleet.context.targets.iter().enumerate() {
             let mut answer = answers.remove(&index);
             if let Some(answer) = &mut answer {
+                answer.end(fleet.is_overdue());
                 answer.keep(&self.applications, self.base.as_deref());
             }
             rows.extend(TargetRow::of_target(

@@ -84,7 +84,7 @@ impl TargetRow {
             }
             Some(Answer::Unreachable) => State::Unreachable,
             Some(Answer::Refused) => State::Refused,
-            Some(Answer::Unknown) | None => State::Unknown,
+            Some(Answer::Unknown | Answer::Asked) | None => State::Unknown,
         };
         let message = outcome.map_or("not asked", |outcome| outcome.said());
         vec![TargetRow { message: Some(printable(message.as_bytes())), ..row(state, None, None) }]
