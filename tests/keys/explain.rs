@@ -289,3 +289,12 @@ fn an_unsound_file_lets_nobody_in() {
         .code(78)
         .stderr(contains("config/trusted: there is no trust file: nobody is let in"));
 }
+
+/// Both orders of octo-push(1) are one question.
+#[test]
+fn a_thaw_is_asked_for_as_a_freeze() {
+    let sandbox = sandbox(&[&format!("ann user={} allow=freeze", own_user())]);
+    let [freeze, thaw] =
+        ["freeze", "thaw"].map(|verb| ask(&sandbox, "UTC", "2026-06-01 12:00", "10.0.0.1", verb));
+    assert_eq!((thaw.code, &thaw.text), (0, &freeze.text));
+}

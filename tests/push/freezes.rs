@@ -69,7 +69,8 @@ fn a_freeze_is_told_as_any_job_is() {
         .success()
         .stdout(contains("shop: frozen until 2"));
     let end = Record::parse(&std::fs::read(&end).expect("an end")).expect("a record");
-    assert_eq!(["kind", "code"].map(|key| end.first(key)), [Some("exit"), Some("0")]);
+    let keys = ["kind", "code", "origin"].map(|key| end.first(key));
+    assert_eq!(keys, [Some("exit"), Some("0"), Some("tentacle")]);
     let job = end.first("job").expect("a job").to_string();
     octopus.push(&["follow", &job]).assert().success().stdout(contains("shop: frozen until 2"));
     let jobs = stdout_of(&mut octopus.push(&["-t", "web1", "jobs"]));
@@ -100,6 +101,7 @@ fn each_word_of_a_line_brings_its_own() {
     let despite = ["-t", "web1", "run", "--despite", "it is down", "-c", "echo $OCTO_DESPITE"];
     let lines: &[(&str, [u8; 3])] = &[
         ("", [77, 0, 77]),
+        ("allow=status", [77, 77, 77]),
         ("allow=freeze window=00:00-00:01,00:02-00:03 hold scripts=/x max-jobs=0", [0, 77, 77]),
         ("allow=run,despite", [77, 0, 0]),
         ("allow=run,freeze,despite", [0, 0, 0]),
@@ -110,7 +112,12 @@ fn each_word_of_a_line_brings_its_own() {
             let jobs = web1.jobs().len();
             let assert = octopus.push(line).assert().code(i32::from(*code));
             if *code != 0 {
-                assert.stderr(contains("may not"));
+                let no = if *options == "allow=status" {
+                    "may neither run scripts nor"
+                } else {
+                    "may not"
+                };
+                assert.stderr(contains(no));
                 assert_eq!(web1.jobs().len(), jobs, "{options}: {line:?}");
             }
         }
@@ -147,6 +154,18 @@ fn another_pusher_thaws_it_and_both_are_audited() {
     let audit = std::fs::read_to_string(web1.state.join("audit.log")).expect("a log");
     let line = audit.lines().find(|line| line.contains(" thaw=shop ")).expect("audited");
     assert!(line.contains(" pusher=bob ") && line.contains(" was-by=ann was-reason=x "), "{line}");
+}
+
+/// Digits alone would be seconds to one and a day to another.
+#[test]
+fn a_number_is_no_moment() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    for until in ["20991201", "2099", "90"] {
+        let freeze = ["-t", "web1", "freeze", "shop", "--until", until, "x"];
+        let said = format!("--until {until}: not a time such as 2h");
+        octopus.push(&freeze).assert().code(64).stderr(contains(said));
+    }
+    assert!(frozen(&web1).is_none());
 }
 
 /// What is over is nothing.

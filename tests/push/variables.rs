@@ -155,7 +155,7 @@ fn no_package_is_sent_for_a_run_that_would_be_refused() {
         ("SCRIPTS", &["-c", "true"][..], 77, "may run installed scripts only"),
         ("locks=db", &["-L", "web", "-c", "true"], 77, "may not take the lock web"),
         ("max-jobs=0", &["-c", "true"], 75, "has 0 jobs under way already"),
-        ("allow=put", &["-c", "true"], 77, "may not run scripts"),
+        ("allow=put", &["-c", "true"], 77, "may neither run scripts nor freeze applications"),
         // Enough for the package and its spec, and not for its script.
         ("max-size=100000", &["large.sh"], 77, "are more than octopus may send at once"),
     ] {

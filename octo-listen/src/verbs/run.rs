@@ -65,7 +65,11 @@ pub(crate) fn run<S: Duplex>(
 pub(super) fn may_at_all(host: &Host, peer: &Peer) -> Result<(), Ended> {
     let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
     if !grant.allow.covers(Verb::Run) && !grant.allow.covers(Verb::Freeze) {
-        host.judge(peer, Verb::Run, Asked::default()).map_err(Ended::Hopeless)?;
+        host.judge(peer, Verb::Run, Asked::default()).map_err(|no| {
+            let neither = "may neither run scripts nor freeze applications";
+            let reason = no.reason.replace("may not run scripts", neither);
+            Ended::Hopeless(No { reason, ..no })
+        })?;
     }
     Ok(())
 }

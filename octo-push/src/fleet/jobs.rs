@@ -19,7 +19,7 @@ use crate::records::writer::{self, JournalWriter};
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::job;
-use crate::target::outcome::Outcome;
+use crate::target::outcome::{Outcome, OutcomeOrigin};
 use crate::target::package::digests::DigestCache;
 use crate::target::request::JobPlan;
 use octo_core::base::cli::print;
@@ -159,7 +159,13 @@ fn task(plan: &Arc<JobPlan>, jobs: &Arc<Vec<AssignedJob>>, detach: bool) -> Arc<
     let (plan, jobs) = (Arc::clone(plan), Arc::clone(jobs));
     Arc::new(move |context: &Context, reporter: &Reporter| {
         let job = &jobs[reporter.target];
-        job::run(context, reporter, &plan, &job.id, job::RunMode { detach, in_doubt: job.in_doubt })
+        let mode = job::RunMode { detach, in_doubt: job.in_doubt };
+        let mut outcome = job::run(context, reporter, &plan, &job.id, mode);
+        // octo-exec does it itself: there is no script that could have said so.
+        if plan.draft.order().is_some() && outcome.origin == OutcomeOrigin::Script {
+            outcome.origin = OutcomeOrigin::Tentacle;
+        }
+        outcome
     })
 }
 

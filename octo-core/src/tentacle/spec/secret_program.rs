@@ -1,6 +1,7 @@
 //! A file of secrets that is a program: it prints what the file would hold, so that age,
 //! sops, vault or pass give the secrets at the moment at which they are wanted.
 
+use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::open_trusted;
 use crate::base::printed::{Bounds, Printed, printed};
@@ -20,8 +21,10 @@ const KEPT: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",
     "GNUPGHOME",
+    "GOOGLE_APPLICATION_CREDENTIALS",
     "GPG_TTY",
     "HOME",
+    "KRB5CCNAME",
     "LANG",
     "LOGNAME",
     "PATH",
@@ -33,7 +36,8 @@ const KEPT: &[&str] = &[
     "WAYLAND_DISPLAY",
 ];
 /// And all that begins so.
-const KEPT_PREFIXES: &[&str] = &["AGE_", "LC_", "PASSWORD_STORE_", "SOPS_", "VAULT_", "XDG_"];
+const KEPT_PREFIXES: &[&str] =
+    &["AGE_", "AWS_", "AZURE_", "LC_", "PASSWORD_STORE_", "SOPS_", "VAULT_", "XDG_"];
 
 /// Could only root or this user have written it, and all that leads to it? And is it a
 /// program? What is none, though its mode says so, would be run by a shell.
@@ -66,13 +70,31 @@ pub(super) fn output(path: &str) -> Result<Vec<u8>> {
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
     command.current_dir(absolute.parent().unwrap_or(Path::new("/")));
     let wrong = |reason: String| Error::new(Exit::Data, path, reason);
-    match printed(command, BOUNDS).map_err(|error| Error::doing("run", place, &error))? {
+    match printed(command, BOUNDS).map_err(|error| not_run(place, &error))? {
         Printed::Whole(bytes, status) if status.success() => Ok(bytes),
         Printed::Whole(_, status) => Err(wrong(format!("the program failed: {}", end(status)))),
         Printed::TooMuch => Err(wrong(format!("printed more than {} bytes", BOUNDS.bytes))),
         Printed::TooLong => Err(wrong(format!("was not over after {} s", BOUNDS.time.as_secs()))
             .hint("nothing that it starts may keep its standard output open")),
     }
+}
+
+/// Where the file is there, what isn't is the program of its first line.
+fn not_run(path: &Path, error: &std::io::Error) -> Error {
+    let mut beginning = Vec::new();
+    if error.kind() == std::io::ErrorKind::NotFound
+        && let Ok(file) = std::fs::File::open(path)
+        && file.take(200).read_to_end(&mut beginning).is_ok()
+    {
+        let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let what = match line.starts_with(b"#!") {
+            true => format!("its first line, {}, names", printable(line)),
+            false => "needs".to_string(),
+        };
+        let reason = format!("can't run: {what} a program that is not there");
+        return Error::new(Exit::Configuration, path.display(), reason);
+    }
+    Error::doing("run", path, error)
 }
 
 fn is_kept(name: &OsStr) -> bool {

@@ -2,6 +2,7 @@
 //! splits or unquotes them, so that a word may hold anything that an argument can.
 
 use super::MAXIMUM_VALUE;
+use crate::base::argv;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::read_bounded;
@@ -50,15 +51,18 @@ fn read(path: &str) -> Result<Vec<Vec<u8>>> {
     }
     let place = Path::new(path);
     let mut opened = File::open(place).map_err(|error| Error::io(place, &error))?;
-    words(&printable(path.as_bytes()), &read_bounded(&mut opened, place, LARGEST)?)
+    let bytes = read_bounded(&mut opened, place, LARGEST)?;
+    words(&printable(path.as_bytes()), &bytes).map_err(|error| match bytes.last() {
+        Some(0) | None => error,
+        _ => error.hint(format!("printf '%s\\0' WORD... >{}", argv::quote(path))),
+    })
 }
 
 fn words(place: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
     let Some(last) = bytes.last() else { return Ok(Vec::new()) };
     // A file that was cut would give a word that nobody said.
     if *last != 0 {
-        let error = Error::new(Exit::Data, place, "its last word is not ended by NUL");
-        return Err(error.hint(format!("printf '%s\\0' WORD... >{place}")));
+        return Err(Error::new(Exit::Data, place, "its last word is not ended by NUL"));
     }
     let ended = bytes[..bytes.len() - 1].split(|byte| *byte == 0);
     let words: Vec<Vec<u8>> = ended.map(<[u8]>::to_vec).collect();
@@ -90,5 +94,15 @@ mod tests {
         assert_eq!(read(&long).map(|words| words.len()), Ok(2));
         let long = [b"a\0".to_vec(), vec![b'x'; MAXIMUM_VALUE + 1], vec![0]].concat();
         assert_eq!(read(&long), Err("each: word 2: is 131072 bytes, 131071 at most".into()));
+    }
+
+    /// The hint is pasted.
+    #[test]
+    fn the_hint_names_a_file_as_a_shell_takes_it() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("a b");
+        std::fs::write(&path, "x\n").expect("write");
+        let error = super::read(path.to_str().expect("text")).expect_err("not ended");
+        assert!(error.hints[0].ends_with("/a b'"), "{error:?}");
     }
 }

@@ -7,15 +7,13 @@ use crate::records::journal::entry::Entry;
 use crate::records::journal::file::Journal;
 use crate::records::journal::labels::APPLICATION;
 use crate::verbs::local::story::Story;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::{print, utc};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
+use octo_core::base::moment;
 use octo_core::base::names::JobId;
-use octo_core::base::units::duration;
 use std::collections::HashSet;
 
 /// What of it is shown.
@@ -69,11 +67,11 @@ struct Asked {
 
 impl Asked {
     fn read(said: &Said) -> Result<Asked> {
-        let now = Timestamp::now();
+        let now = Zoned::now();
         Ok(Asked {
             targets: said.arguments().iter().cloned().collect(),
             application: said.one("app")?,
-            since: said.parsed("since", SINCE, |text| since(text, now))?,
+            since: said.parsed("since", moment::PAST_FORM, |text| moment::gone(text, &now))?,
             jobs: HashSet::new(),
         })
     }
@@ -94,26 +92,6 @@ impl Asked {
 
     fn is_of_targets(&self, target: &String) -> bool {
         self.targets.is_empty() || self.targets.contains(target)
-    }
-}
-
-/// What [`since`] reads, for messages.
-const SINCE: &str = "a time such as 2d, yesterday, 2026-01-31 or 2026-01-31T23:59:59Z";
-
-/// Days begin at midnight UTC, as the times that are shown.
-fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let midnight = |day: Date| day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
-    let today = now.to_zoned(TimeZone::UTC).date();
-    match text {
-        "today" => midnight(today),
-        "yesterday" => midnight(today.yesterday().ok()?),
-        _ => {
-            let day = || text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(midnight);
-            // A number alone may be meant as a day.
-            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-            let ago = || now.checked_sub(duration(text).filter(|_| !is_number)?).ok();
-            ago().or_else(day).or_else(|| text.parse().ok())
-        }
     }
 }
 
@@ -163,28 +141,4 @@ fn object(entry: &Entry) -> String {
         .text_or_null("audit_exec", entry.audit_exec.map(|head| head.to_string()).as_deref())
         .object("labels", labels)
         .line()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_said_in_many_ways() {
-        let now: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
-        for (text, expected) in [
-            ("2d", "2026-02-27T12:00:00Z"),
-            ("90s", "2026-03-01T11:58:30Z"),
-            ("today", "2026-03-01T00:00:00Z"),
-            ("yesterday", "2026-02-28T00:00:00Z"),
-            ("2026-01-31", "2026-01-31T00:00:00Z"),
-            ("2026-01-31T23:59:59Z", "2026-01-31T23:59:59Z"),
-            ("2026-01-31T23:59:59+01:00", "2026-01-31T22:59:59Z"),
-        ] {
-            assert_eq!(since(text, now).map(utc).as_deref(), Some(expected), "{text}");
-        }
-        for text in ["", "2 d", "tomorrow", "2026-02-30", "2026-1-1", "1d1h", "20260131", "-1d"] {
-            assert_eq!(since(text, now), None, "{text}");
-        }
-    }
 }
