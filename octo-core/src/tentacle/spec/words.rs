@@ -102,7 +102,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("tempdir");
         let path = directory.path().join("a b");
         std::fs::write(&path, "x\n").expect("write");
-        let error = super::read(path.to_str().expect("text")).expect_err("not ended");
+        let error = read(path.to_str().expect("text")).expect_err("not ended");
         assert!(error.hints[0].ends_with("/a b'"), "{error:?}");
     }
 }
