@@ -122,8 +122,7 @@ find_what_runs() {
   declare -gA NOW=()
   for name in "$@"; do
     NOW[$name]=''
-    read_values "$name" .back-values
-    [[ -n ${VALUES[to]+said} ]] || read_values "$name" .values
+    read_last_values "$name"
     if [[ -n ${VALUES[to]+said} && ${STATES[$name]:-} != left-* ]]; then
       NOW[$name]="; runs ${VALUES[to]:-nothing}"
     elif ! is_down "$name"; then
@@ -149,25 +148,31 @@ is_down() {
 }
 
 # undo TARGET…: those that took the release now go back to the one before, from what they
-# took; one whose deployment failed did so by itself, one that was skipped had it before
+# took; one whose deployment failed did so by itself, one that was skipped had it before. What
+# then stays and is not well is condemned.
 undo() {
   local name back=()
   for name in "$@"; do
     read_values "$name" .values
-    if succeeded "$name" && [[ ${VALUES[result]:-} == deployed ]]; then
+    [[ -n $ROLLBACK && ${VALUES[result]:-} == deployed ]] || continue
+    if succeeded "$name"; then
       back+=("$name")
-      printf '%s\0' --from "${VALUES[revision]:-none#0}" >"$WORK/$name.from"
+      from_here "$name"
     fi
   done
-  ((${#back[@]} > 0)) || return 0
-  if [[ -z $ROLLBACK ]]; then
-    condemn "${back[@]}"
-    return 0
+  if ((${#back[@]} > 0)); then
+    say "$APP $RELEASE: goes back: ${back[*]}"
+    run_back .back "${back[@]}" -- rollback "$APP"
+    read_ends "$WORK/" .back "${back[@]}"
+    settle "${back[@]}"
   fi
-  say "$APP $RELEASE: goes back: ${back[*]}"
-  run_back .back "${back[@]}" -- rollback "$APP"
-  read_ends "$WORK/" .back "${back[@]}"
-  settle "${back[@]}"
+  condemn "$@"
+}
+
+# from_here TARGET: what comes next there is to come from what VALUES says
+from_here() {
+  printf '%s\0' --from "${VALUES[revision]:-none#0}" >"$WORK/$1.from" ||
+    fail "$EX_IO" "$WORK/$1.from: can't write"
 }
 
 # run_back SUFFIX TARGET… -- WORD…: octo-release there, with the variables of the way there
@@ -181,18 +186,24 @@ run_back() {
   shift
   words_of_release "${names[@]}"
   [[ ! -e $WORK/${names[0]}.env ]] || job=(-E "$WORK/%n.env" -S "$WORK/%n.secrets")
-  label_way_back "${names[@]}"
+  label_way_back "$suffix" "${names[@]}"
   push "${SAYING[@]}" -t "$(joined "${names[@]}")" run "${job[@]}" "${LABELS[@]}" \
     --each "$WORK/%n.from" --end "$WORK/%n$suffix" --outputs "$WORK/%n$suffix-values" \
     "${RELEASE_WORDS[@]}" --wait 5m "$@" >&2 || :
 }
 
-# label_way_back TARGET…: with the version that they go to, if it is one
+# label_way_back SUFFIX TARGET…: with the version that they go to, if it is one; or that they
+# are at, where that is condemned
 label_way_back() {
-  local name version='' RELEASE
+  local suffix=$1 name version='' RELEASE
+  shift
   for name in "$@"; do
     read_values "$name" .values
     RELEASE=${VALUES[from]:-}
+    if [[ $suffix == .sick ]]; then
+      read_last_values "$name"
+      RELEASE=${VALUES[to]:-}
+    fi
     [[ ${version:=$RELEASE} == "$RELEASE" ]] || version=-
   done
   RELEASE=${version/#-/}
@@ -213,11 +224,21 @@ settle() {
   look_again .back-values "${again[@]}"
 }
 
-# condemn TARGET…: what stays, though it is not well from here, is no good to go back to
+# condemn TARGET…: what stays, though it is not well from here, is no good to go back to, nor
+# to be left alone. Not an earlier one that runs again behind a failure: it did well before, and
+# where the check is wrong, there would be nowhere to go back to.
 condemn() {
   local name sick=()
   for name in "$@"; do
-    [[ ${STATES[$name]} != unhealthy ]] || sick+=("$name")
+    case ${STATES[$name]:-} in
+      unhealthy | stuck-unhealthy) ;;
+      *) continue ;;
+    esac
+    read_last_values "$name"
+    # Where it has no revision, nothing is current that could be told of.
+    [[ -n ${VALUES[to]:-} ]] || continue
+    sick+=("$name")
+    from_here "$name"
   done
   ((${#sick[@]} > 0)) || return 0
   run_back .sick "${sick[@]}" -- unhealthy "$APP" 'not well, seen from the octopus'
@@ -227,13 +248,19 @@ condemn() {
   done
 }
 
+# read_last_values TARGET: VALUES of the last job there that said what is current
+read_last_values() {
+  read_values "$1" .back-values
+  [[ -n ${VALUES[to]+said} ]] || read_values "$1" .values
+}
+
 # batch_begins TARGET…: --before
 batch_begins() {
   local name lines=''
   for name in "$@"; do
     lines+="$name untouched"$'\n'
   done
-  call_out "$BEFORE" "$lines" "$@"
+  call_out --before "$BEFORE" "$lines" "$@"
 }
 
 # batch_ended TARGET…: --after, however it went; what is not well is no argument, so that no
@@ -248,15 +275,18 @@ batch_ended() {
     [[ ! $state =~ ^(healthy|untouched|back-.*|left-.*)$ ]] || well+=("$name")
     lines+="$name $state"$'\n'
   done
-  call_out "$AFTER" "$lines" "${well[@]}"
+  call_out --after "$AFTER" "$lines" "${well[@]}"
 }
 
-# call_out COMMAND STATES NAME…: a command of the user's
+# call_out OPTION COMMAND STATES NAME…: a command of the user's. octo-push knows but ours, so
+# that it is named here where it fails.
 call_out() {
-  local command=$1 states=$2
-  shift 2
+  local option=$1 command=$2 states=$3 code=0
+  shift 3
   asks env "OCTO_BATCH=$states" "OCTO_APP=$APP" "OCTO_VERSION=$RELEASE" \
-    "OCTO_ROLLOUT=$ROLLOUT" bash -c "$command \"\$@\"" "$TOOL" "$@" 8>&-
+    "OCTO_ROLLOUT=$ROLLOUT" bash -c "$command \"\$@\"" "$TOOL" "$@" 8>&- || code=$?
+  ((code == 0)) || say "$option $(quoted "$command"): exit $code"
+  return "$code"
 }
 
 # await_batch: what an octo-push that was killed had called goes on, and is in the report

@@ -13,6 +13,7 @@ readonly EX_TEMPORARY=75 EX_REFUSED=77 EX_CONFIGURATION=78
 
 TOOL=${0##*/}
 VERSION=0.1.0
+SAID=''
 DRY_RUN='' VERBOSE='' QUIET='' SCRATCH='' IDENTITY='' NAMED='' BASE='' BY_NAME=''
 SETTINGS=''
 # The words that go to every tool, --config and --state; and those that go to every
@@ -36,11 +37,12 @@ source "$HERE/octo-options.bash"
 
 # say MESSAGE…: where nobody can hear it, what is done goes on, and ends with its status
 say() {
+  SAID+="$*"$'\n'
   printf '%s: %s\n' "$TOOL" "$*" >&2 || :
 }
 
 hint() {
-  say "hint: $*"
+  printf '%s: hint: %s\n' "$TOOL" "$*" >&2 || :
 }
 
 # note: what a person wants to see, and cron doesn't
@@ -70,6 +72,7 @@ misuse() {
 
 # give_up CODE TEXT: ends as a tool ended, with what it said
 give_up() {
+  SAID+=$2$'\n'
   printf '%s\n' "$2" >&2
   exit "$1"
 }
@@ -193,15 +196,16 @@ make_directory() {
 }
 
 # clean_up COMMAND: runs it at the end, whole: another signal stops nothing of it. One that
-# comes when EXIT has just begun would cut that short, so each does it by itself.
+# comes when EXIT has just begun would cut that short, so each does it by itself. It finds the
+# exit status in ENDS_WITH.
 clean_up() {
   local command="trap '' HUP INT TERM; trap - EXIT; $1"
   # shellcheck disable=SC2064 # it is a command in quotes
   {
-    trap "$command" EXIT
-    trap "$command; exit 129" HUP
-    trap "$command; exit 130" INT
-    trap "$command; exit 143" TERM
+    trap "ENDS_WITH=\$?; $command" EXIT
+    trap "ENDS_WITH=129; $command; exit 129" HUP
+    trap "ENDS_WITH=130; $command; exit 130" INT
+    trap "ENDS_WITH=143; $command; exit 143" TERM
   }
 }
 
@@ -320,6 +324,17 @@ runs_by_name() {
   local offers=,${RELEASED["$1 offers"]:-},
   [[ -z $NAMED && ,$BY_NAME, != *,"$1",* ]] || return 0
   [[ $offers == *,name:octo-release,* && $offers != *,run,* ]]
+}
+
+# to_type TOOL TARGET WORD…: a command about this one, as what was said to us has it
+to_type() {
+  local tool=$1 words=("$1" "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -t "$2")
+  shift 2
+  if [[ $tool != octo-push ]]; then
+    [[ -z $BASE ]] || words+=(-b "$BASE")
+    [[ -z $NAMED || $tool != octo-rollback ]] || words+=(--named)
+  fi
+  quoted "${words[@]}" "$@"
 }
 
 # select_targets: sets NAMES to the selected targets, TAGS_OF by them, and SELECT_OPTIONS. What

@@ -18,6 +18,7 @@ plan() {
   # What is shown only makes no job.
   [[ -z $DIFF ]] || return 0
   refresh_releases "$APP" "${NAMES[@]}"
+  [[ -z $CATCH_UP ]] || find_left
   for name in "${NAMES[@]}"; do
     if is_out_of_reach "$name"; then
       DOWN+=("$name")
@@ -157,16 +158,22 @@ choose_once() {
 }
 
 # has_once: does octo.conf of the package name such a hook? Where we can't read the package,
-# a target can, and does nothing if there is none.
+# a target can, and does nothing if there is none. No pipe into a reader that stops early: that
+# ends tar by SIGPIPE, which would be taken for no.
 has_once() {
-  local members member
+  local members member text
   members=$(package_members) || return 0
   for member in octo.conf ./octo.conf; do
     [[ $'\n'$members$'\n' == *$'\n'"$member"$'\n'* ]] || continue
-    tar -xOf "$PACKAGE" -- "$member" 2>/dev/null | grep -q '^once=' || continue
-    return 0
+    text=$(member_of_package "$member") || return 0
+    [[ $'\n'$text != *$'\n'once=* ]] || return 0
   done
   return 1
+}
+
+# member_of_package NAME: what bash can hold of it
+member_of_package() {
+  tar -xOf "$PACKAGE" -- "$1" 2>/dev/null | tr -d '\0'
 }
 
 package_members() {
@@ -181,16 +188,78 @@ check_catch_up() {
     misuse "--catch-up $(quoted "$CATCH_UP"): not the id of a rollout, as its report has it"
 }
 
-# refuse_overtaken: what came after the rollout would be undone
+# find_left: sets STOOD by target, how that rollout left it by the journal here, and BEGAN, when
+# it began. NAMES are those that it had succeeded on, or had left out: others are no matter of
+# a command that catches up.
+find_left() {
+  local name began line main='' kept=() told
+  BEGAN=${CATCH_UP%%-*}
+  BEGAN=${BEGAN:0:4}-${BEGAN:4:2}-${BEGAN:6:2}T${BEGAN:9:2}:${BEGAN:11:2}:${BEGAN:13:2}Z
+  told=$(octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --since "$BEGAN" --story --json \
+    "${NAMES[@]}") || exit
+  mapfile -t STORY <<<"$told"
+  for line in "${STORY[@]}"; do
+    [[ ${line%%,\"others\":*} != *"\"rollout\":\"$CATCH_UP\""* ]] || main=$line
+  done
+  # A version that reads as a number has no quotes there.
+  if [[ ! ${main%%,\"others\":*} =~ \"version\":\"?"$RELEASE"\"?[,}] ]]; then
+    say "$SUBJECT: the journal here has no rollout $CATCH_UP of it to these targets; $NOTHING"
+    hint "which there are: $(quoted octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --story)"
+    exit "$EX_DATA"
+  fi
+  read_standings "$main"
+  for name in "${NAMES[@]}"; do
+    if [[ ${STOOD[$name]:-} =~ ^(succeeded|unreachable|skipped)$ ]]; then
+      kept+=("$name")
+    else
+      say "$name: ${STOOD[$name]:-not} in $CATCH_UP, not left out by it: left alone"
+    fi
+  done
+  ((${#kept[@]} < ${#NAMES[@]})) || return 0
+  NAMES=("${kept[@]}")
+  SELECT_OPTIONS=(-t "$(joined "${NAMES[@]}")")
+  ((${#NAMES[@]} > 0)) || fail "$EX_DATA" "$SUBJECT: nothing was left out by $CATCH_UP; $NOTHING"
+}
+
+# read_standings LINE: STOOD by target, as a rollout's line of the journal has it: its own run,
+# but for those that another of its runs brought to another version, which is back
+read_standings() {
+  local others='' other version word name names
+  declare -gA STOOD=()
+  for word in succeeded failed unreachable unknown skipped; do
+    names_in "$word" "${1%%,\"others\":*}"
+    for name in "${FOUND_NAMES[@]}"; do
+      STOOD[$name]=$word
+    done
+  done
+  [[ $1 != *,\"others\":* ]] || others=${1#*,\"others\":}
+  while [[ $others =~ \"version\":([^,]*),(\"succeeded\":[^}]*)\} ]]; do
+    other=${BASH_REMATCH[2]} version=${BASH_REMATCH[1]//\"/}
+    others=${others#*"$other"}
+    [[ $version != "$RELEASE" ]] || continue
+    names_in succeeded "$other"
+    for name in "${FOUND_NAMES[@]}"; do
+      STOOD[$name]='taken back'
+    done
+  done
+}
+
+# names_in WORD TEXT: sets FOUND_NAMES to that list of a run
+names_in() {
+  FOUND_NAMES=()
+  [[ ! $2 =~ \"$1\":\[([^]]*)\] ]] || read -r -a FOUND_NAMES <<<"${BASH_REMATCH[1]//[\",]/ }"
+}
+
+# refuse_overtaken: what came after the rollout would be undone. Where it had succeeded and
+# something else runs by now, that is so whatever clocks say.
 refuse_overtaken() {
-  local name newer when=${CATCH_UP%%-*}
-  when=${when:0:4}-${when:4:2}-${when:6:2}T${when:9:2}:${when:11:2}:${when:13:2}Z
-  newer=$(newer_rollout "$when") || exit
+  local name newer
+  newer=$(newer_rollout "$BEGAN")
   for name in "${TODO[@]}"; do
-    [[ ${RELEASED["$name since"]} > "$when" ]] || continue
+    is_overtaken "$name" || continue
     running_on "$name"
-    newer+="${newer:+$'\n'}$name: runs $RUNNING of ${RELEASED["$name by"]} by now"
-    newer+=", since ${RELEASED["$name since"]}"
+    newer+="${newer:+$'\n'}$name: runs $RUNNING of ${RELEASED["$name by"]:-nobody} by now"
+    newer+="${RELEASED["$name since"]:+, since ${RELEASED["$name since"]}}"
   done
   [[ -n $newer ]] || return 0
   while IFS= read -r name; do
@@ -203,28 +272,33 @@ refuse_overtaken() {
   exit "$EX_DATA"
 }
 
+is_overtaken() {
+  [[ ${RELEASED["$1 sha256"]} != "$SHA256" ]] &&
+    [[ ${STOOD[$1]} == succeeded || ${RELEASED["$1 since"]} > "$BEGAN" ]]
+}
+
 # newer_rollout WHEN: says which rollouts over our targets began after that, by the journal
-# here, and came to their end; what couldn't be reached there is no matter
+# here, and are complete; what couldn't be reached there is no matter
 newer_rollout() {
-  local line main told
+  local line main
   local end='"failed":\[\],"unreachable":\[[^]]*\],"unknown":\[\],"skipped":\[\]$'
   local who='"time":"([^"]*)".*"version":"?([^",]*)"?.*"by":"([^"]*)"'
-  told=$(octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --since "$1" --story --json \
-    "${NAMES[@]}") || exit
-  while IFS= read -r line; do
+  for line in "${STORY[@]}"; do
     main=${line%%,\"others\":*}
     [[ $main != *"\"rollout\":\"$CATCH_UP\""* && $main == *'"succeeded":["'* ]] || continue
-    [[ $main =~ $end && $main =~ $who && ${BASH_REMATCH[1]} > "$1" ]] || continue
+    [[ $main =~ $end || $line == *'"complete":true'* ]] || continue
+    [[ $line != *'"complete":false'* ]] || continue
+    [[ $main =~ $who && ${BASH_REMATCH[1]} > "$1" ]] || continue
     printf '%s: %s was rolled out by %s at %s\n' "$APP" "${BASH_REMATCH[2]/#null/another}" \
       "${BASH_REMATCH[3]}" "${BASH_REMATCH[1]}"
-  done <<<"$told"
+  done
 }
 
 # --- --diff ---
 
 # show_differences: for each target, without a change anywhere
 show_differences() {
-  local name members hooks='' hook
+  local name members hooks='' hook code=0
   members=$(package_members) || members=''
   for hook in PreDeploy.sh Deploy.sh PostDeploy.sh DeployFailed.sh; do
     [[ $'\n'$members$'\n' != *$'\n'?(./)"$hook"$'\n'* ]] || hooks+=" $hook"
@@ -235,6 +309,7 @@ show_differences() {
   give_variables "${NAMES[@]}"
   for name in "${NAMES[@]}"; do
     show_difference "$name"
+    answered "$name" || code=$EX_UNAVAILABLE
   done
   if [[ -z $members ]]; then
     hooks=" can't be read here"
@@ -242,21 +317,23 @@ show_differences() {
     hooks+=', and once='
   fi
   printf '%s %s: hooks:%s\n' "$APP" "$RELEASE" "${hooks:- none}"
+  return "$code"
 }
 
 show_difference() {
-  local name=$1 freeze=''
+  local name=$1 more=''
   running_on "$name"
   if ! answered "$name"; then
     printf "%s: can't be reached: %s\n" "$name" "${RELEASED["$name message"]:-no answer}"
     return
   fi
+  [[ -z ${RELEASED["$name seen"]} ]] || more=', when it was looked at last'
   [[ -z ${RELEASED["$name frozen-until"]} ]] ||
-    freeze="; frozen until ${RELEASED["$name frozen-until"]}"
+    more+="; frozen until ${RELEASED["$name frozen-until"]}"
   if [[ ${RELEASED["$name sha256"]} == "$SHA256" ]]; then
-    printf '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$freeze"
+    printf '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$more"
   else
-    printf '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$freeze"
+    printf '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$more"
   fi
   show_names "$name"
 }

@@ -25,6 +25,19 @@ end_before() {
   exit "$1"
 }
 
+# notify_refusals: from now on what ends before a rollout began is told of as well, whatever
+# ended it
+notify_refusals() {
+  # shellcheck disable=SC2016 # expanded when it is over
+  clean_up 'tell_refusal; rm -rf -- "$SCRATCH"'
+}
+
+tell_refusal() {
+  if ((ENDS_WITH == 0)) || [[ -n $DRY_RUN$DIFF ]]; then return 0; fi
+  REPORT=$SAID
+  notify "$ENDS_WITH" || :
+}
+
 # tell MESSAGE: it is of the report
 tell() {
   REPORT+=$1$'\n'
@@ -47,10 +60,14 @@ report() {
       REST+=("$name")
     fi
   done
-  if ((${#REST[@]} == 0)); then
+  if ((${#REST[@]} == 0 && CODE == 0)); then
     REPORT="$APP $RELEASE: on $(targets "$ok")"$'\n'
     note "${REPORT%$'\n'}"
     return 0
+  elif ((${#REST[@]} == 0)); then
+    # A command around the last batch failed, or a signal came behind it.
+    tell "$APP $RELEASE: on $(targets "$ok"), and octo-push ended with exit status $CODE"
+    return "$CODE"
   fi
   find_what_runs "${REST[@]}"
   for name in "${REST[@]}"; do
@@ -98,9 +115,11 @@ report_one() {
   [[ -z $status ]] || agree "$status"
   tell "$1: $APP $RELEASE: $why${NOW[$1]}"
   if [[ ${END_KIND[$1]} == unknown ]]; then
-    hint "octo-push -t $1 follow ${END_JOB[$1]}"
-  elif [[ ${STATES[$1]:-} =~ ^(stuck|sick)- ]]; then
-    hint "octo-rollback -t $1 $APP"
+    hint "$(to_type octo-push "$1" follow "${END_JOB[$1]}")"
+  elif [[ ${STATES[$1]:-} == stuck-* ]]; then
+    read_values "$1" .values
+    # A first deployment has nowhere to go back to.
+    [[ -z ${VALUES[from]:-} ]] || hint "$(to_type octo-rollback "$1" "$APP")"
   fi
 }
 
@@ -118,7 +137,8 @@ how_to_go_on() {
   [[ -z $CATCH_UP ]] || again=$AGAIN
   if only_down; then
     when='once they answer'
-    again=$(again_with --catch-up "$ROLLOUT")
+    # The journal has no rollout where there was nothing to do but for these.
+    [[ ${#TODO[@]} == 0 && -z $CATCH_UP ]] || again=$(again_with --catch-up "$ROLLOUT")
   fi
   again=${OCTO_AGAIN-$again}
   [[ -z $again ]] || hint "$when: $again"
@@ -136,7 +156,8 @@ only_down() {
 # notify CODE: changes nothing about it
 notify() {
   local result=failed code=0
-  [[ -n $NOTIFY ]] || return 0
+  [[ -n $NOTIFY && -z $NOTIFIED ]] || return 0
+  NOTIFIED=1
   case $1 in
     0) result=deployed ;;
     130 | 143) result=cancelled ;;

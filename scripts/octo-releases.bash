@@ -65,7 +65,7 @@ read_releases() {
     for index in "${!COLUMNS_OF_RELEASES[@]}"; do
       column=${COLUMNS_OF_RELEASES[index]} value=${fields[index + 1]:--}
       [[ $value != - ]] || continue
-      if [[ -n $is_meant || $column =~ ^(state|offers|message)$ ]]; then
+      if [[ -n $is_meant || $column =~ ^(state|offers|message|frozen-.*)$ ]]; then
         RELEASED["$target $column"]=$value
       fi
     done
@@ -212,14 +212,23 @@ refuse_denied() {
 
 # weigh_unreachable: within --max-failures and --min-healthy the rollout goes on without them
 weigh_unreachable() {
-  local healthy=$((${#NAMES[@]} - ${#DOWN[@]})) wanted
+  local healthy=$((${#NAMES[@]} - ${#DOWN[@]})) wanted most why='' words=()
   ((${#DOWN[@]} > 0)) || return 0
-  wanted=$(wanted_healthy)
-  if ((${#DOWN[@]} <= $(budget) && healthy > ${wanted:-0})); then return 0; fi
-  say "$SUBJECT: ${#DOWN[@]} of $(targets "${#NAMES[@]}") can't be reached; $NOTHING"
+  wanted=$(wanted_healthy) most=$(budget)
+  if ((${#DOWN[@]} > most)); then
+    why+=": --max-failures allows $most"
+    words+=(--max-failures "${#DOWN[@]}")
+  fi
+  if ((healthy > 0 && healthy <= ${wanted:-0})); then
+    if [[ -n $why ]]; then why+=', and'; else why=:; fi
+    why+=" --min-healthy $wanted spares none"
+    words+=(--min-healthy "$((healthy - 1))")
+  fi
+  [[ -n $why || $healthy == 0 ]] || return 0
+  say "$SUBJECT: ${#DOWN[@]} of $(targets "${#NAMES[@]}") can't be reached; $NOTHING$why"
   say_what_runs
   if ((healthy > 0)); then
-    hint "to go on without them: $(again_with --max-failures "${#DOWN[@]}")"
+    hint "to go on without them: $(again_with "${words[@]}")"
     hint "or: $(again_with -x "$(joined "${DOWN[@]}")")"
   fi
   exit "$EX_UNAVAILABLE"
@@ -268,7 +277,12 @@ tell_revisions() {
 
 # again_with OPTION [VALUE]…: this command line with that, in place of what it says of it
 again_with() {
-  typed_without "$1"
+  local word TYPED=("${TYPED[@]}")
+  for word in "$@"; do
+    [[ -n $word && -n ${ROW_OF[$word]:-} ]] || continue
+    typed_without "$word"
+    TYPED=("${KEPT[@]}")
+  done
   as_typed "$@" "${SELECTED[@]:CALLERS}" "${NARROWED[@]}" "${KEPT[@]}"
 }
 
