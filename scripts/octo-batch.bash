@@ -187,7 +187,7 @@ run_back() {
   words_of_release "${names[@]}"
   [[ ! -e $WORK/${names[0]}.env ]] || job=(-E "$WORK/%n.env" -S "$WORK/%n.secrets")
   label_way_back "$suffix" "${names[@]}"
-  push "${SAYING[@]}" -t "$(joined "${names[@]}")" run "${job[@]}" "${LABELS[@]}" \
+  push "${SAYING[@]}" -t "$(listed "${names[@]}")" run "${job[@]}" "${LABELS[@]}" \
     --each "$WORK/%n.from" --end "$WORK/%n$suffix" --outputs "$WORK/%n$suffix-values" \
     "${RELEASE_WORDS[@]}" --wait 5m "$@" >&2 || :
 }

@@ -358,6 +358,19 @@ select_targets() {
   fi
 }
 
+# listed NAME…: for an option of octo-push. One word holds 128 KiB at most, so that many names
+# are in a file, which goes with our private directory.
+listed() {
+  local place=${SCRATCH:-${WORK:-}} text file
+  text=$(joined "$@")
+  if ((${#text} > 100000)) && [[ -d $place ]]; then
+    file=$(mktemp -- "$place/names.XXXXXXXXXX") || fail "$EX_CREATE" "$place: can't create a file"
+    printf '%s\n' "$@" >"$file" || fail "$EX_IO" "$file: can't write"
+    text=@$file
+  fi
+  printf '%s' "$text"
+}
+
 joined() {
   local IFS=,
   printf '%s' "$*"

@@ -121,10 +121,10 @@ select_what_is_to_do() {
   local healthy
   TODO_OPTIONS=("${SELECT_OPTIONS[@]}") ROLL_SELECT=("${SELECT_OPTIONS[@]}") SHARES=()
   if ((${#TODO[@]} < ${#NAMES[@]})); then
-    TODO_OPTIONS=(-t "$(joined "${TODO[@]}")")
+    TODO_OPTIONS=(-t "$(listed "${TODO[@]}")")
   fi
   ((${#DONE[@]} > 0)) || return 0
-  ROLL_SELECT=(-t "$(joined "${TODO[@]}" "${DOWN[@]}")")
+  ROLL_SELECT=(-t "$(listed "${TODO[@]}" "${DOWN[@]}")")
   [[ -z $(roll_option --max-failures) ]] || SHARES+=(--max-failures "$(budget)")
   healthy=$(wanted_healthy)
   [[ -n $healthy ]] || return 0
@@ -217,7 +217,7 @@ find_left() {
   done
   ((${#kept[@]} < ${#NAMES[@]})) || return 0
   NAMES=("${kept[@]}")
-  SELECT_OPTIONS=(-t "$(joined "${NAMES[@]}")")
+  SELECT_OPTIONS=(-t "$(listed "${NAMES[@]}")")
   ((${#NAMES[@]} > 0)) || fail "$EX_DATA" "$SUBJECT: nothing was left out by $CATCH_UP; $NOTHING"
 }
 

@@ -29,7 +29,7 @@ ask_releases() {
 try_releases() {
   local app=$1 code=0 words
   shift
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q -t "$(joined "$@")"
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q -t "$(listed "$@")"
     releases --tsv "$app")
   announce "${words[@]}"
   OCTO_AGAIN='' "${words[@]}" >"$SCRATCH/releases" 2>"$SCRATCH/errors" || code=$?
@@ -139,7 +139,7 @@ refresh_releases() {
     note "$app: changed by others on $(joined "${changed[@]}"): looks again"
   changed+=("${unseen[@]}")
   words_of_release "${changed[@]}"
-  push -q -t "$(joined "${changed[@]}")" run --end "$SCRATCH/%n.look" \
+  push -q -t "$(listed "${changed[@]}")" run --end "$SCRATCH/%n.look" \
     --outputs "$SCRATCH/%n.place" "${RELEASE_WORDS[@]}" "${WAITING[@]}" recover "$app" >&2 || :
   read_ends "$SCRATCH/" .look "${changed[@]}"
   for name in "${changed[@]}"; do
