@@ -310,7 +310,7 @@ words_of_release() {
     if runs_by_name "$name"; then by_name+=("$name"); fi
   done
   if ((${#by_name[@]} == $# && $# > 0)); then
-    RELEASE_WORDS=(--name octo-release)
+    RELEASE_WORDS=(--name octo-release --) # what follows is not of octo-push
   elif [[ ! -r ${RELEASE_WORDS[0]} ]]; then
     fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing"
   elif ((${#by_name[@]} > 0)); then
