@@ -343,12 +343,15 @@ show_names() {
   local name=$1 word is had=" ${RELEASED["$1 names"]//,/ } " gets more='' less=''
   names_given "$name"
   gets=" ${GIVEN_NAMES[*]} "
+  # A list that ends in dots is cut: what isn't on it may be given all the same.
   for word in "${GIVEN_NAMES[@]}"; do
-    [[ $had == *" $word "* ]] || more+=" $word"
+    [[ $had == *' ... '* || $had == *" $word "* ]] || more+=" $word"
   done
   for word in $had; do
-    [[ $gets == *" $word "* ]] || less+=" $word"
+    [[ $word == ... || $gets == *" $word "* ]] || less+=" $word"
   done
+  [[ $had != *' ... '* ]] ||
+    printf '%s: variables: too many for all names to be known: what is new is not told\n' "$name"
   [[ -z $more ]] || printf '%s: variables that are new:%s\n' "$name" "$more"
   [[ -z $less ]] || printf '%s: variables that are no more given:%s\n' "$name" "$less"
 }

@@ -10,8 +10,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-/// A longer list of names is left out: the kernel starts nothing that has one of 128 KiB.
+/// A longer list of names is cut: the kernel starts nothing that has one of 128 KiB.
 const LONGEST_NAMES: usize = 16 * 1024;
+/// What a list that was cut ends in.
+const AND_MORE: &str = " ...";
 
 /// What the variables of a job come from.
 pub(crate) struct Sources<'a> {
@@ -77,5 +79,9 @@ fn given_names(from: &Sources<'_>) -> String {
     names.sort_unstable();
     names.dedup();
     let list = names.join(" ");
-    if list.len() > LONGEST_NAMES { String::new() } else { list }
+    if list.len() <= LONGEST_NAMES {
+        return list;
+    }
+    let kept = &list[..LONGEST_NAMES - AND_MORE.len() + 1];
+    format!("{}{AND_MORE}", kept.rsplit_once(' ').map_or("", |(kept, _)| kept))
 }
