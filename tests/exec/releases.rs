@@ -69,7 +69,7 @@ fn who_looks_is_told_by_standard_input_and_opens_nothing_else() {
     assert!(journal.starts_with("journal ") && journal.contains(" 1 "), "{said}");
     let rest = said.replacen(&format!("{journal}\n"), "", 1);
     let now = "now octo-release%201%0A";
-    assert_eq!(rest, format!("directory 0\n{now}\nover 0\ndirectory 1\nover 1\n"));
+    assert_eq!(rest, format!("directory 0\nastray yes\n{now}\nover 0\ndirectory 1\nover 1\n"));
     assert_eq!(look(b"hello\n", 65), "");
     assert_eq!(look(b"", 65), "");
     assert_eq!(look(message.replace("|2|0|", "|1|0|").replace('|', "\0").as_bytes(), 65), "");

@@ -17,6 +17,7 @@ mod flood;
 mod freezes;
 mod limits;
 mod lists;
+mod looks;
 mod many;
 mod order;
 mod put;

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 const NOW: &str = "2026-01-02T03:04:05Z";
 
 /// What stands in for octo-release: `switch APP RELEASE`, `tell APP RELEASE RESULT`.
-const RELEASE: &str = r#"
+pub(crate) const RELEASE: &str = r#"
 switch() {
   mkdir -p "$BASE/$1/meta" "$BASE/$1/releases/$2"
   echo "releases=$BASE/$1" >>"$OCTO_OUTPUT"
-  printf 'version %s\nsha256 %064d\ncontent %064d\nby ann\nat 2026-01-01T00:00:00Z\nenvironment prod\nnames A B_2\n' \
-    "$2" 2 3 >"$BASE/$1/meta/$2"
+  printf 'version %s\nsha256 %064d\ncontent %064d\nby ann\nat 2026-01-01T00:00:00Z\nenvironment prod\nnames %s\n' \
+    "$2" 2 3 "${NAMES:-A B_2}" >"$BASE/$1/meta/$2"
   ln -sfn "releases/$2" "$BASE/$1/current"
 }
 tell() {
@@ -26,30 +26,32 @@ tell() {
   {
     echo 'octo-release 1'
     echo "application $1"
+    [ "$3" != started ] || echo "last-job $OCTO_JOB"
     echo "journal $(wc -c <"$BASE/$1/journal")"
     printf 'version %s\nrelease %s\nnumber 7\nsha256 %064d\ncontent %064d\n' "$2" "$2" 2 3
-    printf 'since 2026-01-02T03:04:05Z\nby ann\nresult %s\nenvironment prod\nnames A B_2\n' "$3"
+    printf 'since 2026-01-02T03:04:05Z\nby ann\nresult %s\nenvironment prod\nnames %s\n' \
+      "$3" "${NAMES:-A B_2}"
     printf 'last-version %s\nlast-result %s\nlast-what deploy\nlast-at %s\nlast-by ann\n' \
       "$2" "$3" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-    printf 'back-release 0.9\nback-version 0.9\nback-sha256 %064d\nback-names A\n' 4
+    printf 'back-release 0.9\nback-version 0.9\nback-sha256 %064d\nback-names %s\n' 4 "${NAMES:-A}"
   } >"$BASE/$1/meta/now"
 }
 release() { switch "$1" "$2"; tell "$1" "$2" succeeded; }
 "#;
 
 /// A directory below which applications are released, and the jobs that do.
-struct Base {
-    path: PathBuf,
+pub(crate) struct Base {
+    pub(crate) path: PathBuf,
 }
 
 impl Base {
-    fn of(fleet: &Fleet, name: &str) -> Base {
+    pub(crate) fn of(fleet: &Fleet, name: &str) -> Base {
         let path = fleet.here.sandbox.path(name);
         std::fs::create_dir_all(&path).expect("mkdir");
         Base { path }
     }
 
-    fn run(&self, pusher: &mut Pusher, text: &str) -> Followed {
+    pub(crate) fn run(&self, pusher: &mut Pusher, text: &str) -> Followed {
         let id = job_id();
         let text = format!("BASE={}\n{RELEASE}\n{text}", self.path.display());
         assert_eq!(pusher.run(&id, &text).word(), "ok");
@@ -58,17 +60,17 @@ impl Base {
 }
 
 /// The lines of `releases`, each with its application first.
-fn listed(pusher: &mut Pusher) -> Vec<Message> {
+pub(crate) fn listed(pusher: &mut Pusher) -> Vec<Message> {
     pusher.list("releases")
 }
 
-fn one(pusher: &mut Pusher) -> Message {
+pub(crate) fn one(pusher: &mut Pusher) -> Message {
     let mut listed = listed(pusher);
     assert_eq!(listed.len(), 1, "{listed:?}");
     listed.remove(0)
 }
 
-fn says(item: &Message, wanted: &[(&str, Option<&str>)]) {
+pub(crate) fn says(item: &Message, wanted: &[(&str, Option<&str>)]) {
     for (key, value) in wanted {
         assert_eq!(item.text(key), *value, "{key}: {item:?}");
     }
@@ -136,49 +138,6 @@ fn what_a_job_released_is_told_until_its_journal_is_another() {
     assert!(listed(&mut pusher).is_empty(), "it is gone");
 }
 
-/// `current` is what runs, whatever was written down by then.
-#[test]
-fn a_job_killed_in_mid_switch_leaves_what_is_current_interrupted() {
-    let fleet = fleet();
-    let base = Base::of(&fleet, "srv");
-    let mut pusher = fleet.ci();
-    base.run(&mut pusher, "release shop 1.0; release blog 1.0");
-    let killed = |item: &Message| {
-        says(
-            item,
-            &[
-                ("application", Some("shop")),
-                ("version", Some("2.0")),
-                ("release", Some("2.0")),
-                ("number", Some("7")),
-                ("result", Some("interrupted")),
-                ("since", Some("2026-01-01T00:00:00Z")),
-                ("back-release", Some("0.9")),
-                ("seen", None),
-            ],
-        );
-    };
-    let followed = base.run(&mut pusher, "switch shop 2.0; kill -9 $$");
-    assert_eq!((&followed.kind[..], followed.code), ("signal", 9));
-    killed(&listed(&mut pusher)[1]);
-    base.run(&mut pusher, "release shop 1.0");
-    says(&listed(&mut pusher)[1], &[("version", Some("1.0")), ("result", Some("succeeded"))]);
-    // With its octo-exec.
-    let followed = base.run(&mut pusher, "switch shop 2.0; kill -9 $PPID; exec sleep 1000");
-    assert_eq!(&followed.kind[..], "lost", "{followed:?}");
-    killed(&listed(&mut pusher)[1]);
-    // Of a release that nothing is known of, its name is, and that more isn't.
-    base.run(&mut pusher, "switch shop 3.0; rm $BASE/shop/meta/3.0");
-    let item = &listed(&mut pusher)[1];
-    says(item, &[("release", Some("3.0")), ("version", None), ("result", Some("interrupted"))]);
-    says(item, &[("seen", Some("changed-since")), ("sha256", None)]);
-    // What it began, and didn't end.
-    base.run(&mut pusher, "switch shop 4.0; tell shop 4.0 started; kill -9 $$");
-    let item = &listed(&mut pusher)[1];
-    says(item, &[("result", Some("interrupted")), ("last-result", Some("interrupted"))]);
-    says(&listed(&mut pusher)[0], &[("application", Some("blog")), ("version", Some("1.0"))]);
-}
-
 /// Neither hold, a closed window, scripts= nor status alone has anything to say about it.
 #[test]
 fn looking_makes_no_job_whatever_the_line_says_of_runs() {
@@ -191,6 +150,9 @@ fn looking_makes_no_job_whatever_the_line_says_of_runs() {
         set_mode(&path, if name == "unsafe" { 0o777 } else { 0o755 });
     }
     set_mode(&scripts, 0o755);
+    let open = fleet.here.sandbox.path("open");
+    std::fs::create_dir(&open).expect("mkdir");
+    set_mode(&open, 0o777);
     let jobs = || {
         let jobs = std::fs::read_dir(fleet.here.sandbox.state("jobs")).expect("jobs");
         let spooled = std::fs::read_dir(fleet.here.sandbox.state("spool")).expect("spool");
@@ -209,6 +171,9 @@ fn looking_makes_no_job_whatever_the_line_says_of_runs() {
         (&named, "put,name:deploy"),
         (&format!("{named} allow=status,put"), "put"),
         (&format!("{named} allow=any hold"), "put,freeze,despite,name:deploy"),
+        // That its scripts can't be listed is logged, and hides nothing else.
+        ("scripts=/nonexistent", "put"),
+        (&format!("scripts={}", open.display()), "put"),
     ] {
         let options = options.replace("window=03:00-03:00", &format!("window={}", closed()));
         let line = format!("ci {} {options}", own_user());
@@ -248,7 +213,13 @@ fn a_freeze_is_told_with_its_application_or_alone_until_it_is_over() {
     frozen("over", NOW);
     fleet.here.sandbox.write("state/freezes/damaged", "until x\n");
     let items = listed(&mut pusher);
-    assert_eq!(names(&items), ["shop", "web"]);
+    // What can't be read stops octo-release as well.
+    assert_eq!(names(&items), ["shop", "damaged", "web"]);
+    let mut items = items;
+    let damaged = items.remove(1);
+    let why = "its file can't be read: thaw it";
+    says(&damaged, &[("version", None), ("frozen-why", Some(why))]);
+    assert!(damaged.text("frozen-until") > Some("2999"), "{damaged:?}");
     let wanted = [("frozen-by", Some("bob")), ("frozen-why", Some("black friday"))];
     items.iter().for_each(|item| says(item, &wanted));
     says(&items[0], &[("version", Some("1.0")), ("frozen-until", Some("2999-01-01T00:00:00Z"))]);

@@ -137,7 +137,7 @@ verbs! {
         allow: AllowWord::Status,
         does: "ask for the releases",
         request: &[],
-        reply: &[Key::new("offers", Form::List), BODY],
+        reply: &[Key::new("offers", Form::List), Key::new("more", Form::Flag), BODY],
         item: Some(Word { word: "release", keys: RELEASE }),
         features: &["releases"],
     }

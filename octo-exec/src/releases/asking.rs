@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 /// So long the end of a job waits for it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// So much is read of what it prints, in bytes.
-const LARGEST: usize = 256 << 10;
+/// So much is read of what it prints, in bytes: as much as so many directories can have, each
+/// with the longest lists of names.
+const LARGEST: usize = 8 << 20;
 /// How long one that is ended has to be gone.
 const A_MOMENT: Duration = Duration::from_millis(100);
 

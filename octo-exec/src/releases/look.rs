@@ -9,11 +9,12 @@ use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::{beneath, descriptors, no_core};
-use octo_core::tentacle::releases::{Found, JournalStat, Looked, MAXIMUM_META, is_name};
+use octo_core::tentacle::releases::{Current, Found, JournalStat, Looked, MAXIMUM_META, is_name};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Access, AtFlags, accessat, readlinkat, statat};
+use rustix::fs::{Access, AtFlags, accessat, statat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
+use std::fs::canonicalize;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -52,7 +53,7 @@ fn at(path: &Path) -> rustix::io::Result<Looked> {
     for _ in 0..TRIES {
         let found = Found {
             journal: journal(&directory)?,
-            link: link(&directory)?,
+            current: current(path)?,
             now: now.clone(),
             release: None,
         };
@@ -69,7 +70,7 @@ fn with_release(directory: &OwnedFd, found: Found) -> Looked {
     if found == Found::default() {
         return Looked::Gone;
     }
-    let release = found.link.as_deref().and_then(|link| meta(directory, link));
+    let release = found.current.release().and_then(|release| meta(directory, release));
     Looked::Found(Found { release, ..found })
 }
 
@@ -80,14 +81,21 @@ fn journal(directory: &OwnedFd) -> rustix::io::Result<Option<JournalStat>> {
     }
 }
 
-/// The release that `current` leads to; one that leads elsewhere is none of octo-release's.
-fn link(directory: &OwnedFd) -> rustix::io::Result<Option<String>> {
-    let link = match readlinkat(directory, "current", Vec::new()) {
-        Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+/// Where `current` leads to, as octo-release finds it: links may be absolute, and lead into a
+/// release.
+fn current(directory: &Path) -> rustix::io::Result<Current> {
+    let current = directory.join("current");
+    match beneath::look(&current) {
+        Err(Errno::NOENT) => return Ok(Current::None),
         other => other?,
     };
-    let name = link.to_str().ok().and_then(|link| link.strip_prefix("releases/"));
-    Ok(name.filter(|name| is_name(name)).map(str::to_string))
+    let place = canonicalize(current).ok();
+    let releases = canonicalize(directory.join("releases")).ok();
+    let name = place.zip(releases).and_then(|(place, releases)| {
+        let below = place.strip_prefix(releases).ok()?;
+        below.components().next()?.as_os_str().to_str().map(str::to_string)
+    });
+    Ok(name.filter(|name| is_name(name)).map_or(Current::Astray, Current::Release))
 }
 
 /// All of a file of meta. What can't be read, waits for a writer, or is too long, is there

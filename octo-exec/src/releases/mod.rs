@@ -36,7 +36,9 @@ pub(crate) fn keep(places: &Places, job: &JobDirectory) -> Option<String> {
 }
 
 fn keep_all(places: &Places, job: &JobDirectory) -> Result<Option<String>> {
-    let Some(started) = job.record("started")? else { return Ok(None) };
+    if job.record("started")?.is_none() {
+        return Ok(None);
+    }
     let Some(user) = user_of(job)? else { return Ok(None) };
     let directories = named(job, &user)?;
     if directories.is_empty() {
@@ -63,9 +65,7 @@ fn keep_all(places: &Places, job: &JobDirectory) -> Result<Option<String>> {
         };
         changes.push(match answer {
             Looked::Gone => Change::Gone(blank.directory),
-            Looked::Found(found) => {
-                Change::Seen(Box::new(Released::seen(blank, &found, started.first("at"))))
-            }
+            Looked::Found(found) => Change::Seen(Box::new(Released::seen(blank, &found))),
             Looked::Failed(why) => {
                 let path = blank.directory.path();
                 troubles.push(format!("{}: {}", path.display(), printable(why.as_bytes())));

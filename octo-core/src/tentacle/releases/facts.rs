@@ -18,7 +18,7 @@ const AND_MORE: &str = "...";
 const HEAD: &[u8] = b"octo-release 1";
 
 const RESULTS: &[&str] =
-    &["started", "succeeded", "failed", "interrupted", "pruned", "unhealthy", "bad"];
+    &["started", "succeeded", "failed", "interrupted", "pruned", "unhealthy", "bad", "missing"];
 const WHATS: &[&str] = &["deploy", "rollback", "unhealthy"];
 
 /// What a value is.
@@ -85,6 +85,8 @@ pub(super) struct Now {
     pub(super) facts: Facts,
     /// The length of the journal that it was made of.
     pub(super) journal: Option<u64>,
+    /// The job that has begun what was tried last, as long as that isn't over.
+    pub(super) job: Option<String>,
     /// Every line that we know is of its form.
     pub(super) is_sound: bool,
 }
@@ -166,11 +168,8 @@ impl Facts {
         });
     }
 
-    /// What began since then and isn't over is not coming back.
-    pub(super) fn interrupt(&mut self, since: &str) {
-        if self.get("last-at").is_some_and(|at| at < since) {
-            return;
-        }
+    /// What has begun and isn't over is not coming back.
+    pub(super) fn interrupt(&mut self) {
         for place in ["result", "last-result"].into_iter().filter_map(place) {
             if let Some(value) = self.0.get_mut(&place).filter(|value| *value == "started") {
                 *value = "interrupted".into();
@@ -195,7 +194,7 @@ impl Facts {
 impl Now {
     /// What meta/now of this application says; nothing where it is another's.
     pub(super) fn read(bytes: &[u8], application: &str) -> Now {
-        let mut now = Now { facts: Facts::default(), journal: None, is_sound: true };
+        let mut now = Now { facts: Facts::default(), journal: None, job: None, is_sound: true };
         let Some(rest) = bytes.strip_prefix(HEAD).and_then(|rest| rest.strip_prefix(b"\n")) else {
             now.is_sound = false;
             return now;
@@ -205,6 +204,10 @@ impl Now {
             let said = line.and_then(|(key, value)| match key {
                 "application" => (value == application).then(|| is_named = true),
                 "journal" => whole(&value).map(|bytes| now.journal = Some(bytes)),
+                "last-job" => {
+                    now.job = Some(value);
+                    Some(())
+                }
                 key if place(key).is_some() => now.facts.say(key, &value),
                 // Of a newer octo-release.
                 _ => Some(()),
@@ -315,22 +318,5 @@ mod tests {
         again.say("names", &kept).expect("read back");
         assert_eq!(again.get("names"), Some(&kept[..]));
         assert_eq!(facts.say("back-names", &"A".repeat(257)), None);
-    }
-
-    #[test]
-    fn only_what_this_job_began_is_interrupted() {
-        let started = |at: &str| {
-            let mut facts = Facts::default();
-            for (key, value) in
-                [("last-result", "started"), ("result", "succeeded"), ("last-at", at)]
-            {
-                facts.say(key, value).expect("of its form");
-            }
-            facts.interrupt("2026-01-01T00:00:05Z");
-            assert_eq!(facts.get("result"), Some("succeeded"));
-            facts.get("last-result").map(str::to_string)
-        };
-        assert_eq!(started("2026-01-01T00:00:04Z").as_deref(), Some("started"));
-        assert_eq!(started("2026-01-01T00:00:05Z").as_deref(), Some("interrupted"));
     }
 }

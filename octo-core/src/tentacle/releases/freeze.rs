@@ -16,6 +16,9 @@ const LARGEST: u64 = 16 << 10;
 /// So much is shown of a reason, in bytes.
 const LONGEST_REASON: usize = 500;
 
+/// Until when one holds that can't be read.
+const FOR_EVER: &str = "9999-12-30T00:00:00Z";
+
 /// A freeze that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freeze {
@@ -29,8 +32,17 @@ pub struct Freeze {
     pub reason: String,
 }
 
+impl Freeze {
+    /// One of which nothing can be read.
+    pub(super) fn damaged(application: String) -> Freeze {
+        let reason = "its file can't be read: thaw it".to_string();
+        Freeze { application, until: FOR_EVER.into(), by: "?".into(), reason }
+    }
+}
+
 /// The freezes that hold now, by the names of their applications; and what is wrong with
-/// the files of others.
+/// files of others: each of those is a freeze until somebody looks, too, as it is for
+/// octo-release.
 ///
 /// # Errors
 /// Where the directory is there and can't be read.
@@ -45,11 +57,14 @@ pub fn freezes(places: &Places, now: Timestamp) -> Result<(Vec<Freeze>, Vec<Erro
         if !is_name(&name) {
             continue;
         }
-        match read(&entry.path(), name) {
+        match read(&entry.path(), name.clone()) {
             // Of one form, they are in order as text, too.
             Ok(Some(freeze)) if freeze.until > utc(now) => freezes.push(freeze),
             Ok(_) => {}
-            Err(error) => wrong.push(error),
+            Err(error) => {
+                wrong.push(error);
+                freezes.push(Freeze::damaged(name));
+            }
         }
     }
     freezes.sort_unstable_by(|a, b| a.application.cmp(&b.application));
@@ -81,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_over_or_damaged_freezes_nothing() {
+    fn what_is_over_freezes_nothing_and_what_is_damaged_does() {
         let top = tempfile::tempdir().expect("tempdir");
         let places = Places { config: top.path().into(), state: top.path().into() };
         let now: Timestamp = "2026-01-02T00:00:00Z".parse().expect("a time");
@@ -99,9 +114,10 @@ mod tests {
         std::os::unix::fs::symlink("shop", places.freezes().join("link")).expect("symlink");
         let (found, wrong) = freezes(&places, now).expect("read");
         let names: Vec<&str> = found.iter().map(|freeze| freeze.application.as_str()).collect();
-        assert_eq!(names, ["long", "shop"]);
-        assert_eq!(found[0].reason.len(), 500);
-        let Freeze { application, until, by, reason } = &found[1];
+        assert_eq!(names, ["cut", "link", "long", "never", "shop"]);
+        assert_eq!(found[0], Freeze::damaged("cut".into()));
+        assert_eq!(found[2].reason.len(), 500);
+        let Freeze { application, until, by, reason } = &found[4];
         assert_eq!(
             [application, until, by, reason],
             ["shop", "2026-01-02T00:00:01Z", "ann", "black friday"]

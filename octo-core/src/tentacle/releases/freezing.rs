@@ -33,10 +33,13 @@ impl Freezes<'_> {
         Ok(Freezes { places, _lock: lock })
     }
 
-    /// That of an application, if it holds at this time. One that is damaged is none.
+    /// That of an application, if it holds at this time; one that is damaged does.
     pub fn of(&self, application: &str, now: Timestamp) -> Option<Freeze> {
         let path = self.places.freezes().join(application);
-        let freeze = read(&path, application.to_string()).ok().flatten();
+        let freeze = match read(&path, application.to_string()) {
+            Ok(freeze) => freeze,
+            Err(_) => Some(Freeze::damaged(application.to_string())),
+        };
         freeze.filter(|freeze| freeze.until > utc(now))
     }
 

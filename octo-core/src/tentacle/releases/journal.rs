@@ -2,11 +2,10 @@
 
 use rustix::fs::{FileType, Stat};
 
-/// Which file the journal is, and how far it goes: another after each line.
+/// Which file the journal is, and how far it goes: another after each line. Its device is left
+/// out: many file systems have another after each start of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalStat {
-    /// The device that it is on.
-    pub device: u64,
     /// Its inode.
     pub inode: u64,
     /// Its length in bytes.
@@ -22,7 +21,6 @@ impl JournalStat {
             return None;
         }
         Some(JournalStat {
-            device: stat.st_dev,
             inode: stat.st_ino,
             size: u64::try_from(stat.st_size).ok()?,
             modified: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
@@ -30,20 +28,15 @@ impl JournalStat {
     }
 
     /// The fields of a record.
-    pub(super) fn fields(&self) -> [String; 4] {
-        let JournalStat { device, inode, size, modified } = self;
-        [device.to_string(), inode.to_string(), size.to_string(), modified.to_string()]
+    pub(super) fn fields(&self) -> [String; 3] {
+        let JournalStat { inode, size, modified } = self;
+        [inode.to_string(), size.to_string(), modified.to_string()]
     }
 
     pub(super) fn parse(fields: &[Vec<u8>]) -> Option<JournalStat> {
-        let [device, inode, size, modified] = fields else { return None };
+        let [inode, size, modified] = fields else { return None };
         let number = |field: &Vec<u8>| std::str::from_utf8(field).ok()?.parse().ok();
         let modified = std::str::from_utf8(modified).ok()?.parse().ok()?;
-        Some(JournalStat {
-            device: number(device)?,
-            inode: number(inode)?,
-            size: number(size)?,
-            modified,
-        })
+        Some(JournalStat { inode: number(inode)?, size: number(size)?, modified })
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! directory 0
-//! journal 2049 131 5120 1767225600000000000
+//! journal 131 5120 1767225600000000000
 //! current 3.0
 //! now octo-release%201%0Aapplication…
 //! release version%203.0%0A…
@@ -16,16 +16,29 @@
 use super::journal::JournalStat;
 use crate::base::record::{Record, lines};
 
-/// No more is read of meta/now, or of meta/RELEASE.
-pub const MAXIMUM_META: u64 = 16 << 10;
+/// No more is read of meta/now, or of meta/RELEASE: meta/now has two lists of names, each as
+/// long as `$OCTO_VARIABLES` may be.
+pub const MAXIMUM_META: u64 = 64 << 10;
+
+/// Where `current` leads to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Current {
+    /// It isn't there.
+    #[default]
+    None,
+    /// To no release.
+    Astray,
+    /// To this release, or into it.
+    Release(String),
+}
 
 /// What there is in a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// The journal.
     pub journal: Option<JournalStat>,
-    /// The release that `current` leads to.
-    pub link: Option<String>,
+    /// Where `current` leads to.
+    pub current: Current,
     /// All of meta/now.
     pub now: Option<Vec<u8>>,
     /// All of meta/RELEASE, of the release that `current` leads to.
@@ -43,6 +56,16 @@ pub enum Looked {
     Found(Found),
 }
 
+impl Current {
+    /// The release, where it is one.
+    pub fn release(&self) -> Option<&str> {
+        match self {
+            Current::Release(name) => Some(name),
+            Current::None | Current::Astray => None,
+        }
+    }
+}
+
 impl Looked {
     /// The lines about the directory of this index.
     pub fn encode(&self, index: usize) -> String {
@@ -50,14 +73,15 @@ impl Looked {
         match self {
             Looked::Gone => {}
             Looked::Failed(why) => record = record.with("failed", why),
-            Looked::Found(Found { journal, link, now, release }) => {
+            Looked::Found(Found { journal, current, now, release }) => {
                 if let Some(journal) = journal {
                     let fields = journal.fields();
                     let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
                     record.push("journal", &fields);
                 }
                 for (key, value) in [
-                    ("current", link.as_ref().map(|link| link.as_bytes())),
+                    ("current", current.release().map(str::as_bytes)),
+                    ("astray", (*current == Current::Astray).then_some(&b"yes"[..])),
                     ("now", now.as_deref()),
                     ("release", release.as_deref()),
                 ] {
@@ -116,7 +140,10 @@ fn add(looked: &mut Looked, key: &str, fields: &mut [Vec<u8>]) -> Option<()> {
     let Looked::Found(found) = looked else { return None };
     match (key, fields) {
         ("journal", fields) => found.journal = Some(JournalStat::parse(fields)?),
-        ("current", [link]) => found.link = Some(String::from_utf8(std::mem::take(link)).ok()?),
+        ("current", [name]) => {
+            found.current = Current::Release(String::from_utf8(std::mem::take(name)).ok()?);
+        }
+        ("astray", [_]) => found.current = Current::Astray,
         ("now", [bytes]) => found.now = Some(std::mem::take(bytes)),
         ("release", [bytes]) => found.release = Some(std::mem::take(bytes)),
         _ => return None,
@@ -129,10 +156,10 @@ mod tests {
     use super::*;
 
     fn found() -> Looked {
-        let journal = JournalStat { device: 1, inode: 2, size: 3, modified: -4 };
+        let journal = JournalStat { inode: 2, size: 3, modified: -4 };
         Looked::Found(Found {
             journal: Some(journal),
-            link: Some("3.0".into()),
+            current: Current::Release("3.0".into()),
             now: Some(b"octo-release 1\n\xff".to_vec()),
             release: Some(Vec::new()),
         })
@@ -141,16 +168,17 @@ mod tests {
     #[test]
     fn answers_come_back_and_what_is_cut_is_none() {
         let failed = Looked::Failed("no\nway".into());
-        let all = [found(), Looked::Gone, failed];
+        let astray = Found { current: Current::Astray, ..Found::default() };
+        let all = [found(), Looked::Gone, Looked::Found(astray), failed];
         let text: String = all.iter().enumerate().map(|(index, one)| one.encode(index)).collect();
         let wanted: Vec<Option<Looked>> = all.iter().cloned().map(Some).collect();
-        assert_eq!(answers(text.as_bytes(), 3), wanted);
+        assert_eq!(answers(text.as_bytes(), 4), wanted);
         for cut in 0..text.len() {
-            for (answer, wanted) in answers(&text.as_bytes()[..cut], 3).iter().zip(&wanted) {
+            for (answer, wanted) in answers(&text.as_bytes()[..cut], 4).iter().zip(&wanted) {
                 assert!(answer.is_none() || answer == wanted, "{cut}: {answer:?}");
             }
         }
-        assert_eq!(answers(&text.as_bytes()[..text.len() - 1], 3)[2], None);
+        assert_eq!(answers(&text.as_bytes()[..text.len() - 1], 4)[3], None);
     }
 
     #[test]
@@ -158,7 +186,7 @@ mod tests {
         for bad in [
             "directory 0\nover 1\n",
             "directory 7\nover 7\n",
-            "directory 0\njournal 1 2 3\nover 0\n",
+            "directory 0\njournal 1 2\nover 0\n",
             "directory 0\ncurrent %FF\nover 0\n",
             "directory 0\nnow a b\nover 0\n",
             "directory 0\nmood good\nover 0\n",

@@ -19,5 +19,5 @@ pub use facts::{Facts, KEYS, is_name};
 pub use freeze::{Freeze, freezes};
 pub use freezing::{Freezes, MAXIMUM_FREEZES};
 pub use journal::JournalStat;
-pub use looked::{Found, Looked, MAXIMUM_META, answers};
+pub use looked::{Current, Found, Looked, MAXIMUM_META, answers};
 pub use released::{Directory, Released};

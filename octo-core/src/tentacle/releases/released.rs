@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, KEYS, Now, is_name};
 use super::journal::JournalStat;
-use super::looked::Found;
+use super::looked::{Current, Found};
 use crate::base::digest::Digest;
 use crate::base::encoding::is_hidden;
 use crate::base::key::Form;
@@ -78,36 +78,45 @@ impl Directory {
 }
 
 impl Released {
-    /// What a look at a directory found, begun at this time; `since` is when the job started
-    /// that has ended: what it began and didn't end was interrupted.
-    pub fn seen(mut blank: Released, found: &Found, since: Option<&str>) -> Released {
-        let mut is_behind = false;
+    /// What a look at a directory found, when a job was over: what that has begun and not
+    /// ended was interrupted; what another has may go on.
+    pub fn seen(mut blank: Released, found: &Found) -> Released {
+        let mut is_behind = found.current == Current::Astray;
+        let mut job = None;
         let now = found.now.as_ref().map(|now| Now::read(now, &blank.directory.application));
         if let Some(now) = now {
             let size = found.journal.map(|journal| journal.size);
-            is_behind = !now.is_sound || now.journal != size;
+            is_behind |= !now.is_sound || now.journal != size;
             blank.facts = now.facts;
+            job = now.job;
         } else {
-            is_behind |= found.journal.is_some() || found.link.is_some();
+            is_behind |= found.journal.is_some() || found.current != Current::None;
         }
-        let link = found.link.as_deref();
+        let is_ours = job.is_some_and(|job| job == blank.job);
+        let link = found.current.release();
         if blank.facts.get("release") != link {
-            is_behind |= !blank.is_now(link, found.release.as_deref());
+            is_behind |= !blank.is_now(link, found.release.as_deref(), is_ours);
         }
-        if let Some(since) = since {
-            blank.facts.interrupt(since);
+        if link.is_none() && blank.facts.get("number").is_some_and(|number| number != "0") {
+            // What was released is gone: that is no application without a release.
+            blank.facts.say("result", "missing");
+        }
+        if is_ours {
+            blank.facts.interrupt();
         }
         Released { journal: found.journal, is_behind, ..blank }
     }
 
     /// `current` is at another release than was written down: whoever switched was killed
-    /// before he could. Is all known that there is to know of it?
-    fn is_now(&mut self, link: Option<&str>, release: Option<&[u8]>) -> bool {
+    /// before he could, or is about to. Is all known that there is to know of it?
+    fn is_now(&mut self, link: Option<&str>, release: Option<&[u8]>, is_ours: bool) -> bool {
         self.facts.forget_current();
         let Some(link) = link else { return true };
         let is_said = self.facts.say("release", link).is_some();
         let is_sound = release.is_some_and(|release| self.facts.of_release(release));
-        self.facts.say("result", "interrupted").is_some() && is_said && is_sound
+        let is_going_on = self.facts.get("last-result") == Some("started") && !is_ours;
+        let result = if is_going_on { "started" } else { "interrupted" };
+        self.facts.say("result", result).is_some() && is_said && is_sound
     }
 
     /// The record of it.
@@ -176,8 +185,8 @@ mod tests {
 
     fn found(journal: u64, link: &str, now: &str, release: &str) -> Found {
         Found {
-            journal: Some(JournalStat { device: 1, inode: 2, size: journal, modified: -3 }),
-            link: Some(link.into()),
+            journal: Some(JournalStat { inode: 2, size: journal, modified: -3 }),
+            current: Current::Release(link.into()),
             now: Some(format!("octo-release 1\napplication shop\n{now}").into_bytes()),
             release: Some(release.as_bytes().to_vec()),
         }
@@ -204,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_current_is_what_the_link_says() {
         let now = "journal 9\nversion 1.0\nrelease 1.0\nresult succeeded\nnames A\nnumber 4\n";
-        let seen = |found: &Found| Released::seen(blank("/srv/shop"), found, None);
+        let seen = |found: &Found| Released::seen(blank("/srv/shop"), found);
         let copy = seen(&found(9, "1.0", now, "version 9.9\n"));
         assert_eq!((copy.is_behind, copy.facts.get("version")), (false, Some("1.0")));
         assert!(seen(&found(10, "1.0", now, "")).is_behind, "the journal goes on");
@@ -216,16 +225,50 @@ mod tests {
         assert!(!copy.is_behind);
         let copy = seen(&found(9, "2.0", now, "version ..\n"));
         assert_eq!((copy.is_behind, copy.facts.get("version")), (true, None));
-        let copy = seen(&Found { link: None, ..found(9, "", now, "") });
-        assert_eq!((copy.is_behind, copy.facts.get("release")), (false, None));
+        // What was released once and is no more is not nothing.
+        for (current, is_behind) in [(Current::None, false), (Current::Astray, true)] {
+            let copy = seen(&Found { current, ..found(9, "", now, "") });
+            assert_eq!((copy.is_behind, copy.facts.get("release")), (is_behind, None));
+            assert_eq!(copy.facts.get("result"), Some("missing"));
+        }
+        let none = now.replace("number 4", "number 0");
+        let copy = seen(&Found { current: Current::None, ..found(9, "", &none, "") });
+        assert_eq!((copy.is_behind, copy.facts.get("result")), (false, None));
         assert!(seen(&Found { now: None, ..found(9, "1.0", "", "") }).is_behind);
+    }
+
+    /// Another may be at it yet: that it has begun is no news of its end.
+    #[test]
+    fn only_what_this_job_began_is_interrupted() {
+        let ours = blank("/srv/shop").job;
+        for (job, result) in [
+            (format!("last-job {ours}\n"), "interrupted"),
+            ("last-job 20260101T000000-bbbbbbbbbbbbb\n".into(), "started"),
+            (String::new(), "started"),
+        ] {
+            let now = format!(
+                "journal 9\nversion 1.0\nrelease 1.0\nresult started\nlast-result started\n{job}"
+            );
+            // Before it switched, behind that, and between the switch and its word on it.
+            for link in ["1.0", "2.0"] {
+                let copy =
+                    Released::seen(blank("/srv/shop"), &found(9, link, &now, "version 2.0\n"));
+                let get = |key| copy.facts.get(key);
+                assert_eq!(
+                    (get("result"), get("last-result")),
+                    (Some(result), Some(result)),
+                    "{job}"
+                );
+                assert!(!copy.is_behind);
+            }
+        }
     }
 
     #[test]
     fn a_copy_comes_back_and_a_damaged_one_is_none() {
         let now = "journal 9\nversion 1.0\nrelease 1.0\nnames A B\nback-names C\nby ann\n";
         for is_behind in [false, true] {
-            let mut copy = Released::seen(blank("/srv/x y/shop"), &found(9, "1.0", now, ""), None);
+            let mut copy = Released::seen(blank("/srv/x y/shop"), &found(9, "1.0", now, ""));
             copy.is_behind = is_behind;
             let text = copy.record().encode();
             let read = |text: &str| Released::of(&Record::parse(text.as_bytes()).ok()?);
@@ -237,7 +280,7 @@ mod tests {
                 ("application shop", "application ../shop"),
                 ("as-of 2026", "as-of x2026"),
                 ("looked 5", "looked five"),
-                ("journal-stat 1 2 9 -3", "journal-stat 1 2 9"),
+                ("journal-stat 2 9 -3", "journal-stat 2 9"),
                 ("version 1.0", "version ../1.0"),
                 ("by ann", "by a%1Bnn"),
                 ("job ", "jobb "),

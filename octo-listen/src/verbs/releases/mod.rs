@@ -5,7 +5,7 @@ pub(crate) mod freshness;
 
 use crate::host::{Asked, Host, No};
 use crate::session::{Answer, Ended, Session};
-use freshness::Seen;
+use freshness::{Journal, Seen};
 use octo_core::tentacle::releases::{self, Freeze, Released};
 use octo_core::trust::{Grant, Verb, scripts::installed};
 use octo_wire::{Duplex, Fields};
@@ -22,20 +22,31 @@ pub(crate) fn releases<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Releases, Asked::default())?;
     let head = host.record_question(peer, &grant, "releases", "");
-    let items = items(host, &grant).map_err(|error| No::failed(host, &error))?;
-    let offers = offers(host, &grant).map_err(|error| No::failed(host, &error))?;
-    Ok(Answer::ok(Verb::Releases, head).with("offers", offers).listing(&items)?)
+    let (items, left_out) = items(host, &grant).map_err(|error| No::failed(host, &error))?;
+    if left_out > 0 {
+        host.log.event(format_args!("releases: too many: {left_out} are not told"));
+    }
+    let mut answer = Answer::ok(Verb::Releases, head).with("offers", offers(host, &grant));
+    if left_out > 0 {
+        answer = answer.with("more", "yes");
+    }
+    Ok(answer.listing(&items)?)
 }
 
-/// The lines, by application and BASE.
-fn items(host: &Host, grant: &Grant) -> octo_core::Result<Vec<Fields>> {
+/// The lines, by application and BASE; and how many more there would be.
+fn items(host: &Host, grant: &Grant) -> octo_core::Result<(Vec<Fields>, usize)> {
     let (mut copies, wrong) = releases::all(&host.places, grant.user.as_deref())?;
     wrong.iter().for_each(|error| host.log.error(error));
     let (freezes, wrong) = releases::freezes(&host.places, jiff::Timestamp::now())?;
     wrong.iter().for_each(|error| host.log.error(error));
+    let mut left_out = copies.len().saturating_sub(LISTED);
     copies.truncate(LISTED);
-    let journals = copies.iter().map(|copy| (copy.directory.clone(), copy.journal)).collect();
-    let seen = host.freshness.look(journals);
+    let journals = copies.iter().map(|copy| Journal {
+        user: copy.user.clone(),
+        directory: copy.directory.clone(),
+        was: copy.journal,
+    });
+    let seen = host.freshness.look(journals.collect());
     let frozen: BTreeMap<&str, &Freeze> =
         freezes.iter().map(|freeze| (freeze.application.as_str(), freeze)).collect();
     let mut items: Vec<Fields> = copies
@@ -52,15 +63,21 @@ fn items(host: &Host, grant: &Grant) -> octo_core::Result<Vec<Fields>> {
         let item = Fields::item(Verb::Releases).with("application", &freeze.application);
         items.push(with_freeze(item, Some(freeze)));
     }
-    let mut length = 0_usize;
-    // Users of this machine say what the lines are: one who says much must not leave the
-    // others without an answer.
+    left_out += bound(&mut items);
+    Ok((items, left_out))
+}
+
+/// Users of this machine say what the lines are: one who says much must not leave the others
+/// without an answer. How many are left out?
+fn bound(items: &mut Vec<Fields>) -> usize {
+    let (all, mut length) = (items.len(), 0_usize);
+    items.truncate(LISTED);
     items.retain(|item| {
         let line = item.message().encode().map_or(usize::MAX, |line| line.len());
         length = length.saturating_add(line);
         length <= LONGEST_LIST
     });
-    Ok(items)
+    all - items.len()
 }
 
 fn item(copy: &Released, seen: Seen) -> Fields {
@@ -80,14 +97,14 @@ fn with_freeze(item: Fields, freeze: Option<&Freeze>) -> Fields {
 }
 
 /// What this pusher may do here, by its words of allow=. Who may run installed scripts only
-/// is told which: others it would ask for in vain.
-fn offers(host: &Host, grant: &Grant) -> octo_core::Result<String> {
+/// is told which, none where that can't be known: others it would ask for in vain.
+fn offers(host: &Host, grant: &Grant) -> String {
     let mut offers: Vec<String> = grant.allow.offers().map(str::to_string).collect();
     if let Some(directory) = &grant.scripts
         && let Some(run) = offers.iter().position(|offer| *offer == Verb::Run.word())
     {
         offers.remove(run);
-        for script in installed(directory)? {
+        for script in host.log.ok(installed(directory)).unwrap_or_default() {
             match script.unsound {
                 // A comma would make two of one.
                 None if script.name.contains(',') => {}
@@ -106,7 +123,7 @@ fn offers(host: &Host, grant: &Grant) -> octo_core::Result<String> {
         }
         joined.push_str(&offer);
     }
-    Ok(joined)
+    joined
 }
 
 #[cfg(test)]
@@ -151,5 +168,19 @@ mod tests {
         let item = with_freeze(item(&copy, Seen::Unchecked), Some(&freeze));
         assert_eq!(item.each().filter(|(_, value)| value.is_none()).count(), 0);
         item.message().encode().expect("it fits");
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted() {
+        let item = || Fields::item(Verb::Releases).with("application", "shop");
+        let mut few = vec![item(), item()];
+        assert_eq!((bound(&mut few), few.len()), (0, 2));
+        let mut many: Vec<Fields> = (0..LISTED + 3).map(|_| item()).collect();
+        assert_eq!((bound(&mut many), many.len()), (3, LISTED));
+        let long = "x".repeat(15 << 10);
+        let mut long: Vec<Fields> =
+            (0..3000).map(|_| item().with("frozen-why", long.as_str())).collect();
+        let left_out = bound(&mut long);
+        assert!(left_out > 0 && left_out + long.len() == 3000, "{left_out}");
     }
 }

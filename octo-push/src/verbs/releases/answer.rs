@@ -24,6 +24,8 @@ pub(super) enum Answer {
         offers: String,
         /// Its applications, in the order of their places.
         releases: Vec<Release>,
+        /// It has more than it could tell.
+        has_more: bool,
     },
     /// Nothing answers there.
     Unreachable,
@@ -55,7 +57,10 @@ impl Answers {
         let (answer, outcome) = match told {
             Ok((reply, releases)) => {
                 let offers = reply.get("offers").unwrap_or("").to_string();
-                (Answer::Told { offers, releases }, Outcome::answered(&reply))
+                {
+                    let has_more = reply.get::<&str>("more").is_some();
+                    (Answer::Told { offers, releases, has_more }, Outcome::answered(&reply))
+                }
             }
             Err(error) => {
                 let is_reached = reporter.peer.get().is_some();

@@ -16,6 +16,10 @@ pub(super) fn mark(rows: &mut [TargetRow]) {
             (State::Answered | State::Empty, None) => Vec::new(),
             (State::Answered | State::Empty, Some(release)) => marks(release, &usual),
         };
+        if row.has_more && !row.marks.contains(&Mark::Stale) {
+            row.marks.push(Mark::Stale);
+            row.marks.sort_unstable();
+        }
     }
 }
 
@@ -27,6 +31,7 @@ fn marks(release: &Release, usual: &HashMap<String, Option<Digest>>) -> Vec<Mark
     // What has started isn't over: that is no news yet, good or bad.
     let is_going_on = [result, last].contains(&Some("started"));
     let is_sick = match result {
+        Some("missing") => true,
         Some(result) => is_current && !["succeeded", "started"].contains(&result),
         // What is dropped on the way isn't known, and is marked as such.
         None => is_current && release.get("seen").is_none(),
@@ -79,7 +84,8 @@ pub(super) mod tests {
 
     fn row(line: &str) -> Vec<TargetRow> {
         let (target, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let told = |releases| Answer::Told { offers: "put,run".into(), releases };
+        let has_more = target.ends_with('+');
+        let told = |releases| Answer::Told { offers: "put,run".into(), releases, has_more };
         let of = |answer, outcome| TargetRow::of_target(target, Some(answer), outcome);
         if let Some((state, why)) = rest.strip_prefix('!').and_then(|rest| rest.split_once(' ')) {
             let error = Error { exit: Exit::Unavailable, message: why.into(), hints: Vec::new() };
@@ -139,6 +145,7 @@ pub(super) mod tests {
             ("result=", "sick"),
             ("result= seen=changed-since", "stale"),
             ("result= release=", ""),
+            ("release= result=missing last-result=succeeded", "sick"),
             ("release= result= last-what=deploy last-result=failed", "failed"),
             ("result=started last-result=started", "stale"),
             ("last-what=rollback last-result=started", "stale"),
@@ -151,10 +158,14 @@ pub(super) mod tests {
             let line = format!("a application=shop {said}");
             assert_eq!(marked(&[&line]), [format!("a {marks}")], "{said}");
         }
-        for (line, marks) in
-            [("a", ""), ("a !unreachable x", "unreachable"), ("a !refused x", "unknown")]
-        {
-            assert_eq!(marked(&[line]), [format!("a {marks}")]);
+        for (line, marks) in [
+            ("a", ""),
+            ("a+", "stale"),
+            ("a !unreachable x", "unreachable"),
+            ("a !refused x", "unknown"),
+        ] {
+            let target = line.split(' ').next().expect("a name");
+            assert_eq!(marked(&[line]), [format!("{target} {marks}")]);
         }
     }
 

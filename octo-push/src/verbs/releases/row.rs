@@ -54,6 +54,8 @@ pub(super) struct TargetRow {
     pub(super) offers: Option<Arc<str>>,
     /// What it told of the application.
     pub(super) release: Option<Release>,
+    /// It has more than it could tell: an application that isn't here may be there.
+    pub(super) has_more: bool,
     /// What is wrong with that, the worst first.
     pub(super) marks: Vec<Mark>,
 }
@@ -71,15 +73,19 @@ impl TargetRow {
             message: None,
             offers: offers.cloned(),
             release,
+            has_more: false,
             marks: Vec::new(),
         };
         let state = match answer {
-            Some(Answer::Told { offers, releases }) => {
+            Some(Answer::Told { offers, releases, has_more }) => {
                 let offers = printable(offers.as_bytes()).into();
                 if releases.is_empty() {
-                    return vec![row(State::Empty, Some(&offers), None)];
+                    return vec![TargetRow { has_more, ..row(State::Empty, Some(&offers), None) }];
                 }
-                let answered = |release| row(State::Answered, Some(&offers), Some(release));
+                let answered = |release| TargetRow {
+                    has_more,
+                    ..row(State::Answered, Some(&offers), Some(release))
+                };
                 return releases.into_iter().map(answered).collect();
             }
             Some(Answer::Unreachable) => State::Unreachable,
