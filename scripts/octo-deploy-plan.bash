@@ -17,6 +17,8 @@ plan() {
   refuse_denied
   # What is shown only makes no job.
   [[ -z $DIFF ]] || return 0
+  # Nor does what is frozen, where all of it is to be deployed to.
+  [[ -n $SKIP$CATCH_UP ]] || refuse_frozen "${NAMES[@]}"
   refresh_releases "$APP" "${NAMES[@]}"
   [[ -z $CATCH_UP ]] || find_left
   for name in "${NAMES[@]}"; do
@@ -29,7 +31,7 @@ plan() {
     fi
   done
   [[ -z $CATCH_UP ]] || refuse_overtaken
-  refuse_frozen
+  refuse_frozen "${TODO[@]}"
   refuse_health_by_name
   weigh_unreachable
   heed_canary
@@ -43,11 +45,12 @@ runs_it() {
     [[ ${RELEASED["$1 result"]} == succeeded && -z ${RELEASED["$1 seen"]} ]]
 }
 
-# refuse_frozen: before anything begins, and all of it: half a rollout is what nobody asked for
+# refuse_frozen TARGET…: before anything begins, and all of it: half a rollout is what nobody
+# asked for
 refuse_frozen() {
   local name frozen=()
   [[ -z $DESPITE ]] || return 0
-  for name in "${TODO[@]}"; do
+  for name in "$@"; do
     [[ -n ${RELEASED["$name frozen-until"]} ]] || continue
     frozen+=("$name")
     say "$name: $APP: frozen until ${RELEASED["$name frozen-until"]}" \

@@ -228,7 +228,7 @@ fn what_is_released_is_told_by_a_listener_of_another_user() {
     let separated = Separated::start(&mut octopus, LINE);
     let base = marks(&octopus);
     let script = format!(
-        "mkdir -p {0}/shop/meta; cd {0}/shop; echo x >journal; ln -s releases/1.0 current
+        "mkdir -p {0}/shop/meta {0}/shop/releases/1.0; cd {0}/shop; echo x >journal; ln -s releases/1.0 current
          printf 'octo-release 1\\napplication shop\\njournal 2\\nversion 1.0\\nrelease 1.0\\n' >meta/now
          echo releases={0}/shop >$OCTO_OUTPUT",
         base.display()

@@ -201,10 +201,18 @@ mod tests {
         };
         assert_eq!(select(&["web", "db"], "").expect_err("empty").exit, Exit::Usage);
         assert_eq!(select(&["web1"], "web1").expect_err("empty").exit, Exit::Usage);
-        for error in [select(&["wbe"], ""), select(&["web"], "wbe"), select(&[""], "")] {
+        for error in [select(&["wbe"], ""), select(&["web"], "wbe")] {
             let error = error.expect_err("unknown");
-            assert!(error.message.contains("wbe") || error.exit == Exit::Usage, "{error}");
+            assert_eq!(
+                (error.message.as_str(), error.exit),
+                ("wbe: no target and no tag has this name", Exit::Data)
+            );
         }
+        let error = select(&["web", ""], "").expect_err("an empty file");
+        assert_eq!(
+            (error.message.as_str(), error.exit),
+            ("-t: the file names no target", Exit::Data)
+        );
         let known = Term::Names(["db1".to_string(), "gone".to_string()].into());
         let selection = Selection { take: vec![vec![known]], ..Selection::default() };
         assert_eq!(targets.select(&selection).expect("one").len(), 1);

@@ -123,14 +123,14 @@ mod tests {
         assert_eq!(sorted(here), sorted(expected));
     }
 
-    /// All of these end before a file of CONFIG is looked for.
-    /// Likewise, of freezes.
-    const OF_FREEZES: [(&str, &str); 14] = [
+    /// As those of the test below, of freezes.
+    const OF_FREEZES: [(&str, &str); 15] = [
         ("freeze shop", "freeze: an argument is missing"),
         ("freeze shop why", "needs --until WHEN: no freeze is for ever"),
         ("freeze shop --until soon why", "--until soon: not a time such as 2h, 3d"),
         ("freeze shop --until 2020-01-01 why", "is past"),
-        ("freeze shop --until 0 why", "is past"),
+        ("freeze shop --until 0s why", "is past"),
+        ("freeze shop --until 0 why", "--until 0: not a time such as 2h, 3d"),
         ("freeze shop --until 367d why", "is more than a year away"),
         ("freeze ../x --until 2h why", "'../x': not the name of an application"),
         ("freeze shop --until 2h ' '", "the reason is empty"),
@@ -142,6 +142,7 @@ mod tests {
         ("run --despite ' ' -c x", "--despite: the reason is empty"),
     ];
 
+    /// All of these end before a file of CONFIG is looked for.
     #[test]
     fn misuse_is_told_before_anything_is_touched() {
         let lines = [
