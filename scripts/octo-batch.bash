@@ -149,7 +149,7 @@ is_down() {
 
 # undo TARGET…: those that took the release now go back to the one before, from what they
 # took; one whose deployment failed did so by itself, one that was skipped had it before. What
-# then stays and is not well is condemned.
+# was not well is condemned.
 undo() {
   local name back=()
   for name in "$@"; do
@@ -157,7 +157,7 @@ undo() {
     [[ -n $ROLLBACK && ${VALUES[result]:-} == deployed ]] || continue
     if succeeded "$name"; then
       back+=("$name")
-      from_here "$name"
+      told_next "$name" --from "${VALUES[revision]:-none#0}"
     fi
   done
   if ((${#back[@]} > 0)); then
@@ -169,10 +169,9 @@ undo() {
   condemn "$@"
 }
 
-# from_here TARGET: what comes next there is to come from what VALUES says
-from_here() {
-  printf '%s\0' --from "${VALUES[revision]:-none#0}" >"$WORK/$1.from" ||
-    fail "$EX_IO" "$WORK/$1.from: can't write"
+# told_next TARGET WORD…: what comes next there gets these words of its own
+told_next() {
+  printf '%s\0' "${@:2}" >"$WORK/$1.words" || fail "$EX_IO" "$WORK/$1.words: can't write"
 }
 
 # run_back SUFFIX TARGET… -- WORD…: octo-release there, with the variables of the way there
@@ -188,12 +187,12 @@ run_back() {
   [[ ! -e $WORK/${names[0]}.env ]] || job=(-E "$WORK/%n.env" -S "$WORK/%n.secrets")
   label_way_back "$suffix" "${names[@]}"
   push "${SAYING[@]}" -t "$(listed "${names[@]}")" run "${job[@]}" "${LABELS[@]}" \
-    --each "$WORK/%n.from" --end "$WORK/%n$suffix" --outputs "$WORK/%n$suffix-values" \
+    --each "$WORK/%n.words" --end "$WORK/%n$suffix" --outputs "$WORK/%n$suffix-values" \
     "${RELEASE_WORDS[@]}" --wait 5m "$@" >&2 || :
 }
 
-# label_way_back SUFFIX TARGET…: with the version that they go to, if it is one; or that they
-# are at, where that is condemned
+# label_way_back SUFFIX TARGET…: with the version that they go to, if it is one; or that is
+# condemned
 label_way_back() {
   local suffix=$1 name version='' RELEASE
   shift
@@ -201,7 +200,7 @@ label_way_back() {
     read_values "$name" .values
     RELEASE=${VALUES[from]:-}
     if [[ $suffix == .sick ]]; then
-      read_last_values "$name"
+      read_condemned "$name"
       RELEASE=${VALUES[to]:-}
     fi
     [[ ${version:=$RELEASE} == "$RELEASE" ]] || version=-
@@ -224,21 +223,22 @@ settle() {
   look_again .back-values "${again[@]}"
 }
 
-# condemn TARGET…: what stays, though it is not well from here, is no good to go back to, nor
-# to be left alone. Not an earlier one that runs again behind a failure: it did well before, and
-# where the check is wrong, there would be nowhere to go back to.
+# condemn TARGET…: what is not well from here is no good to go back to, whoever has replaced it
+# since, nor to be left alone. An earlier one that runs again behind a failure has the mark alone:
+# it did well before, and where the check is wrong, there would be nowhere to go back to.
 condemn() {
   local name sick=()
   for name in "$@"; do
-    case ${STATES[$name]:-} in
-      unhealthy | stuck-unhealthy) ;;
-      *) continue ;;
-    esac
-    read_last_values "$name"
-    # Where it has no revision, nothing is current that could be told of.
-    [[ -n ${VALUES[to]:-} ]] || continue
+    [[ ${STATES[$name]:-} =~ ^((stuck-|left-)?unhealthy|sick-.*)$ ]] || continue
+    read_condemned "$name"
+    # A first deployment that failed has nothing there that could be told of.
+    [[ -n ${VALUES[release]:-} ]] || continue
     sick+=("$name")
-    from_here "$name"
+    if [[ ${STATES[$name]} == sick-* ]]; then
+      told_next "$name" --release "${VALUES[release]}" --stays-good
+    else
+      told_next "$name" --release "${VALUES[release]}"
+    fi
   done
   ((${#sick[@]} > 0)) || return 0
   run_back .sick "${sick[@]}" -- unhealthy "$APP" 'not well, seen from the octopus'
@@ -246,6 +246,15 @@ condemn() {
   for name in "${sick[@]}"; do
     succeeded "$name" || say "$name: its journal doesn't say so: ${END_MESSAGE[$name]}"
   done
+}
+
+# read_condemned TARGET: VALUES of the job that made current what is not well
+read_condemned() {
+  if [[ ${STATES[$1]} == sick-* ]]; then
+    read_last_values "$1"
+  else
+    read_values "$1" .values
+  fi
 }
 
 # read_last_values TARGET: VALUES of the last job there that said what is current
