@@ -297,6 +297,9 @@ mod tests {
         assert_eq!(Now::read(NOW.as_bytes(), "blog").facts, Facts::default());
         let nameless = NOW.replace("application shop\n", "");
         assert_eq!(Now::read(nameless.as_bytes(), "shop").facts, Facts::default());
+        // Being written over, on a full disk.
+        let headless = Now::read(NOW.replace("release 1", "release -").as_bytes(), "shop");
+        assert_eq!((headless.is_sound, headless.facts), (false, Facts::default()));
         for cut in 0..NOW.len() {
             let now = Now::read(&NOW.as_bytes()[..cut], "shop");
             let ends_a_line = cut > 0 && NOW.as_bytes()[cut - 1] == b'\n';
