@@ -24,16 +24,25 @@ batch_is_over() {
       *failed | *unhealthy) bad+=("$name") ;;
     esac
   done
-  ((${#bad[@]} > 0)) || return 0
+  if ((${#bad[@]} == 0)); then
+    goes_on
+    return
+  fi
   for name in "${!STATES[@]}"; do
     [[ ! ${STATES[$name]} =~ (failed|unhealthy|down)$ ]] || all=$((all + 1))
   done
   if ((all <= BUDGET && ${#well[@]} > 0)); then
     undo "${bad[@]}"
-    return 0
+    goes_on
+    return
   fi
   undo "${bad[@]}" "${well[@]}"
   return 1
+}
+
+# goes_on: nobody has told us to stop, see `heard`
+goes_on() {
+  [[ ! -e $WORK/stop ]]
 }
 
 # look_at TARGET…: their states, from how their jobs ended and what is seen from here

@@ -2,14 +2,12 @@
 # shellcheck disable=SC2034 # what is set here is read by the scripts that source it
 # What octo's pipelines share. Sourced, never run; it sits beside the scripts.
 #
-# It promises: messages as the tools print them, -n and -v that show what is run,
-# a private directory that a trap removes, an identity that survives being a
-# pipe, and answers about a job's end that come from its record, never from a
-# bare exit status (a script may exit with any number of ours). What a file, a
-# time or a name means, `octo-push plumb` says.
+# It promises: messages as the tools print them, -n and -v that show what is run, and answers
+# about a job's end that come from its record, never from a bare exit status (a script may
+# exit with any number of ours). What a file, a time or a name means, `octo-push plumb` says.
 
 readonly EX_USAGE=64 EX_DATA=65 EX_UNAVAILABLE=69 EX_CREATE=73 EX_IO=74
-readonly EX_TEMPORARY=75 EX_REFUSED=77 EX_CONFIGURATION=78
+readonly EX_TEMPORARY=75 EX_REFUSED=77 EX_CONFIGURATION=78 EX_UNKNOWN=79
 
 TOOL=${0##*/}
 VERSION=0.1.0
@@ -34,6 +32,8 @@ HERE=${BASH_SOURCE[0]%/*}
 
 # shellcheck source=scripts/octo-options.bash
 source "$HERE/octo-options.bash"
+# shellcheck source=scripts/octo-lifetime.bash
+source "$HERE/octo-lifetime.bash"
 
 # say MESSAGE…: where nobody can hear it, what is done goes on, and ends with its status
 say() {
@@ -139,7 +139,12 @@ push() {
 }
 
 push_changes() {
-  OCTO_AGAIN='' changes octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" "$@"
+  local words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" "$@")
+  if [[ -n $DRY_RUN ]]; then
+    changes "${words[@]}"
+  else
+    OCTO_AGAIN='' heeds "${words[@]}"
+  fi
 }
 
 # plumb WORD ARGUMENT…: sets ANSWER to the lines of octo-push's answer, or ends as it does
@@ -156,112 +161,10 @@ find_places() {
   CONFIG=${ANSWER[0]} STATE=${ANSWER[1]}
 }
 
-# scratch: a private directory, on memory where there is some, removed at the end.
-# Its lock is held by this process and what it starts: what a killed one left
-# behind, an identity perhaps, is known by a lock that is free.
-scratch() {
-  local base old
-  [[ -z $SCRATCH ]] || return 0
-  if is_writable "${XDG_RUNTIME_DIR:-}"; then
-    base=$XDG_RUNTIME_DIR
-  elif is_writable /dev/shm; then
-    base=/dev/shm
-  else
-    base=${TMPDIR:-/tmp}
-  fi
-  for old in "$base"/octo-pipeline.*/.lock; do
-    [[ -f $old && -O ${old%/*} && ! -L ${old%/*} ]] || continue
-    # Meanwhile its owner may have removed it.
-    flock -n "$old" rm -rf -- "${old%/*}" 2>/dev/null || :
-  done
-  # shellcheck disable=SC2016 # expanded when it is over
-  clean_up '[[ -z $SCRATCH ]] || rm -rf -- "$SCRATCH"'
-  SCRATCH=$(make_directory "$base/octo-pipeline.XXXXXXXXXX") ||
-    fail "$EX_CREATE" "$base: can't create a private directory"
-  exec {SCRATCH_LOCK}>"$SCRATCH/.new"
-  flock "$SCRATCH_LOCK"
-  mv -- "$SCRATCH/.new" "$SCRATCH/.lock"
-}
-
-is_writable() {
-  [[ -d $1 && -w $1 ]]
-}
-
-# make_directory TEMPLATE: prints its name. A signal waits until that is known to who
-# removes it.
-make_directory() {
-  trap '' HUP INT TERM
-  umask 077
-  mktemp -d -- "$1"
-}
-
-# clean_up COMMAND: runs it at the end, whole: another signal stops nothing of it. One that
-# comes when EXIT has just begun would cut that short, so each does it by itself. It finds the
-# exit status in ENDS_WITH.
-clean_up() {
-  local command="trap '' HUP INT TERM; trap - EXIT; $1"
-  # shellcheck disable=SC2064 # it is a command in quotes
-  {
-    trap "ENDS_WITH=\$?; $command" EXIT
-    trap "ENDS_WITH=129; $command; exit 129" HUP
-    trap "ENDS_WITH=130; $command; exit 130" INT
-    trap "ENDS_WITH=143; $command; exit 143" TERM
-  }
-}
-
-# keep_identity: several octo-push need the identity, a pipe can be read once
-keep_identity() {
-  local source=$IDENTITY
-  [[ -n $IDENTITY ]] || return 0
-  if [[ $IDENTITY == - || ! -f $IDENTITY ]]; then
-    [[ $source != - ]] || source=/dev/stdin
-    scratch
-    (umask 077 && cat -- "$source" >"$SCRATCH/identity.pem") ||
-      fail "$EX_DATA" "$IDENTITY: can't read the identity"
-    IDENTITY=$SCRATCH/identity.pem
-  fi
-  PUSH_OPTIONS+=(-i "$IDENTITY")
-}
-
 # how_to_say: sets SAYING, the words that keep octo-push as quiet as we are
 how_to_say() {
   SAYING=()
   if [[ -n $QUIET || -z $DRY_RUN ]] && ! talkative; then SAYING=(-q); fi
-}
-
-# hold_application APP SECONDS: one pipeline at a time over an application, from
-# here. The lock is the kernel's and dies with this process.
-hold_application() {
-  local app=${1#.} wait=$2 directory=$STATE/pipelines file=$STATE/pipelines/$1.lock
-  [[ -z $DRY_RUN ]] || return 0
-  mkdir -p -- "$directory" || fail "$EX_CREATE" "$directory: can't create"
-  { exec {APPLICATION_LOCK}<>"$file"; } 2>/dev/null || fail "$EX_CREATE" "$file: can't open"
-  if ! flock -n "$APPLICATION_LOCK"; then
-    if ((wait == 0)); then
-      say "$app: held by $(one_line "$file")"
-      hint '--lock-wait TIME waits for it'
-      exit "$EX_TEMPORARY"
-    fi
-    note "$app: waiting for $(one_line "$file")"
-    flock -w "$wait" "$APPLICATION_LOCK" ||
-      fail "$EX_TEMPORARY" "$app: still held by $(one_line "$file")"
-  fi
-  printf '%s, pid %s, since %s\n' "$TOOL" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$file"
-}
-
-refuse_if_held() {
-  local file=$STATE/pipelines/$1.hold
-  [[ -e $file ]] || return 0
-  say "$1: deployments are held: $(one_line "$file")"
-  hint "octo-lock --release $1"
-  exit "$EX_TEMPORARY"
-}
-
-# one_line FILE: its first bytes, safe to show
-one_line() {
-  local line
-  line=$(head -c 300 -- "$1" | tr '\n' ' ' | tr -cd '[:print:]')
-  printf '%s' "${line%"${line##*[! ]}"}"
 }
 
 # read_ends PREFIX SUFFIX TARGET…: what the files of --end say, PREFIX, target and suffix
@@ -298,6 +201,13 @@ succeeded() {
 # agree STATUS: AGREED is what the whole ends with: what all failures share, else 1
 agree() {
   if [[ ${AGREED:=$1} != "$1" ]]; then AGREED=1; fi
+}
+
+# agree_with_signal: at the end. One that we were sent says more than what came of it, but for
+# an end that nobody knows yet.
+agree_with_signal() {
+  [[ ${AGREED:-0} != 0 ]] || AGREED=1
+  [[ -z $CAUGHT || $AGREED == "$EX_UNKNOWN" ]] || AGREED=$CAUGHT
 }
 
 # words_of_release TARGET…: sets RELEASE_WORDS, by which octo-push runs octo-release there:

@@ -76,7 +76,7 @@ report() {
   tell "$APP $RELEASE: on $ok of $(targets "${#NAMES[@]}")"
   how_to_go_on
   [[ -n $begun || ${#TODO[@]} == 0 ]] || AGREED=$CODE
-  [[ ${AGREED:-0} != 0 ]] || AGREED=1
+  agree_with_signal
   return "$AGREED"
 }
 
@@ -160,7 +160,7 @@ notify() {
   NOTIFIED=1
   case $1 in
     0) result=deployed ;;
-    130 | 143) result=cancelled ;;
+    129 | 130 | 143) result=cancelled ;;
     *) ! only_down || result=incomplete ;;
   esac
   printf '%s' "$REPORT" >"$SCRATCH/report"
