@@ -257,7 +257,7 @@ names_in() {
 # something else runs by now, that is so whatever clocks say.
 refuse_overtaken() {
   local name newer
-  newer=$(newer_rollout "$BEGAN")
+  newer=$(newer_rollouts)
   for name in "${TODO[@]}"; do
     is_overtaken "$name" || continue
     running_on "$name"
@@ -280,20 +280,19 @@ is_overtaken() {
     [[ ${STOOD[$1]} == succeeded || ${RELEASED["$1 since"]} > "$BEGAN" ]]
 }
 
-# newer_rollout WHEN: says which rollouts over our targets began after that, by the journal
-# here, and are complete; what couldn't be reached there is no matter
-newer_rollout() {
-  local line main
-  local end='"failed":\[\],"unreachable":\[[^]]*\],"unknown":\[\],"skipped":\[\]$'
+# newer_rollouts: says which rollouts over our targets stand behind it in the journal here, which
+# has them in the order in which they began, and are complete
+newer_rollouts() {
+  local line main behind=''
   local who='"time":"([^"]*)".*"version":"?([^",]*)"?.*"by":"([^"]*)"'
   for line in "${STORY[@]}"; do
     main=${line%%,\"others\":*}
-    [[ $main != *"\"rollout\":\"$CATCH_UP\""* && $main == *'"succeeded":["'* ]] || continue
-    [[ $main =~ $end || $line == *'"complete":true'* ]] || continue
-    [[ $line != *'"complete":false'* ]] || continue
-    [[ $main =~ $who && ${BASH_REMATCH[1]} > "$1" ]] || continue
-    printf '%s: %s was rolled out by %s at %s\n' "$APP" "${BASH_REMATCH[2]/#null/another}" \
-      "${BASH_REMATCH[3]}" "${BASH_REMATCH[1]}"
+    if [[ $main == *"\"rollout\":\"$CATCH_UP\""* ]]; then
+      behind=1
+    elif [[ -n $behind && $line == *'"complete":true}' && $main =~ $who ]]; then
+      printf '%s: %s was rolled out by %s at %s\n' "$APP" "${BASH_REMATCH[2]/#null/another}" \
+        "${BASH_REMATCH[3]}" "${BASH_REMATCH[1]}"
+    fi
   done
 }
 
