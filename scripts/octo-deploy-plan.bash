@@ -10,7 +10,7 @@
 # Sets TODO_OPTIONS and ROLL_SELECT, which select the first, and the first with the last.
 plan() {
   local name
-  TODO=() DONE=() DOWN=() ONCE=''
+  TODO=() DONE=() DOWN=() ONCE='' ONCE_DONE=''
   WAITING=()
   ((LOCK_WAIT == 0)) || WAITING=(--wait "$LOCK_WAIT")
   ask_releases "$APP" "${NAMES[@]}"
@@ -21,10 +21,11 @@ plan() {
   [[ -n $SKIP$CATCH_UP ]] || refuse_frozen "${NAMES[@]}"
   refresh_releases "$APP" "${NAMES[@]}"
   [[ -z $CATCH_UP ]] || find_left
+  [[ -z $CONTINUE ]] || find_done
   for name in "${NAMES[@]}"; do
     if is_out_of_reach "$name"; then
       DOWN+=("$name")
-    elif [[ -n $SKIP$CATCH_UP ]] && runs_it "$name"; then
+    elif [[ -n $SKIP$CATCH_UP$CONTINUE ]] && runs_it "$name"; then
       DONE+=("$name")
     else
       TODO+=("$name")
@@ -149,7 +150,7 @@ share_options() {
 # choose_once: ONCE is the target on which the package's once= is to run, the first of all
 choose_once() {
   local canary name
-  if ((${#TODO[@]} == 0)) || [[ -n $CATCH_UP ]] || ! has_once; then return 0; fi
+  if ((${#TODO[@]} == 0)) || [[ -n $CATCH_UP$ONCE_DONE ]] || ! has_once; then return 0; fi
   ONCE=${TODO[0]}
   canary=$(roll_option --canary)
   for name in "${TODO[@]}"; do
@@ -183,32 +184,56 @@ package_members() {
   tar -tf "$PACKAGE" 2>/dev/null
 }
 
-# --- A rollout that is caught up with ---
+# --- A rollout that goes on, or is caught up with ---
 
-check_catch_up() {
-  [[ -n $CATCH_UP ]] || return 0
-  [[ $CATCH_UP =~ ^[0-9]{8}T[0-9]{6}-[a-z2-7]{13}$ ]] ||
-    misuse "--catch-up $(quoted "$CATCH_UP"): not the id of a rollout, as its report has it"
+# check_rollout: sets BEGAN, when it began
+check_rollout() {
+  local option=--catch-up
+  BEGAN=$CATCH_UP$CONTINUE
+  [[ -n $BEGAN ]] || return 0
+  [[ -z $CONTINUE ]] || option=--continue
+  [[ $BEGAN =~ ^[0-9]{8}T[0-9]{6}-[a-z2-7]{13}$ ]] ||
+    misuse "$option $(quoted "$BEGAN"): not the id of a rollout, as its report has it"
+  BEGAN=${BEGAN:0:4}-${BEGAN:4:2}-${BEGAN:6:2}T${BEGAN:9:2}:${BEGAN:11:2}:${BEGAN:13:2}Z
 }
 
-# find_left: sets STOOD by target, how that rollout left it by the journal here, and BEGAN, when
-# it began. NAMES are those that it had succeeded on, or had left out: others are no matter of
-# a command that catches up.
+# read_journal WORD…: sets LINES to those of the application since it began
+read_journal() {
+  local told
+  told=$(octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --since "$BEGAN" --json "$@") || exit
+  mapfile -t LINES <<<"$told"
+}
+
+refuse_unknown() {
+  say "$SUBJECT: the journal here has no rollout $1 of it to these targets; $NOTHING"
+  hint "which there are: $(quoted octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --story)"
+  exit "$EX_DATA"
+}
+
+# find_done: sets ONCE_DONE if the once= of these bytes has succeeded in that rollout
+find_done() {
+  local line known=''
+  read_journal
+  for line in "${LINES[@]}"; do
+    [[ $line == *"\"rollout\":\"$CONTINUE\",\"version\":\"$RELEASE\""* ]] || continue
+    known=1
+    [[ $line != *'"kind":"exit","code":0,'*"\"package\":\"$SHA256\""*'"once":"yes"'* ]] ||
+      ONCE_DONE=1
+  done
+  [[ -n $known ]] || refuse_unknown "$CONTINUE"
+}
+
+# find_left: sets STOOD by target, how that rollout left it by the journal here. NAMES are those
+# that it had succeeded on, or had left out: others are no matter of a command that catches up.
 find_left() {
-  local name began line main='' kept=() told
-  BEGAN=${CATCH_UP%%-*}
-  BEGAN=${BEGAN:0:4}-${BEGAN:4:2}-${BEGAN:6:2}T${BEGAN:9:2}:${BEGAN:11:2}:${BEGAN:13:2}Z
-  told=$(octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --since "$BEGAN" --story --json \
-    "${NAMES[@]}") || exit
-  mapfile -t STORY <<<"$told"
-  for line in "${STORY[@]}"; do
+  local name line main='' kept=()
+  read_journal --story "${NAMES[@]}"
+  for line in "${LINES[@]}"; do
     [[ ${line%%,\"others\":*} != *"\"rollout\":\"$CATCH_UP\""* ]] || main=$line
   done
   # A version that reads as a number has no quotes there.
   if [[ ! ${main%%,\"others\":*} =~ \"version\":\"?"$RELEASE"\"?[,}] ]]; then
-    say "$SUBJECT: the journal here has no rollout $CATCH_UP of it to these targets; $NOTHING"
-    hint "which there are: $(quoted octo-push "${PLACE_OPTIONS[@]}" journal --app "$APP" --story)"
-    exit "$EX_DATA"
+    refuse_unknown "$CATCH_UP"
   fi
   read_standings "$main"
   for name in "${NAMES[@]}"; do
@@ -285,7 +310,7 @@ is_overtaken() {
 newer_rollouts() {
   local line main behind=''
   local who='"time":"([^"]*)".*"version":"?([^",]*)"?.*"by":"([^"]*)"'
-  for line in "${STORY[@]}"; do
+  for line in "${LINES[@]}"; do
     main=${line%%,\"others\":*}
     if [[ $main == *"\"rollout\":\"$CATCH_UP\""* ]]; then
       behind=1

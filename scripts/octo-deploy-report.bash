@@ -129,18 +129,27 @@ message_of_way_back() (
   printf '%s' "${END_MESSAGE[$1]}"
 )
 
-# how_to_go_on: the command that leaves alone what is done, and, if all that is left couldn't
-# be reached, nothing but what another has done since; a pipeline that called us has its own
+# how_to_go_on: the command that leaves alone what is done, and what is somebody else's by now,
+# who is to be asked first; if all that is left couldn't be reached, only what was left out. A
+# pipeline that called us has its own
 how_to_go_on() {
-  local again when='to go on'
-  again=$(again_with --skip-deployed)
-  [[ -z $CATCH_UP ]] || again=$AGAIN
+  local again when='to go on' name others=() words=(--skip-deployed)
+  for name in "${REST[@]}"; do
+    [[ ${STATES[$name]:-} != left-* ]] || others+=("$name")
+  done
+  [[ -z $CONTINUE$ONCE_DONE ]] || words=(--continue "$ROLLOUT")
+  [[ -z $CATCH_UP ]] || words=(--catch-up "$CATCH_UP")
   if only_down; then
     when='once they answer'
-    # The journal has no rollout where there was nothing to do but for these.
-    [[ ${#TODO[@]} == 0 && -z $CATCH_UP ]] || again=$(again_with --catch-up "$ROLLOUT")
+    # The journal has no rollout where there was nothing to do but for these; one that went on
+    # has several runs in it.
+    [[ ${#TODO[@]} == 0 || -n $CONTINUE ]] || words=(--catch-up "$ROLLOUT")
+  elif ((${#others[@]} > 0)); then
+    hint "$(to_type octo-status "$(joined "${others[@]}")" "$APP")"
+    if ((${#others[@]} == ${#REST[@]})); then return 0; fi
+    words+=(-x "$(joined "${others[@]}")")
   fi
-  again=${OCTO_AGAIN-$again}
+  again=${OCTO_AGAIN-$(again_with "${words[@]}")}
   [[ -z $again ]] || hint "$when: $again"
 }
 

@@ -21,6 +21,7 @@ readonly VALUE_KINDS=' TIME WHEN N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT
 
 # Of two names in a row only one may be given.
 APART=(
+  'catch-up continue'
   'quiet verbose'
   'all target'
   'json html'
@@ -208,7 +209,7 @@ find_row() {
 # may_be_set ROW: by a file? Neither who is asked, nor as whom, nor that nothing is done
 may_be_set() {
   [[ -n ${OPTIONS[$1 + 4]} ]] || return 1
-  [[ ! ${OPTIONS[$1 + 3]} =~ ^(SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|.*\(\)) ]]
+  [[ ! ${OPTIONS[$1 + 3]} =~ ^(SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|CONTINUE|.*\(\)) ]]
 }
 
 # know_given --NAME HOW: it was, once
