@@ -33,7 +33,7 @@ plan() {
   done
   [[ -z $CATCH_UP ]] || refuse_overtaken
   refuse_frozen "${TODO[@]}"
-  refuse_health_by_name
+  weigh_health
   weigh_unreachable
   heed_canary
   select_what_is_to_do
@@ -47,33 +47,36 @@ runs_it() {
 }
 
 # refuse_frozen TARGET…: before anything begins, and all of it: half a rollout is what nobody
-# asked for
+# asked for. Sets FROZEN to those that are.
 refuse_frozen() {
-  local name frozen=()
-  [[ -z $DESPITE ]] || return 0
+  local name
+  FROZEN=()
   for name in "$@"; do
     [[ -n ${RELEASED["$name frozen-until"]} ]] || continue
-    frozen+=("$name")
-    say "$name: $APP: frozen until ${RELEASED["$name frozen-until"]}" \
+    FROZEN+=("$name")
+    [[ -n $DESPITE ]] || say "$name: $APP: frozen until ${RELEASED["$name frozen-until"]}" \
       "by ${RELEASED["$name frozen-by"]}: ${RELEASED["$name frozen-why"]}"
   done
-  ((${#frozen[@]} > 0)) || return 0
-  say "$SUBJECT: frozen on ${#frozen[@]} of $(targets "${#NAMES[@]}"); $NOTHING"
+  [[ -z $DESPITE && ${#FROZEN[@]} != 0 ]] || return 0
+  say "$SUBJECT: frozen on ${#FROZEN[@]} of $(targets "${#NAMES[@]}"); $NOTHING"
   say_what_runs
   hint "where the target allows it: $(again_with --despite REASON)"
-  ((${#frozen[@]} == ${#NAMES[@]})) ||
-    hint "without them: $(again_with -x "$(joined "${frozen[@]}")")"
+  ((${#FROZEN[@]} == ${#NAMES[@]})) ||
+    hint "without them: $(again_with -x "$(joined "${FROZEN[@]}")")"
   exit "$EX_TEMPORARY"
 }
 
-# refuse_health_by_name: an installed octo-release takes no command from us
-refuse_health_by_name() {
-  local name
+# weigh_health: an installed octo-release takes no command from us, see tell_revisions
+weigh_health() {
+  local name by_name=()
   [[ -n $HEALTH ]] || return 0
   for name in "${TODO[@]}"; do
-    ! runs_by_name "$name" || misuse \
-      "--health: $name runs its own octo-release, its CONFIG/apps/$APP says how"
+    if runs_by_name "$name"; then by_name+=("$name"); fi
   done
+  ((${#by_name[@]} > 0)) || return 0
+  ((${#by_name[@]} < ${#TODO[@]})) ||
+    misuse "--health: all targets run their own octo-release, their CONFIG/apps/$APP says how"
+  note "--health: not on $(joined "${by_name[@]}"), whose own CONFIG/apps/$APP says how"
 }
 
 # heed_canary: octo-push would stop without one when the package is there already; and where

@@ -14,6 +14,9 @@ COLUMNS_OF_RELEASES=(state application revision version sha256 result since by
   last-version last-result last-what back-version back-environment back-names environment
   seen frozen-until frozen-by frozen-why offers base user message names back-sha256)
 
+# The words for octo-release by which it checks what it has deployed.
+HEALTH_WORDS=()
+
 # ask_releases APP TARGET…: what these say. RELEASED["TARGET COLUMN"] is empty where there is
 # nothing to say; BASES["TARGET"] has the directories that the application is in
 ask_releases() {
@@ -259,17 +262,20 @@ roll_option() {
   done
 }
 
-# tell_revisions OPTION SUFFIX TARGET…: files of what is to be current on each, for --each
+# tell_revisions OPTION SUFFIX TARGET…: files of what is to be current on each, for --each, with
+# the words about health where they would be heard
 tell_revisions() {
-  local option=$1 suffix=$2 name
+  local option=$1 suffix=$2 name words
   shift 2
   for name in "$@"; do
     revision_on "$name"
+    words=("$option" "$REVISION")
+    runs_by_name "$name" || words+=("${HEALTH_WORDS[@]}")
     if [[ -n $DRY_RUN ]]; then
-      printf "printf '%%s\\\\0' %s >%s\n" "$(quoted "$option" "$REVISION")" \
+      printf "printf '%%s\\\\0' %s >%s\n" "$(quoted "${words[@]}")" \
         "$(quoted "$WORK/$name.$suffix")"
     else
-      printf '%s\0' "$option" "$REVISION" >"$WORK/$name.$suffix" ||
+      printf '%s\0' "${words[@]}" >"$WORK/$name.$suffix" ||
         fail "$EX_IO" "$WORK/$name.$suffix: can't write"
     fi
   done

@@ -48,12 +48,10 @@ pub static BY_NAME: OptionGroup = OptionGroup {
 /// What one target is told and another isn't.
 pub static EACH: OptionGroup = OptionGroup {
     title: "",
-    rows: &[value(
-        "",
-        "each",
-        "FILE",
-        "more arguments, each ended by NUL; %n is the target's name",
-    )],
+    rows: &[
+        value("", "each", "FILE", "more arguments, each ended by NUL; %n is the target's name"),
+        values("", "frozen", "NAMES", "--despite is said to these targets alone"),
+    ],
 };
 
 /// What is told of its end, in files.
@@ -85,6 +83,8 @@ pub struct JobOptions {
     pub what: What,
     /// `--installed`: targets on which the script is not sent, but run by its name.
     pub installed: HashSet<String>,
+    /// `--frozen`: the targets that `--despite` is for; none stands for all.
+    pub frozen: HashSet<String>,
     /// The arguments behind it.
     pub arguments: Vec<String>,
     /// `--each`: a file with further ones.
@@ -125,6 +125,7 @@ impl JobOptions {
         let given = given.iter().map(|text| variable(said, text));
         let options = JobOptions {
             installed: installed(said, &what)?,
+            frozen: names(said, "frozen")?,
             what,
             arguments,
             each: if said.knows("each") { said.one("each")? } else { None },
@@ -147,6 +148,7 @@ impl JobOptions {
     pub fn of(what: What) -> JobOptions {
         JobOptions {
             installed: HashSet::new(),
+            frozen: HashSet::new(),
             each: None,
             what,
             arguments: Vec::new(),
@@ -202,17 +204,23 @@ impl JobOptions {
     }
 }
 
-/// `--installed`, where the tool has it: only a script that is sent elsewhere has a name.
-fn installed(said: &Said, what: &What) -> Result<HashSet<String>> {
-    if !said.knows("installed") {
+/// The targets that an option names, where the tool has it.
+fn names(said: &Said, option: &str) -> Result<HashSet<String>> {
+    if !said.knows(option) {
         return Ok(HashSet::new());
     }
-    let lists = said.many("installed");
+    let lists = said.many(option);
     let names: HashSet<String> =
         lists.iter().flat_map(|list| list.split(',')).map(String::from).collect();
     if names.contains("") {
-        return Err(said.misuse("--installed: names joined by commas, none of them empty"));
+        return Err(said.misuse(format!("--{option}: names joined by commas, none of them empty")));
     }
+    Ok(names)
+}
+
+/// `--installed`, where the tool has it: only a script that is sent elsewhere has a name.
+fn installed(said: &Said, what: &What) -> Result<HashSet<String>> {
+    let names = names(said, "installed")?;
     match what {
         What::Script(path) if path != "-" => Ok(names),
         _ if names.is_empty() => Ok(names),

@@ -192,7 +192,9 @@ impl Draft {
     pub fn differs(&self) -> bool {
         let files = self.options.variable_files.iter().chain(&self.options.secret_files);
         let mut files = files.chain(&self.options.each);
-        files.any(|file| file.contains("%n")) || !self.options.installed.is_empty()
+        files.any(|file| file.contains("%n"))
+            || !self.options.installed.is_empty()
+            || !self.options.frozen.is_empty()
     }
 
     /// The spec and the secrets of this job there.
@@ -242,7 +244,10 @@ impl Draft {
             timeout: options.timeout,
             grace: options.grace,
             locks: options.locks.clone(),
-            despite: options.despite.clone(),
+            despite: options
+                .despite
+                .clone()
+                .filter(|_| options.frozen.is_empty() || options.frozen.contains(place)),
             ..Spec::of(self.what(destination))
         };
         let spec = spec.encode();

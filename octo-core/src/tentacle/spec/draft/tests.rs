@@ -1,4 +1,4 @@
-use super::super::options::{BY_NAME, JOB};
+use super::super::options::{BY_NAME, EACH, JOB};
 use super::*;
 use crate::base::cli::Tool;
 use crate::base::cli::options::Order;
@@ -13,7 +13,7 @@ fn draft(directory: &Path, words: &[&str]) -> Result<Draft> {
 fn draft_for(directory: &Path, words: &[&str], there: &[Destination]) -> Result<Draft> {
     const TOOL: Tool = Tool { name: "x", help: String::new };
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    let said = TOOL.said(&[&JOB, &BY_NAME], &words, Order::BeforeArguments)?;
+    let said = TOOL.said(&[&JOB, &BY_NAME, &EACH], &words, Order::BeforeArguments)?;
     let options = JobOptions::read(&said.expect("no --help"))?;
     let places = Places { config: "/c".into(), state: directory.join("state") };
     Draft::read(&places, options, there, Programs::Run)
@@ -68,6 +68,24 @@ fn where_a_script_is_installed_it_is_named_and_not_sent() {
         let error = tests::draft(directory.path(), words).expect_err("misuse");
         assert_eq!(error.exit, exit, "{words:?}");
     }
+}
+
+#[test]
+fn what_needs_a_permission_is_said_where_it_is_needed() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let words = ["--despite", "it is on fire", "-c", "true"];
+    let all = draft(directory.path(), &words).expect("a draft");
+    let some = draft(directory.path(), &[&["--frozen", "web2"], &words[..]].concat());
+    let some = some.expect("a draft");
+    assert!(some.differs() && !all.differs());
+    let is_said = |draft: &Draft, target| {
+        let spec = String::from_utf8(parts(draft, target).expect(target).spec).expect("text");
+        spec.contains("despite ")
+    };
+    assert_eq!(["web1", "web2"].map(|target| is_said(&all, target)), [true, true]);
+    assert_eq!(["web1", "web2"].map(|target| is_said(&some, target)), [false, true]);
+    let error = draft(directory.path(), &[&["--frozen", ""], &words[..]].concat());
+    assert_eq!(error.expect_err("no name").exit, Exit::Usage);
 }
 
 #[test]
