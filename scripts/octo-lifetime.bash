@@ -123,15 +123,32 @@ hold_application() {
   { exec {APPLICATION_LOCK}<>"$file"; } 2>/dev/null || fail "$EX_CREATE" "$file: can't open"
   if ! flock -n "$APPLICATION_LOCK"; then
     if ((wait == 0)); then
-      say "$app: held by $(one_line "$file")"
+      say "$app: held by $(who_holds "$file")"
       hint '--lock-wait TIME waits for it'
       exit "$EX_TEMPORARY"
     fi
-    note "$app: waiting for $(one_line "$file")"
+    note "$app: waiting for $(who_holds "$file")"
     flock -w "$wait" "$APPLICATION_LOCK" ||
-      fail "$EX_TEMPORARY" "$app: still held by $(one_line "$file")"
+      fail "$EX_TEMPORARY" "$app: still held by $(who_holds "$file")"
   fi
   printf '%s, pid %s, since %s\n' "$TOOL" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$file"
+}
+
+# who_holds FILE: who locked it, and if that was killed, what it had started and goes on
+who_holds() {
+  local line place number heirs=''
+  line=$(one_line "$1")
+  printf '%s' "$line"
+  [[ $line =~ ,\ pid\ ([0-9]+), && ! -e /proc/${BASH_REMATCH[1]} ]] || return 0
+  for place in /proc/[0-9]*/fd/*; do
+    [[ $place -ef $1 ]] || continue
+    number=${place#/proc/}
+    number=${number%%/*}
+    # Who only waits for it has it open as well.
+    ! grep -qs '^lock:' "/proc/$number/fdinfo/${place##*/}" ||
+      heirs+="; still at work: $(one_line "/proc/$number/comm"), pid $number"
+  done
+  printf ', which is gone%s' "$heirs"
 }
 
 refuse_if_held() {
