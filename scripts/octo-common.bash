@@ -54,6 +54,12 @@ talkative() {
   [[ -n $VERBOSE || (-z $QUIET && -t 2) ]]
 }
 
+# shows FORMAT WORD…: on standard output, which may be full
+shows() {
+  # shellcheck disable=SC2059 # it is handed on
+  printf "$@" 2>/dev/null || fail "$EX_IO" "standard output: can't be written"
+}
+
 # fail CODE MESSAGE…
 fail() {
   local code=$1
@@ -115,7 +121,7 @@ asks() {
 # changes COMMAND…: runs what changes something; -n only prints it
 changes() {
   if [[ -n $DRY_RUN ]]; then
-    printf '%s\n' "$(quoted "$@")"
+    shows '%s\n' "$(quoted "$@")"
   else
     asks "$@"
   fi
@@ -126,7 +132,7 @@ changes_at() {
   local host=$1 input=$2
   shift 2
   if [[ -n $DRY_RUN ]]; then
-    printf '%s <%s\n' "$(quoted ssh -- "$host" "$(quoted "$@")")" "$(quoted "$input")"
+    shows '%s <%s\n' "$(quoted ssh -- "$host" "$(quoted "$@")")" "$(quoted "$input")"
   else
     asks ssh -- "$host" "$(quoted "$@")" <"$input" >&2
   fi

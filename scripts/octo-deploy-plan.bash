@@ -346,7 +346,7 @@ show_differences() {
   elif has_once; then
     hooks+=', and once='
   fi
-  printf '%s %s: hooks:%s\n' "$APP" "$RELEASE" "${hooks:- none}"
+  shows '%s %s: hooks:%s\n' "$APP" "$RELEASE" "${hooks:- none}"
   return "$code"
 }
 
@@ -354,16 +354,16 @@ show_difference() {
   local name=$1 more=''
   running_on "$name"
   if ! answered "$name"; then
-    printf "%s: can't be reached: %s\n" "$name" "${RELEASED["$name message"]:-no answer}"
+    shows "%s: can't be reached: %s\n" "$name" "${RELEASED["$name message"]:-no answer}"
     return
   fi
   [[ -z ${RELEASED["$name seen"]} ]] || more=', when it was looked at last'
   [[ -z ${RELEASED["$name frozen-until"]} ]] ||
     more+="; frozen until ${RELEASED["$name frozen-until"]}"
   if [[ ${RELEASED["$name sha256"]} == "$SHA256" ]]; then
-    printf '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$more"
+    shows '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$more"
   else
-    printf '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$more"
+    shows '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$more"
   fi
   show_names "$name"
 }
@@ -381,7 +381,7 @@ show_names() {
     [[ $word == ... || $gets == *" $word "* ]] || less+=" $word"
   done
   [[ $had != *' ... '* ]] ||
-    printf '%s: variables: too many for all names to be known: what is new is not told\n' "$name"
-  [[ -z $more ]] || printf '%s: variables that are new:%s\n' "$name" "$more"
-  [[ -z $less ]] || printf '%s: variables that are no more given:%s\n' "$name" "$less"
+    shows '%s: variables: too many for all names to be known: what is new is not told\n' "$name"
+  [[ -z $more ]] || shows '%s: variables that are new:%s\n' "$name" "$more"
+  [[ -z $less ]] || shows '%s: variables that are no more given:%s\n' "$name" "$less"
 }

@@ -59,6 +59,8 @@ clean_up() {
   }
 }
 
+# Whether a report is owed, whatever signal comes.
+OWED=''
 CAUGHT='' HEARD='' BESIDE=''
 
 # heeds COMMAND…: runs it beside us, for bash would be deaf until its end, and tells it of HUP
@@ -71,6 +73,7 @@ heeds() {
   trap 'heard TERM 143' TERM
   [[ -z $CAUGHT ]] || return "$CAUGHT"
   announce "$@"
+  BESIDE=-
   (
     # Beside a shell these are ignored; a trap undoes it, where we ourselves don't ignore them.
     trap : INT QUIT
@@ -92,12 +95,17 @@ heeds() {
 # heard SIGNAL STATUS: what looks at a batch hears of it as well
 heard() {
   HEARD=$1 CAUGHT=${CAUGHT:-$2}
+  if [[ -z $BESIDE$OWED ]]; then
+    trap '' HUP INT TERM
+    exit "$CAUGHT"
+  fi
   [[ ! -d ${WORK:-} ]] || : >"$WORK/stop"
   pass_on
 }
 
 pass_on() {
-  [[ -z $BESIDE || $HEARD == INT ]] || kill -s "$HEARD" "$BESIDE" 2>/dev/null || :
+  [[ $BESIDE =~ ^[0-9]+$ && $HEARD != INT ]] || return 0
+  kill -s "$HEARD" "$BESIDE" 2>/dev/null || :
 }
 
 # keep_identity: several octo-push need the identity, a pipe can be read once

@@ -345,12 +345,14 @@ list_options() {
 }
 
 show_help() {
-  usage
+  local text
+  text=$(usage)
+  shows '%s\n' "$text"
   exit 0
 }
 
 show_version() {
-  printf '%s %s\n' "$TOOL" "$VERSION"
+  shows '%s %s\n' "$TOOL" "$VERSION"
   exit 0
 }
 

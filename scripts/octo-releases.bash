@@ -272,7 +272,7 @@ tell_revisions() {
     words=("$option" "$REVISION")
     runs_by_name "$name" || words+=("${HEALTH_WORDS[@]}")
     if [[ -n $DRY_RUN ]]; then
-      printf "printf '%%s\\\\0' %s >%s\n" "$(quoted "${words[@]}")" \
+      shows "printf '%%s\\\\0' %s >%s\n" "$(quoted "${words[@]}")" \
         "$(quoted "$WORK/$name.$suffix")"
     else
       printf '%s\0' "${words[@]}" >"$WORK/$name.$suffix" ||

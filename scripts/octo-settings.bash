@@ -151,6 +151,6 @@ show_settings() {
     word=$name
     [[ -n ${VALUE_OF[$name]+set} ]] || word="not $name"
     [[ -z ${VALUE_OF[$name]:-} ]] || word+=" $(quoted "${VALUE_OF[$name]}")"
-    printf '# %s: %s\n' "$word" "$place"
+    shows '# %s: %s\n' "$word" "$place"
   done
 }
