@@ -125,7 +125,7 @@ keep_identity() {
 # hold_application APP SECONDS: one pipeline at a time over an application, from
 # here. The lock is the kernel's and dies with this process.
 hold_application() {
-  local app=${1#.} wait=$2 directory=$STATE/pipelines file=$STATE/pipelines/$1.lock
+  local app=${1#.} wait=$2 code=0 directory=$STATE/pipelines file=$STATE/pipelines/$1.lock
   [[ -z $DRY_RUN ]] || return 0
   mkdir -p -- "$directory" || fail "$EX_CREATE" "$directory: can't create"
   { exec {APPLICATION_LOCK}<>"$file"; } 2>/dev/null || fail "$EX_CREATE" "$file: can't open"
@@ -136,7 +136,9 @@ hold_application() {
       exit "$EX_TEMPORARY"
     fi
     note "$app: waiting for $(who_holds "$file")"
-    flock -w "$wait" "$APPLICATION_LOCK" ||
+    heeds flock -w "$wait" "$APPLICATION_LOCK" || code=$?
+    [[ -z $CAUGHT ]] || exit "$CAUGHT"
+    ((code == 0)) ||
       fail "$EX_TEMPORARY" "$app: still held by $(who_holds "$file")"
   fi
   printf '%s, pid %s, since %s\n' "$TOOL" "$$" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$file"

@@ -142,8 +142,9 @@ refresh_releases() {
     note "$app: changed by others on $(joined "${changed[@]}"): looks again"
   changed+=("${unseen[@]}")
   words_of_release "${changed[@]}"
-  push -q -t "$(listed "${changed[@]}")" run --end "$SCRATCH/%n.look" \
+  push_changes -q -t "$(listed "${changed[@]}")" run --end "$SCRATCH/%n.look" \
     --outputs "$SCRATCH/%n.place" "${RELEASE_WORDS[@]}" "${WAITING[@]}" recover "$app" >&2 || :
+  [[ -z $CAUGHT ]] || exit "$CAUGHT"
   read_ends "$SCRATCH/" .look "${changed[@]}"
   for name in "${changed[@]}"; do
     # Any other failure the job itself will have, and tell.
@@ -165,6 +166,8 @@ may_be_unseen() {
   if ! answered "$1" || [[ -n ${RELEASED["$1 revision"]} || -e $SCRATCH/$1.look ]]; then
     return 1
   fi
+  # A deployment that is refused has no job.
+  if [[ -n ${PACKAGE:-} && -z $DESPITE && -n ${RELEASED["$1 frozen-until"]} ]]; then return 1; fi
   [[ -z ${BASES[$1]} && -n ${PACKAGE:-} ]] || return 0
   for name in "${NAMES[@]}"; do
     [[ -z ${RELEASED["$name revision"]} ]] || return 0
