@@ -205,7 +205,7 @@ fn what_is_held_is_shown_beside_what_was_approved() {
     for (id, text) in [(later, "echo one\n"), (earlier, "echo two\n"), (&third, "echo three\n")] {
         octopus.sandbox.write("deploy.sh", text);
         octopus.push(&["-t", "web1", "run", "-D", "-j", id, "deploy.sh"]).assert().success();
-        let mut follower = octopus.start(&["-t", "web1", "follow", id]);
+        let mut follower = octopus.start(&["-q", "-t", "web1", "follow", id]);
         let mut follower = follower.stderr(Stdio::piped()).spawn().expect("starts");
         let mut told = BufReader::new(follower.stderr.take().expect("a pipe")).lines();
         let approves = |line: String| line.contains(&format!("octo-exec approve {id}"));

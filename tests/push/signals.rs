@@ -165,6 +165,7 @@ fn one_that_leaves_says_what_has_not_begun() {
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("web[2,3]: left before it began"), "{err}");
     assert!(err.contains("end unknown: web1\n"), "{err}");
+    assert!(err.contains("0 of 3 succeeded, 1 unknown\n"), "{err}");
     assert!(err.contains("not begun: web[2,3]\n"), "{err}");
     let id = job(&tentacles[0]);
     std::fs::write(octopus.sandbox.path("go"), "").expect("write");

@@ -300,6 +300,7 @@ impl Fleet {
                     view.output(&mut self.screen, target, stream, &bytes);
                 }
             }
+            TargetEvent::Waits(text) => self.say(target, &text),
             TargetEvent::Note(text) if !self.context.common.quiet => self.say(target, &text),
             TargetEvent::Detail(text) if self.context.common.verbose => self.say(target, &text),
             TargetEvent::Note(_) | TargetEvent::Detail(_) | TargetEvent::Done(_) => {}

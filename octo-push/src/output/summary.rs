@@ -59,7 +59,9 @@ pub(crate) fn tell(
     }
     let bad = failed.len() + skipped.len();
     if several && (bad > 0 || talkative) {
-        screen.say(format!("{} of {} succeeded", well.len(), well.len() + bad));
+        let unknown = failed.iter().filter(|(_, o)| o.kind == OutcomeKind::Unknown).count();
+        let more = if unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
+        screen.say(format!("{} of {} succeeded{more}", well.len(), well.len() + bad));
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum TargetEvent {
     Accepted(JobId),
     /// Its job said something.
     Output(Stream, Vec<u8>),
+    /// It goes on once a person has done something there: told under `--quiet`, too.
+    Waits(String),
     /// Something the person may want to know now.
     Note(String),
     /// Something for those who want to know all.

@@ -2,7 +2,7 @@
 
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
-use crate::target::event::Reporter;
+use crate::target::event::{Reporter, TargetEvent};
 use crate::target::outcome::Outcome;
 use octo_core::base::names::JobId;
 use octo_core::tentacle::job::{EndKind, Stream};
@@ -97,7 +97,8 @@ impl JobStream {
 fn tell_state(reporter: &Reporter, job: &JobId, said: &Fields) {
     match (said.get("is").unwrap_or(""), said.get("holder").unwrap_or("")) {
         ("held", _) => {
-            reporter.note(format!("waits for approval there: octo-exec approve {job}"));
+            let text = format!("waits for an approval there: octo-exec approve {job}");
+            reporter.report(TargetEvent::Waits(text));
         }
         ("waiting", "") => reporter.note("waits for a lock"),
         ("waiting", holder) => reporter.note(format!("waits for a lock, held by {holder}")),
@@ -125,7 +126,6 @@ fn remarks(end: &Fields) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::target::connection::first_contact::Introduction;
-    use crate::target::event::TargetEvent;
     use octo_core::base::thumbprint::Thumbprint;
     use octo_core::targets::{Target, Targets};
     use std::io::{self, Cursor, Read, Write};
