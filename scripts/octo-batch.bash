@@ -203,7 +203,7 @@ run_back() {
 # label_way_back SUFFIX TARGET…: with the version that they go to, if it is one; or that is
 # condemned
 label_way_back() {
-  local suffix=$1 name version='' RELEASE
+  local suffix=$1 name version='' from=$RELEASE RELEASE
   shift
   for name in "$@"; do
     read_values "$name" .values
@@ -215,7 +215,7 @@ label_way_back() {
     [[ ${version:=$RELEASE} == "$RELEASE" ]] || version=-
   done
   RELEASE=${version/#-/}
-  label_jobs
+  if [[ $suffix == .sick ]]; then label_jobs unhealthy; else label_jobs back "$from"; fi
 }
 
 # settle TARGET…: the states of those that were to go back
@@ -320,7 +320,6 @@ around_batch() {
   flock -s 8
   keep_identity
   how_to_say
-  label_jobs
   if [[ -n $OVER ]]; then
     batch_is_over "$@"
   elif [[ -n $BEGINS ]]; then
@@ -373,9 +372,11 @@ command_line() {
   done
 }
 
-# label_jobs: sets LABELS, by which the journal here tells the application's story
+# label_jobs WHAT [FROM]: sets LABELS, by which the journal here tells the application's story:
+# deploy, rollback, back, once or unhealthy; and the version that ran before, if it is one
 label_jobs() {
-  LABELS=(--label "application=$APP" --label "rollout=$ROLLOUT")
+  LABELS=(--label "application=$APP" --label "rollout=$ROLLOUT" --label "what=$1")
+  [[ -z ${2:-} ]] || LABELS+=(--label "from=$2")
   [[ -z $RELEASE ]] || LABELS+=(--label "version=$RELEASE")
   [[ -z $ENVIRONMENT ]] || LABELS+=(--label "environment=$ENVIRONMENT")
 }

@@ -220,7 +220,7 @@ find_done() {
   for line in "${LINES[@]}"; do
     [[ $line == *"\"rollout\":\"$CONTINUE\",\"version\":\"$RELEASE\""* ]] || continue
     known=1
-    [[ $line != *'"kind":"exit","code":0,'*"\"package\":\"$SHA256\""*'"once":"yes"'* ]] ||
+    [[ $line != *'"kind":"exit","code":0,'*"\"package\":\"$SHA256\""*'"what":"once"'* ]] ||
       ONCE_DONE=1
   done
   [[ -n $known ]] || refuse_unknown "$CONTINUE"

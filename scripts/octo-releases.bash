@@ -123,6 +123,15 @@ running_on() {
   [[ ${RELEASED["$1 result"]:-succeeded} == succeeded ]] || RUNNING+=" (${RELEASED["$1 result"]})"
 }
 
+# same_of KEY TARGET…: what is known of each of them, if it is one
+same_of() {
+  local name same=${RELEASED["${2:-} $1"]:-}
+  for name in "${@:2}"; do
+    [[ ${RELEASED["$name $1"]:-} == "$same" ]] || return 0
+  done
+  printf '%s' "$same"
+}
+
 # refresh_releases APP TARGET…: where more was journalled than octo-exec has seen, somebody
 # works there by hand, or another octopus does: octo-release waits for its lock, as long as
 # --lock-wait says, and octo-exec looks again. Without that, what was seen would be

@@ -9,6 +9,8 @@ const FIRST: &str = "20260101T000000-aaaaaaaaaaaaa";
 const SECOND: &str = "20260102T000000-aaaaaaaaaaaaa";
 const THIRD: &str = "20260103T000000-aaaaaaaaaaaaa";
 const FOURTH: &str = "20260104T000000-aaaaaaaaaaaaa";
+const FIFTH: &str = "20260105T000000-aaaaaaaaaaaaa";
+const SIXTH: &str = "20260106T000000-aaaaaaaaaaaaa";
 
 /// A fleet of three, web3 of which is down.
 fn fleet() -> (Octopus, Vec<crate::tentacle::Tentacle>) {
@@ -30,12 +32,13 @@ fn journal(octopus: &Octopus, arguments: &[&str]) -> String {
 #[test]
 fn a_story_has_a_line_a_rollout() {
     let (octopus, _tentacles) = fleet();
-    let of = labels(&["application=shop", "version=2.0", "environment=prod"]);
+    let of =
+        labels(&["application=shop", "version=2.0", "environment=prod", "what=deploy", "from=1.0"]);
     let command = "case $PWD in */web2/*) exit 3 ;; esac";
     let front = ["-a", "--batch", "2", "--max-failures", "2", "run", "-j", FIRST];
     octopus.push(&[&front[..], &of, &["-c", command]].concat()).assert().code(1);
     // Its way back, and what has nothing to do with it.
-    let mut of = labels(&["application=shop", "version=1.0"]);
+    let mut of = labels(&["application=shop", "version=1.0", "what=back", "from=2.0"]);
     let rollout = format!("rollout={FIRST}");
     of.extend(["--label"]);
     let back = [&["-t", "web1", "run"], &of[..], &[&rollout, "-c", "true"]].concat();
@@ -51,7 +54,8 @@ fn a_story_has_a_line_a_rollout() {
     assert!(time.ends_with('Z') && time.len() == 20, "{time}");
     let (who, line) = line.split_once(" web[1-3] ").expect(line);
     assert!(who.starts_with("shop 2.0 prod ") && who.contains('@'), "{who}");
-    assert_eq!(line, "1 succeeded, 1 failed, 1 unreachable; then 1.0: 1 succeeded");
+    let deployed = "deploy from 1.0: 1 succeeded, 1 failed, 1 unreachable";
+    assert_eq!(line, format!("{deployed}; then back to 1.0: 1 succeeded"));
     let blog = journal(&octopus, &["--story", "--app", "blog"]);
     assert!(blog.contains(" blog - - ") && blog.ends_with(" web1 1 succeeded\n"), "{blog}");
     assert_eq!(journal(&octopus, &["--story"]), story + &blog);
@@ -61,16 +65,16 @@ fn a_story_has_a_line_a_rollout() {
     let lines = journal(&octopus, &["--app", "shop"]);
     let counts = |part: &str| lines.lines().filter(|line| line.contains(part)).count();
     assert_eq!((counts(" run "), counts(" cancel ")), (8, 1), "{lines}");
-    assert_eq!(counts(" application=shop version=2.0 environment=prod"), 6, "{lines}");
+    assert_eq!(counts(" application=shop version=2.0 environment=prod what=deploy"), 6, "{lines}");
     assert_eq!(counts("blog"), 0, "{lines}");
     let json = journal(&octopus, &["--json", "--app", "shop", "--story"]);
     for part in [
         r#"{"type":"rollout","time":""#,
-        r#""application":"shop","version":"2.0","environment":"prod","by":""#,
+        r#""application":"shop","what":"deploy","from":"1.0","version":"2.0","environment":"prod","by":""#,
         &format!(
             r#""rollout":"{FIRST}","succeeded":["web1"],"failed":["web2"],"unreachable":["web3"],"unknown":[],"skipped":[],"others":{{"#
         ),
-        r#":{"version":"1.0","succeeded":["web1"],"failed":[]"#,
+        r#":{"what":"back","from":"2.0","version":"1.0","succeeded":["web1"],"failed":[]"#,
     ] {
         assert!(json.contains(part), "{part}: {json}");
     }
@@ -118,6 +122,20 @@ fn a_rollout_is_complete_where_all_of_it_runs_its_version() {
     // Its way back, of one.
     run(&["-t", "web2"], FOURTH, "1.0", FIRST, "true").success();
     assert!(told(FIRST).ends_with(r#","complete":false}"#), "{}", told(FIRST));
+    // A hook that ran once somewhere puts no release there; what isn't well is not done.
+    let gone = &["-t", "web1", "--unreachable", "web1", "--max-failures", "1"];
+    run(gone, FIFTH, "5.0", FIFTH, "true").code(69);
+    run(both, SIXTH, "6.0", SIXTH, "true").success();
+    assert!(told(SIXTH).ends_with(r#""complete":true}"#), "{}", told(SIXTH));
+    for (what, rollout, version) in
+        [("once", FIFTH, "version=5.0"), ("unhealthy", SIXTH, "version=6.0")]
+    {
+        let labels = [format!("what={what}"), format!("rollout={rollout}")];
+        let of = [&labels[0], "--label", &labels[1], "--label", version, "-c", "true"];
+        let front = ["-t", "web1", "run", "--label", "application=shop", "--label"];
+        octopus.push(&[&front[..], &of].concat()).assert().success();
+        assert!(told(rollout).ends_with(r#""complete":false}"#), "{}", told(rollout));
+    }
 }
 
 /// A rollout whose octo-push was killed is no success, and no failure.

@@ -16,6 +16,10 @@ pub(crate) const APPLICATION: &str = "application";
 pub(crate) const VERSION: &str = "version";
 /// In which environment.
 pub(crate) const ENVIRONMENT: &str = "environment";
+/// What the run does: `deploy`, `rollback`, `back`, …
+pub(crate) const WHAT: &str = "what";
+/// Which version ran before it.
+pub(crate) const FROM: &str = "from";
 /// The job of the rollout that a run is part of.
 pub(crate) const ROLLOUT: &str = "rollout";
 

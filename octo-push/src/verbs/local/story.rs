@@ -4,7 +4,7 @@
 use crate::output::json::JsonObject;
 use crate::output::node_set::fold;
 use crate::records::journal::entry::{BEGUN, Entry, SKIPPED};
-use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, ROLLOUT, VERSION};
+use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, FROM, ROLLOUT, VERSION, WHAT};
 use jiff::Timestamp;
 use octo_core::base::cli::utc;
 use octo_core::base::encoding::printable;
@@ -42,6 +42,8 @@ pub(super) struct Rollout {
 struct Run {
     began: Timestamp,
     id: JobId,
+    what: Option<String>,
+    from: Option<String>,
     version: Option<String>,
     /// The last word on each target.
     targets: BTreeMap<String, &'static str>,
@@ -54,7 +56,7 @@ impl Story {
         let rollout = &mut self.rollouts[rollout];
         rollout.last = rollout.last.max(entry.time);
         let (target, standing) = (entry.target.clone(), standing(entry));
-        if !matches!(standing, "unreachable" | SKIPPED) {
+        if !matches!(standing, "unreachable" | SKIPPED) && !rollout.runs[run].is("once") {
             rollout.changed.insert(target.clone(), (run, standing));
         }
         let targets = &mut rollout.runs[run].targets;
@@ -97,6 +99,8 @@ impl Story {
         runs.push(Run {
             began: entry.time,
             id: entry.run.clone(),
+            what: label(WHAT),
+            from: label(FROM),
             version: label(VERSION),
             targets: BTreeMap::new(),
         });
@@ -132,22 +136,28 @@ impl Rollout {
     /// Does all that it was about run its version, by its own report, and was nothing taken
     /// back since?
     fn is_complete(&self, main: &Run) -> bool {
-        let is_same =
-            |run: &Run| run.id == main.id || run.version.is_some() && run.version == main.version;
-        main.targets.keys().all(|target| {
-            let last = self.changed.get(target);
-            last.is_some_and(|(run, standing)| {
-                *standing == "succeeded" && is_same(&self.runs[*run])
-            })
-        })
+        let is_same = |run: &Run| {
+            let runs_it = run.version.is_some() && run.version == main.version;
+            run.id == main.id || runs_it && !run.is("unhealthy")
+        };
+        let is_done =
+            |(run, standing): &(usize, &str)| *standing == "succeeded" && is_same(&self.runs[*run]);
+        main.targets.keys().all(|target| self.changed.get(target).is_some_and(is_done))
     }
 
     pub(super) fn line(&self) -> String {
         let Some(main) = self.main() else { return String::new() };
         let word = |word: Option<&str>| word.map_or("-".into(), |word| printable(word.as_bytes()));
-        let result = |run: &Run| match run.version == main.version {
-            true => run.result(),
-            false => format!("{}: {}", word(run.version.as_deref()), run.result()),
+        let result = |run: &Run| {
+            let mut said: Vec<String> = run.what.iter().map(|what| word(Some(what))).collect();
+            for (other, version) in [("from", &run.from), ("to", &run.version)] {
+                // The line has that of the rollout itself.
+                if *version != main.version && (other == "to" || version.is_some()) {
+                    said.push(format!("{other} {}", word(version.as_deref())));
+                }
+            }
+            let colon = if said.is_empty() { "" } else { ": " };
+            format!("{}{colon}{}", said.join(" "), run.result())
         };
         let results: Vec<String> = self.runs.iter().map(result).collect();
         format!(
@@ -167,8 +177,9 @@ impl Rollout {
         let object = JsonObject::of("rollout")
             .text("time", &utc(main.began))
             .text("last", &utc(self.last))
-            .text("application", &self.application)
-            .text_or_null("version", main.version.as_deref())
+            .text("application", &self.application);
+        let object = main
+            .named(object)
             .text_or_null("environment", self.environment.as_deref())
             .text("by", &self.who)
             .text("rollout", &self.name);
@@ -177,8 +188,7 @@ impl Rollout {
         };
         let others = self.runs.iter().filter(|other| other.id != main.id);
         let others = others.fold(JsonObject::new(), |object, other| {
-            let version = JsonObject::new().text_or_null("version", other.version.as_deref());
-            object.object(other.id.as_str(), run(version, other))
+            object.object(other.id.as_str(), run(other.named(JsonObject::new()), other))
         });
         let object = run(object, main).object("others", others);
         object.flag("complete", self.is_complete(main)).line()
@@ -186,6 +196,19 @@ impl Rollout {
 }
 
 impl Run {
+    /// Does it do this?
+    fn is(&self, what: &str) -> bool {
+        self.what.as_deref() == Some(what)
+    }
+
+    /// What it does, from where to where.
+    fn named(&self, object: JsonObject) -> JsonObject {
+        object
+            .text_or_null("what", self.what.as_deref())
+            .text_or_null("from", self.from.as_deref())
+            .text_or_null("version", self.version.as_deref())
+    }
+
     fn being<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         self.targets.iter().filter(move |target| *target.1 == word).map(|target| target.0.as_str())
     }
