@@ -59,10 +59,14 @@ pub(crate) fn of_questions(fleet: &mut Fleet) -> u8 {
     finish(fleet, status, None)
 }
 
-/// Concludes a call whose report has said all that there is to say.
+/// Concludes a call whose report has said all that there is to say: unless it couldn't be
+/// printed, when its status would stand for what nobody has seen.
 pub(crate) fn of_report(fleet: &mut Fleet, status: u8) -> u8 {
     fleet.finish();
-    finish(fleet, status, None)
+    match finish(fleet, 0, None) {
+        0 => status,
+        unprinted => unprinted,
+    }
 }
 
 fn summarize(fleet: &mut Fleet) -> u8 {

@@ -264,3 +264,51 @@ fn output_that_may_not_grow_is_an_error_that_is_told() {
     let end = std::fs::read_to_string(web1.jobs()[0].join("end")).expect("end");
     assert!(end.contains("code 5"), "{end}");
 }
+
+/// Those that print, of every tool; what fails is a target that nobody answers for.
+const PRINTING: [(&str, &str); 14] = [
+    ("octo-push", "--help|--version|run --help|plumb --help|targets|targets --json|journal"),
+    ("octo-push", "--json journal|-t web1 -n status|-t web1 -n run -c true|-t web1 status"),
+    ("octo-push", "-t web1 --json status|-t web1 jobs|-t web1 --json jobs|-t web1 --json audit"),
+    ("octo-push", "-t web1 releases|-t web1 --json releases|-t web1 releases --tsv"),
+    ("octo-push", "-a releases --form table|-a releases --form json|-a releases --form html"),
+    ("octo-push", "-a releases --form nagios|-t web1 run -D -c true|-t web1 run -c pwd"),
+    ("octo-push", "-t web1 -g run -c pwd|-t web1 --json run -c true|-t web1 thaw shop"),
+    ("octo-push", "-t web1 freeze shop --until 1h why|plumb places|plumb hosts web1|plumb job"),
+    ("octo-push", "plumb nearest rnu run|plumb package --sha256 shop-1.0.tar"),
+    ("octo-push", "-t web1 follow JOB|-t web1 get JOB"),
+    ("octo-keys", "--help|--version|show|cert|new -"),
+    ("octo-exec", "--help|--version|HERE list|HERE show JOB|HERE run -c pwd"),
+    ("octo-exec", "HERE run -D -c true|HERE add shop-1.0.tar"),
+    ("octo-listen", "--help|--version|HERE --check-audit"),
+];
+
+/// What nobody could read was not told: no verb ends as if it had been.
+#[test]
+fn what_can_not_be_printed_is_an_error_of_every_verb() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.add_target(&format!("gone 127.0.0.1:1 {}", octopus.thumbprint));
+    let job = "20260101T000000-aaaaaaaaaaaaa";
+    let made = "echo x >$OCTO_ARTIFACTS/made; echo out";
+    octopus.push(&["-t", "web1", "run", "-j", job, "-c", made]).assert().success();
+    octopus.sandbox.write("shop-1.0.tar", "x");
+    let here = format!("--config {} --state {}", web1.config.display(), web1.state.display());
+    let mut wrong = Vec::new();
+    for (tool, lines) in PRINTING {
+        for line in lines.split('|') {
+            let words = line.replace("JOB", job).replace("HERE", &here);
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open");
+            let mut command = std::process::Command::new(octopus.sandbox.program(tool));
+            command.args(words.split(' ')).env_clear().env("PATH", "/usr/bin:/bin");
+            command.env("OCTO_CONFIG", octopus.sandbox.path("config"));
+            command.env("OCTO_STATE", octopus.sandbox.path("state"));
+            command.current_dir(octopus.sandbox.path("")).stdout(full);
+            let output = command.output().expect("runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            if output.status.code() != Some(74) || !said.contains(": standard output: no space") {
+                wrong.push(format!("{tool} {line}: {}: {said}", output.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
