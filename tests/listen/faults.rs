@@ -1,7 +1,7 @@
 //! Pushers who are trusted and mean harm, or whose machine fails: what they cost.
 
 use crate::listener::{Pusher, Side, Tentacle, job_id, own_user, sides};
-use crate::support::{PATIENCE, needs, peak_of, wait_for};
+use crate::support::{PATIENCE, peak_of, wait_for};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::targets::TargetTrust;
 use octo_core::{Digest, Thumbprint};
@@ -153,17 +153,10 @@ fn without_threads_it_rests_and_recovers() {
 /// the rest, and who comes too late is told to come back. One alone can't take all.
 #[test]
 fn a_pusher_too_many_is_told_to_come_back() {
-    if !needs("a_pusher_too_many_is_told_to_come_back", "prlimit") {
-        return;
-    }
     let (here, ci) = sides();
     let cron = Side::new(cargo_bin!("octo-listen"));
     here.trust(&[(&ci, "ci"), (&cron, "cron")]);
-    let mut command = Command::new("prlimit");
-    let listen = here.command("octo-listen");
-    command.args(["--nofile=64:64"]).arg(listen.get_program()).env_clear();
-    command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut tentacle = Tentacle::with(&here, command.args(["-l", "127.0.0.1:0"]), 1);
+    let mut tentacle = Tentacle::with_descriptors(&here, 64);
     let mut served: Vec<Pusher> = (0..3)
         .map(|_| {
             let mut pusher = tentacle.connect(&ci).expect("trusted");

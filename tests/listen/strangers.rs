@@ -256,9 +256,6 @@ fn cpu(pid: u32) -> f64 {
 /// fails, and its connection stays in the queue; with an odd one, what follows it.
 #[test]
 fn without_descriptors_it_rests_and_recovers() {
-    if !needs("without_descriptors_it_rests_and_recovers", "prlimit") {
-        return;
-    }
     std::thread::scope(|scope| {
         for most in [21, 22] {
             scope.spawn(move || rests_and_recovers_with(most));
@@ -268,14 +265,7 @@ fn without_descriptors_it_rests_and_recovers() {
 
 fn rests_and_recovers_with(most: u32) {
     let (here, ci) = sides();
-    let mut command = Command::new("prlimit");
-    let listen = here.command("octo-listen");
-    command.arg(format!("--nofile={most}:{most}")).arg(listen.get_program()).env_clear();
-    for (name, value) in listen.get_envs() {
-        command.env(name, value.expect("a value"));
-    }
-    command.args(["-v", "-l", "127.0.0.1:0"]).stdin(Stdio::null());
-    let mut tentacle = Tentacle::with(&here, &mut command, 1);
+    let mut tentacle = Tentacle::with_descriptors(&here, most);
     let crowd: Vec<TcpStream> =
         (0..30).map(|_| TcpStream::connect(tentacle.address()).expect("connect")).collect();
     tentacle.says("accept: too many open files, resting");

@@ -94,6 +94,16 @@ impl Tentacle {
         Tentacle::with(side, side.command("octo-listen").args(["-v", "-l", "127.0.0.1:0"]), 1)
     }
 
+    /// As [`Tentacle::start`], but it can have no more than so many descriptors.
+    pub(crate) fn with_descriptors(side: &Side, most: u32) -> Tentacle {
+        let listen = side.command("octo-listen");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" -v -l 127.0.0.1:0")]);
+        command.arg(listen.get_program()).env_clear();
+        command.envs(listen.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Tentacle::with(side, command.stdin(Stdio::null()), 1)
+    }
+
     /// Starts this command, and waits until it listens on so many sockets.
     pub(crate) fn with(side: &Side, command: &mut Command, sockets: usize) -> Tentacle {
         let mut child = command
