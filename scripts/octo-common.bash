@@ -156,9 +156,16 @@ push_changes() {
 # plumb WORD ARGUMENT…: sets ANSWER to the lines of octo-push's answer, or ends as it does
 plumb() {
   local said code=0
+  need_tools
   said=$(octo-push plumb --as "$TOOL" "$@" 2>&1) || code=$?
   ((code == 0)) || give_up "$code" "$said"
   mapfile -t ANSWER <<<"$said"
+}
+
+# need_tools: what a shell says of a command that it can't find names none of ours
+need_tools() {
+  command -v octo-push >/dev/null ||
+    fail "$EX_CONFIGURATION" "octo-push: not found; it is neither beside us nor in PATH"
 }
 
 # find_places: sets CONFIG and STATE
@@ -178,6 +185,7 @@ how_to_say() {
 read_ends() {
   local name kind code status job message lines
   declare -gA END_KIND=() END_CODE=() END_STATUS=() END_JOB=() END_MESSAGE=()
+  (($# > 2)) || return 0
   lines=$(end_lines "$@") || exit
   shift 2
   while IFS=$'\t' read -r kind code status job message; do
@@ -269,6 +277,9 @@ select_targets() {
     NAMES+=("$name")
     TAGS_OF[$name]=$tags
   done <<<"$listed"
+  # Of a few targets a share may be none: the others have them.
+  ((${#NAMES[@]} > 0)) || [[ -n ${GIVEN[--shard]:-} ]] ||
+    misuse 'no target is left by this selection' 'octo-push targets -a lists what there is'
   if [[ "${SELECT_OPTIONS[*]}" == *failed:* && ${#NAMES[@]} -gt 0 ]]; then
     SELECT_OPTIONS=(-t "$(joined "${NAMES[@]}")")
   fi
@@ -304,6 +315,7 @@ targets() {
 # all selected targets run. It does that alone, so that no pipe need be kept.
 asking_releases() {
   ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
+  need_tools
   [[ $IDENTITY != - ]] || IDENTITY=/dev/stdin
   RELEASES=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}")
   [[ -z $IDENTITY ]] || RELEASES+=(-i "$IDENTITY")

@@ -86,6 +86,7 @@ heed_canary() {
   canary=$(roll_option --canary)
   if [[ -z $canary || ${#TODO[@]} == 0 ]] || has_canary "$canary" "${TODO[@]}"; then return 0; fi
   if has_canary "$canary" "${DOWN[@]}"; then
+    say_out_of_reach "${DOWN[@]}"
     say "$SUBJECT: no canary can be reached; $NOTHING"
     say_what_runs
     hint "in another way: $(quoted octo-deploy --help)"

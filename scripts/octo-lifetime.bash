@@ -123,7 +123,8 @@ keep_identity() {
 }
 
 # hold_application APP SECONDS: one pipeline at a time over an application, from
-# here. The lock is the kernel's and dies with this process.
+# here. The lock is the kernel's and dies with this process. What is called before it waits
+# may be a third argument.
 hold_application() {
   local app=${1#.} wait=$2 code=0 directory=$STATE/pipelines file=$STATE/pipelines/$1.lock
   [[ -z $DRY_RUN ]] || return 0
@@ -136,6 +137,7 @@ hold_application() {
       exit "$EX_TEMPORARY"
     fi
     note "$app: waiting for $(who_holds "$file")"
+    ${3:-:}
     heeds flock -w "$wait" "$APPLICATION_LOCK" || code=$?
     [[ -z $CAUGHT ]] || exit "$CAUGHT"
     ((code == 0)) ||

@@ -208,8 +208,9 @@ find_row() {
 
 # may_be_set ROW: by a file? Neither who is asked, nor as whom, nor that nothing is done
 may_be_set() {
+  local said='SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|CONTINUE|FROM_WORDS|PLAIN'
   [[ -n ${OPTIONS[$1 + 4]} ]] || return 1
-  [[ ! ${OPTIONS[$1 + 3]} =~ ^(SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|CONTINUE|.*\(\)) ]]
+  [[ ! ${OPTIONS[$1 + 3]} =~ ^($said|.*\(\)) ]]
 }
 
 # know_given --NAME HOW: it was, once

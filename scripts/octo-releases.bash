@@ -105,11 +105,20 @@ answered() {
   [[ ${RELEASED["$1 state"]} =~ ^(answered|empty)$ ]]
 }
 
-# is_out_of_reach TARGET: what is printed only is printed for such as well
+# is_out_of_reach TARGET: what is printed only is printed for such as well. The report tells of
+# it, and so does what refuses.
 is_out_of_reach() {
   ! answered "$1" || return 1
-  say "$1: can't be reached: ${RELEASED["$1 message"]:-no answer}"
+  [[ -z $DRY_RUN ]] || say_out_of_reach "$1"
   [[ -z $DRY_RUN ]]
+}
+
+# say_out_of_reach TARGET…: why
+say_out_of_reach() {
+  local name
+  for name in "$@"; do
+    say "$name: can't be reached: ${RELEASED["$name message"]:-no answer}"
+  done
 }
 
 # revision_on TARGET: sets REVISION
@@ -137,8 +146,11 @@ same_of() {
 # --lock-wait says, and octo-exec looks again. Without that, what was seen would be
 # refused there, time and again. So it is done where octo-exec may have never looked.
 refresh_releases() {
-  local app=$1 name changed=() unseen=() busy=()
+  local app=$1 name changed=() unseen=() somewhere='' waiting=()
   shift
+  for name in "${NAMES[@]}"; do
+    [[ -z ${RELEASED["$name revision"]} ]] || somewhere=1
+  done
   for name in "$@"; do
     if [[ ${RELEASED["$name seen"]} == changed-since ]]; then
       changed+=("$name")
@@ -150,38 +162,60 @@ refresh_releases() {
   ((${#changed[@]} == 0)) ||
     note "$app: changed by others on $(joined "${changed[@]}"): looks again"
   changed+=("${unseen[@]}")
-  words_of_release "${changed[@]}"
-  push_changes -q -t "$(listed "${changed[@]}")" run --end "$SCRATCH/%n.look" \
-    --outputs "$SCRATCH/%n.place" "${RELEASE_WORDS[@]}" "${WAITING[@]}" recover "$app" >&2 || :
-  [[ -z $CAUGHT ]] || exit "$CAUGHT"
-  read_ends "$SCRATCH/" .look "${changed[@]}"
-  for name in "${changed[@]}"; do
-    # Any other failure the job itself will have, and tell.
-    [[ ${END_KIND[$name]}:${END_CODE[$name]} != "exit:$EX_TEMPORARY" ]] || busy+=("$name")
-  done
+  look_there "$app" "${changed[@]}"
+  if ((${#BUSY[@]} > 0 && ${#WAITING[@]} > 0)); then
+    note "$app: waiting for somebody else on $(joined "${BUSY[@]}")"
+    remember "${BUSY[@]}"
+    waiting=("${WAITING[@]}")
+    look_there "$app" "${BUSY[@]}"
+  fi
   ask_releases "$app" "${changed[@]}"
-  ((${#busy[@]} > 0)) || return 0
-  say "$SUBJECT: somebody else is at work on $(joined "${busy[@]}"); $NOTHING"
+  ((${#BUSY[@]} > 0)) || return 0
+  say "$SUBJECT: somebody else is at work on $(joined "${BUSY[@]}"); $NOTHING"
   say_what_runs
   hint "when that is over: $(again_with --lock-wait 10m)"
   exit "$EX_TEMPORARY"
+}
+
+# look_there APP TARGET…: octo-exec looks again, once nobody is at work. Sets BUSY, where
+# somebody was for as long as `waiting` says.
+look_there() {
+  local app=$1 name
+  shift
+  words_of_release "$@"
+  push_changes -q -t "$(listed "$@")" run --end "$SCRATCH/%n.look" \
+    --outputs "$SCRATCH/%n.place" "${RELEASE_WORDS[@]}" "${waiting[@]}" recover "$app" >&2 || :
+  [[ -z $CAUGHT ]] || exit "$CAUGHT"
+  read_ends "$SCRATCH/" .look "$@"
+  BUSY=()
+  for name in "$@"; do
+    # Any other failure the job itself will have, and tell.
+    [[ ${END_KIND[$name]}:${END_CODE[$name]} != "exit:$EX_TEMPORARY" ]] || BUSY+=("$name")
+  done
+}
+
+# remember TARGET…: what these ran before others were waited for, see refuse_changed
+remember() {
+  local name
+  for name in "$@"; do
+    answered "$name" || continue
+    revision_on "$name"
+    running_on "$name"
+    printf '%s %s %s\n' "$name" "$REVISION" "$RUNNING" >>"$SCRATCH/remembered" ||
+      fail "$EX_IO" "$SCRATCH/remembered: can't write"
+  done
 }
 
 # may_be_unseen TARGET: nothing is known of it below our -b, which leads elsewhere there by a
 # link perhaps, or it was released by hand, or its octo-exec lost what it had kept. Nobody would
 # be the first to deploy, but where others have it or all are to go back.
 may_be_unseen() {
-  local name
   if ! answered "$1" || [[ -n ${RELEASED["$1 revision"]} || -e $SCRATCH/$1.look ]]; then
     return 1
   fi
   # A deployment that is refused has no job.
   if [[ -n ${PACKAGE:-} && -z $DESPITE && -n ${RELEASED["$1 frozen-until"]} ]]; then return 1; fi
-  [[ -z ${BASES[$1]} && -n ${PACKAGE:-} ]] || return 0
-  for name in "${NAMES[@]}"; do
-    [[ -z ${RELEASED["$name revision"]} ]] || return 0
-  done
-  return 1
+  [[ -n ${BASES[$1]}$somewhere || -z ${PACKAGE:-} ]]
 }
 
 # say_what_runs: on all targets, a line a version
@@ -240,6 +274,7 @@ weigh_unreachable() {
     words+=(--min-healthy "$((healthy - 1))")
   fi
   [[ -n $why || $healthy == 0 ]] || return 0
+  say_out_of_reach "${DOWN[@]}"
   say "$SUBJECT: ${#DOWN[@]} of $(targets "${#NAMES[@]}") can't be reached; $NOTHING$why"
   say_what_runs
   if ((healthy > 0)); then
