@@ -301,7 +301,9 @@ batch_ended() {
 call_out() {
   local option=$1 command=$2 states=$3 code=0
   shift 3
-  asks env "OCTO_BATCH=$states" "OCTO_APP=$APP" "OCTO_VERSION=$RELEASE" \
+  # One word holds 128 KiB at most; octo-push, too, says more than that to nobody.
+  ((${#states} < 100000)) || states=''
+  asks env -u OCTO_BATCH ${states:+"OCTO_BATCH=$states"} "OCTO_APP=$APP" "OCTO_VERSION=$RELEASE" \
     "OCTO_ROLLOUT=$ROLLOUT" bash -c "$command \"\$@\"" "$TOOL" "$@" 8>&- || code=$?
   ((code == 0)) || say "$option $(quoted "$command"): exit $code"
   return "$code"
@@ -320,6 +322,7 @@ around_batch() {
   flock -s 8
   keep_identity
   how_to_say
+  [[ $BY_NAME != @* ]] || BY_NAME=$(paste -sd, -- "${BY_NAME#@}")
   if [[ -n $OVER ]]; then
     batch_is_over "$@"
   elif [[ -n $BEGINS ]]; then
@@ -335,7 +338,7 @@ calls_around_batches() {
   for name in "${TODO[@]}"; do
     if runs_by_name "$name"; then by_name+=("$name"); fi
   done
-  BY_NAME=$(joined "${by_name[@]}")
+  BY_NAME=$(listed "${by_name[@]}")
   CALLS=()
   if [[ -n $BEFORE ]]; then
     command_line --before "$BEFORE" --batch-begins "$WORK"

@@ -238,7 +238,7 @@ words_of_release() {
   elif [[ ! -r ${RELEASE_WORDS[0]} ]]; then
     fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing"
   elif ((${#by_name[@]} > 0)); then
-    RELEASE_WORDS=(--installed "$(joined "${by_name[@]}")" "${RELEASE_WORDS[@]}")
+    RELEASE_WORDS=(--installed "$(listed "${by_name[@]}")" "${RELEASE_WORDS[@]}")
   fi
   [[ -z $BASE ]] || RELEASE_WORDS+=(-b "$BASE")
 }

@@ -11,6 +11,7 @@ use super::{LockRequest, MAXIMUM_LOCKS};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
 use crate::base::error::Result;
 use crate::base::names::{JobId, LockName, is_file_name};
+use crate::targets::{names_file, read_names};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -209,9 +210,13 @@ fn names(said: &Said, option: &str) -> Result<HashSet<String>> {
     if !said.knows(option) {
         return Ok(HashSet::new());
     }
-    let lists = said.many(option);
-    let names: HashSet<String> =
-        lists.iter().flat_map(|list| list.split(',')).map(String::from).collect();
+    let mut names = HashSet::new();
+    for list in said.many(option) {
+        match names_file(&list) {
+            Some(path) => names.extend(read_names(path)?),
+            None => names.extend(list.split(',').map(String::from)),
+        }
+    }
     if names.contains("") {
         return Err(said.misuse(format!("--{option}: names joined by commas, none of them empty")));
     }

@@ -52,7 +52,11 @@ fn where_a_script_is_installed_it_is_named_and_not_sent() {
     let script = directory.path().join("release");
     std::fs::write(&script, "true\n").expect("write");
     let script = script.display().to_string();
-    let draft = draft(directory.path(), &["--installed", "web2", &script, "x"]);
+    // Many are named in a file.
+    let names = directory.path().join("names");
+    std::fs::write(&names, "web2\n").expect("write");
+    let names = format!("@{}", names.display());
+    let draft = draft(directory.path(), &["--installed", &names, &script, "x"]);
     let draft = draft.expect("a draft");
     assert!(draft.differs());
     let spec = |target| String::from_utf8(parts(&draft, target).expect(target).spec);

@@ -48,6 +48,7 @@ fn line(row: &TargetRow) -> String {
     fields.extend(["base", "user"].map(said));
     fields.push(or_dash(row.message.as_deref()));
     fields.extend(["names", "back-sha256"].map(said));
+    fields.push(or_dash(row.has_more.then_some("more")));
     fields.join("\t") + "\n"
 }
 
@@ -64,13 +65,13 @@ mod tests {
             "web1 application=shop version=1.1 sha256=a since=2026-01-31T23:59:01Z by=a\tb \
              last-version=1.2 last-result=failed last-what=deploy back-version=1.0 back-names=A,B \
              environment=prod seen=unchecked frozen-until=2027-01-01T00:00:00Z frozen-by=- frozen-why=x\u{202e}",
-            "web2 application=shop release= number= result=",
+            "web2+ application=shop release= number= result=",
         ]));
         let lines: Vec<Vec<&str>> = lines.lines().map(|line| line.split('\t').collect()).collect();
-        assert!(lines.iter().all(|line| line.len() == 26), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() == 27), "{lines:?}");
         assert!(lines.iter().flatten().all(|field| !field.is_empty()), "{lines:?}");
         let sha256 = "a".repeat(64);
-        let dashes = ["-"; 24];
+        let dashes = ["-"; 25];
         assert_eq!(lines[0][..3], ["away", "unreachable", "-"]);
         assert_eq!((&lines[0][3..23], lines[0][23]), (&dashes[..20], "no\\troute\\nto host"));
         assert_eq!(lines[1][..2], ["db1", "empty"]);
@@ -102,8 +103,10 @@ mod tests {
             "-",
             "-",
             "-",
+            "-",
         ];
         assert_eq!(lines[2], web1);
-        assert_eq!(lines[3][..5], ["web2", "answered", "shop", "none", "-"]);
+        assert_eq!(lines[3][..5], ["web2+", "answered", "shop", "none", "-"]);
+        assert_eq!(lines[3][26], "more");
     }
 }
