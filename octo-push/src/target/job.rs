@@ -69,8 +69,7 @@ pub(crate) fn cancel(context: &Context, reporter: &Reporter, job: &JobId) -> Res
     let asked =
         attempts::ask_all_the_same(context, reporter, |client| statements.cancel(client).map(drop));
     asked.map_err(|error| {
-        let doubt = statements.until().filter(|_| !matches!(error, ClientError::Refused(..)));
-        doubted(format!("can't cancel: {}", error.into_error().message), doubt)
+        doubted(format!("can't cancel: {}", error.into_error().message), statements.until())
     })
 }
 

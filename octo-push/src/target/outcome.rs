@@ -112,12 +112,9 @@ impl Outcome {
         Outcome { audit: head("audit"), audit_exec: head("audit-exec"), ..self }
     }
 
-    /// The same, but that a request which has left may be taken up until then. To who reads
-    /// it a typed no is an answer; only a listener that was taken over lies there, so that
-    /// is for the records alone.
+    /// The same, but that a request which has left may be taken up until then.
     pub(crate) fn doubted(self, until: Option<Timestamp>) -> Outcome {
-        let said = if self.refusal().is_some() { None } else { until };
-        let message = statement::doubted(self.message, said);
+        let message = statement::doubted(self.message, until);
         Outcome { message, not_certain_before: until, ..self }
     }
 
