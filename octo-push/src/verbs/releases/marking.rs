@@ -48,16 +48,21 @@ fn marks(release: &Release, usual: &HashMap<String, Option<Digest>>) -> Vec<Mark
     said.into_iter().filter(|(_, is_so)| *is_so).map(|(mark, _)| mark).collect()
 }
 
+/// How many targets run the same bytes, since when at the latest, and as which change of what
+/// is current.
+type Standing<'a> = (usize, (&'a str, u64));
+
 /// Of each application the bytes that most targets run; of two that as many run,
-/// those that were deployed last.
+/// those that were deployed last: in one second, where more was deployed before.
 fn usual(rows: &[TargetRow]) -> HashMap<String, Option<Digest>> {
-    let mut counts: HashMap<(&str, Option<Digest>), (usize, &str)> = HashMap::new();
+    let mut counts: HashMap<(&str, Option<Digest>), Standing> = HashMap::new();
     for release in rows.iter().filter_map(|row| row.release.as_ref()).filter(|r| r.is_seen()) {
         let count = counts.entry((&release.application, release.sha256())).or_default();
         count.0 += 1;
-        count.1 = count.1.max(release.get("since").unwrap_or(""));
+        let number = release.get("number").and_then(|number| number.parse().ok()).unwrap_or(0);
+        count.1 = count.1.max((release.get("since").unwrap_or(""), number));
     }
-    let mut usual: HashMap<String, ((usize, &str), Option<Digest>)> = HashMap::new();
+    let mut usual: HashMap<String, (Standing, Option<Digest>)> = HashMap::new();
     for ((application, sha256), count) in counts {
         let best = usual.entry(application.to_string()).or_insert((count, sha256));
         *best = (*best).max((count, sha256));
@@ -194,6 +199,14 @@ pub(super) mod tests {
         };
         assert_eq!(of([5, 6]), ["a drift", "b "]);
         assert_eq!(of([7, 6]), ["a ", "b drift"]);
+        let numbers = |ours, others| {
+            let line = |target: &str, number: u8| {
+                format!("{target} application=s sha256={target} number={number}")
+            };
+            marked(&[&line("a", ours), &line("b", others)])
+        };
+        assert_eq!(numbers(10, 9), ["a ", "b drift"]);
+        assert_eq!(numbers(9, 10), ["a drift", "b "]);
         // Whatever the order of a hash table is.
         assert!((0..20).all(|_| of([6, 6]) == ["a drift", "b "]));
     }
