@@ -123,10 +123,12 @@ report_one() {
   fi
 }
 
-# message_of_way_back TARGET: in a shell of its own, for the ends of another file
+# message_of_way_back TARGET: octo-release's own words, if it had any; in a shell of its own, for
+# the ends of another file
 message_of_way_back() (
   read_ends "$WORK/" .back "$1"
-  printf '%s' "${END_MESSAGE[$1]}"
+  read_values "$1" .back-values
+  printf '%s' "${VALUES[reason]:-${END_MESSAGE[$1]}}"
 )
 
 # how_to_go_on: the command that leaves alone what is done, and what is somebody else's by now,

@@ -115,8 +115,7 @@ expect_environment() {
       say "$name: $APP ${RELEASE:-${RELEASED["$name back-version"]}}: was deployed for $1"
     done
   fi
-  printf '%s
-' "$said" >&2
+  printf '%s\n' "$said" >&2
   hint "with the variables of another: $(again_with -e ENVIRONMENT)"
   fail "$code" "$APP: no variables for ${MEMBERS[$1]}; $NOTHING"
 }
