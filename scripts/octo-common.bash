@@ -57,7 +57,7 @@ talkative() {
 # shows FORMAT WORD…: on standard output, which may be full
 shows() {
   # shellcheck disable=SC2059 # it is handed on
-  printf "$@" 2>/dev/null || fail "$EX_IO" "standard output: can't be written"
+  printf "$@" 2>/dev/null || fail "$EX_IO" "standard output: can't write"
 }
 
 # fail CODE MESSAGE…
