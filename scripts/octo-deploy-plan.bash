@@ -219,7 +219,7 @@ find_done() {
   local line known=''
   read_journal
   for line in "${LINES[@]}"; do
-    [[ $line == *"\"rollout\":\"$CONTINUE\",\"version\":\"$RELEASE\""* ]] || continue
+    [[ $line == *"\"rollout\":\"$CONTINUE\""*"\"version\":\"$RELEASE\""* ]] || continue
     known=1
     [[ $line != *'"kind":"exit","code":0,'*"\"package\":\"$SHA256\""*'"what":"once"'* ]] ||
       ONCE_DONE=1

@@ -150,10 +150,12 @@ impl Rollout {
         let word = |word: Option<&str>| word.map_or("-".into(), |word| printable(word.as_bytes()));
         let result = |run: &Run| {
             let mut said: Vec<String> = run.what.iter().map(|what| word(Some(what))).collect();
-            for (other, version) in [("from", &run.from), ("to", &run.version)] {
+            // What is not well goes nowhere.
+            let to = if run.is("unhealthy") { "" } else { "to " };
+            for (other, version) in [("from ", &run.from), (to, &run.version)] {
                 // The line has that of the rollout itself.
-                if *version != main.version && (other == "to" || version.is_some()) {
-                    said.push(format!("{other} {}", word(version.as_deref())));
+                if *version != main.version && (other == to || version.is_some()) {
+                    said.push(format!("{other}{}", word(version.as_deref())));
                 }
             }
             let colon = if said.is_empty() { "" } else { ": " };
