@@ -102,11 +102,12 @@ fn a_run_is_signed_for_this_tentacle_this_job_and_this_spec() {
     let secrets = rest.strip_prefix(&script[..]).expect("the script");
     assert!(secrets.ends_with(b"A=secret\0"), "{secrets:?}");
     let until = octo_core::base::cli::utc(statement.until);
-    run.stderr(contains("late: too old\n"));
+    run.stderr(contains(format!("late: too old; not certain before {until}\n")));
     let end = std::fs::read(scene.octopus.sandbox.path("end")).expect("read");
     let end = Record::parse(&end).expect("a record");
     assert_eq!(end.first("not-certain-before"), Some(until.as_str()));
-    assert_eq!((end.first("message"), end.first("refusal")), (Some("late: too old"), Some("late")));
+    let message = format!("late: too old; not certain before {until}");
+    assert_eq!((end.first("message"), end.first("refusal")), (Some(&message[..]), Some("late")));
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_cancel_is_signed_too() {
     assert_eq!((request.verb, statement.asks, rest.len()), (Verb::Cancel, Asks::Cancel, 0));
     let until = octo_core::base::cli::utc(statement.until);
     let key = format!(r#""not_certain_before":"{until}""#);
-    let said = contains(r#""message":"denied: no","#).and(contains(key));
+    let said = contains(format!("no; not certain before {until}\"")).and(contains(key));
     refused.stdout(said);
     let said = contains(r#""message":"asked to cancel, was running","not_certain_before":null"#);
     scene.octopus.push(&cancel).assert().success().stdout(said);
@@ -140,7 +141,7 @@ fn an_unanswered_request_stays_in_doubt_while_nothing_there_could_start_it() {
     );
     let run = ["-a", "run", "-c", "true"];
     let known = scene.octopus.push(&run).assert().code(69);
-    known.stderr(contains("unavailable: octo-exec is silent\n"));
+    known.stderr(contains("unavailable: octo-exec is silent; not certain before 20"));
 }
 
 #[test]
