@@ -61,7 +61,8 @@ look_at() {
       *)
         state "$name" failed
         read_values "$name" .values
-        [[ -z ${VALUES[to]:-} ]] || again+=("$name")
+        # Where nothing was switched there is nothing to look at behind that.
+        [[ ! ${VALUES[result]:-}:${VALUES[to]:-} =~ ^(failed:.|left-alone:) ]] || again+=("$name")
         ;;
     esac
   done
@@ -233,8 +234,9 @@ settle() {
 }
 
 # condemn TARGET…: what is not well from here is no good to go back to, whoever has replaced it
-# since, nor to be left alone. An earlier one that runs again behind a failure has the mark alone:
-# it did well before, and where the check is wrong, there would be nowhere to go back to.
+# since, nor to be left alone. An earlier one that runs again behind a failure, or ran already,
+# has the mark alone: it did well before, and where the check is wrong, there would be nowhere to
+# go back to.
 condemn() {
   local name sick=()
   for name in "$@"; do
@@ -243,7 +245,7 @@ condemn() {
     # A first deployment that failed has nothing there that could be told of.
     [[ -n ${VALUES[release]:-} ]] || continue
     sick+=("$name")
-    if [[ ${STATES[$name]} == sick-* ]]; then
+    if [[ ${STATES[$name]} == sick-* || ${VALUES[result]:-} == skipped ]]; then
       told_next "$name" --release "${VALUES[release]}" --stays-good
     else
       told_next "$name" --release "${VALUES[release]}"

@@ -224,6 +224,30 @@ agree_with_signal() {
   [[ -z $CAUGHT || $AGREED == "$EX_UNKNOWN" ]] || AGREED=$CAUGHT
 }
 
+# find_refusals WORD…: sets REFUSED to those of TODO that would not take such a run, and by
+# target CODE_OF_NO and WHY_NO. Who can't be reached any more is in the budget.
+find_refusals() {
+  local name line
+  local no='"target":"([^"]*)",.*"kind":"no","code":([0-9]+),.*"message":"(([^"\\]|\\.)*)"'
+  local words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q --json)
+  REFUSED=()
+  declare -gA CODE_OF_NO=() WHY_NO=()
+  words+=(-t "$(listed "${TODO[@]}")" run --ask "$@")
+  if [[ -n $DRY_RUN ]]; then
+    changes "${words[@]}"
+    return
+  fi
+  heeds "${words[@]}" >"$SCRATCH/asked" 2>/dev/null || :
+  [[ -z $CAUGHT ]] || exit "$CAUGHT"
+  while IFS= read -r line; do
+    [[ $line =~ $no ]] || continue
+    CODE_OF_NO[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]} WHY_NO[${BASH_REMATCH[1]}]=${BASH_REMATCH[3]}
+  done <"$SCRATCH/asked"
+  for name in "${TODO[@]}"; do
+    [[ -z ${CODE_OF_NO[$name]:-} ]] || REFUSED+=("$name")
+  done
+}
+
 # words_of_release TARGET…: sets RELEASE_WORDS, by which octo-push runs octo-release there:
 # sent from beside us, or by name where the target's sysadmin installed it and lets nothing
 # else run. Both may be among them.

@@ -20,7 +20,11 @@ end_before() {
   REPORT=''
   tell "$2"
   say_what_runs
-  how_to_go_on
+  if ((${#REFUSED[@]} == 0)); then
+    how_to_go_on
+  elif ((${#REFUSED[@]} < ${#NAMES[@]})); then
+    hint "without them: $(again_with -x "$(joined "${REFUSED[@]}")")"
+  fi
   notify "$1"
   exit "$1"
 }
@@ -54,9 +58,8 @@ report() {
   done
   for name in "${TODO[@]}" "${DOWN[@]}"; do
     [[ ${END_KIND[$name]} =~ ^(none|skipped)$ ]] || begun=1
-    if [[ ${STATES[$name]:-} == healthy ]]; then
-      ok=$((ok + 1))
-    else
+    [[ ! ${STATES[$name]:-} =~ ^(stuck-)?healthy$ ]] || ok=$((ok + 1))
+    if [[ ${STATES[$name]:-} != healthy ]]; then
       REST+=("$name")
     fi
   done
@@ -69,6 +72,7 @@ report() {
     tell "$APP $RELEASE: on $(targets "$ok"), and octo-push ended with exit status $CODE"
     return "$CODE"
   fi
+  ROLLED=$begun
   find_what_runs "${REST[@]}"
   for name in "${REST[@]}"; do
     report_one "$name"
@@ -94,6 +98,7 @@ report_one() {
       ;;
     left-failed:*) why='left alone' status=${END_STATUS[$1]} ;;
     left-*) why='not taken back: left alone' ;;
+    stuck-healthy:*) why="stays, can't go back with its batch: $(message_of_way_back "$1")" ;;
     stuck-*) why="still there, can't go back: $(message_of_way_back "$1")" ;;
     unhealthy:*) why='not healthy, and still there' ;;
     *:none | *:skipped) status='' ;;
@@ -110,7 +115,7 @@ report_one() {
   fi
   if is_down "$1"; then
     status=$EX_UNAVAILABLE
-    why="can't be reached: ${RELEASED["$1 message"]:-$why}"
+    why=$(silence_of "$1" "$why")
   fi
   [[ -z $status ]] || agree "$status"
   tell "$1: $APP $RELEASE: $why${NOW[$1]}"
@@ -118,17 +123,24 @@ report_one() {
     hint "$(to_type octo-push "$1" follow "${END_JOB[$1]}")"
   elif [[ ${STATES[$1]:-} == stuck-* ]]; then
     read_values "$1" .values
-    # A first deployment has nowhere to go back to.
-    [[ -z ${VALUES[from]:-} ]] || hint "$(to_type octo-rollback "$1" "$APP")"
+    # A first deployment has nowhere to go back to, nor has one of the same bytes.
+    [[ -z ${VALUES[from]:-} || -n $(reason_of_way_back "$1") ]] ||
+      hint "$(to_type octo-rollback "$1" "$APP")"
   fi
 }
 
-# message_of_way_back TARGET: octo-release's own words, if it had any; in a shell of its own, for
-# the ends of another file
+# message_of_way_back TARGET: octo-release's own words, if it had any; in a shell of its own,
+# for the ends of another file
 message_of_way_back() (
   read_ends "$WORK/" .back "$1"
+  why=$(reason_of_way_back "$1")
+  printf '%s' "${why:-${END_MESSAGE[$1]}}"
+)
+
+# reason_of_way_back TARGET: why there is none, if there is none
+reason_of_way_back() (
   read_values "$1" .back-values
-  printf '%s' "${VALUES[reason]:-${END_MESSAGE[$1]}}"
+  printf '%s' "${VALUES[reason]:-}"
 )
 
 # how_to_go_on: the command that leaves alone what is done, and what is somebody else's by now,
@@ -139,7 +151,7 @@ how_to_go_on() {
   for name in "${REST[@]}"; do
     [[ ${STATES[$name]:-} != left-* ]] || others+=("$name")
   done
-  [[ -z $CONTINUE$ONCE_DONE ]] || words=(--continue "$ROLLOUT")
+  [[ -z $CONTINUE$ONCE_DONE$ROLLED ]] || words=(--continue "$ROLLOUT")
   [[ -z $CATCH_UP ]] || words=(--catch-up "$CATCH_UP")
   if only_down; then
     when='once they answer'
@@ -148,6 +160,7 @@ how_to_go_on() {
     [[ ${#TODO[@]} == 0 || -n $CONTINUE ]] || words=(--catch-up "$ROLLOUT")
   elif ((${#others[@]} > 0)); then
     hint "$(to_type octo-status "$(joined "${others[@]}")" "$APP")"
+    hint_base "${others[0]}"
     if ((${#others[@]} == ${#REST[@]})); then return 0; fi
     words+=(-x "$(joined "${others[@]}")")
   fi

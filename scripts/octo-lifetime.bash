@@ -167,7 +167,7 @@ refuse_if_held() {
   local file=$STATE/pipelines/$1.hold
   [[ -e $file ]] || return 0
   say "$1: deployments are held: $(one_line "$file")"
-  hint "octo-lock --release $1"
+  hint "$(quoted octo-lock "${PLACE_OPTIONS[@]}" --release "$1")"
   exit "$EX_TEMPORARY"
 }
 

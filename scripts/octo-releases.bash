@@ -34,8 +34,10 @@ try_releases() {
   shift
   words=(octo-push "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -q -t "$(listed "$@")"
     releases --tsv "$app")
-  announce "${words[@]}"
+  # Behind a signal a report is owed perhaps.
+  if [[ -n $CAUGHT ]]; then words=(asks "${words[@]}"); else words=(heeds "${words[@]}"); fi
   OCTO_AGAIN='' "${words[@]}" >"$SCRATCH/releases" 2>"$SCRATCH/errors" || code=$?
+  [[ -z $CAUGHT || -n $OWED ]] || exit "$CAUGHT"
   forget_releases "$@"
   read_releases <"$SCRATCH/releases"
   return "$code"
@@ -72,7 +74,7 @@ read_releases() {
         RELEASED["$target $column"]=$value
       fi
     done
-    [[ ${fields[21]:--} == - ]] || BASES[$target]+=" ${fields[21]}"
+    [[ ${fields[21]:--} == - || ${fields[3]:--} == - ]] || BASES[$target]+=" ${fields[21]}"
   done
 }
 
@@ -100,6 +102,14 @@ is_ambiguous() {
   ((${#directories[@]} > 1)) && [[ $BASE != /* ]]
 }
 
+# hint_base TARGET: where it has APP elsewhere than octo-release looks there without a -b
+hint_base() {
+  local there=${RELEASED["$1 base"]:-}
+  read_values "$1" .values
+  [[ -z $BASE && -n $there && ${VALUES[releases]:-$there/} != "$there"/* ]] || return 0
+  hint "$1: $APP is in $there: $(again_with -b "$there")"
+}
+
 # answered TARGET: it said what runs there, be it nothing
 answered() {
   [[ ${RELEASED["$1 state"]} =~ ^(answered|empty)$ ]]
@@ -117,8 +127,16 @@ is_out_of_reach() {
 say_out_of_reach() {
   local name
   for name in "$@"; do
-    say "$name: can't be reached: ${RELEASED["$name message"]:-no answer}"
+    say "$name: $(silence_of "$name")"
   done
+}
+
+# silence_of TARGET [MESSAGE]: why nobody knows what it runs; one that answered something else
+# was reached
+silence_of() {
+  local why="can't be reached"
+  [[ ${RELEASED["$1 state"]} != unknown ]] || why="doesn't say what it runs"
+  printf '%s: %s' "$why" "${RELEASED["$1 message"]:-${2:-no answer}}"
 }
 
 # revision_on TARGET: sets REVISION
@@ -339,12 +357,13 @@ again_with() {
   as_typed "$@" "${SELECTED[@]:CALLERS}" "${NARROWED[@]}" "${KEPT[@]}"
 }
 
-# typed_without OPTION: sets KEPT to what was typed, but for that, unless it may be repeated
+# typed_without OPTION [all]: sets KEPT to what was typed, but for that; where it may be repeated,
+# only with all
 typed_without() {
   local index row=${ROW_OF[$1]}
   KEPT=()
   for ((index = 0; index < ${#TYPED[@]}; index++)); do
-    if [[ ${TYPED[index]} == "$1" && ${OPTIONS[row + 3]} != *++ ]]; then
+    if [[ ${TYPED[index]} == "$1" ]] && [[ -n ${2:-} || ${OPTIONS[row + 3]} != *++ ]]; then
       [[ ${OPTIONS[row + 2]} == - ]] || index=$((index + 1))
     elif [[ ${TYPED[index]} != "--no-${1#--}" ]]; then
       KEPT+=("${TYPED[index]}")

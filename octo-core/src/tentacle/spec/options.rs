@@ -122,11 +122,15 @@ impl JobOptions {
         let wait = said.time("lock-wait")?.unwrap_or(LOCK_WAIT);
         let locks =
             said.many("lock").iter().map(|text| lock(said, text, wait)).collect::<Result<_>>();
+        let frozen = names(said, "frozen")?;
+        if !frozen.is_empty() && said.one("despite")?.is_none() {
+            return Err(said.misuse("--frozen: only with --despite"));
+        }
         let given = said.many("env");
         let given = given.iter().map(|text| variable(said, text));
         let options = JobOptions {
             installed: installed(said, &what)?,
-            frozen: names(said, "frozen")?,
+            frozen,
             what,
             arguments,
             each: if said.knows("each") { said.one("each")? } else { None },
