@@ -25,12 +25,16 @@ fn a_doorbell_without_descriptors_rests_and_recovers() {
             .is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
     };
     let doorbell = (3..1024).find(is_socket).expect("a doorbell");
+    let read = || std::fs::read_to_string(&trace).expect("a trace");
+    // Until then it looks around: what it found would be started with descriptors that it
+    // gives itself again.
+    let is_idle = |line: &str| line.contains(", NULL, NULL") && !line.contains(" = ");
+    wait_for("it to wait for a ring", || read().lines().last().is_some_and(is_idle));
     let before = allow(here.serving(), doorbell + 1);
     let job = job_id();
     here.spool_request(&job, &here.marking(&job));
     here.ring();
     let failed = |trace: &str| trace.lines().filter(|line| line.contains("EMFILE")).count();
-    let read = || std::fs::read_to_string(&trace).expect("a trace");
     wait_for("accept(2) to fail", || failed(&read()) >= 3);
     // Between two of them it rested.
     let (mut at_once, mut rested) = (0, true);
