@@ -144,6 +144,19 @@ fn finish(child: Child) -> (Option<i32>, String) {
 }
 
 /// Waits until it has said this.
+/// Its exit status, after as many interrupts as it takes: how many it hears while it stands
+/// still is not seen from here.
+fn leaves(child: &mut Child) -> Option<i32> {
+    let mut status = None;
+    wait_for("it leaves", || {
+        kill_process(Pid::from_child(child), Signal::INT).expect("kill");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        status = child.try_wait().expect("wait");
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
 fn until_said(child: &mut Child, said: &str) {
     let stderr = child.stderr.as_mut().expect("a pipe");
     let mut heard = Vec::new();
@@ -236,15 +249,7 @@ fn one_that_is_stuck_and_left_brings_its_batch_back() {
     // From half a pipe on it can't print the next piece, of which there are many.
     let room = rustix::pipe::fcntl_getpipe_size(&unread).expect("a pipe") as u64;
     wait_for("it is stuck", || rustix::io::ioctl_fionread(&unread).expect("a pipe") > room / 2);
-    // How many of them it hears before that is not seen from here.
-    let mut status = None;
-    wait_for("it leaves", || {
-        kill_process(Pid::from_child(&push), Signal::INT).expect("kill");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        status = push.try_wait().expect("wait");
-        status.is_some()
-    });
-    assert_eq!(status.and_then(|status| status.code()), Some(79));
+    assert_eq!(leaves(&mut push), Some(79));
     let noted = noted(&octopus);
     assert_eq!(noted.len(), 1, "{noted:?}");
     assert!(noted[0].starts_with("after web1: web1 "), "{noted:?}");
@@ -264,14 +269,7 @@ fn one_that_is_stuck_while_it_drains_brings_its_batch_back() {
     let unread = push.stderr.take().expect("a pipe");
     let room = rustix::pipe::fcntl_getpipe_size(&unread).expect("a pipe") as u64;
     wait_for("it is full", || rustix::io::ioctl_fionread(&unread).expect("a pipe") > room / 2);
-    let mut status = None;
-    wait_for("it leaves", || {
-        kill_process(Pid::from_child(&push), Signal::INT).expect("kill");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        status = push.try_wait().expect("wait");
-        status.is_some()
-    });
-    assert_eq!(status.and_then(|status| status.code()), Some(79));
+    assert_eq!(leaves(&mut push), Some(79));
     let noted = noted(&octopus);
     assert_eq!(noted[1..], ["after web1: web1 unknown,,"], "{noted:?}");
     assert!(tentacles[0].jobs().is_empty());

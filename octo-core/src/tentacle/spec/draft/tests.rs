@@ -90,6 +90,8 @@ fn what_needs_a_permission_is_said_where_it_is_needed() {
     assert_eq!(["web1", "web2"].map(|target| is_said(&some, target)), [false, true]);
     let error = draft(directory.path(), &[&["--frozen", ""], &words[..]].concat());
     assert_eq!(error.expect_err("no name").exit, Exit::Usage);
+    let error = draft(directory.path(), &["--frozen", "web2", "-c", "true"]);
+    assert!(error.expect_err("no reason").message.contains("--frozen: only with --despite"));
 }
 
 #[test]
