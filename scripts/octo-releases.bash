@@ -306,17 +306,23 @@ weigh_unreachable() {
 wanted_healthy() {
   local wanted
   wanted=$(roll_option --min-healthy)
-  [[ $wanted != *% ]] || wanted=$(((${#NAMES[@]} * ${wanted%\%} + 99) / 100))
-  printf '%s' "$wanted"
+  share_of_all at-least "$wanted"
 }
 
 # budget: how many targets may be bad, by --max-failures
 budget() {
   local most
   most=$(roll_option --max-failures)
-  most=${most:-0}
-  [[ $most != *% ]] || most=$((${#NAMES[@]} * ${most%\%} / 100))
-  printf '%s' "$most"
+  share_of_all at-most "${most:-0}"
+}
+
+# share_of_all at-most|at-least SHARE: prints how many that is
+share_of_all() {
+  if [[ $2 == *% ]]; then
+    plumb share "${#NAMES[@]}" "$@"
+    set -- "$1" "${ANSWER[0]}"
+  fi
+  printf '%s' "$2"
 }
 
 # roll_option --NAME: its value, if it is given

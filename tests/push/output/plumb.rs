@@ -221,3 +221,24 @@ fn the_thumbprint_of_what_answers() {
 fn other() -> String {
     SOME.replace('9', "8")
 }
+
+#[test]
+fn a_share_is_counted_as_a_rollout_counts_it() {
+    let sandbox = sandbox();
+    for (words, expected) in [
+        (["7", "at-most", "50%"], "3\n"),
+        (["7", "at-least", "50%"], "4\n"),
+        (["7", "at-most", "9"], "9\n"),
+    ] {
+        let mut command = plumb(&sandbox, &["share"]);
+        command.args(words).assert().success().stdout(expected);
+    }
+    for words in [
+        &["7", "at-most"][..],
+        &["x", "at-most", "1"],
+        &["7", "about", "1"],
+        &["7", "at-most", "101%"],
+    ] {
+        plumb(&sandbox, &["share"]).args(words).assert().code(64).stdout("");
+    }
+}

@@ -55,6 +55,22 @@ impl Share {
             None => whole(text).map(Share::Count),
         }
     }
+
+    /// How many of so many that is, of which there may be no more: rounded down.
+    pub fn at_most(self, of: u64) -> u64 {
+        match self {
+            Share::Count(count) => count,
+            Share::Percent(percent) => of.saturating_mul(percent) / 100,
+        }
+    }
+
+    /// How many of so many that is, of which there may be no fewer: rounded up.
+    pub fn at_least(self, of: u64) -> u64 {
+        match self {
+            Share::Count(count) => count,
+            Share::Percent(percent) => of.saturating_mul(percent).div_ceil(100),
+        }
+    }
 }
 
 /// A size as people read it: `12.3 MiB`.
@@ -89,6 +105,21 @@ pub fn human_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_rounded_to_the_safe_side() {
+        for (text, of, most, least) in [
+            ("0%", 7, 0, 0),
+            ("1%", 7, 0, 1),
+            ("50%", 7, 3, 4),
+            ("50%", 8, 4, 4),
+            ("100%", 7, 7, 7),
+            ("9", 7, 9, 9),
+        ] {
+            let share = Share::parse(text).expect(text);
+            assert_eq!((share.at_most(of), share.at_least(of)), (most, least), "{text} of {of}");
+        }
+    }
 
     #[test]
     fn units_are_strict() {

@@ -7,7 +7,6 @@
 //! reached is in the budget, and fails no batch: a fleet is never whole.
 
 use crate::cli::rolling::Rolling;
-use octo_core::base::units::Share;
 use std::collections::{HashSet, VecDeque};
 
 /// The batches of a rollout in progress.
@@ -91,19 +90,16 @@ impl Batches {
         let untried: HashSet<usize> = state.canaries.difference(&state.done).copied().collect();
         let is_canary = !untried.is_empty() && untried.is_subset(&state.unreachable);
         let whole = total as u64;
-        let mut sizes: Vec<u64> = said.batches.iter().map(|s| share(*s, whole).max(1)).collect();
+        let mut sizes: Vec<u64> = said.batches.iter().map(|s| s.at_most(whole).max(1)).collect();
         if sizes.is_empty() {
             sizes.push(whole.max(1));
         }
         // In batches the first failure stops; all at once there is nothing to stop.
         let max_failures = match said.max_failures {
-            Some(budget) => Some(share(budget, whole)),
+            Some(budget) => Some(budget.at_most(whole)),
             None => said.is_said().then_some(0),
         };
-        let min_healthy = said.min_healthy.map(|min| match min {
-            Share::Count(count) => count,
-            Share::Percent(percent) => (whole * percent).div_ceil(100),
-        });
+        let min_healthy = said.min_healthy.map(|min| min.at_least(whole));
         let failed = state.failed.difference(&state.done);
         let unhealthy = failed.chain(&state.unreachable).copied().collect();
         Batches {
@@ -266,12 +262,5 @@ impl Batches {
             batch.extend(self.pending.pop_front());
         }
         batch
-    }
-}
-
-fn share(share: Share, whole: u64) -> u64 {
-    match share {
-        Share::Count(count) => count,
-        Share::Percent(percent) => whole * percent / 100,
     }
 }

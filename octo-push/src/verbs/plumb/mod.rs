@@ -30,6 +30,9 @@ static WORDS: &[PlainVerb] = &[
     )
     .options_first()
     .runs(values::values),
+    verb("share", "OF at-most|at-least N|P%", "how many of so many a share is")
+        .options_first()
+        .runs(values::share_of),
     verb("job", "", "a new id of a job, for run -j").runs(ask::job),
     verb(
         "settings",

@@ -60,6 +60,22 @@ pub(super) fn values(said: &Said, _: &Places) -> Result<u8> {
     Ok(0)
 }
 
+/// `share`
+pub(super) fn share_of(said: &Said, _: &Places) -> Result<u8> {
+    said.counted(3..=3)?;
+    let [of, side, text] = said.arguments() else { return Err(said.misuse("OF SIDE SHARE")) };
+    let of = whole(of).ok_or_else(|| said.misuse(format!("{of}: not a number")))?;
+    let share = Share::parse(text)
+        .ok_or_else(|| said.misuse(format!("{text}: neither a number nor a percentage")))?;
+    let many = match side.as_str() {
+        "at-most" => share.at_most(of),
+        "at-least" => share.at_least(of),
+        _ => return Err(said.misuse(format!("{side}: at-most or at-least"))),
+    };
+    print(&format!("{many}\n"))?;
+    Ok(0)
+}
+
 fn seconds(text: &str) -> std::result::Result<String, String> {
     let found = duration(text).ok_or("not a time such as 30s, 5m, 1h or 2d")?;
     Ok(found.as_secs().to_string())
