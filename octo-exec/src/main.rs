@@ -4,6 +4,7 @@
 //! publishes. Either way who brings it forward decides for itself, by the trust file as it is.
 
 mod admission;
+mod archive;
 mod cgroup;
 mod enter;
 mod job;
@@ -12,7 +13,9 @@ mod releases;
 mod serve;
 mod setup;
 mod start;
+mod stop;
 mod take;
+mod unpack;
 mod verbs;
 
 use octo_core::base::cli::Tool;
@@ -38,6 +41,8 @@ fn help() -> String {
             "octo-exec run -T 10m -L backup /usr/local/sbin/backup.sh",
             "octo-exec list --held",
             "octo-exec prune --older 14d",
+            "octo-exec unpack --manifest shop.manifest shop-1.4.tar releases/1.4",
+            "octo-exec verify shop.manifest releases/1.4",
         ],
     };
     help.text()

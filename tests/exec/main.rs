@@ -2,6 +2,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tar.rs"]
+mod tar;
 
 mod approval;
 mod control;
@@ -18,6 +20,10 @@ mod result_files;
 mod run;
 mod setup;
 mod states;
+mod unpack;
+mod unpack_refused;
+mod unpack_whole;
+mod verify;
 mod whose;
 
 fn sandbox() -> support::Sandbox {

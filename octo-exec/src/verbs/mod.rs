@@ -17,6 +17,8 @@ use crate::enter::enter;
 use crate::job::drain::drain;
 use crate::releases::look::look;
 use crate::setup::{self, SETUP};
+use crate::unpack::options::{LEFT_OUT, QUIET, UNPACK};
+use crate::unpack::{manifest, unpack, verify};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::places;
@@ -59,10 +61,20 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("prune", "", "remove old jobs and packages").takes(&[&prune::PRUNE]).runs(prune::prune),
     verb("add", "FILE", "put a package into the store, print its sha256").runs(add::add),
     verb("end", "FILE...", "what files of --end say, for scripts: a line each").runs(end::end),
+    verb("unpack", "ARCHIVE [DIRECTORY]", "make a release of a tar archive, whole or not at all")
+        .takes(&[&UNPACK])
+        .runs(unpack),
+    verb("verify", "MANIFEST DIRECTORY", "what is changed, added or removed in a release since")
+        .takes(&[&LEFT_OUT, &QUIET])
+        .runs(verify),
+    verb("manifest", "DIRECTORY FILE", "write down what a release holds, for verify")
+        .takes(&[&LEFT_OUT])
+        .runs(manifest),
 ];
 
 /// The verbs that change nothing of STATE, or make it what it has to be: they are anybody's.
-const ANYBODYS: &[&str] = &["enter", "drain", "look", "setup", "list", "show", "end"];
+const ANYBODYS: &[&str] =
+    &["enter", "drain", "look", "setup", "list", "show", "end", "unpack", "verify", "manifest"];
 
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {

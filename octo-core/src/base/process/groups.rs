@@ -26,6 +26,35 @@ pub fn groups_of(name: &str, gid: u32) -> Result<Vec<u32>> {
     Ok(groups)
 }
 
+/// The number of the group of this name, or of this number; `None` where nobody knows it.
+pub fn group_named(group: &str) -> Option<u32> {
+    if let Some(number) = number(group) {
+        return Some(number);
+    }
+    let local = std::fs::read("/etc/group").unwrap_or_default();
+    of_group(&local, group).or_else(|| of_group(&getent(group), group))
+}
+
+/// Nothing where getent(1) isn't installed, or knows no such group.
+fn getent(group: &str) -> Vec<u8> {
+    if group.starts_with('-') {
+        return Vec::new();
+    }
+    let mut command = Command::new("getent");
+    command.args(["group", group]).env_clear().env("PATH", PATH);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+    output.map(|output| output.stdout).unwrap_or_default()
+}
+
+/// The number of the first group of this name in what group(5) describes.
+fn of_group(bytes: &[u8], name: &str) -> Option<u32> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().find_map(|line| match line.split(':').collect::<Vec<_>>()[..] {
+        [group, _, gid, _] if group == name && !name.is_empty() => number(gid),
+        _ => None,
+    })
+}
+
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -111,6 +140,18 @@ mod tests {
         assert_eq!(in_group(group, "app"), [4, 33, 34, 38, 4]);
         assert_eq!(in_group(group, "apple"), [34]);
         assert_eq!(in_group(b"", "app"), [0; 0]);
+    }
+
+    #[test]
+    fn a_group_has_a_name_or_a_number() {
+        let group = b"web:!:33:app\nwebs:x:34:\nweb:x:35:\ncut:x:36\nodd:x:x:\n";
+        assert_eq!(of_group(group, "web"), Some(33));
+        assert_eq!((of_group(group, "cut"), of_group(group, "odd")), (None, None));
+        assert_eq!((of_group(group, ""), of_group(b":x:1:", "")), (None, None));
+        assert_eq!((group_named("0"), group_named("root")), (Some(0), Some(0)));
+        for none in ["no-such-group", "4294967295", "--help", ""] {
+            assert_eq!(group_named(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -1,0 +1,209 @@
+//! `octo-exec unpack`: a release of an archive, whole and on the disk, or nothing.
+
+mod destination;
+mod former;
+mod links;
+mod manifest;
+pub(crate) mod options;
+mod tree;
+mod verify;
+mod walk;
+mod writer;
+
+pub(crate) use verify::{manifest, verify};
+
+use crate::archive::{Archive, Content, Member};
+use crate::stop::Stop;
+use destination::Destination;
+use manifest::Manifest;
+use octo_core::Digest;
+use octo_core::base::cli::options::Said;
+use octo_core::base::error::Result;
+use octo_core::base::paths::Places;
+use options::Told;
+use rustix::fs::Mode;
+use tree::{Free, Id, Node, TOP, Tree, Written};
+use writer::Writer;
+
+/// The verb. Nobody hears of the manifest, or that all is well, before it is on the disk;
+/// a signal that comes sooner undoes it all.
+pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
+    let told = Told::read(said)?;
+    let stop = Stop::heeded()?;
+    // Modes are ours to say, whatever who calls us leaves to others.
+    rustix::process::umask(Mode::empty());
+    let archive = Archive::open(&told.archive, told.bounds, &stop)?;
+    let destination = told.directory.as_deref();
+    let destination = destination.map(|path| Destination::new(path, said.tool())).transpose()?;
+    let writer = match &destination {
+        Some(to) => Some(Writer::new(&to.path, to.top()?, told.rules)),
+        None => None,
+    };
+    let tree = Tree::new(told.bounds);
+    let mut work = Work { archive, writer, tree, files: Vec::new(), same: Vec::new() };
+    while let Some(member) = work.archive.member()? {
+        work.member(&member)?;
+    }
+    let tree = work.finish()?;
+    stop.check()?;
+    if let Some(path) = &told.manifest {
+        Manifest::of(&tree).write(path)?;
+    }
+    destination.into_iter().for_each(Destination::keep);
+    Ok(0)
+}
+
+struct Work {
+    archive: Archive,
+    /// None in a dry run.
+    writer: Option<Writer>,
+    tree: Tree,
+    /// In the order of the archive.
+    files: Vec<Id>,
+    /// Second names, and of what.
+    same: Vec<(Id, Id)>,
+}
+
+impl Work {
+    fn member(&mut self, member: &Member) -> Result<()> {
+        let path = member.path.as_slice();
+        if member.content == Content::Directory {
+            let mode = directory_mode(member);
+            let named = self.tree.named(path, mode, member.time);
+            match named.map_err(|why| self.archive.bad(path, why))? {
+                Some(TOP) => return Ok(()),
+                Some(id) => return self.named(id, mode),
+                None => {}
+            }
+        }
+        let free = self.tree.free(path).map_err(|why| self.archive.bad(path, why))?;
+        let Free { mut above, missing, name } = free;
+        for step in missing {
+            above = self.directory(member, (above, step), Node::directory())?;
+        }
+        let to = (above, name);
+        match &member.content {
+            Content::File => self.file(member, to),
+            Content::Directory => {
+                let (mode, time) = (directory_mode(member), Some(member.time));
+                let node =
+                    Node::Directory { children: Default::default(), mode, time, is_named: true };
+                self.directory(member, to, node).map(drop)
+            }
+            Content::Symlink(target) => {
+                let node = Node::Link { target: target.as_slice().into(), time: member.time };
+                self.add(member, to, node).map(drop)
+            }
+            Content::Hardlink(target) => self.hard_link(member, to, target),
+        }
+    }
+
+    fn add(&mut self, member: &Member, (above, name): (Id, &[u8]), node: Node) -> Result<Id> {
+        let added = self.tree.add(above, name, node);
+        added.map_err(|why| self.archive.bad(&member.path, why))
+    }
+
+    fn directory(&mut self, member: &Member, to: (Id, &[u8]), node: Node) -> Result<Id> {
+        let mode = if let Node::Directory { mode, .. } = &node { *mode } else { 0o755 };
+        let id = self.add(member, to, node)?;
+        if let Some(writer) = &mut self.writer {
+            writer.make_directory(&self.tree, to.0, to.1, mode)?;
+        }
+        Ok(id)
+    }
+
+    /// A directory that was made for what is below it.
+    fn named(&mut self, id: Id, mode: u32) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.change_directory(&self.tree, self.tree.above(id), self.tree.name(id), mode)
+    }
+
+    fn file(&mut self, member: &Member, to: (Id, &[u8])) -> Result<()> {
+        let mode = file_mode(member);
+        let open = match &mut self.writer {
+            Some(writer) => Some(writer.create(&self.tree, to.0, to.1, mode)?),
+            None => None,
+        };
+        let mut size = 0;
+        loop {
+            let piece = self.archive.piece()?;
+            if piece.is_empty() {
+                break;
+            }
+            size += piece.len() as u64;
+            if let (Some(writer), Some(open)) = (&self.writer, &open) {
+                writer.write(open, piece)?;
+            }
+        }
+        let mut written =
+            Written { mode, size, digest: Digest::from_bytes([0; 32]), time: member.time };
+        if let (Some(writer), Some(open)) = (&self.writer, open) {
+            written = writer.finish(open, written)?;
+        }
+        let id = self.add(member, to, Node::File(written))?;
+        self.files.push(id);
+        Ok(())
+    }
+
+    /// One to a link is another link to the same place, which is looked at from where it is.
+    fn hard_link(&mut self, member: &Member, to: (Id, &[u8]), target: &[u8]) -> Result<()> {
+        let found = self.tree.find(target).map(|id| (id, self.tree.node(id)));
+        let (old, node) = match found {
+            Some((id, Node::File(written))) => (id, Node::File(*written)),
+            Some((_, Node::Link { target, time })) => {
+                let node = Node::Link { target: target.clone(), time: *time };
+                return self.add(member, to, node).map(drop);
+            }
+            _ => {
+                return Err(self
+                    .archive
+                    .bad(&member.path, "a hard link to what is no file before it"));
+            }
+        };
+        if let Some(writer) = &mut self.writer {
+            writer.link(&self.tree, old, to.0, to.1)?;
+        }
+        let id = self.add(member, to, node)?;
+        self.same.push((id, old));
+        Ok(())
+    }
+
+    /// What can be told of all together: digests, whether links stay inside, times.
+    fn finish(mut self) -> Result<Tree> {
+        if let Some((id, why)) = links::stray(&self.tree) {
+            return Err(self.archive.bad(&self.tree.path(id), why));
+        }
+        for (id, digest) in self.files.iter().zip(self.archive.digests()?) {
+            let Node::File(written) = self.tree.node(*id) else { continue };
+            let mut written = Written { digest, ..*written };
+            if let Some(writer) = &mut self.writer {
+                written = writer.keep_time(&self.tree, *id, written)?;
+            }
+            self.tree.set(*id, written);
+        }
+        for (id, old) in self.same {
+            if let Node::File(written) = *self.tree.node(old) {
+                self.tree.set(id, written);
+            }
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.finish_tree(&self.tree)?;
+            writer.sync()?;
+        }
+        Ok(self.tree)
+    }
+}
+
+/// What others could not read, they can't: it is for its owner and the group.
+fn file_mode(member: &Member) -> u32 {
+    match (member.mode & 0o004, member.mode & 0o111) {
+        (0, 0) => 0o640,
+        (0, _) => 0o750,
+        (_, 0) => 0o644,
+        _ => 0o755,
+    }
+}
+
+fn directory_mode(member: &Member) -> u32 {
+    if member.mode & 0o004 == 0 { 0o750 } else { 0o755 }
+}

@@ -1,0 +1,111 @@
+//! The options of `unpack`, `verify` and `manifest`.
+
+use super::former::Former;
+use super::writer::Rules;
+use crate::archive::Bounds;
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
+use octo_core::base::error::Result;
+use octo_core::base::groups::group_named;
+use octo_core::base::units::{size, whole};
+use std::path::{Path, PathBuf};
+
+/// In one release.
+const ENTRIES: u64 = 200_000;
+const BYTES: u64 = 10 << 30;
+/// A path has a number of 32 bits, and each takes some memory.
+const MOST_ENTRIES: u64 = 10_000_000;
+
+/// The end of the year 9999.
+const LATEST: u64 = 253_402_300_799;
+
+pub(crate) static UNPACK: OptionGroup = OptionGroup {
+    title: "unpack",
+    rows: &[
+        flag("n", "dry-run", "only read the archive, write no DIRECTORY"),
+        value("", "max-bytes", "SIZE", "of all files together (10G)"),
+        value("", "max-entries", "N", "files, directories and links (200000)"),
+        value("", "time", "SECONDS", "since 1970: the time of what is new or changed"),
+        value("", "like", "DIRECTORY", "the former release: what is the same keeps its time"),
+        value("", "group", "GROUP", "may read what was its owner's alone"),
+        value("", "manifest", "FILE", "write down what was unpacked, for verify"),
+    ],
+};
+
+pub(crate) static LEFT_OUT: OptionGroup = OptionGroup {
+    title: "verify and manifest",
+    rows: &[
+        values("", "except", "PATH", "not this one, nor what is below it"),
+        value("", "max-entries", "N", "more are refused (200000)"),
+    ],
+};
+
+pub(crate) static QUIET: OptionGroup = OptionGroup {
+    title: "verify",
+    rows: &[flag("q", "quiet", "only the exit status says whether there are differences")],
+};
+
+/// What `unpack` was told.
+pub(super) struct Told {
+    pub(super) archive: PathBuf,
+    /// None in a dry run.
+    pub(super) directory: Option<PathBuf>,
+    pub(super) bounds: Bounds,
+    pub(super) rules: Rules,
+    pub(super) manifest: Option<PathBuf>,
+}
+
+impl Told {
+    /// # Errors
+    /// Exit 64 for misuse; the system's for the former release.
+    pub(super) fn read(said: &Said) -> Result<Told> {
+        let is_dry = said.flag("dry-run");
+        let (archive, directory) = match said.counted(1..=2)? {
+            [archive] if is_dry => (archive, None),
+            [archive, directory] if !is_dry => (archive, Some(directory.into())),
+            [_] => return Err(said.misuse("which DIRECTORY?")),
+            _ => return Err(said.misuse("--dry-run writes no DIRECTORY")),
+        };
+        let bytes = said.parsed("max-bytes", "a size such as 500M", size)?.unwrap_or(BYTES);
+        let seconds = |text: &str| whole(text).filter(|seconds| *seconds <= LATEST);
+        let time = said.parsed("time", "seconds since 1970", seconds)?;
+        let group = said.parsed("group", "a group of this machine", group_named)?;
+        let bounds = Bounds { bytes, entries: entries(said)? };
+        let like = path(said, "like")?;
+        Ok(Told {
+            archive: archive.into(),
+            directory,
+            bounds,
+            manifest: path(said, "manifest")?,
+            rules: Rules {
+                time: time.and_then(|seconds| i64::try_from(seconds).ok()),
+                former: like.map(|path| Former::open(&path)).transpose()?,
+                group,
+            },
+        })
+    }
+}
+
+fn path(said: &Said, name: &str) -> Result<Option<PathBuf>> {
+    match said.one(name)? {
+        Some(path) if path.is_empty() => Err(said.misuse(format!("--{name}: its value is empty"))),
+        path => Ok(path.map(PathBuf::from)),
+    }
+}
+
+/// How many there may be.
+pub(super) fn entries(said: &Said) -> Result<u64> {
+    Ok(said.number("max-entries", 1..=MOST_ENTRIES)?.unwrap_or(ENTRIES))
+}
+
+/// The paths that are left out, as a release has them.
+pub(super) fn except(said: &Said) -> Result<Vec<Vec<u8>>> {
+    let one = |path: String| {
+        let steps: Vec<&str> = path.split('/').filter(|s| !matches!(*s, "" | ".")).collect();
+        let is_inside = !Path::new(&path).is_absolute() && !steps.contains(&"..");
+        if !is_inside || steps.is_empty() {
+            return Err(said.misuse(format!("--except {path}: not a path below the release")));
+        }
+        Ok(steps.join("/").into_bytes())
+    };
+    said.many("except").into_iter().map(one).collect()
+}

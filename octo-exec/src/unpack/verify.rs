@@ -1,0 +1,82 @@
+//! `octo-exec verify` and `octo-exec manifest`: a release on the disk beside its manifest.
+
+use super::manifest::{Item, Manifest};
+use super::options::{entries, except};
+use super::tree::Written;
+use super::walk::{Found, Walk};
+use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
+use octo_core::base::encoding::{encode, printable};
+use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::Places;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// `octo-exec verify MANIFEST DIRECTORY`: exit status 1 where they differ.
+pub(crate) fn verify(said: &Said, _: &Places) -> Result<u8> {
+    let [manifest, directory] = said.counted(2..=2)? else { return Ok(0) };
+    let except = except(said)?;
+    let mut expected = Manifest::read(Path::new(manifest))?.0;
+    expected.retain(|path, _| !is_below_one_of(path, &except));
+    let mut differences = BTreeMap::new();
+    Walk::new(Path::new(directory), &except, entries(said)?).each(|path, found| {
+        let Some(wanted) = expected.remove(&path) else {
+            // What is in a directory that was added is added with it.
+            differences.insert(path, "added");
+            return Ok(false);
+        };
+        let same_kind = matches!(
+            (&wanted, &found),
+            (Item::Directory { .. }, Found::Item(Item::Directory { .. }))
+        );
+        if !matches!(found, Found::Item(found) if is_same(&wanted, &found)) {
+            differences.insert(path, "changed");
+        }
+        Ok(same_kind)
+    })?;
+    differences.extend(expected.into_keys().map(|path| (path, "removed")));
+    if !said.flag("quiet") {
+        let line = |(path, word): (&Vec<u8>, &&str)| format!("{word} {}\n", encode(path));
+        print(&differences.iter().map(line).collect::<String>())?;
+    }
+    Ok(u8::from(!differences.is_empty()))
+}
+
+/// Times don't count: who only touches a file has changed nothing of it.
+fn is_same(wanted: &Item, found: &Item) -> bool {
+    match (wanted, found) {
+        (Item::File(wanted), Item::File(found)) => {
+            *wanted == Written { time: wanted.time, ..*found }
+        }
+        _ => wanted == found,
+    }
+}
+
+fn is_below_one_of(path: &[u8], except: &[Vec<u8>]) -> bool {
+    let is_below = |top: &Vec<u8>| {
+        path.strip_prefix(top.as_slice())
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+    };
+    except.iter().any(is_below)
+}
+
+/// `octo-exec manifest DIRECTORY FILE`: writes one of a release as it is.
+pub(crate) fn manifest(said: &Said, _: &Places) -> Result<u8> {
+    let [directory, file] = said.counted(2..=2)? else { return Ok(0) };
+    let directory = Path::new(directory);
+    let except = except(said)?;
+    let mut manifest = Manifest::default();
+    Walk::new(directory, &except, entries(said)?).each(|path, found| match found {
+        Found::Item(item) => {
+            manifest.0.insert(path, item);
+            Ok(true)
+        }
+        Found::Other | Found::Odd => {
+            let reason = "neither file, directory nor link of this file system";
+            let object = format!("{}/{}", directory.display(), printable(&path));
+            Err(Error::new(Exit::Data, object, reason).hint("--except leaves it out"))
+        }
+    })?;
+    manifest.write(Path::new(file))?;
+    Ok(0)
+}

@@ -1,0 +1,151 @@
+//! A release as it lies on the disk, which others may be changing: by descriptors, through
+//! no link and onto no other file system.
+
+use super::former::time_in;
+use super::manifest::Item;
+use super::tree::Written;
+use octo_core::base::beneath;
+use octo_core::base::digest::Digest;
+use octo_core::base::error::{Error, Exit, Result};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Dir, FileType, Stat, fstat, readlinkat, statat};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// So many directories within each other; an archive has no more.
+const DEEPEST: usize = 255;
+
+/// What is at a path.
+pub(super) enum Found {
+    /// Whether its directory is to be looked into, says who asks.
+    Item(Item),
+    /// A FIFO, socket or device.
+    Other,
+    /// Gone while it was looked at, or another file system.
+    Odd,
+}
+
+pub(super) struct Walk<'a> {
+    path: PathBuf,
+    except: &'a [Vec<u8>],
+    left: u64,
+    entries: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// Of the release here, but for these paths and what is below them.
+    pub(super) fn new(path: &Path, except: &'a [Vec<u8>], entries: u64) -> Walk<'a> {
+        Walk { path: path.to_path_buf(), except, left: entries, entries }
+    }
+
+    /// Hands on each path, in no order, and looks into those directories for which it is
+    /// told to.
+    ///
+    /// # Errors
+    /// Exit 65 where it holds too much, else the system's, naming the path; what `each` says.
+    pub(super) fn each(
+        mut self,
+        mut each: impl FnMut(Vec<u8>, Found) -> Result<bool>,
+    ) -> Result<()> {
+        // As of `current`, the release itself may be named by a link.
+        let top = std::fs::canonicalize(&self.path).and_then(|top| Ok(beneath::directory(&top)?));
+        let top = top.map_err(|e| Error::io(&self.path, &e))?;
+        self.look(&top, &[], DEEPEST, &mut each)
+    }
+
+    fn look(
+        &mut self,
+        directory: &OwnedFd,
+        path: &[u8],
+        deeper: usize,
+        each: &mut impl FnMut(Vec<u8>, Found) -> Result<bool>,
+    ) -> Result<()> {
+        let entries = Dir::read_from(directory).map_err(|e| self.failed(path, e))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| self.failed(path, e))?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let below = if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() };
+            if self.except.contains(&below) {
+                continue;
+            }
+            self.left = self.left.checked_sub(1).ok_or_else(|| {
+                let entries = self.entries;
+                Error::new(Exit::Data, self.path.display(), format!("more than {entries} entries"))
+            })?;
+            let (found, inner) = self.found(directory, name, &below)?;
+            if each(below.clone(), found)?
+                && let Some(inner) = inner
+            {
+                let deeper = deeper
+                    .checked_sub(1)
+                    .ok_or_else(|| self.failed(&below, Errno::NAMETOOLONG).exit(Exit::Data))?;
+                self.look(&inner, &below, deeper, each)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, path: &[u8], error: Errno) -> Error {
+        Error::io(&self.path.join(OsStr::from_bytes(path)), &error.into())
+    }
+
+    /// What is there, and a directory opened.
+    fn found(&self, above: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(Found, Option<OwnedFd>)> {
+        let name = OsStr::from_bytes(name);
+        let found = match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => self.item(above, name, &stat),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(found) => Ok(found),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::XDEV | Errno::NXIO) => {
+                Ok((Found::Odd, None))
+            }
+            Err(error) => Err(self.failed(path, error)),
+        }
+    }
+
+    fn item(
+        &self,
+        above: &OwnedFd,
+        name: &OsStr,
+        stat: &Stat,
+    ) -> rustix::io::Result<(Found, Option<OwnedFd>)> {
+        let name_in = Path::new(name);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let inner = beneath::directory_in(above, name_in)?;
+                let mode = fstat(&inner)?.st_mode & 0o777;
+                Ok((Found::Item(Item::Directory { mode }), Some(inner)))
+            }
+            FileType::Symlink => {
+                let target = readlinkat(above, name, Vec::new())?.into_bytes();
+                Ok((Found::Item(Item::Link { target }), None))
+            }
+            FileType::RegularFile => {
+                let file = beneath::open(above, name_in)?;
+                let stat = fstat(&file)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                    return Ok((Found::Odd, None));
+                }
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                // One that grows for ever is read no longer than it was.
+                let read = Digest::of_reader(&mut file.take(size));
+                let (digest, size) =
+                    read.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+                let mode = stat.st_mode & 0o7777;
+                Ok((
+                    Found::Item(Item::File(Written { mode, size, digest, time: time_in(&stat) })),
+                    None,
+                ))
+            }
+            _ => Ok((Found::Other, None)),
+        }
+    }
+}
