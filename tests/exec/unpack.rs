@@ -1,7 +1,7 @@
 //! `octo-exec unpack`: what a release is made of, its modes, times and groups.
 
 use crate::sandbox;
-use crate::support::{Sandbox, is_root, mode_of, needs};
+use crate::support::{PATIENCE, Sandbox, is_root, mode_of, needs};
 use crate::tar::{
     Entry, archive, directory, extended, file, global, hardlink, long_link, long_name, symlink,
 };
@@ -15,7 +15,7 @@ use std::path::Path;
 pub(crate) fn unpack(sandbox: &Sandbox, words: &[&str], bytes: &[u8], to: &str) -> Command {
     let archive = sandbox.write("archive", bytes);
     let mut command = sandbox.tool("octo-exec");
-    command.arg("unpack").args(words).arg(archive).arg(sandbox.path(to));
+    command.arg("unpack").args(words).arg(archive).arg(sandbox.path(to)).timeout(PATIENCE);
     command
 }
 

@@ -321,13 +321,12 @@ fn bounds_are_kept_and_a_bomb_ends_early() {
     let headers = extended(&[("comment", &[b'x'; 1 << 19])]).bytes().repeat(8);
     let long = [global(&[("comment", b"x")]).bytes().repeat(3000), headers].concat();
     refused(&sandbox, &few, &long, "more bytes than are permitted");
-    if needs("bounds_are_kept_and_a_bomb_ends_early", "gzip") {
-        refused(
-            &sandbox,
-            &few,
-            &packed(&sandbox, "gzip", &padded),
-            "more bytes than are permitted",
-        );
+    // xz is ended, else it would wait for ever for somebody to read on.
+    for program in ["gzip", "zstd", "xz"] {
+        if needs("bounds_are_kept_and_a_bomb_ends_early", program) {
+            let bomb = packed(&sandbox, program, &padded);
+            refused(&sandbox, &few, &bomb, "more bytes than are permitted");
+        }
     }
 }
 
