@@ -218,7 +218,7 @@ fn what_stands_behind_the_end_is_refused() {
     let behind = "something stands behind its end";
     refused(&sandbox, &[], &[good.clone(), good.clone()].concat(), behind);
     refused(&sandbox, &[], &[good.clone(), vec![0; 9000], b"x".to_vec()].concat(), behind);
-    let lone = [&good[..good.len() - BLOCK], &good].concat();
+    let lone = [&good[..good.len() - BLOCK], &archive(&[directory("d")])].concat();
     refused(&sandbox, &[], &lone, behind);
     let last = [file("good", "x").bytes(), extended(&[("path", b"a")]).bytes(), vec![0; 1024]];
     refused(&sandbox, &[], &last.concat(), "an extended header without a member behind it");
@@ -315,6 +315,17 @@ fn bounds_are_kept_and_a_bomb_ends_early() {
     unpack(&sandbox, &bytes, &two(400), "fits").assert().success();
     // Two terabytes that say so, and what is longer than any padding.
     refused(&sandbox, &bytes, &file("bomb", "").with(124, "77777777777").bytes(), "or 1000 bytes");
+    // Only of what no header has digits for an extended one says the size alone.
+    let large = |size: &str| {
+        [extended(&[("size", size.as_bytes())]).bytes(), file("large", "").bytes()].concat()
+    };
+    refused(
+        &sandbox,
+        &bytes,
+        &large("8589934592"),
+        "large: more than 200000 entries or 1000 bytes",
+    );
+    refused(&sandbox, &bytes, &large("8589934591"), "large: an extended header with another size");
     let few = ["--max-bytes", "1000", "--max-entries", "10"];
     let padded = [archive(&[file("a", "x")]), vec![0; 8 << 20]].concat();
     refused(&sandbox, &few, &padded, "more bytes than are permitted");
