@@ -102,6 +102,21 @@ fn told_to_end_at_any_call_it_leaves_all_or_nothing() {
 }
 
 #[test]
+fn told_to_end_it_reads_no_further() {
+    if !can_inject("told_to_end_it_reads_no_further") {
+        return;
+    }
+    let sandbox = sandbox();
+    sandbox.write("archive", archive(&[file("large", vec![b'x'; 16 << 20])]));
+    let output = injected(&sandbox, "write:signal=TERM:when=1").expect("a write");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let log = std::fs::read_to_string(sandbox.path("strace")).expect("what strace wrote");
+    let writes = log.lines().filter(|line| line.contains("write(")).count();
+    assert!((1..8).contains(&writes), "{writes} of more than 60");
+    assert!(is_nothing(&sandbox));
+}
+
+#[test]
 fn where_a_call_fails_it_leaves_nothing_and_says_which() {
     if !can_trace("where_a_call_fails_it_leaves_nothing_and_says_which") {
         return;

@@ -179,7 +179,7 @@ impl Archive {
         let member = member(&name, &header, before, size).map_err(|why| self.bad(&name, why))?;
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(size);
-        if self.entries > self.bounds.entries || self.bytes > self.bounds.bytes {
+        if self.bytes > self.bounds.bytes {
             return Err(self.bad(&name, self.bounds.exceeded()));
         }
         self.left = size;
