@@ -217,6 +217,8 @@ fn what_is_private_is_for_the_group_that_is_named_or_inherited() {
         directory("d").mode(0o700),
         file("d/secret", "x").mode(0o600).with(108, "0002322").with(116, "0002322"),
         file("open", "x"),
+        file("late/file", "x"),
+        directory("late").mode(0o700),
     ]);
     let owner = |path: &str| {
         let found = sandbox.path(path).metadata().expect("stat");
@@ -233,6 +235,7 @@ fn what_is_private_is_for_the_group_that_is_named_or_inherited() {
     assert_eq!(owner("releases/1.0/d/secret"), (0, 4712, 0o640));
     // What is made there later is the group's as well.
     assert_eq!(owner("releases/1.0/d"), (0, 4712, 0o2750));
+    assert_eq!(owner("releases/1.0/late"), (0, 4712, 0o2750));
     let mut unknown = unpack(&sandbox, &["--group", "no-such-group"], &bytes, "unknown");
     unknown
         .assert()
