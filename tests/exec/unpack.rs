@@ -108,7 +108,7 @@ fn a_release_is_what_the_archive_holds() {
     let paths = |line: &&str| line.rsplit(' ').next().unwrap_or("").to_string();
     let paths: Vec<String> = lines[1..].iter().map(paths).collect();
     assert!(paths.is_sorted(), "{paths:?}");
-    assert_eq!(mode_of(&sandbox.path("manifest")), 0o644);
+    assert_eq!(mode_of(&sandbox.path("manifest")), 0o640);
 }
 
 #[test]
@@ -187,13 +187,25 @@ fn modes_are_two_and_what_others_could_not_read_they_cannot() {
     entries.push(directory("late").mode(0o700));
     // That of whoever packed it in a directory of mktemp(1).
     entries.push(directory("./").mode(0o700));
-    // The umask of who calls changes nothing.
-    let script = "umask 077; \"$@\"";
     sandbox.write("archive", archive(&entries));
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(sandbox.program("octo-exec"));
-    command.args(["unpack", "--manifest", "manifest", "archive", "release"]);
-    command.current_dir(sandbox.path("")).assert().success();
+    let unpack = |umask: &str, words: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; \"$@\""), "sh"]);
+        command.arg(sandbox.program("octo-exec")).args(["unpack", "--manifest", "manifest"]);
+        command.args(words).current_dir(sandbox.path("")).assert().success();
+    };
+    // Of whoever keeps what he makes from others.
+    for (umask, plain, file) in [("027", 0o750, 0o640), ("077", 0o700, 0o600)] {
+        unpack(umask, &["archive", umask]);
+        let mode = |name: &str| mode_of(&sandbox.path(umask).join(name));
+        assert_eq!(
+            (mode("open"), mode("f711"), mode(""), mode("late")),
+            (plain, plain, plain, plain)
+        );
+        assert_eq!((mode("f644"), mode("f600"), mode("open/file")), (file, file, file));
+        sandbox.tool("octo-exec").args(["verify", "manifest", umask]).assert().success();
+    }
+    unpack("000", &["archive", "release"]);
     let mode = |name: &str| mode_of(&sandbox.path("release").join(name));
     for (given, made) in modes {
         assert_eq!(mode(&format!("f{given:o}")), made, "{given:o}");
@@ -228,6 +240,15 @@ fn what_is_private_is_for_the_group_that_is_named_or_inherited() {
     assert_eq!(owner("named/d/secret"), (0, 4711, 0o640));
     assert_eq!(owner("named/d"), (0, 4711, 0o750));
     assert_eq!(owner("named/open"), (0, 0, 0o644));
+    // All of it is private, and the group that is named reads it all the same.
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; \"$@\"", "sh"]).arg(sandbox.program("octo-exec"));
+    command.args(["unpack", "--group", "4711", "archive", "hidden"]).current_dir(sandbox.path(""));
+    sandbox.write("archive", &bytes);
+    command.assert().success();
+    assert_eq!(owner("hidden"), (0, 4711, 0o750));
+    assert_eq!(owner("hidden/open"), (0, 4711, 0o640));
+    assert_eq!(owner("hidden/late"), (0, 4711, 0o750));
     std::fs::create_dir(sandbox.path("releases")).expect("mkdir");
     std::os::unix::fs::chown(sandbox.path("releases"), None, Some(4712)).expect("chown");
     crate::support::set_mode(&sandbox.path("releases"), 0o2755);

@@ -1,6 +1,7 @@
 //! A header of an archive: 512 bytes, of which each field is read in one way or refused.
 
 use super::numbers::{signed, whole};
+use super::pax::SPARSE;
 
 /// The length of a header, and what all else is a multiple of.
 pub(super) const BLOCK: usize = 512;
@@ -55,7 +56,7 @@ impl Kind {
     /// Why a member of this kind is refused.
     pub(super) fn refusal(self) -> Option<String> {
         let what = match self {
-            Kind::Sparse => return Some("a sparse file: archive it without --sparse".into()),
+            Kind::Sparse => return Some(SPARSE.into()),
             Kind::Other(b'3' | b'4') => "a device".to_string(),
             Kind::Other(b'6') => "a FIFO".to_string(),
             Kind::Other(flag) => format!("of type {}", flag.escape_ascii()),

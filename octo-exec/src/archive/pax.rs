@@ -32,6 +32,7 @@ impl Extended {
                     let time = time(value).ok_or("an extended header whose time is no number")?;
                     found.time.replace(time).is_none()
                 }
+                _ if is_sparse(key) => return Err(SPARSE.into()),
                 _ if changes_what_is_read(key) => {
                     let key = key.escape_ascii();
                     return Err(format!("an extended header with {key}, which isn't read here"));
@@ -52,10 +53,17 @@ impl Extended {
     }
 }
 
-/// Sparse files, dumps of directories, pieces of volumes: of those that don't know such a
-/// key, some read other bytes as the member.
+/// What a member is of which only pieces are there.
+pub(super) const SPARSE: &str = "a sparse file: archive it without --sparse";
+
+fn is_sparse(key: &[u8]) -> bool {
+    key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize"
+}
+
+/// Dumps of directories, pieces of volumes: of those that don't know such a key, some read
+/// other bytes as the member.
 fn changes_what_is_read(key: &[u8]) -> bool {
-    key.starts_with(b"GNU.") || key == b"SCHILY.realsize"
+    key.starts_with(b"GNU.")
 }
 
 /// The first line: its key, its value, and what is behind it.
@@ -100,7 +108,8 @@ mod tests {
             (b"29 size=18446744073709551616\n", "size is no number"),
             (b"11 mtime=x\n", "time is no number"),
             (b"9 path=a\n9 path=a\n", "twice"),
-            (b"22 GNU.sparse.major=1\n", "GNU.sparse.major"),
+            (b"22 GNU.sparse.major=1\n", "a sparse file"),
+            (b"18 GNU.dumpdir=Yx\n", "GNU.dumpdir"),
         ] {
             let error = Extended::parse(bytes).expect_err("refused");
             assert!(error.contains(said), "{}: {error}", bytes.escape_ascii());

@@ -1,5 +1,6 @@
 //! The directory that an archive is unpacked into: whole, or as it was before.
 
+use super::modes::Modes;
 use octo_core::base::beneath;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result, describe};
@@ -27,11 +28,11 @@ impl Destination {
     ///
     /// # Errors
     /// Exit 73 where it can't be made, or holds something, 74 for a full disk.
-    pub(super) fn new(path: &Path, tool: &Tool) -> Result<Destination> {
+    pub(super) fn new(path: &Path, modes: Modes, tool: &Tool) -> Result<Destination> {
         let failed = |e: Errno| Error::doing("create", path, &e.into());
         let name = path.file_name().ok_or_else(|| failed(Errno::EXIST))?;
         let above = beneath::top(parent(path)).map_err(failed)?;
-        let made = match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
+        let made = match mkdirat(&above, name, Mode::from_raw_mode(modes.unnamed())) {
             Ok(()) => Some((above, name.to_os_string())),
             Err(Errno::EXIST) => None,
             Err(error) => return Err(failed(error)),

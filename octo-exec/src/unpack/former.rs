@@ -76,7 +76,12 @@ fn link_in(above: impl AsFd, name: &OsStr, target: &[u8]) -> Option<Time> {
     (found.as_bytes() == target).then(|| time_in(&stat))
 }
 
-/// Its last change.
+/// The last change of its bytes.
 pub(super) fn time_in(stat: &Stat) -> Time {
     (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0))
+}
+
+/// The last change of anything of it.
+pub(super) fn changed_in(stat: &Stat) -> Time {
+    (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or(0))
 }

@@ -81,15 +81,15 @@ mod tests {
 
     /// The links that these are, and directories, without a target.
     fn first_stray(entries: &[(&str, &str)]) -> Option<(String, &'static str)> {
-        let mut tree = Tree::new(Bounds { bytes: 0, entries: 10_000 });
+        let mut tree = Tree::new(Bounds { bytes: 0, entries: 10_000 }, 0o755);
         for (path, target) in entries {
             let free = tree.free(path.as_bytes()).expect(path);
             let mut above = free.above;
             for step in free.missing {
-                above = tree.add(above, step, Node::directory()).expect("room");
+                above = tree.add(above, step, Node::directory(0o755)).expect("room");
             }
             let node = match *target {
-                "" => Node::directory(),
+                "" => Node::directory(0o755),
                 target => Node::Link { target: target.as_bytes().into(), time: (0, 0) },
             };
             tree.add(above, free.name, node).expect("room");

@@ -46,12 +46,13 @@ impl Manifest {
         Manifest(tree.all().map(|id| (tree.path(id), item(tree.node(id)))).collect())
     }
 
-    /// Publishes it under this name.
+    /// Publishes it under this name. Not for others: of a private file with a short secret in it,
+    /// its digest says which.
     ///
     /// # Errors
     /// Exit 73 or 74, naming the path; an older one is then still in place.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        publish::replace(path, self.encode().as_bytes(), 0o644)
+        publish::replace(path, self.encode().as_bytes(), 0o640)
     }
 
     /// Reads one.

@@ -4,6 +4,7 @@ mod destination;
 mod former;
 mod links;
 mod manifest;
+mod modes;
 pub(crate) mod options;
 mod tree;
 mod verify;
@@ -16,6 +17,7 @@ use crate::archive::{Archive, Content, Member};
 use crate::stop::Stop;
 use destination::Destination;
 use manifest::Manifest;
+use modes::Modes;
 use octo_core::Digest;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::Result;
@@ -30,17 +32,19 @@ use writer::Writer;
 pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     let told = Told::read(said)?;
     let stop = Stop::heeded()?;
-    // Modes are ours to say, whatever who calls us leaves to others.
-    rustix::process::umask(Mode::empty());
+    // A file that is made has its mode at once, but for its group: see `Modes`.
+    let umask = rustix::process::umask(Mode::empty()).bits();
+    let modes = Modes::new(umask, told.rules.group.is_some());
     let archive = Archive::open(&told.archive, told.bounds, &stop)?;
     let destination = told.directory.as_deref();
-    let destination = destination.map(|path| Destination::new(path, said.tool())).transpose()?;
+    let destination =
+        destination.map(|path| Destination::new(path, modes, said.tool())).transpose()?;
     let writer = match &destination {
-        Some(to) => Some(Writer::new(&to.path, to.top()?, told.rules)),
+        Some(to) => Some(Writer::new(&to.path, to.top()?, told.rules, modes)?),
         None => None,
     };
-    let tree = Tree::new(told.bounds);
-    let mut work = Work { archive, writer, tree, files: Vec::new(), same: Vec::new() };
+    let tree = Tree::new(told.bounds, modes.unnamed());
+    let mut work = Work { archive, modes, writer, tree, files: Vec::new(), same: Vec::new() };
     while let Some(member) = work.archive.member()? {
         work.member(&member)?;
     }
@@ -55,6 +59,7 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
 
 struct Work {
     archive: Archive,
+    modes: Modes,
     /// None in a dry run.
     writer: Option<Writer>,
     tree: Tree,
@@ -68,7 +73,7 @@ impl Work {
     fn member(&mut self, member: &Member) -> Result<()> {
         let path = member.path.as_slice();
         if member.content == Content::Directory {
-            let mode = directory_mode(member);
+            let mode = self.modes.directory(member);
             let named = self.tree.named(path, mode, member.time);
             match named.map_err(|why| self.archive.bad(path, why))? {
                 Some(TOP) => return Ok(()),
@@ -79,13 +84,13 @@ impl Work {
         let free = self.tree.free(path).map_err(|why| self.archive.bad(path, why))?;
         let Free { mut above, missing, name } = free;
         for step in missing {
-            above = self.directory(member, (above, step), Node::directory())?;
+            above = self.directory(member, (above, step), Node::directory(self.modes.unnamed()))?;
         }
         let to = (above, name);
         match &member.content {
             Content::File => self.file(member, to),
             Content::Directory => {
-                let (mode, time) = (directory_mode(member), Some(member.time));
+                let (mode, time) = (self.modes.directory(member), Some(member.time));
                 let node =
                     Node::Directory { children: Default::default(), mode, time, is_named: true };
                 self.directory(member, to, node).map(drop)
@@ -104,7 +109,7 @@ impl Work {
     }
 
     fn directory(&mut self, member: &Member, to: (Id, &[u8]), node: Node) -> Result<Id> {
-        let mode = if let Node::Directory { mode, .. } = &node { *mode } else { 0o755 };
+        let mode = node.directory_mode();
         let id = self.add(member, to, node)?;
         if let Some(writer) = &mut self.writer {
             writer.make_directory(&self.tree, to.0, to.1, mode)?;
@@ -119,7 +124,7 @@ impl Work {
     }
 
     fn file(&mut self, member: &Member, to: (Id, &[u8])) -> Result<()> {
-        let mode = file_mode(member);
+        let mode = self.modes.file(member);
         let open = match &mut self.writer {
             Some(writer) => Some(writer.create(&self.tree, to.0, to.1, mode)?),
             None => None,
@@ -192,18 +197,4 @@ impl Work {
         }
         Ok(self.tree)
     }
-}
-
-/// What others could not read, they can't: it is for its owner and the group.
-fn file_mode(member: &Member) -> u32 {
-    match (member.mode & 0o004, member.mode & 0o111) {
-        (0, 0) => 0o640,
-        (0, _) => 0o750,
-        (_, 0) => 0o644,
-        _ => 0o755,
-    }
-}
-
-fn directory_mode(member: &Member) -> u32 {
-    if member.mode & 0o004 == 0 { 0o750 } else { 0o755 }
 }

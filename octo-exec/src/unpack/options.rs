@@ -39,6 +39,16 @@ pub(crate) static LEFT_OUT: OptionGroup = OptionGroup {
     ],
 };
 
+pub(crate) static SINCE: OptionGroup = OptionGroup {
+    title: "manifest",
+    rows: &[value(
+        "",
+        "since",
+        "MANIFEST",
+        "of the same release: what it has is read only if changed",
+    )],
+};
+
 pub(crate) static QUIET: OptionGroup = OptionGroup {
     title: "verify",
     rows: &[flag("q", "quiet", "only the exit status says whether there are differences")],
@@ -85,7 +95,7 @@ impl Told {
     }
 }
 
-fn path(said: &Said, name: &str) -> Result<Option<PathBuf>> {
+pub(super) fn path(said: &Said, name: &str) -> Result<Option<PathBuf>> {
     match said.one(name)? {
         Some(path) if path.is_empty() => Err(said.misuse(format!("--{name}: its value is empty"))),
         path => Ok(path.map(PathBuf::from)),

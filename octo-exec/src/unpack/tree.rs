@@ -27,8 +27,13 @@ pub(super) enum Node {
 
 impl Node {
     /// One of which nothing is said but that something is below it.
-    pub(super) fn directory() -> Node {
-        Node::Directory { children: BTreeMap::new(), mode: 0o755, time: None, is_named: false }
+    pub(super) fn directory(mode: u32) -> Node {
+        Node::Directory { children: BTreeMap::new(), mode, time: None, is_named: false }
+    }
+
+    /// 0 of what is no directory.
+    pub(super) fn directory_mode(&self) -> u32 {
+        if let Node::Directory { mode, .. } = self { *mode } else { 0 }
     }
 }
 
@@ -65,8 +70,9 @@ pub(super) struct Free<'a> {
 }
 
 impl Tree {
-    pub(super) fn new(bounds: Bounds) -> Tree {
-        let top = Place { node: Node::directory(), name: Rc::from(&b""[..]), above: TOP };
+    /// Of a release that has this mode.
+    pub(super) fn new(bounds: Bounds, mode: u32) -> Tree {
+        let top = Place { node: Node::directory(mode), name: Rc::from(&b""[..]), above: TOP };
         Tree { places: vec![top], bounds, text: 0 }
     }
 
@@ -182,14 +188,14 @@ mod tests {
     use super::*;
 
     fn tree(entries: u64) -> Tree {
-        Tree::new(Bounds { bytes: 0, entries })
+        Tree::new(Bounds { bytes: 0, entries }, 0o755)
     }
 
     fn add(tree: &mut Tree, path: &str, node: Node) -> Result<Id, String> {
         let free = tree.free(path.as_bytes())?;
         let mut above = free.above;
         for step in free.missing {
-            above = tree.add(above, step, Node::directory())?;
+            above = tree.add(above, step, Node::directory(0o755))?;
         }
         tree.add(above, free.name, node)
     }

@@ -1,13 +1,13 @@
 //! `octo-exec verify` and `octo-exec manifest`: a release on the disk beside its manifest.
 
 use super::manifest::{Item, Manifest};
-use super::options::{entries, except};
+use super::options::{entries, except, path};
 use super::tree::Written;
-use super::walk::{Found, Walk};
+use super::walk::{Earlier, Found, Walk};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
-use octo_core::base::encoding::{encode, printable};
-use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::encoding::encode;
+use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,18 +65,18 @@ pub(crate) fn manifest(said: &Said, _: &Places) -> Result<u8> {
     let [directory, file] = said.counted(2..=2)? else { return Ok(0) };
     let directory = Path::new(directory);
     let except = except(said)?;
+    let earlier = path(said, "since")?.map(|path| Earlier::read(&path)).transpose()?;
     let mut manifest = Manifest::default();
-    Walk::new(directory, &except, entries(said)?).each(|path, found| match found {
-        Found::Item(item) => {
-            manifest.0.insert(path, item);
-            Ok(true)
-        }
-        Found::Other | Found::Odd => {
-            let reason = "neither file, directory nor link of this file system";
-            let object = format!("{}/{}", directory.display(), printable(&path));
-            Err(Error::new(Exit::Data, object, reason).hint("--except leaves it out"))
-        }
-    })?;
+    Walk::new(directory, &except, entries(said)?).since(earlier).each(
+        |path, found| match found {
+            Found::Item(item) => {
+                manifest.0.insert(path, item);
+                Ok(true)
+            }
+            // It has no content, and verify calls it added.
+            Found::Other | Found::Odd => Ok(false),
+        },
+    )?;
     manifest.write(Path::new(file))?;
     Ok(0)
 }

@@ -1,9 +1,9 @@
 //! A release as it lies on the disk, which others may be changing: by descriptors, through
 //! no link and onto no other file system.
 
-use super::former::time_in;
-use super::manifest::Item;
-use super::tree::Written;
+use super::former::{changed_in, time_in};
+use super::manifest::{Item, Manifest};
+use super::tree::{Time, Written};
 use octo_core::base::beneath;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
@@ -28,9 +28,37 @@ pub(super) enum Found {
     Odd,
 }
 
+/// A manifest of the same release, and when it was written.
+pub(super) struct Earlier {
+    manifest: Manifest,
+    written: Time,
+}
+
+impl Earlier {
+    /// # Errors
+    /// Exit 65 for what is no manifest; the system's.
+    pub(super) fn read(path: &Path) -> Result<Earlier> {
+        let stat = rustix::fs::stat(path).map_err(|e| Error::io(path, &e.into()))?;
+        Ok(Earlier { manifest: Manifest::read(path)?, written: time_in(&stat) })
+    }
+
+    /// What it says of a file that nobody has touched since: the kernel sets the time of a
+    /// change (st_ctime of inode(7)), and who owns a file can't set it back. One of the same
+    /// tick of the clock may have been touched just behind it.
+    fn of(&self, path: &[u8], stat: &Stat) -> Option<Written> {
+        let Some(Item::File(written)) = self.manifest.0.get(path) else { return None };
+        let changed = changed_in(stat);
+        let is_same = u64::try_from(stat.st_size) == Ok(written.size)
+            && stat.st_mode & 0o7777 == written.mode
+            && time_in(stat) == written.time;
+        (changed < self.written && is_same).then_some(*written)
+    }
+}
+
 pub(super) struct Walk<'a> {
     path: PathBuf,
     except: &'a [Vec<u8>],
+    earlier: Option<Earlier>,
     left: u64,
     entries: u64,
 }
@@ -38,7 +66,12 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Of the release here, but for these paths and what is below them.
     pub(super) fn new(path: &Path, except: &'a [Vec<u8>], entries: u64) -> Walk<'a> {
-        Walk { path: path.to_path_buf(), except, left: entries, entries }
+        Walk { path: path.to_path_buf(), except, earlier: None, left: entries, entries }
+    }
+
+    /// Believes what is known of files that are as they were.
+    pub(super) fn since(self, earlier: Option<Earlier>) -> Walk<'a> {
+        Walk { earlier, ..self }
     }
 
     /// Hands on each path, in no order, and looks into those directories for which it is
@@ -99,7 +132,7 @@ impl<'a> Walk<'a> {
     fn found(&self, above: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(Found, Option<OwnedFd>)> {
         let name = OsStr::from_bytes(name);
         let found = match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => self.item(above, name, &stat),
+            Ok(stat) => self.item(above, name, &stat, path),
             Err(error) => Err(error),
         };
         match found {
@@ -116,6 +149,7 @@ impl<'a> Walk<'a> {
         above: &OwnedFd,
         name: &OsStr,
         stat: &Stat,
+        path: &[u8],
     ) -> rustix::io::Result<(Found, Option<OwnedFd>)> {
         let name_in = Path::new(name);
         match FileType::from_raw_mode(stat.st_mode) {
@@ -129,6 +163,9 @@ impl<'a> Walk<'a> {
                 Ok((Found::Item(Item::Link { target }), None))
             }
             FileType::RegularFile => {
+                if let Some(written) = self.earlier.as_ref().and_then(|e| e.of(path, stat)) {
+                    return Ok((Found::Item(Item::File(written)), None));
+                }
                 let file = beneath::open(above, name_in)?;
                 let stat = fstat(&file)?;
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {

@@ -1,6 +1,7 @@
 //! Writes a release below its directory, by descriptors: no name of it is followed anywhere.
 
 use super::former::Former;
+use super::modes::{Modes, is_private};
 use super::tree::{Id, Node, TOP, Time, Tree, Written};
 use octo_core::base::beneath;
 use octo_core::base::error::{Error, Exit, Result};
@@ -13,11 +14,6 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// Modes that others have no part in.
-pub(super) fn is_private(mode: u32) -> bool {
-    mode & 0o007 == 0
-}
 
 /// Which times and group what is written gets.
 pub(super) struct Rules {
@@ -43,8 +39,15 @@ pub(super) struct Open {
 }
 
 impl Writer {
-    pub(super) fn new(path: &Path, top: OwnedFd, rules: Rules) -> Writer {
-        Writer { path: path.to_path_buf(), top, last: None, rules }
+    /// # Errors
+    /// Exit 73 where the directory can't be given to the group.
+    pub(super) fn new(path: &Path, top: OwnedFd, rules: Rules, modes: Modes) -> Result<Writer> {
+        let writer = Writer { path: path.to_path_buf(), top, last: None, rules };
+        let mode = modes.unnamed();
+        if writer.rules.group.is_some() && is_private(mode) {
+            writer.own(&writer.top, mode, b"")?;
+        }
+        Ok(writer)
     }
 
     /// An error of the system over something below the release.

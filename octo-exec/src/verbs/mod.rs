@@ -17,7 +17,7 @@ use crate::enter::enter;
 use crate::job::drain::drain;
 use crate::releases::look::look;
 use crate::setup::{self, SETUP};
-use crate::unpack::options::{LEFT_OUT, QUIET, UNPACK};
+use crate::unpack::options::{LEFT_OUT, QUIET, SINCE, UNPACK};
 use crate::unpack::{manifest, unpack, verify};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -68,7 +68,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .takes(&[&LEFT_OUT, &QUIET])
         .runs(verify),
     verb("manifest", "DIRECTORY FILE", "write down what a release holds, for verify")
-        .takes(&[&LEFT_OUT])
+        .takes(&[&LEFT_OUT, &SINCE])
         .runs(manifest),
 ];
 
