@@ -81,6 +81,8 @@ const RELEASE: &[Key] = &[
     Key::new("back-sha256", Form::Digest),
     Key::new("back-environment", Form::Text),
     Key::new("back-names", Form::List),
+    Key::new("verified", Form::Time),
+    Key::new("changed", Form::Number),
     Key::new("as-of", Form::Time),
     Key::new("seen", Form::Text),
     Key::new("frozen-until", Form::Time),

@@ -62,6 +62,8 @@ pub static KEYS: &[(&str, Kind)] = &[
     ("back-sha256", Kind::Digest),
     ("back-environment", Kind::Text),
     ("back-names", Kind::Names),
+    ("verified", Kind::Time),
+    ("changed", Kind::Number),
 ];
 
 /// What meta/RELEASE says, and by which key meta/now says the same.
@@ -163,9 +165,11 @@ impl Facts {
     /// changes that succeeded.
     pub(super) fn forget_current(&mut self) {
         let known = OF_A_RELEASE.iter().map(|(_, known)| *known);
-        known.chain(["release", "result"]).filter_map(place).for_each(|place| {
-            self.0.remove(&place);
-        });
+        known.chain(["release", "result", "verified", "changed"]).filter_map(place).for_each(
+            |place| {
+                self.0.remove(&place);
+            },
+        );
     }
 
     /// What has begun and isn't over is not coming back.
@@ -247,7 +251,31 @@ mod tests {
     use super::*;
 
     const NOW: &str = "octo-release 1\napplication shop\njournal 12\nversion 1.0\nnumber 3\n\
-        by ann?\nresult succeeded\nenvironment pr%20od\nnames A B_2\nlast-at 2026-01-01T00:00:00Z\n";
+        by ann?\nresult succeeded\nenvironment pr%20od\nnames A B_2\nlast-at 2026-01-01T00:00:00Z\n\
+        verified 2026-01-02T00:00:00Z\nchanged 2\n";
+
+    /// Lines that are not of the form of their key.
+    const UNSOUND: &[(&str, &str)] = &[
+        ("version ../../etc", "version"),
+        ("version -1", "version"),
+        ("release a/b", "release"),
+        ("number 01", "number"),
+        ("sha256 abc", "sha256"),
+        ("since 2026-01-01", "since"),
+        ("last-by a%0Ab", "last-by"),
+        ("last-by ", "last-by"),
+        ("last-by a b", "last-by"),
+        ("back-names 1A", "back-names"),
+        ("back-names A  B", "back-names"),
+        ("last-what format", "last-what"),
+        ("last-result fine", "last-result"),
+        ("back-environment %E2%80%AEx", "back-environment"),
+        ("back-environment %FF", "back-environment"),
+        ("back-version a%2", "back-version"),
+        ("verified today", "verified"),
+        ("changed -1", "changed"),
+        ("changed 1 2", "changed"),
+    ];
 
     #[test]
     fn what_is_of_its_form_is_taken_and_the_rest_is_told() {
@@ -264,29 +292,14 @@ mod tests {
                 ("environment", "pr od"),
                 ("names", "A,B_2"),
                 ("last-at", "2026-01-01T00:00:00Z"),
+                ("verified", "2026-01-02T00:00:00Z"),
+                ("changed", "2"),
             ]
         );
         // Of a newer octo-release.
         let newer = Now::read(format!("{NOW}mood good\n").as_bytes(), "shop");
         assert_eq!(newer, now);
-        for (line, key) in [
-            ("version ../../etc", "version"),
-            ("version -1", "version"),
-            ("release a/b", "release"),
-            ("number 01", "number"),
-            ("sha256 abc", "sha256"),
-            ("since 2026-01-01", "since"),
-            ("last-by a%0Ab", "last-by"),
-            ("last-by ", "last-by"),
-            ("last-by a b", "last-by"),
-            ("back-names 1A", "back-names"),
-            ("back-names A  B", "back-names"),
-            ("last-what format", "last-what"),
-            ("last-result fine", "last-result"),
-            ("back-environment %E2%80%AEx", "back-environment"),
-            ("back-environment %FF", "back-environment"),
-            ("back-version a%2", "back-version"),
-        ] {
+        for (line, key) in UNSOUND {
             let facts =
                 Now::read(format!("octo-release 1\napplication shop\n{line}\n").as_bytes(), "shop");
             assert_eq!((facts.is_sound, facts.facts.get(key)), (false, None), "{line}");

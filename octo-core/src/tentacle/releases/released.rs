@@ -212,16 +212,20 @@ mod tests {
 
     #[test]
     fn what_is_current_is_what_the_link_says() {
-        let now = "journal 9\nversion 1.0\nrelease 1.0\nresult succeeded\nnames A\nnumber 4\n";
+        let now = "journal 9\nversion 1.0\nrelease 1.0\nresult succeeded\nnames A\nnumber 4\n\
+            verified 2026-01-01T00:00:00Z\nchanged 2\n";
         let seen = |found: &Found| Released::seen(blank("/srv/shop"), found);
         let copy = seen(&found(9, "1.0", now, "version 9.9\n"));
         assert_eq!((copy.is_behind, copy.facts.get("version")), (false, Some("1.0")));
+        assert_eq!(copy.facts.get("changed"), Some("2"));
         assert!(seen(&found(10, "1.0", now, "")).is_behind, "the journal goes on");
         let copy = seen(&found(9, "2.0", now, "version 2.0\nat 2026-01-01T00:00:00Z\n"));
         let get = |key| copy.facts.get(key);
         assert_eq!((get("version"), get("release")), (Some("2.0"), Some("2.0")));
         assert_eq!((get("result"), get("number")), (Some("interrupted"), Some("4")));
         assert_eq!((get("since"), get("names")), (Some("2026-01-01T00:00:00Z"), None));
+        // Of another release than the one that was verified nobody knows it.
+        assert_eq!((get("verified"), get("changed")), (None, None));
         assert!(!copy.is_behind);
         let copy = seen(&found(9, "2.0", now, "version ..\n"));
         assert_eq!((copy.is_behind, copy.facts.get("version")), (true, None));

@@ -15,6 +15,8 @@ pub(super) enum Mark {
     Unknown,
     /// It runs other bytes than most of the targets.
     Drift,
+    /// Its files are not those that were deployed.
+    Changed,
     /// Its journal was written to since, or that can't be looked at.
     Stale,
     /// It is not to be deployed for a while, which is no fault.
@@ -23,13 +25,14 @@ pub(super) enum Mark {
 
 impl Mark {
     /// All of them, the worst first.
-    pub(super) const ALL: [Mark; 8] = [
+    pub(super) const ALL: [Mark; 9] = [
         Mark::Unreachable,
         Mark::Stuck,
         Mark::Sick,
         Mark::Failed,
         Mark::Unknown,
         Mark::Drift,
+        Mark::Changed,
         Mark::Stale,
         Mark::Frozen,
     ];
@@ -43,6 +46,7 @@ impl Mark {
             Mark::Failed => "failed",
             Mark::Unknown => "unknown",
             Mark::Drift => "drift",
+            Mark::Changed => "changed",
             Mark::Stale => "stale",
             Mark::Frozen => "frozen",
         }
@@ -51,6 +55,11 @@ impl Mark {
     /// Is something wrong? Somebody wanted a freeze.
     pub(super) fn is_fault(self) -> bool {
         self != Mark::Frozen
+    }
+
+    /// Does it come of comparing files, which is done on request?
+    pub(super) fn is_of_files(self) -> bool {
+        self == Mark::Changed
     }
 
     /// Does somebody have to do something about it now?

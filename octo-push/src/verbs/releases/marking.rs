@@ -42,6 +42,7 @@ fn marks(release: &Release, usual: &HashMap<String, Option<Digest>>) -> Vec<Mark
         (Mark::Sick, is_sick),
         (Mark::Failed, has_failed && !is_back),
         (Mark::Drift, release.is_seen() && !is_usual),
+        (Mark::Changed, is_current && release.changed() > Some(0)),
         (Mark::Stale, is_going_on || release.get("seen").is_some()),
         (Mark::Frozen, release.get("frozen-until").is_some()),
     ];
@@ -155,6 +156,10 @@ pub(super) mod tests {
             ("result=started last-result=started", "stale"),
             ("last-what=rollback last-result=started", "stale"),
             ("seen=changed-since", "stale"),
+            ("changed=0 verified=2026-01-01T00:00:00Z", ""),
+            ("changed=1 verified=2026-01-01T00:00:00Z", "changed"),
+            ("changed=1 verified= seen=unchecked", "changed,stale"),
+            ("changed=1 release= result=", ""),
             ("seen=unchecked", "stale"),
             ("frozen-until=2027-01-01T00:00:00Z", "frozen"),
             ("last-result=failed frozen-until=2027-01-01T00:00:00Z", "failed,frozen"),

@@ -125,6 +125,10 @@ impl Wanted {
             ));
         }
         marking::mark(&mut rows);
+        // What was seen whenever somebody asked for it is no news for monitoring.
+        if matches!(self.form, Form::Plugin(_)) {
+            rows.iter_mut().for_each(|row| row.marks.retain(|mark| !mark.is_of_files()));
+        }
         rows
     }
 

@@ -60,6 +60,11 @@ impl Release {
         self.fields.get("sha256")
     }
 
+    /// How many of its files are not as they were deployed, where that was looked at.
+    pub(super) fn changed(&self) -> Option<u64> {
+        self.fields.get("changed")
+    }
+
     /// Which of its target's applications it is.
     pub(super) fn place(&self) -> Place<'_> {
         (&self.application, self.get("base"), self.get("user"))

@@ -1,7 +1,7 @@
 //! For a web server: one page without anything beside it.
 
 use super::counts::{Counts, targets};
-use super::table::{freeze, last};
+use super::table::{changed, freeze, last};
 use crate::verbs::releases::mark::Mark;
 use crate::verbs::releases::release::Release;
 use crate::verbs::releases::row::{State, TargetRow};
@@ -117,6 +117,7 @@ fn marks(row: &TargetRow) -> String {
         let (text, why) = match kind {
             Mark::Failed | Mark::Stuck => (last(row), String::new()),
             Mark::Sick => (kind.word().into(), row.shown("result")),
+            Mark::Changed => (kind.word().into(), changed(row)),
             Mark::Stale => (kind.word().into(), row.shown("seen")),
             Mark::Frozen => {
                 (format!("frozen until {}", minute(&row.shown("frozen-until"))), freeze(row))

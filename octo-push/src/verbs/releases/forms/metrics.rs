@@ -14,6 +14,8 @@ const UP: Family = ("octo_up", "Whether the target told what it runs.");
 const UNREACHABLE: Family = ("octo_unreachable", "Whether nothing answers there.");
 const RELEASE: Family = ("octo_release_info", "The release that a target runs.");
 const MARKED: Family = ("octo_release_marked", "Whether anything is wrong with a release.");
+const FILES: Family = ("octo_changed_files", "How many files are not as they were deployed.");
+const VERIFIED: Family = ("octo_verified_timestamp_seconds", "When those files were compared.");
 const CHECKED: Family = ("octo_check_timestamp_seconds", "When this was asked.");
 
 /// Each mark that a release can have has a family of its own.
@@ -54,6 +56,10 @@ pub(crate) fn text(rows: &[TargetRow], now: i64) -> String {
     for (mark, of_mark) in MARKS {
         of_releases(&mut text, of_mark, &releases, |row| row.marks.contains(&mark));
     }
+    known(&mut text, FILES, &releases, |release| i64::try_from(release.changed()?).ok());
+    known(&mut text, VERIFIED, &releases, |release| {
+        release.get("verified")?.parse().ok().map(jiff::Timestamp::as_second)
+    });
     family(&mut text, CHECKED);
     sample(&mut text, CHECKED, &[], now);
     text
@@ -69,6 +75,21 @@ fn of_releases(
     family(text, of);
     for (row, release) in releases {
         sample(text, of, &self::of(row, release), i64::from(is_so(row)));
+    }
+}
+
+/// A family that has a series for each release of which that is known.
+fn known(
+    text: &mut String,
+    of: Family,
+    releases: &[(&TargetRow, &Release)],
+    value: impl Fn(&Release) -> Option<i64>,
+) {
+    family(text, of);
+    for (row, release) in releases {
+        if let Some(value) = value(release) {
+            sample(text, of, &self::of(row, release), value);
+        }
     }
 }
 
@@ -113,7 +134,7 @@ mod tests {
         let rows = rows(&[
             "away !unreachable no",
             "shut !refused no",
-            "web1 application=shop version=1.1 sha256=a last-result=failed",
+            "web1 application=shop version=1.1 sha256=a last-result=failed verified=2026-01-01T00:00:00Z changed=3",
             "web1 application=api base= user= release= number= result= frozen-until=2027-01-01T00:00:00Z",
         ]);
         let text = text(&rows, 5);
@@ -144,6 +165,10 @@ octo_unreachable{target=\"web1\"} 0
         for (name, help, [of_api, of_shop]) in wrong.into_iter().chain(marks) {
             expected += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
             expected += &format!("{name}{{{api}}} {of_api}\n{name}{{{shop}}} {of_shop}\n");
+        }
+        for ((name, help), value) in [(FILES, 3), (VERIFIED, 1_767_225_600)] {
+            expected += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
+            expected += &format!("{name}{{{shop}}} {value}\n");
         }
         expected += "# HELP octo_check_timestamp_seconds When this was asked.\n\
             # TYPE octo_check_timestamp_seconds gauge\nocto_check_timestamp_seconds 5\n";

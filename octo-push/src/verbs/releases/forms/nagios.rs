@@ -3,7 +3,7 @@
 
 use super::counts::{Counts, targets};
 use super::range::Range;
-use super::table::{freeze, last};
+use super::table::{changed, freeze, last};
 use crate::verbs::releases::mark::Mark;
 use crate::verbs::releases::row::TargetRow;
 
@@ -44,7 +44,7 @@ pub(super) fn verdict(
         " | targets={all};;;0 marked={};{warning};;0;{all} bad={};;{critical};0;{all}",
         counts.marked, counts.bad
     );
-    for mark in Mark::ALL {
+    for mark in Mark::ALL.into_iter().filter(|mark| !mark.is_of_files()) {
         text += &format!(" {}={};;;0;{all}", mark.word(), counts.with(mark));
     }
     text.push('\n');
@@ -65,6 +65,7 @@ fn line(row: &TargetRow, mark: Mark) -> String {
         Mark::Unreachable | Mark::Unknown => row.message.clone().unwrap_or_default(),
         Mark::Stuck | Mark::Failed => last(row),
         Mark::Sick => row.shown("result"),
+        Mark::Changed => changed(row),
         Mark::Stale => row.shown("seen"),
         Mark::Frozen => freeze(row),
         Mark::Drift => String::new(),

@@ -29,6 +29,9 @@ pub(super) fn text(rows: &[TargetRow], columns: Columns) -> String {
     if rows.iter().any(|row| last(row) != "-") {
         table.push(("LAST", last));
     }
+    if rows.iter().any(|row| changed(row) != "-") {
+        table.push(("CHANGED", changed));
+    }
     if rows.iter().any(|row| freeze(row) != "-") {
         table.push(("FREEZE", freeze));
     }
@@ -92,6 +95,20 @@ pub(super) fn last(row: &TargetRow) -> String {
     [row.shown("last-what"), row.shown("last-version"), result].join(" ")
 }
 
+/// How many files are not as they were deployed, and when that was seen.
+pub(super) fn changed(row: &TargetRow) -> String {
+    match row.release.as_ref().and_then(|release| release.changed()) {
+        None | Some(0) => "-".into(),
+        Some(count) => {
+            let s = if count == 1 { "" } else { "s" };
+            match row.shown("verified").as_str() {
+                "-" => format!("{count} file{s}"),
+                seen => format!("{count} file{s}, seen {seen}"),
+            }
+        }
+    }
+}
+
 /// Until when it is frozen, by whom and why.
 pub(super) fn freeze(row: &TargetRow) -> String {
     match row.shown("frozen-until").as_str() {
@@ -143,6 +160,28 @@ web2    shop         -        1#4       -      -   succeeded  -                 
         let both = Columns { all: true, messages: true };
         assert_eq!(squeeze(&text(&ill, both)), squeeze(expected));
         assert!(!text(&ill, Columns::default()).contains("no answer"));
+    }
+
+    #[test]
+    fn changed_files_have_a_column_where_there_are_any() {
+        let of = |changed| {
+            let rows = rows(&[&format!("web1 application=shop {changed}")]);
+            let table = text(&rows, Columns::default());
+            table
+                .lines()
+                .last()
+                .expect("a row")
+                .split_whitespace()
+                .skip(6)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(of("changed=0 verified=2026-01-01T00:00:00Z"), "succeeded");
+        assert_eq!(
+            of("changed=1 verified=2026-01-01T00:00:00Z"),
+            "succeeded 1 file, seen 2026-01-01T00:00:00Z changed"
+        );
+        assert_eq!(of("changed=2"), "succeeded 2 files changed");
     }
 
     #[test]
