@@ -209,6 +209,7 @@ fn options_that_contradict_each_other_are_refused() {
         ("--form yaml", "--form yaml: table, json, html or nagios"),
         ("--warning 1", "--warning is of --form nagios"),
         ("--form table --critical 1", "--critical is of --form nagios"),
+        ("--form json --unverified x", "--unverified is of --form nagios"),
         ("--form nagios --warning 3:1", "--warning 3:1: not a range of whole numbers"),
         ("--base srv", "--base srv: not an absolute path"),
         ("--timeout soon", "--timeout soon: not a time"),
@@ -217,6 +218,14 @@ fn options_that_contradict_each_other_are_refused() {
         let words: Vec<&str> = ["-a", "releases"].into_iter().chain(line.split(' ')).collect();
         octopus.push(&words).assert().code(64).stderr(contains(said));
     }
+    // A file of another form is named with its line.
+    octopus.sandbox.write("bad", "web1\t/srv\tshop\twhy\nx\n");
+    let bad = ["-a", "releases", "--form", "nagios", "--unverified", "bad"];
+    octopus
+        .push(&bad)
+        .assert()
+        .code(65)
+        .stderr(contains("bad:2: not TARGET, DIRECTORY, APP and WHY"));
     // A shard may have no target: its report is empty, and well.
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let none =

@@ -17,6 +17,8 @@ pub(super) enum Mark {
     Drift,
     /// Its files are not those that were deployed.
     Changed,
+    /// Whether they are couldn't be found out.
+    Unverified,
     /// Its journal was written to since, or that can't be looked at.
     Stale,
     /// It is not to be deployed for a while, which is no fault.
@@ -25,7 +27,7 @@ pub(super) enum Mark {
 
 impl Mark {
     /// All of them, the worst first.
-    pub(super) const ALL: [Mark; 9] = [
+    pub(super) const ALL: [Mark; 10] = [
         Mark::Unreachable,
         Mark::Stuck,
         Mark::Sick,
@@ -33,6 +35,7 @@ impl Mark {
         Mark::Unknown,
         Mark::Drift,
         Mark::Changed,
+        Mark::Unverified,
         Mark::Stale,
         Mark::Frozen,
     ];
@@ -47,6 +50,7 @@ impl Mark {
             Mark::Unknown => "unknown",
             Mark::Drift => "drift",
             Mark::Changed => "changed",
+            Mark::Unverified => "unverified",
             Mark::Stale => "stale",
             Mark::Frozen => "frozen",
         }
@@ -59,7 +63,7 @@ impl Mark {
 
     /// Does it come of comparing files, which is done on request?
     pub(super) fn is_of_files(self) -> bool {
-        self == Mark::Changed
+        matches!(self, Mark::Changed | Mark::Unverified)
     }
 
     /// Does somebody have to do something about it now?

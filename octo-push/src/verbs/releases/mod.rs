@@ -8,6 +8,7 @@ mod mark;
 mod marking;
 mod release;
 mod row;
+mod unverified;
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out::FanOut;
@@ -16,7 +17,7 @@ use crate::fleet::{conclusion, fan_out, select};
 use crate::records::end_files;
 use crate::verbs::plumb::package::{PLAIN_NAME, is_plain_name};
 use answer::Answers;
-use forms::{CRITICAL, FORM, Form, TSV, WARNING, metrics};
+use forms::{CRITICAL, FORM, Form, TSV, UNVERIFIED, WARNING, metrics};
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
@@ -27,6 +28,7 @@ use octo_core::tentacle::releases::Directory;
 use row::TargetRow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use unverified::Unverified;
 
 /// The options of `releases`.
 pub(super) static RELEASES: OptionGroup = OptionGroup {
@@ -37,6 +39,7 @@ pub(super) static RELEASES: OptionGroup = OptionGroup {
         FORM,
         WARNING,
         CRITICAL,
+        UNVERIFIED,
         value("", "prometheus", "FILE", "metrics into this file too"),
         value("", "timeout", "TIME", "who hasn't answered by then isn't waited for"),
     ],
@@ -50,6 +53,8 @@ struct Wanted {
     base: Option<String>,
     form: Form,
     verbose: bool,
+    /// Files were compared just now, where this doesn't say otherwise.
+    unverified: Option<Unverified>,
     prometheus: Option<PathBuf>,
 }
 
@@ -99,11 +104,13 @@ impl Wanted {
             let directory = Directory::parse(Path::new(path).join("x").to_str()?)?;
             Some(directory.base)
         };
+        let unverified = said.one("unverified")?;
         Ok(Wanted {
             applications,
             base: said.parsed("base", "an absolute path", spelt)?,
             form: Form::read(said)?,
             verbose,
+            unverified: unverified.map(|path| Unverified::read(Path::new(&path))).transpose()?,
             prometheus: said.one("prometheus")?.map(PathBuf::from),
         })
     }
@@ -126,8 +133,12 @@ impl Wanted {
         }
         marking::mark(&mut rows);
         // What was seen whenever somebody asked for it is no news for monitoring.
-        if matches!(self.form, Form::Plugin(_)) {
-            rows.iter_mut().for_each(|row| row.marks.retain(|mark| !mark.is_of_files()));
+        match &self.unverified {
+            Some(unverified) => unverified.mark(&mut rows),
+            None if matches!(self.form, Form::Plugin(_)) => {
+                rows.iter_mut().for_each(|row| row.marks.retain(|mark| !mark.is_of_files()));
+            }
+            None => {}
         }
         rows
     }
@@ -135,7 +146,8 @@ impl Wanted {
     /// The text and the exit status of a report; the metrics are written.
     fn show(&self, rows: Vec<TargetRow>) -> Result<(String, Option<u8>)> {
         if let Some(path) = &self.prometheus {
-            let text = metrics::text(&rows, jiff::Timestamp::now().as_second());
+            let text =
+                metrics::text(&rows, self.unverified.is_some(), jiff::Timestamp::now().as_second());
             result_file::write(path, text.as_bytes(), 0o644)?;
         }
         let missing = self.missing(&rows);

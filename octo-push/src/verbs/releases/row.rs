@@ -56,6 +56,8 @@ pub(super) struct TargetRow {
     pub(super) release: Option<Release>,
     /// It has more than it could tell: an application that isn't here may be there.
     pub(super) has_more: bool,
+    /// Why it isn't known whether its files are as they were deployed, though it was asked.
+    pub(super) unverified: Option<String>,
     /// What is wrong with that, the worst first.
     pub(super) marks: Vec<Mark>,
 }
@@ -74,6 +76,7 @@ impl TargetRow {
             offers: offers.cloned(),
             release,
             has_more: false,
+            unverified: None,
             marks: Vec::new(),
         };
         let state = match answer {

@@ -118,6 +118,7 @@ fn marks(row: &TargetRow) -> String {
             Mark::Failed | Mark::Stuck => (last(row), String::new()),
             Mark::Sick => (kind.word().into(), row.shown("result")),
             Mark::Changed => (kind.word().into(), changed(row)),
+            Mark::Unverified => (kind.word().into(), row.unverified.clone().unwrap_or_default()),
             Mark::Stale => (kind.word().into(), row.shown("seen")),
             Mark::Frozen => {
                 (format!("frozen until {}", minute(&row.shown("frozen-until"))), freeze(row))

@@ -19,17 +19,18 @@ const VERIFIED: Family = ("octo_verified_timestamp_seconds", "When those files w
 const CHECKED: Family = ("octo_check_timestamp_seconds", "When this was asked.");
 
 /// Each mark that a release can have has a family of its own.
-const MARKS: [(Mark, Family); 6] = [
+const MARKS: [(Mark, Family); 7] = [
     (Mark::Stuck, ("octo_release_stuck", "Whether the way back failed.")),
     (Mark::Sick, ("octo_release_sick", "Whether what is current is no good.")),
     (Mark::Failed, ("octo_release_failed", "Whether the last attempt failed.")),
     (Mark::Drift, ("octo_release_drift", "Whether it is another one than on most targets.")),
+    (Mark::Unverified, ("octo_release_unverified", "Whether its files couldn't be compared.")),
     (Mark::Stale, ("octo_release_stale", "Whether it may be another one by now.")),
     (Mark::Frozen, ("octo_release_frozen", "Whether it is not to be deployed for a while.")),
 ];
 
-/// The file; `now` in seconds since 1970.
-pub(crate) fn text(rows: &[TargetRow], now: i64) -> String {
+/// The file; `now` in seconds since 1970. Were files compared for it?
+pub(crate) fn text(rows: &[TargetRow], is_verified: bool, now: i64) -> String {
     let mut text = String::new();
     let targets: BTreeMap<&str, &TargetRow> =
         rows.iter().map(|row| (row.target.as_str(), row)).collect();
@@ -54,6 +55,10 @@ pub(crate) fn text(rows: &[TargetRow], now: i64) -> String {
     let is_wrong = |row: &TargetRow| row.marks.iter().any(|mark| mark.is_fault());
     of_releases(&mut text, MARKED, &releases, is_wrong);
     for (mark, of_mark) in MARKS {
+        // Whether they could be compared isn't known where nobody tried.
+        if mark.is_of_files() && !is_verified {
+            continue;
+        }
         of_releases(&mut text, of_mark, &releases, |row| row.marks.contains(&mark));
     }
     known(&mut text, FILES, &releases, |release| i64::try_from(release.changed()?).ok());
@@ -137,7 +142,7 @@ mod tests {
             "web1 application=shop version=1.1 sha256=a last-result=failed verified=2026-01-01T00:00:00Z changed=3",
             "web1 application=api base= user= release= number= result= frozen-until=2027-01-01T00:00:00Z",
         ]);
-        let text = text(&rows, 5);
+        let text = text(&rows, true, 5);
         let shop = "target=\"web1\",application=\"shop\",base=\"/srv\",user=\"app\"";
         let api = "target=\"web1\",application=\"api\",base=\"-\",user=\"-\"";
         let mut expected = String::from(
@@ -173,6 +178,7 @@ octo_unreachable{target=\"web1\"} 0
         expected += "# HELP octo_check_timestamp_seconds When this was asked.\n\
             # TYPE octo_check_timestamp_seconds gauge\nocto_check_timestamp_seconds 5\n";
         assert_eq!(text, expected);
+        assert!(!super::text(&rows, false, 5).contains("octo_release_unverified"));
         assert_eq!(escaped("x\",forged=\"\\\n"), "x\\\",forged=\\\"\\\\\\n");
     }
 }

@@ -26,6 +26,8 @@ pub(super) const WARNING: OptionRow =
     value("", "warning", "RANGE", "nagios: so many marked targets are no warning (0)");
 pub(super) const CRITICAL: OptionRow =
     value("", "critical", "RANGE", "nagios: so many bad ones are not critical (0)");
+pub(super) const UNVERIFIED: OptionRow =
+    value("", "unverified", "FILE", "nagios: files were compared, but of these; why");
 
 /// From rows to text; whether more is asked for.
 type Show = fn(&[TargetRow], bool) -> String;
@@ -53,9 +55,14 @@ impl Form {
             said.apart(one, other)?;
         }
         let range = |name| Ok(said.parsed(name, Range::FORM, Range::parse)?.unwrap_or(Range::NONE));
-        let limits = Thresholds { warning: range("warning")?, critical: range("critical")? };
+        let limits = Thresholds {
+            warning: range("warning")?,
+            critical: range("critical")?,
+            is_verified: said.flag("unverified"),
+        };
         let form = said.one("form")?;
-        for name in ["warning", "critical"].into_iter().filter(|name| said.flag(name)) {
+        for name in ["warning", "critical", "unverified"].into_iter().filter(|name| said.flag(name))
+        {
             if form.as_deref() != Some("nagios") {
                 return Err(said.misuse(format!("--{name} is of --form nagios")));
             }

@@ -14,6 +14,8 @@ pub(crate) struct Thresholds {
     pub(super) warning: Range,
     /// How many of which somebody has to do something now.
     pub(super) critical: Range,
+    /// Files were compared for it.
+    pub(super) is_verified: bool,
 }
 
 /// The text and the exit status: 0, 1 or 2; 3 where all would be well, but for applications
@@ -25,7 +27,7 @@ pub(super) fn verdict(
     missing: &[&str],
 ) -> (String, u8) {
     let counts = Counts::of(rows);
-    let Thresholds { warning, critical } = limits;
+    let Thresholds { warning, critical, is_verified } = limits;
     let (state, code) = match () {
         () if critical.alerts(counts.bad as u64) => ("CRITICAL", 2),
         () if warning.alerts(counts.marked as u64) => ("WARNING", 1),
@@ -44,7 +46,7 @@ pub(super) fn verdict(
         " | targets={all};;;0 marked={};{warning};;0;{all} bad={};;{critical};0;{all}",
         counts.marked, counts.bad
     );
-    for mark in Mark::ALL.into_iter().filter(|mark| !mark.is_of_files()) {
+    for mark in Mark::ALL.into_iter().filter(|mark| *is_verified || !mark.is_of_files()) {
         text += &format!(" {}={};;;0;{all}", mark.word(), counts.with(mark));
     }
     text.push('\n');
@@ -66,6 +68,7 @@ fn line(row: &TargetRow, mark: Mark) -> String {
         Mark::Stuck | Mark::Failed => last(row),
         Mark::Sick => row.shown("result"),
         Mark::Changed => changed(row),
+        Mark::Unverified => row.unverified.clone().unwrap_or_default(),
         Mark::Stale => row.shown("seen"),
         Mark::Frozen => freeze(row),
         Mark::Drift => String::new(),
@@ -81,10 +84,11 @@ fn line(row: &TargetRow, mark: Mark) -> String {
 mod tests {
     use super::*;
     use crate::verbs::releases::marking::tests::rows;
+    use crate::verbs::releases::unverified::tests::verified;
 
     fn limits(warning: &str, critical: &str) -> Thresholds {
         let range = |text| Range::parse(text).expect(text);
-        Thresholds { warning: range(warning), critical: range(critical) }
+        Thresholds { warning: range(warning), critical: range(critical), is_verified: false }
     }
 
     #[test]
@@ -114,6 +118,32 @@ mod tests {
             let found = verdict(&rows, &limits(warning, critical), false, &[]).1;
             assert_eq!(found, code, "{warning} {critical}");
         }
+    }
+
+    #[test]
+    fn what_was_compared_is_counted_and_has_its_reason() {
+        let rows = verified(&[
+            "away !unreachable no answer",
+            "web1 application=shop verified=2026-01-01T00:00:00Z changed=0",
+            "web2 application=shop verified=2026-01-01T00:00:00Z changed=3",
+            "web3 application=shop verified=2026-01-01T00:00:00Z changed=0",
+        ]);
+        let limits = Thresholds { is_verified: true, ..limits("0", "1") };
+        let (text, code) = verdict(&rows, &limits, true, &[]);
+        let (first, rest) = text.split_once('\n').expect("lines");
+        assert_eq!(code, 1);
+        for part in [
+            "OCTO WARNING - 4 targets, 1 unreachable, 1 changed, 2 unverified | targets=4;;;0 ",
+            " marked=3;0;;0;4 bad=1;;1;0;4 ",
+            " drift=0;;;0;4 changed=1;;;0;4 unverified=2;;;0;4 stale=0;;;0;4 ",
+        ] {
+            assert!(first.contains(part), "{part} is not in {first}");
+        }
+        let expected = "away: unreachable: no answer\n\
+            away: unverified: no answer\n\
+            web1: shop -: unverified: no / \\x1bmanifest\n\
+            web2: shop -: changed: 3 files, seen 2026-01-01T00:00:00Z\n";
+        assert_eq!(rest, expected);
     }
 
     #[test]
