@@ -23,6 +23,7 @@ mod states;
 mod unpack;
 mod unpack_refused;
 mod unpack_whole;
+mod variables;
 mod verify;
 mod whose;
 

@@ -47,6 +47,10 @@ fn the_sysadmins_variables_and_limits_win() {
     let sandbox = sandbox();
     let user = own_user();
     let line = format!("user={user} set=BASE=/srv/a set=OCTO_APPS=shop max-log=4K");
+    // What octo-exec says of itself is not the sysadmin's to say.
+    trust(&sandbox, &format!("{line} set=OCTO_EXEC=/none set=OCTO_SECRETS=NONE"));
+    let job = submit(&sandbox, "command test%20-x%20%24OCTO_EXEC%3Becho%20%24%3F%24OCTO_SECRETS\n");
+    assert_eq!(std::fs::read(job.file("log")).expect("log"), b"0\n");
     trust(&sandbox, &line);
     let job = submit(
         &sandbox,

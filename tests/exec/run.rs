@@ -195,8 +195,9 @@ fn the_environment_is_ours_and_what_was_given() {
     let mut names: Vec<&str> = output.split_terminator('\0').collect();
     names.iter_mut().for_each(|v| *v = v.split('=').next().expect("a name"));
     names.sort_unstable();
-    let wanted = "EMPTY HOME LANG LOGNAME OCTO_ARTIFACTS OCTO_CONFIG OCTO_FREEZES OCTO_GRACE \
-                  OCTO_JOB OCTO_OUTPUT OCTO_PUSHER OCTO_VARIABLES ODD PATH PWD SHELL USER";
+    let wanted = "EMPTY HOME LANG LOGNAME OCTO_ARTIFACTS OCTO_CONFIG OCTO_EXEC OCTO_FREEZES \
+                  OCTO_GRACE OCTO_JOB OCTO_OUTPUT OCTO_PUSHER OCTO_SECRETS OCTO_VARIABLES ODD \
+                  PATH PWD SHELL USER";
     assert_eq!(names.join(" "), wanted);
     assert!(output.contains(&format!("ODD={values}\0")));
 }

@@ -3,6 +3,7 @@
 use super::directories::{MADE, VALUES};
 use octo_core::VariableName;
 use octo_core::base::paths::Places;
+use octo_core::base::program;
 use octo_core::base::users::{PATH, User};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
@@ -57,7 +58,13 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
     ours("OCTO_FREEZES", from.places.freezes().into_os_string());
     ours("OCTO_GRACE", text(&from.grace.as_secs().to_string()));
-    ours("OCTO_VARIABLES", text(&given_names(from)));
+    // What the pusher gave: those that set= gave, nobody has to give again.
+    ours("OCTO_VARIABLES", text(&names(from.spec.environment.iter().chain(from.secrets))));
+    ours("OCTO_SECRETS", text(&names(from.secrets.iter())));
+    // Without /proc there is nobody to become the script, either.
+    if let Ok(program) = program::own() {
+        ours("OCTO_EXEC", program.into_os_string());
+    }
     if let Some(reason) = &from.spec.despite {
         ours("OCTO_DESPITE", text(reason));
     }
@@ -72,10 +79,9 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     all
 }
 
-/// What the pusher gave, by name: those that set= gave, nobody has to give again.
-fn given_names(from: &Sources<'_>) -> String {
-    let given = from.spec.environment.iter().chain(from.secrets);
-    let mut names: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
+/// The names of these, in order, with blanks between them.
+fn names<'a>(variables: impl Iterator<Item = &'a (VariableName, Vec<u8>)>) -> String {
+    let mut names: Vec<&str> = variables.map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let list = names.join(" ");
