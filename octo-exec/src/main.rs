@@ -14,6 +14,7 @@ mod serve;
 mod setup;
 mod start;
 mod stop;
+mod substitute;
 mod take;
 mod unpack;
 mod verbs;
@@ -43,6 +44,7 @@ fn help() -> String {
             "octo-exec prune --older 14d",
             "octo-exec unpack --manifest shop.manifest shop-1.4.tar releases/1.4",
             "octo-exec verify shop.manifest releases/1.4",
+            "Db_Host=db1 octo-exec substitute config/app.ini",
         ],
     };
     help.text()

@@ -11,7 +11,11 @@ const NAMES: [(i32, &str); 3] = [(SIGHUP, "SIGHUP"), (SIGINT, "SIGINT"), (SIGTER
 
 /// Whether this process has been told to end.
 #[derive(Clone)]
-pub(crate) struct Stop(Arc<AtomicUsize>);
+pub(crate) struct Stop {
+    last: Arc<AtomicUsize>,
+    /// What is under way, for messages.
+    verb: &'static str,
+}
 
 impl Stop {
     /// From now on TERM, INT and HUP end nothing by themselves; one that whoever started
@@ -19,7 +23,7 @@ impl Stop {
     ///
     /// # Errors
     /// Exit 74, where the kernel refuses.
-    pub(crate) fn heeded() -> Result<Stop> {
+    pub(crate) fn heeded(verb: &'static str) -> Result<Stop> {
         let last = Arc::new(AtomicUsize::new(0));
         let ignored = Ignored::by_us();
         for (signal, name) in NAMES {
@@ -28,16 +32,16 @@ impl Stop {
                     .map_err(|e| Error::io(Path::new(name), &e))?;
             }
         }
-        Ok(Stop(last))
+        Ok(Stop { last, verb })
     }
 
     /// # Errors
     /// Exit 130, naming the signal, if there was one.
     pub(crate) fn check(&self) -> Result<()> {
-        let last = self.0.load(Ordering::Relaxed);
+        let last = self.last.load(Ordering::Relaxed);
         match NAMES.iter().find(|(signal, _)| *signal as usize == last) {
             Some((_, name)) => {
-                Err(Error::new(Exit::Cancelled, "unpack", format!("ended by {name}")))
+                Err(Error::new(Exit::Cancelled, self.verb, format!("ended by {name}")))
             }
             None => Ok(()),
         }
@@ -45,6 +49,6 @@ impl Stop {
 
     /// Was there a signal?
     pub(crate) fn is_told(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.last.load(Ordering::Relaxed) != 0
     }
 }

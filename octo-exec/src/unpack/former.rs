@@ -13,7 +13,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub(super) struct Former {
+pub(crate) struct Former {
     top: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl Former {
 
     /// The time of the file at this path, if it holds the same bytes; they are read, since
     /// its size and time alone prove nothing.
-    pub(super) fn time_of(&mut self, path: &[u8], new: &Written) -> Option<Time> {
+    pub(crate) fn time_of(&mut self, path: &[u8], new: &Written) -> Option<Time> {
         let mut file = beneath::open(&self.top, Path::new(OsStr::from_bytes(path))).ok()?;
         let found = fstat(&file).ok()?;
         let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;

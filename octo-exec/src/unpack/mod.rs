@@ -11,7 +11,10 @@ mod verify;
 mod walk;
 mod writer;
 
+pub(crate) use modes::is_private;
+pub(crate) use tree::Written;
 pub(crate) use verify::{manifest, verify};
+pub(crate) use writer::{Rules, times};
 
 use crate::archive::{Archive, Content, Member};
 use crate::stop::Stop;
@@ -24,14 +27,14 @@ use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
 use options::Told;
 use rustix::fs::Mode;
-use tree::{Free, Id, Node, TOP, Tree, Written};
+use tree::{Free, Id, Node, TOP, Tree};
 use writer::Writer;
 
 /// The verb. Nobody hears of the manifest, or that all is well, before it is on the disk;
 /// a signal that comes sooner undoes it all.
 pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     let told = Told::read(said)?;
-    let stop = Stop::heeded()?;
+    let stop = Stop::heeded("unpack")?;
     // A file that is made has its mode at once, but for its group: see `Modes`.
     let umask = rustix::process::umask(Mode::empty()).bits();
     let modes = Modes::new(umask, told.rules.group.is_some());

@@ -4,7 +4,7 @@
 use crate::archive::Member;
 
 /// Modes that others have no part in.
-pub(super) fn is_private(mode: u32) -> bool {
+pub(crate) fn is_private(mode: u32) -> bool {
     mode & 0o007 == 0
 }
 

@@ -24,10 +24,16 @@ pub(crate) static UNPACK: OptionGroup = OptionGroup {
         flag("n", "dry-run", "only read the archive, write no DIRECTORY"),
         value("", "max-bytes", "SIZE", "of all files together (10G)"),
         value("", "max-entries", "N", "files, directories and links (200000)"),
+        value("", "manifest", "FILE", "write down what was unpacked, for verify"),
+    ],
+};
+
+pub(crate) static RULES: OptionGroup = OptionGroup {
+    title: "unpack and substitute",
+    rows: &[
         value("", "time", "SECONDS", "since 1970: the time of what is new or changed"),
         value("", "like", "DIRECTORY", "the former release: what is the same keeps its time"),
-        value("", "group", "GROUP", "may read what was its owner's alone"),
-        value("", "manifest", "FILE", "write down what was unpacked, for verify"),
+        value("", "group", "GROUP", "may read what others may not"),
     ],
 };
 
@@ -76,23 +82,31 @@ impl Told {
             _ => return Err(said.misuse("--dry-run writes no DIRECTORY")),
         };
         let bytes = said.parsed("max-bytes", "a size such as 500M", size)?.unwrap_or(BYTES);
-        let seconds = |text: &str| whole(text).filter(|seconds| *seconds <= LATEST);
-        let time = said.parsed("time", "seconds since 1970", seconds)?;
-        let group = said.parsed("group", "a group of this machine", group_named)?;
         let bounds = Bounds { bytes, entries: entries(said)? };
-        let like = path(said, "like")?;
         Ok(Told {
             archive: archive.into(),
             directory,
             bounds,
             manifest: path(said, "manifest")?,
-            rules: Rules {
-                time: time.and_then(|seconds| i64::try_from(seconds).ok()),
-                former: like.map(|path| Former::open(&path)).transpose()?,
-                group,
-            },
+            rules: rules(said)?,
         })
     }
+}
+
+/// What [`RULES`] say.
+///
+/// # Errors
+/// As [`Told::read`].
+pub(crate) fn rules(said: &Said) -> Result<Rules> {
+    let seconds = |text: &str| whole(text).filter(|seconds| *seconds <= LATEST);
+    let time = said.parsed("time", "seconds since 1970", seconds)?;
+    let group = said.parsed("group", "a group of this machine", group_named)?;
+    let like = path(said, "like")?;
+    Ok(Rules {
+        time: time.and_then(|seconds| i64::try_from(seconds).ok()),
+        former: like.map(|path| Former::open(&path)).transpose()?,
+        group,
+    })
 }
 
 pub(super) fn path(said: &Said, name: &str) -> Result<Option<PathBuf>> {

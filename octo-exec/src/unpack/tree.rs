@@ -16,7 +16,7 @@ pub(super) const TOP: Id = Id(0);
 pub(super) struct Id(u32);
 
 /// Seconds, and nanoseconds behind them.
-pub(super) type Time = (i64, u32);
+pub(crate) type Time = (i64, u32);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Node {
@@ -39,11 +39,11 @@ impl Node {
 
 /// A file as it was written; its digest is known when all is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) mode: u32,
-    pub(super) size: u64,
-    pub(super) digest: Digest,
-    pub(super) time: Time,
+pub(crate) struct Written {
+    pub(crate) mode: u32,
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
+    pub(crate) time: Time,
 }
 
 #[derive(Debug)]

@@ -16,12 +16,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Which times and group what is written gets.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// In place of the archive's own.
-    pub(super) time: Option<i64>,
-    pub(super) former: Option<Former>,
+    pub(crate) time: Option<i64>,
+    pub(crate) former: Option<Former>,
     /// Of what is private; else that which new files get there.
-    pub(super) group: Option<u32>,
+    pub(crate) group: Option<u32>,
 }
 
 pub(super) struct Writer {
@@ -243,7 +243,8 @@ fn below(tree: &Tree, above: Id, name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn times((seconds, nanoseconds): Time) -> Timestamps {
+/// To set a time by, and leave that of the last reading alone.
+pub(crate) fn times((seconds, nanoseconds): Time) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() },

@@ -6,6 +6,7 @@ mod approve;
 mod approved;
 mod end;
 mod forward;
+mod functions;
 mod jobs;
 mod list;
 mod named;
@@ -17,7 +18,8 @@ use crate::enter::enter;
 use crate::job::drain::drain;
 use crate::releases::look::look;
 use crate::setup::{self, SETUP};
-use crate::unpack::options::{LEFT_OUT, QUIET, SINCE, UNPACK};
+use crate::substitute::{SUBSTITUTE, substitute};
+use crate::unpack::options::{LEFT_OUT, QUIET, RULES, SINCE, UNPACK};
 use crate::unpack::{manifest, unpack, verify};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -62,7 +64,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("add", "FILE", "put a package into the store, print its sha256").runs(add::add),
     verb("end", "FILE...", "what files of --end say, for scripts: a line each").runs(end::end),
     verb("unpack", "ARCHIVE [DIRECTORY]", "make a release of a tar archive, whole or not at all")
-        .takes(&[&UNPACK])
+        .takes(&[&UNPACK, &RULES])
         .runs(unpack),
     verb("verify", "MANIFEST DIRECTORY", "what is changed, added or removed in a release since")
         .takes(&[&LEFT_OUT, &QUIET])
@@ -70,11 +72,28 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("manifest", "DIRECTORY FILE", "write down what a release holds, for verify")
         .takes(&[&LEFT_OUT, &SINCE])
         .runs(manifest),
+    verb("substitute", "FILE...", "replace #{NAME} in text files by the values of variables")
+        .takes(&[&RULES, &SUBSTITUTE])
+        .runs(substitute),
+    verb("functions", "", "print what hooks in bash get of Octopus's functions")
+        .runs(functions::functions),
 ];
 
 /// The verbs that change nothing of STATE, or make it what it has to be: they are anybody's.
-const ANYBODYS: &[&str] =
-    &["enter", "drain", "look", "setup", "list", "show", "end", "unpack", "verify", "manifest"];
+const ANYBODYS: &[&str] = &[
+    "enter",
+    "drain",
+    "look",
+    "setup",
+    "list",
+    "show",
+    "end",
+    "unpack",
+    "verify",
+    "manifest",
+    "substitute",
+    "functions",
+];
 
 /// Finds the verb of a command line and does it.
 pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
