@@ -22,6 +22,7 @@ mod run;
 mod setup;
 mod states;
 mod substitute;
+mod substitute_whole;
 mod unpack;
 mod unpack_refused;
 mod unpack_whole;

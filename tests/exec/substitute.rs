@@ -2,7 +2,7 @@
 
 use crate::sandbox;
 use crate::support::random::Random;
-use crate::support::{PATIENCE, Sandbox, SmallDisk, impossible, is_root, mode_of, needs, set_mode};
+use crate::support::{PATIENCE, Sandbox, is_root, mode_of, needs, set_mode};
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -201,7 +201,7 @@ fn what_can_not_be_filled_in_is_named_and_no_secret_is() {
     sandbox.write("release/good", "#{Set}");
     const HOOK: &str = "hint: what needs more than names, a hook can do (PreDeploy.sh)";
     for (text, said, hint) in [
-        ("#{B.c}\n#{A}#{Set}", "bad: not set: A, B_c", ""),
+        ("#{B.c}\n#{A}#{Set}#{deep}", "bad: not set: A, B_c, deep (Deep is)", ""),
         ("\n#{if A}x#{/if}", "bad: line 2: #{if A}: a condition or a loop, which is not", HOOK),
         ("#{each a in B}#{/each}", "bad: line 1: #{each a in B}: a condition or a loop", HOOK),
         ("#{Set | ToUpper}", "bad: line 1: #{Set | ToUpper}: a filter", HOOK),
@@ -274,27 +274,6 @@ fn one_value_is_printed_as_it_is() {
     ] {
         value(words).code(64).stdout("");
     }
-}
-
-#[test]
-fn a_full_disk_leaves_all_as_it_was() {
-    let sandbox = sandbox();
-    let disk = SmallDisk::mount(&sandbox.path("release"), "200k");
-    let Some(disk) = disk else {
-        return impossible("a_full_disk_leaves_all_as_it_was", "no file system can be mounted");
-    };
-    sandbox.write("release/small", "#{X}");
-    sandbox.write("release/text", "#{X}".repeat(10));
-    disk.fill_but(64 * 1024);
-    let mut command = substitute(&sandbox, &["small", "text"]);
-    let refused = command.env("X", "x".repeat(10_000)).assert().code(74);
-    refused.stderr(contains("text: can't write: no space left on device"));
-    assert_eq!((read(&sandbox, "small"), read(&sandbox, "text").len()), (b"#{X}".into(), 40));
-    assert_eq!(names_in(&sandbox.path("release")), ["filled", "small", "text"]);
-    std::fs::remove_file(sandbox.path("release/filled")).expect("rm");
-    let mut command = substitute(&sandbox, &["small", "text"]);
-    command.env("X", "x".repeat(1000)).assert().success();
-    assert_eq!(read(&sandbox, "text").len(), 10_000);
 }
 
 /// What other programs read of it is the value, whatever the value is.

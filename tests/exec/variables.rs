@@ -1,7 +1,7 @@
 //! What octo-exec itself puts into a job's environment.
 
 use crate::sandbox;
-use crate::support::set_mode;
+use crate::support::{mode_of, set_mode};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -30,4 +30,23 @@ fn a_job_is_told_which_octo_exec_runs_it_and_what_is_secret() {
         let refused = command.args(["run", "-e", &format!("{name}=x"), "-c", "true"]).assert();
         refused.code(77).stderr(contains(name).and(contains("octo's own")));
     }
+}
+
+#[test]
+fn what_a_job_fills_a_secret_into_is_private() {
+    let sandbox = sandbox();
+    let secrets = sandbox.write("secrets", "TOKEN=s3cret-value\n");
+    set_mode(&secrets, 0o600);
+    let release = sandbox.path("release").display().to_string();
+    for (name, text) in [("private", "#{Url}"), ("open", "#{A}")] {
+        set_mode(&sandbox.write(&format!("release/{name}"), text), 0o644);
+    }
+    let mut command = sandbox.tool("octo-exec");
+    command.args(["run", "-e", "A=1", "-e", "Url=u:#{TOKEN}", "-S"]).arg(secrets);
+    let script = format!("cd {release} && \"$OCTO_EXEC\" substitute private open");
+    command.args(["-c", &script]).assert().success().stdout("").stderr("");
+    let read = |name: &str| std::fs::read(sandbox.path("release").join(name)).expect(name);
+    assert_eq!((read("private"), read("open")), (b"u:s3cret-value".to_vec(), b"1".to_vec()));
+    let mode = |name: &str| mode_of(&sandbox.path("release").join(name));
+    assert_eq!((mode("private"), mode("open")), (0o640, 0o644));
 }

@@ -87,7 +87,7 @@ fn check(path: &Path, text: &[u8], variables: &mut Variables) -> Result<()> {
         match value {
             Some(value) => missing.extend(value.missing.iter().cloned()),
             None => {
-                missing.insert(variable(name));
+                missing.insert(variables.missing(name));
             }
         }
     }

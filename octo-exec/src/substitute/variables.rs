@@ -57,6 +57,16 @@ impl Variables {
         self.resolve(variable(name), &mut Vec::new())
     }
 
+    /// How a name is told that isn't set: to Octopus, capitals don't matter.
+    pub(super) fn missing(&self, name: &[u8]) -> String {
+        let name = variable(name);
+        let other = self.values.keys().filter(|set| set.eq_ignore_ascii_case(name.as_bytes()));
+        match other.min() {
+            Some(other) => format!("{name} ({} is)", String::from_utf8_lossy(other)),
+            None => name,
+        }
+    }
+
     fn resolve(
         &mut self,
         name: String,
