@@ -257,4 +257,50 @@ mod tests {
         let error = with("a", "x\n#{A | ToUpper}", b"").expect_err("refused");
         assert_eq!(error, "a: line 2: #{A | ToUpper}: a filter, which is not filled in");
     }
+
+    /// The text less its comments, which stand outside of strings here.
+    fn without_comments(text: &str) -> String {
+        let lines = text.lines().map(|line| line.split(" //").next().unwrap_or(""));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let mut parts = text.split("/*");
+        let first = parts.next().unwrap_or("").to_string();
+        let behind = |part: &str| part.split_once("*/").expect("it ends").1.to_string();
+        parts.map(behind).fold(first, |text, part| text + &part)
+    }
+
+    #[test]
+    fn whatever_values_are_it_stays_of_its_kind() {
+        let mut seed: u64 = 7;
+        let mut below = |bound: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((seed >> 33) as usize) % bound
+        };
+        let words = "\" \\ < > & ' ] - * / // /* */ # { } [ , : 1 true é ##{A} <!-- --> <![CDATA[ ? = \
+                     ! u ; #{A} #{A | <?xml?>";
+        let parts: Vec<&str> = words.split(' ').chain(["\n", "\u{1}", " "]).collect();
+        let json = "// #{A}\n{\"a\":#{A}, /*#{A}*/ \"#{A}\":[\"b\",\"x#{A}\"]} // ";
+        let (mut kept, mut refused) = (0, 0);
+        for _ in 0..4000 {
+            let mut some = |most| (0..below(most)).map(|_| parts[below(parts.len())]).collect();
+            let (value, template): (String, String) = (some(5), some(20));
+            let value = value.replace("#{A", "x");
+            for name in ["a.json", "a.xml", "a.txt"] {
+                // That it ends, and panics nowhere.
+                let _ = with(name, &template, value.as_bytes());
+            }
+            let whole = ["1", "true", "\"a* \\\\\"", "{\"x\": [null]}", "\"*/\"", &value][below(6)];
+            if whole.contains("/*") {
+                continue;
+            }
+            match with("a.json", json, whole.as_bytes()) {
+                Err(_) => refused += 1,
+                Ok(text) => {
+                    kept += 1;
+                    let bare = format!("\n{}", without_comments(&format!(" {text}")));
+                    assert!(crate::substitute::json::is_one_value(bare.as_bytes()), "{text}");
+                }
+            }
+        }
+        assert!(kept > 100 && refused > 100, "{kept} {refused}");
+    }
 }
