@@ -17,9 +17,18 @@ const AND_MORE: &str = "...";
 /// The first line of meta/now.
 const HEAD: &[u8] = b"octo-release 1";
 
-const RESULTS: &[&str] =
-    &["started", "succeeded", "failed", "interrupted", "pruned", "unhealthy", "bad", "missing"];
-const WHATS: &[&str] = &["deploy", "rollback", "unhealthy"];
+const RESULTS: &[&str] = &[
+    "started",
+    "succeeded",
+    "failed",
+    "interrupted",
+    "pruned",
+    "unhealthy",
+    "bad",
+    "missing",
+    "removed",
+];
+const WHATS: &[&str] = &["deploy", "rollback", "unhealthy", "remove"];
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,12 +41,17 @@ fn marks(release: &Release, usual: &HashMap<String, Option<Digest>>) -> Vec<Mark
         (Mark::Stuck, is_back && has_failed),
         (Mark::Sick, is_sick),
         (Mark::Failed, has_failed && !is_back),
-        (Mark::Drift, release.is_seen() && !is_usual),
+        (Mark::Drift, runs_something(release) && !is_usual),
         (Mark::Changed, is_current && release.changed() > Some(0)),
         (Mark::Stale, is_going_on || release.get("seen").is_some()),
         (Mark::Frozen, release.get("frozen-until").is_some()),
     ];
     said.into_iter().filter(|(_, is_so)| *is_so).map(|(mark, _)| mark).collect()
+}
+
+/// What was removed runs no bytes that others could differ from.
+fn runs_something(release: &Release) -> bool {
+    release.is_seen() && release.get("result") != Some("removed")
 }
 
 /// How many targets run the same bytes, since when at the latest, and as which change of what
@@ -57,7 +62,8 @@ type Standing<'a> = (usize, (&'a str, u64));
 /// those that were deployed last: in one second, where more was deployed before.
 fn usual(rows: &[TargetRow]) -> HashMap<String, Option<Digest>> {
     let mut counts: HashMap<(&str, Option<Digest>), Standing> = HashMap::new();
-    for release in rows.iter().filter_map(|row| row.release.as_ref()).filter(|r| r.is_seen()) {
+    for release in rows.iter().filter_map(|row| row.release.as_ref()).filter(|r| runs_something(r))
+    {
         let count = counts.entry((&release.application, release.sha256())).or_default();
         count.0 += 1;
         let number = release.get("number").and_then(|number| number.parse().ok()).unwrap_or(0);
@@ -152,6 +158,10 @@ pub(super) mod tests {
             ("result= seen=changed-since", "stale"),
             ("result= release=", ""),
             ("release= result=missing last-result=succeeded", "sick"),
+            ("release= result=removed last-what=remove last-result=removed", ""),
+            ("release= result=removed last-what=deploy last-result=failed", "failed"),
+            // The link is still there: whoever removed it was killed.
+            ("result=removed last-what=remove last-result=removed", "sick"),
             ("release= result= last-what=deploy last-result=failed", "failed"),
             ("result=started last-result=started", "stale"),
             ("last-what=rollback last-result=started", "stale"),
@@ -192,6 +202,14 @@ pub(super) mod tests {
         ];
         let expected = ["d unknown", "e ", "a ", "a ", "b failed", "c drift", "f frozen"];
         assert_eq!(marked(&lines), expected);
+    }
+
+    #[test]
+    fn what_was_removed_drifts_from_nobody_and_nobody_from_it() {
+        let removed = "application=shop release= result=removed";
+        let lines =
+            [&format!("a {removed}"), &format!("b {removed}"), "c application=shop sha256=c"];
+        assert_eq!(marked(&lines), ["a ", "b ", "c "]);
     }
 
     #[test]
