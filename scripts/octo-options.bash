@@ -23,6 +23,7 @@ readonly VALUE_KINDS=' TIME WHEN N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT
 APART=(
   'catch-up continue'
   'quiet verbose'
+  'gzip zstd'
   'all target'
   'json html'
   'env-file secrets-file into'

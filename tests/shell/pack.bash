@@ -29,7 +29,7 @@ packs() {
 
 # refused NAME REASON: ./tree is refused, and both are said; nothing is written
 refused() {
-  expect 65 octo-pack tree shop 1.0
+  expect 65 timeout 60 octo-pack tree shop 1.0
   contains "$ERR" "octo-pack: $1: $2"
   contains "$ERR" 'octo-pack: ./tree: not packed'
   equal "$OUT" ''

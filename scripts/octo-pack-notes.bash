@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# What octo-pack says of a package that it makes all the same: what it can't keep, and what a
+# target may not like. Sourced by octo-pack.
+#
+# It promises: a line a file, and nothing of a file that loses nothing.
+
+# list_attributes: what tar knows of each file beyond modes. Into /dev/null it reads no
+# content, and at this loudness it names each attribute behind its file.
+list_attributes() {
+  tar --create --file=/dev/null --sort=name --acls --xattrs --xattrs-include='*' -vvv \
+    --numeric-owner --quoting-style=literal --directory="$TREE" .
+}
+
+# lost_attributes <LISTING: a line a file and loss. What a system writes to each file by
+# itself, as SELinux does, nobody misses.
+lost_attributes() {
+  awk '
+    /^  a: / { acl = 1; next }
+    /^  x: / {
+      name = $3
+      if (name ~ /^system\.posix_acl_/) acl = 1
+      else if (name == "security.capability") capability = 1
+      else if (name ~ /^(user|trusted)\./) attribute = 1
+      next
+    }
+    /^  / { next }
+    {
+      tell()
+      file = $0
+      sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ (\.\/)?/, "", file)
+      sub(/\/$/, "", file)
+      if (file == "") file = "."
+    }
+    function tell() {
+      if (capability) print file "\tcapabilities are"
+      if (acl) print file "\tACLs are"
+      if (attribute) print file "\textended attributes are"
+      acl = capability = attribute = 0
+    }
+    END { tell() }'
+}
+
+# second_names <LINES of an inode and a path: those that another one stands for
+second_names() {
+  sort -k 1,1 -k 2 | awk '
+    {
+      path = substr($0, length($1) + 2)
+      if ($1 == inode) print path "\t" first
+      else { inode = $1; first = path }
+    }'
+}
+
+# tell_losses: what a package can't keep
+tell_losses() {
+  local path what
+  while IFS=$'\t' read -r path what; do
+    say "$(shown "$path"): $what not kept"
+  done <"$WORK/lost"
+  if grep -q 'support is not available' "$WORK/unseen"; then
+    note "ACLs and attributes can't be looked at: this tar knows neither"
+  fi
+  while IFS= read -r -d '' path; do
+    say "$(shown "$path"): the sticky or setgid bit of a directory is not kept"
+  done < <(sort -z "$WORK/bits")
+  second_names <"$WORK/linked" >"$WORK/copies"
+  while IFS=$'\t' read -r path what; do
+    say "$(shown "$path"): a hard link to $(shown "$what"), which becomes a copy"
+  done <"$WORK/copies"
+}
+
+# warn MESSAGE…: what may be meant so
+warn() {
+  [[ -n $QUIET ]] || say "$@"
+}
+
+# tell_hooks: what a target mends in a hook, or may stumble over
+tell_hooks() {
+  local hook hooks=(PreDeploy.sh Deploy.sh PostDeploy.sh DeployFailed.sh)
+  [[ -z $ONCE ]] || hooks+=("$ONCE")
+  for hook in "${hooks[@]}"; do
+    [[ ! -f $TREE/$hook ]] || tell_hook "$hook"
+  done
+  for hook in "${SUBSTITUTED[@]}"; do
+    [[ ! -f $TREE/$hook ]] || tell_substituted "$hook"
+  done
+}
+
+# tell_hook PATH
+tell_hook() {
+  local first='' program rest
+  IFS= read -r first <"$TREE/$1" || :
+  if [[ $first == $'\xef\xbb\xbf'* ]]; then
+    warn "$(shown "$1"): begins with a byte order mark"
+    first=${first#$'\xef\xbb\xbf'}
+  fi
+  if grep -q $'\r$' -- "$TREE/$1"; then
+    warn "$(shown "$1"): has line ends of Windows"
+  fi
+  first=${first%$'\r'}
+  [[ $first == '#!'* ]] || return 0
+  read -r program rest <<<"${first#'#!'}"
+  if [[ $program == */env && -n $rest && $rest != -* ]]; then
+    program=${rest%%[ $'\t']*}
+  fi
+  type -P -- "$program" >/dev/null ||
+    warn "$(shown "$1"): its interpreter $(shown "$program") is not on this machine"
+}
+
+# tell_substituted PATH: octo-release puts values in, and knows no more than names
+tell_substituted() {
+  local found
+  found=$(grep -noE -m 1 '#\{ *(/?(if|unless|each)[ }]|[^}|]*\|)' -- "$TREE/$1") || return 0
+  found=${found%%$'\n'*}
+  warn "$(shown "$1"): line ${found%%:*}: conditions, loops and filters are refused on targets"
+}
