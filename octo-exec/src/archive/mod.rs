@@ -89,12 +89,17 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Opens one, whatever it is compressed with.
+    /// Opens one, whatever it is compressed with; its files are hashed where that is wanted.
     ///
     /// # Errors
     /// Exit 65 for what is none, 69 where xz(1) is missing, 74 where it can't be read.
-    pub(crate) fn open(path: &Path, bounds: Bounds, stop: &Stop) -> Result<Archive> {
-        let stream = Stream::open(path, bounds.stream(), stop)?;
+    pub(crate) fn open(
+        path: &Path,
+        bounds: Bounds,
+        is_hashed: bool,
+        stop: &Stop,
+    ) -> Result<Archive> {
+        let stream = Stream::open(path, bounds.stream(), is_hashed, stop)?;
         Ok(Archive {
             stream,
             bounds,
@@ -158,7 +163,8 @@ impl Archive {
         self.stream.some(self.given as u64)
     }
 
-    /// The sha256 of each file, in their order, behind the last member.
+    /// The sha256 of each file, in their order, behind the last member; none if it wasn't to be
+    /// hashed.
     ///
     /// # Errors
     /// Exit 71, where the thread that makes them is lost.

@@ -24,17 +24,19 @@ pub(super) struct Stream {
     end: usize,
     /// So many bytes may still come.
     left: u64,
-    hashing: Hashing,
+    /// None where nobody asks for digests.
+    hashing: Option<Hashing>,
     notes: Vec<Note>,
     stop: Stop,
 }
 
 impl Stream {
-    /// Opens an archive, of which at most so many bytes are read, unpacked.
+    /// Opens an archive, of which at most so many bytes are read, unpacked, and its files
+    /// hashed, if that is wanted.
     ///
     /// # Errors
     /// As [`source::open`]; exit 75 without a thread.
-    pub(super) fn open(path: &Path, most: u64, stop: &Stop) -> Result<Stream> {
+    pub(super) fn open(path: &Path, most: u64, is_hashed: bool, stop: &Stop) -> Result<Stream> {
         Ok(Stream {
             path: path.to_path_buf(),
             reader: source::open(path, stop)?,
@@ -43,7 +45,7 @@ impl Stream {
             start: 0,
             end: 0,
             left: most,
-            hashing: Hashing::start()?,
+            hashing: is_hashed.then(Hashing::start).transpose()?,
             notes: Vec::new(),
             stop: stop.clone(),
         })
@@ -85,13 +87,13 @@ impl Stream {
         self.notes.push(Note::End);
     }
 
-    /// The digest of each file that was ended, in their order.
+    /// The digest of each file that was ended, in their order; none without hashing.
     ///
     /// # Errors
     /// As [`Hashing::finish`].
     pub(super) fn digests(mut self) -> Result<Vec<Digest>> {
-        self.hashing.add(&self.buffer, std::mem::take(&mut self.notes));
-        self.hashing.finish()
+        self.hash();
+        self.hashing.map_or_else(|| Ok(Vec::new()), Hashing::finish)
     }
 
     /// Passes so many bytes over.
@@ -162,8 +164,16 @@ impl Stream {
         self.bad("is cut short")
     }
 
+    /// Hands over what stands in the buffer.
+    fn hash(&mut self) {
+        let notes = std::mem::take(&mut self.notes);
+        if let Some(hashing) = &self.hashing {
+            hashing.add(&self.buffer, notes);
+        }
+    }
+
     fn fill(&mut self) -> Result<()> {
-        self.hashing.add(&self.buffer, std::mem::take(&mut self.notes));
+        self.hash();
         if Arc::get_mut(&mut self.buffer).is_none() {
             let free = self.buffers.iter().position(|buffer| Arc::strong_count(buffer) == 1);
             let free = free.map(|at| self.buffers.swap_remove(at));

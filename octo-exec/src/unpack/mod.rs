@@ -38,7 +38,9 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     // A file that is made has its mode at once, but for its group: see `Modes`.
     let umask = rustix::process::umask(Mode::empty()).bits();
     let modes = Modes::new(umask, told.rules.group.is_some());
-    let archive = Archive::open(&told.archive, told.bounds, &stop)?;
+    // Who only asks whether it may be unpacked asks for no digest.
+    let is_hashed = told.directory.is_some() || told.manifest.is_some();
+    let archive = Archive::open(&told.archive, told.bounds, is_hashed, &stop)?;
     let destination = told.directory.as_deref();
     let destination =
         destination.map(|path| Destination::new(path, modes, said.tool())).transpose()?;
