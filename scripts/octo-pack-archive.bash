@@ -94,6 +94,7 @@ unpack() {
     unpack_tar "$1"
   fi
   [[ ${1,,} != *.nupkg ]] || leave_out_parts
+  TREE=$(cd -P -- "$TREE" && pwd)
 }
 
 unpack_tar() {

@@ -4,42 +4,6 @@
 #
 # It promises: a line a file, and nothing of a file that loses nothing.
 
-# list_attributes: what tar knows of each file beyond modes. Into /dev/null it reads no
-# content, and at this loudness it names each attribute behind its file.
-list_attributes() {
-  tar --create --file=/dev/null --sort=name --acls --xattrs --xattrs-include='*' -vvv \
-    --numeric-owner --quoting-style=literal --directory="$TREE" .
-}
-
-# lost_attributes <LISTING: a line a file and loss. What a system writes to each file by
-# itself, as SELinux does, nobody misses.
-lost_attributes() {
-  awk '
-    /^  a: / { acl = 1; next }
-    /^  x: / {
-      name = $3
-      if (name ~ /^system\.posix_acl_/) acl = 1
-      else if (name == "security.capability") capability = 1
-      else if (name ~ /^(user|trusted)\./) attribute = 1
-      next
-    }
-    /^  / { next }
-    {
-      tell()
-      file = $0
-      sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ (\.\/)?/, "", file)
-      sub(/\/$/, "", file)
-      if (file == "") file = "."
-    }
-    function tell() {
-      if (capability) print file "\tcapabilities are"
-      if (acl) print file "\tACLs are"
-      if (attribute) print file "\textended attributes are"
-      acl = capability = attribute = 0
-    }
-    END { tell() }'
-}
-
 # second_names <LINES of an inode and a path: those that another one stands for
 second_names() {
   sort -k 1,1 -k 2 | awk '
@@ -53,12 +17,10 @@ second_names() {
 # tell_losses: what a package can't keep
 tell_losses() {
   local path what
-  while IFS=$'\t' read -r path what; do
-    say "$(shown "$path"): $what not kept"
+  while read -r what path; do
+    [[ $what != attributes ]] || what='extended attributes'
+    say "$(shown "$(unescaped "$path")"): $what are not kept"
   done <"$WORK/lost"
-  if grep -q 'support is not available' "$WORK/unseen"; then
-    note "ACLs and attributes can't be looked at: this tar knows neither"
-  fi
   while IFS= read -r -d '' path; do
     say "$(shown "$path"): the sticky or setgid bit of a directory is not kept"
   done < <(sort -z "$WORK/bits")

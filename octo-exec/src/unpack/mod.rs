@@ -3,6 +3,7 @@
 mod destination;
 mod former;
 mod links;
+mod lost;
 mod manifest;
 mod modes;
 pub(crate) mod options;
@@ -23,6 +24,7 @@ use manifest::Manifest;
 use modes::Modes;
 use octo_core::Digest;
 use octo_core::base::cli::options::Said;
+use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
 use options::Told;
@@ -57,6 +59,9 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     stop.check()?;
     if let Some(path) = &told.manifest {
         Manifest::of(&tree).write(path)?;
+    }
+    if let Some(path) = &told.packed_from {
+        print(&lost::lost(&tree, path)?)?;
     }
     destination.into_iter().for_each(Destination::keep);
     Ok(0)

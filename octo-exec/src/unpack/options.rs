@@ -25,6 +25,7 @@ pub(crate) static UNPACK: OptionGroup = OptionGroup {
         value("", "max-bytes", "SIZE", "of all files together (10G)"),
         value("", "max-entries", "N", "files, directories and links (200000)"),
         value("", "manifest", "FILE", "write down what was unpacked, for verify"),
+        value("", "packed-from", "DIRECTORY", "print what this tree has that is lost"),
     ],
 };
 
@@ -68,6 +69,8 @@ pub(super) struct Told {
     pub(super) bounds: Bounds,
     pub(super) rules: Rules,
     pub(super) manifest: Option<PathBuf>,
+    /// The tree that the archive was made of.
+    pub(super) packed_from: Option<PathBuf>,
 }
 
 impl Told {
@@ -88,6 +91,7 @@ impl Told {
             directory,
             bounds,
             manifest: path(said, "manifest")?,
+            packed_from: path(said, "packed-from")?,
             rules: rules(said)?,
         })
     }
