@@ -24,6 +24,7 @@ tell_losses() {
   while IFS= read -r -d '' path; do
     say "$(shown "$path"): the sticky or setgid bit of a directory is not kept"
   done < <(sort -z "$WORK/bits")
+  [[ -s $WORK/linked ]] || return 0
   second_names <"$WORK/linked" >"$WORK/copies"
   while IFS=$'\t' read -r path what; do
     say "$(shown "$path"): a hard link to $(shown "$what"), which becomes a copy"

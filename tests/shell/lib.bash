@@ -114,6 +114,8 @@ as_nobody() {
   mkdir -p "$tree/tests" nobody
   cp -R "$ROOT/scripts" "$tree/"
   cp -R "$ROOT/tests/shell" "$tree/tests/"
+  # So may what is built; octo-pack looks for it beside itself.
+  ! command -v octo-exec >/dev/null || cp "$(command -v octo-exec)" "$tree/scripts/"
   chmod -R a+rX "$tree"
   chown 65534:65534 nobody
   cd nobody

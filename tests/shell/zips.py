@@ -51,6 +51,11 @@ def extra(kind, data):
     return struct.pack("<HH", kind, len(data)) + data
 
 
+def wide_end(at):
+    """Says where the end of a large archive is."""
+    return b"PK\6\7" + struct.pack("<LQL", 0, at, 1)
+
+
 good = entry("a")
 other_name = extra(0x7075, b"\1" + struct.pack("<L", zlib.crc32(b"a")) + b"../up")
 wide = extra(1, struct.pack("<QQ", 1 << 40, 1))
@@ -117,6 +122,9 @@ BAD = {
     "two": (whole + whole, "something stands before it"),
     "two-ends": (archive([good], comment=whole[-22:]), "something stands before it"),
     "end-in-comment": (archive([good], comment=b"PK\5\6" + b"x" * 30), "behind its end"),
+    "list-damaged": (whole.replace(b"PK\1\2", b"PK\1\3", 1), "its list is damaged"),
+    "wide-beyond": (whole[:-22] + wide_end(1 << 40) + whole[-22:], "its end is damaged"),
+    "wide-nowhere": (whole[:-22] + wide_end(0) + whole[-22:], "its end is damaged"),
     "only-begin": (b"PK\3\4", "is cut short"),
 }
 for cut in range(4, len(whole), 9):
