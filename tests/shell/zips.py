@@ -122,6 +122,11 @@ BAD = {
     "two": (whole + whole, "something stands before it"),
     "two-ends": (archive([good], comment=whole[-22:]), "something stands before it"),
     "end-in-comment": (archive([good], comment=b"PK\5\6" + b"x" * 30), "behind its end"),
+    "extra-beyond": (archive([entry("a", extra=b"\1\0\xff\xff")]), "its list is damaged"),
+    "link-of-beos": (
+        archive([entry("l", b"/tmp", host=16, mode=0o120777)]),
+        "l: unzip makes something else of it than it lists",
+    ),
     "list-damaged": (whole.replace(b"PK\1\2", b"PK\1\3", 1), "its list is damaged"),
     "wide-beyond": (whole[:-22] + wide_end(1 << 40) + whole[-22:], "its end is damaged"),
     "wide-nowhere": (whole[:-22] + wide_end(0) + whole[-22:], "its end is damaged"),
