@@ -134,7 +134,8 @@ end_of_zip64() {
 }
 
 # read_list FILE: a line for each that is listed: `KIND SIZE MODE PATH`, its kind being f, d or
-# l; `name` for one that unzip can't make; `total - - BYTES`; for what is wrong, `wrong REASON`, a tab, NAME
+# l; `name` for one that unzip can't make; `total - - BYTES`; for what
+# is wrong, `wrong REASON`, a tab, NAME
 read_list() {
   local bytes=${OCTO_MAX_UNPACKED:-10737418240} entries=${OCTO_MAX_ENTRIES:-200000}
   numbers "$LIST_AT" "$LIST_SIZE" "$1" |
