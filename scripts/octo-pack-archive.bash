@@ -108,12 +108,14 @@ unpack_tar() {
 # leave_out_parts: what NuGet packs for itself, as Octopus leaves it out
 leave_out_parts() {
   local path name
-  find "$TREE" -mindepth 1 -maxdepth 1 \( -iname _rels -o -iname '\[Content_Types\].xml' \) \
-    -exec rm -rf -- {} +
-  find "$TREE" -mindepth 3 -maxdepth 3 -ipath "$TREE/package/services/metadata" \
-    -exec rm -rf -- {} +
-  find "$TREE" -type f \( -iname '*.nuspec' -o -iname '*.nupkg.sha512' \) -exec rm -f -- {} +
-  find "$TREE" -mindepth 1 -maxdepth 2 -ipath "$TREE/package*" -type d -empty -delete
+  (
+    cd -- "$TREE" || exit
+    find . -mindepth 1 -maxdepth 3 \( -ipath ./_rels -o -ipath './\[Content_Types\].xml' \
+      -o -ipath ./package/services/metadata \) -prune -exec rm -rf -- {} +
+    find . -type f \( -iname '*.nuspec' -o -iname '*.nupkg.sha512' \) -exec rm -f -- {} +
+    find . -depth -maxdepth 2 \( -ipath ./package -o -ipath ./package/services \) \
+      -type d -empty -delete
+  )
   # Its names are those of addresses.
   while IFS= read -r -d '' path; do
     name=$(unescaped "${path##*/}." | tr '[:cntrl:]' /)
