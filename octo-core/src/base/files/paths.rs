@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The two directories that every tool knows.
-#[derive(Debug, Clone)]
+/// The two directories that every tool knows; by default none.
+#[derive(Debug, Clone, Default)]
 pub struct Places {
     /// `--config`, OCTO_CONFIG, /etc/octo or $XDG_CONFIG_HOME/octo.
     pub config: PathBuf,
