@@ -15,7 +15,8 @@ set_octopusvariable() {
   name=${name//[![:alnum:]_]/_}
   case $name in
     '' | [0-9]*) wrong='no name of a variable' ;;
-    app | version | previous | result | release | revision | from | to | releases)
+    app | version | previous | result | release | revision | from | to | releases | missing | \
+      reason)
       wrong='octo-release itself hands that back'
       ;;
   esac

@@ -36,6 +36,18 @@ warn() {
   [[ -n $QUIET ]] || say "$@"
 }
 
+# check_hooks: what no target runs
+check_hooks() {
+  local hook head
+  for hook in PreDeploy.sh Deploy.sh PostDeploy.sh DeployFailed.sh ${ONCE:+"$ONCE"}; do
+    [[ -f $TREE/$hook ]] || continue
+    head=''
+    IFS= read -r -d '' -n 2 head <"$TREE/$hook" || :
+    [[ $head != $'\xff\xfe' && $head != $'\xfe\xff' ]] ||
+      wrong "$hook" 'is UTF-16, which no interpreter reads: save it as UTF-8'
+  done
+}
+
 # tell_hooks: what a target mends in a hook, or may stumble over
 tell_hooks() {
   local hook hooks=(PreDeploy.sh Deploy.sh PostDeploy.sh DeployFailed.sh)
@@ -43,8 +55,23 @@ tell_hooks() {
   for hook in "${hooks[@]}"; do
     [[ ! -f $TREE/$hook ]] || tell_hook "$hook"
   done
+  tell_foreign_hooks
   for hook in "${SUBSTITUTED[@]}"; do
     [[ ! -f $TREE/$hook ]] || tell_substituted "$hook"
+  done
+}
+
+# tell_foreign_hooks: what Octopus runs by its name, and a target doesn't
+tell_foreign_hooks() {
+  local path name theirs='^(predeploy|deploy|postdeploy|deployfailed)\.(sh|ps1|py|csx|fsx)$'
+  for path in "$TREE"/*; do
+    name=${path##*/}
+    [[ -f $path && ${name,,} =~ $theirs ]] || continue
+    case $name in
+      PreDeploy.sh | Deploy.sh | PostDeploy.sh | DeployFailed.sh) ;;
+      *.sh) warn "$(shown "$name"): octo-release runs nothing of that name: mind its capitals" ;;
+      *) warn "$(shown "$name"): Octopus runs it, octo-release doesn't: call it in a hook .sh" ;;
+    esac
   done
 }
 
@@ -60,19 +87,30 @@ tell_hook() {
     warn "$(shown "$1"): has line ends of Windows"
   fi
   first=${first%$'\r'}
+  if grep -q '##octopus\[' -- "$TREE/$1"; then
+    warn "$(shown "$1"): ##octopus[…] messages are printed as they are: octo-functions(7)"
+  fi
   [[ $first == '#!'* ]] || return 0
   read -r program rest <<<"${first#'#!'}"
   if [[ $program == */env && -n $rest && $rest != -* ]]; then
     program=${rest%%[ $'\t']*}
   fi
+  if [[ ${program##*/} =~ ^(sh|dash|ash|ksh|zsh)$ ]] &&
+    grep -qE '(get|set)_octopusvariable|new_octopusartifact|fail_step' -- "$TREE/$1"
+  then
+    warn "$(shown "$1"): calls functions that only bash has there: #!/bin/bash"
+  fi
   type -P -- "$program" >/dev/null ||
     warn "$(shown "$1"): its interpreter $(shown "$program") is not on this machine"
 }
 
+# As an expression, what `octo-exec substitute` refuses; ## stands for # itself.
+REFUSED='(^|[^#])(##)*#\{ *(/|(if|unless|each|else|calc)[ }]|\}|[^}]*[|{]|[^}]*$)'
+
 # tell_substituted PATH: octo-release puts values in, and knows no more than names
 tell_substituted() {
   local found
-  found=$(grep -noE -m 1 '#\{ *(/?(if|unless|each)[ }]|[^}|]*\|)' -- "$TREE/$1") || return 0
+  found=$(grep -noE -m 1 "$REFUSED" -- "$TREE/$1") || return 0
   found=${found%%$'\n'*}
   warn "$(shown "$1"): line ${found%%:*}: conditions, loops and filters are refused on targets"
 }

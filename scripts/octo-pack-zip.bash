@@ -196,7 +196,7 @@ readonly READ_LIST='
     if (kind == "d" && size) wrong("a directory with bytes", name)
     if (path == "") return
     add(path, kind, name)
-    bits = sprintf("%o", is_of_unix() ? mode % 512 : kind == "d" ? 493 : 420)
+    bits = sprintf("%o", is_of_unix() ? mode % 512 : 0)
     printf "%s %.0f %s %s\n", kind, size, bits, path
   }
 

@@ -65,6 +65,8 @@ read_releases() {
   while IFS=$'\t' read -r -a fields; do
     target=${fields[0]}
     [[ -n ${BASES[$target]+asked} ]] || continue
+    # Where it was removed, it is nobody's to choose from.
+    [[ ${fields[6]:--} != removed || $BASE == /* ]] || continue
     is_meant=''
     if is_our_base "$target" "${fields[21]:--}"; then is_meant=1; fi
     for index in "${!COLUMNS_OF_RELEASES[@]}"; do
@@ -74,7 +76,8 @@ read_releases() {
         RELEASED["$target $column"]=$value
       fi
     done
-    [[ ${fields[21]:--} == - || ${fields[3]:--} == - ]] || BASES[$target]+=" ${fields[21]}"
+    [[ ${fields[21]:--} == - || ${fields[3]:--} == - || ${fields[6]:--} == removed ]] ||
+      BASES[$target]+=" ${fields[21]}"
   done
 }
 

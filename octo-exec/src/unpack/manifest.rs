@@ -4,6 +4,7 @@
 //!     directory MODE PATH
 //!     file MODE SIZE SHA256 SECONDS.NANOSECONDS PATH
 //!     link TARGET PATH
+//!     other PATH
 
 use super::tree::{Node, Time, Tree, Written};
 use octo_core::Digest;
@@ -26,9 +27,15 @@ const LARGEST: u64 = 512 << 20;
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
-    Directory { mode: u32 },
+    Directory {
+        mode: u32,
+    },
     File(Written),
-    Link { target: Vec<u8> },
+    Link {
+        target: Vec<u8>,
+    },
+    /// Something that nobody looked at: a FIFO, a socket, a device, or what can't be read.
+    Other,
 }
 
 /// Paths below a release, and what is there.
@@ -75,6 +82,7 @@ impl Manifest {
             let _ = match item {
                 Item::Directory { mode } => writeln!(text, "directory {mode:04o} {path}"),
                 Item::Link { target } => writeln!(text, "link {} {path}", encode(target)),
+                Item::Other => writeln!(text, "other {path}"),
                 Item::File(Written { mode, size, digest, time: (seconds, nanoseconds) }) => {
                     writeln!(
                         text,
@@ -111,6 +119,7 @@ fn item(key: &str, mut fields: Vec<Vec<u8>>) -> Option<(Vec<u8>, Item)> {
     }
     let texts: Option<Vec<&str>> = fields.iter().map(|f| std::str::from_utf8(f).ok()).collect();
     let item = match (key, texts?.as_slice()) {
+        ("other", []) => Item::Other,
         ("directory", [mode]) => Item::Directory { mode: octal(mode)? },
         ("file", [mode, size, digest, time]) => Item::File(Written {
             mode: octal(mode)?,
@@ -146,12 +155,13 @@ mod tests {
             (b"a".to_vec(), Item::Directory { mode: 0o755 }),
             (b"a-b".to_vec(), Item::Link { target: b"x y".to_vec() }),
             (b"a/b c\xff".to_vec(), Item::File(written)),
+            (b"pipe".to_vec(), Item::Other),
         ];
         let manifest = Manifest(items.into());
         let text = manifest.encode();
         let wanted = format!(
             "octo-manifest 1\ndirectory 0755 a\nlink x%20y a-b\n\
-            file 0640 1 {digest} -5.000000025 a/b%20c%FF\n"
+            file 0640 1 {digest} -5.000000025 a/b%20c%FF\nother pipe\n"
         );
         assert_eq!(text, wanted);
         assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));

@@ -9,7 +9,7 @@ use octo_core::base::cli::print;
 use octo_core::base::encoding::encode;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// `octo-exec verify MANIFEST DIRECTORY`: exit status 1 where they differ.
@@ -18,23 +18,27 @@ pub(crate) fn verify(said: &Said, _: &Places) -> Result<u8> {
     let except = except(said)?;
     let mut expected = Manifest::read(Path::new(manifest))?.0;
     expected.retain(|path, _| !is_below_one_of(path, &except));
+    let mut missing: BTreeSet<&Vec<u8>> = expected.keys().collect();
     let mut differences = BTreeMap::new();
-    Walk::new(Path::new(directory), &except, entries(said)?).each(|path, found| {
-        let Some(wanted) = expected.remove(&path) else {
+    let walk = Walk::new(Path::new(directory), &except, entries(said)?).beside(&expected);
+    walk.each(|path, found| {
+        missing.remove(&path);
+        let Some(wanted) = expected.get(&path) else {
             // What is in a directory that was added is added with it.
             differences.insert(path, "added");
             return Ok(false);
         };
         let same_kind = matches!(
-            (&wanted, &found),
+            (wanted, &found),
             (Item::Directory { .. }, Found::Item(Item::Directory { .. }))
         );
-        if !matches!(found, Found::Item(found) if is_same(&wanted, &found)) {
+        if *wanted != Item::Other && !matches!(found, Found::Item(found) if is_same(wanted, &found))
+        {
             differences.insert(path, "changed");
         }
         Ok(same_kind)
     })?;
-    differences.extend(expected.into_keys().map(|path| (path, "removed")));
+    differences.extend(missing.into_iter().map(|path| (path.clone(), "removed")));
     if !said.flag("quiet") {
         let line = |(path, word): (&Vec<u8>, &&str)| format!("{word} {}\n", encode(path));
         print(&differences.iter().map(line).collect::<String>())?;
@@ -73,8 +77,12 @@ pub(crate) fn manifest(said: &Said, _: &Places) -> Result<u8> {
                 manifest.0.insert(path, item);
                 Ok(true)
             }
-            // It has no content, and verify calls it added.
-            Found::Other | Found::Odd => Ok(false),
+            Found::Other => {
+                manifest.0.insert(path, Item::Other);
+                Ok(false)
+            }
+            // It is gone again, or a file system of its own.
+            Found::Odd => Ok(false),
         },
     )?;
     manifest.write(Path::new(file))?;

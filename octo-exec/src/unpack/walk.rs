@@ -10,6 +10,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Stat, fstat, readlinkat, statat};
 use rustix::io::Errno;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -22,7 +23,7 @@ const DEEPEST: usize = 255;
 pub(super) enum Found {
     /// Whether its directory is to be looked into, says who asks.
     Item(Item),
-    /// A FIFO, socket or device.
+    /// A FIFO, socket or device; what can't be read; or a file that can't be as it is expected.
     Other,
     /// Gone while it was looked at, or another file system.
     Odd,
@@ -59,6 +60,7 @@ pub(super) struct Walk<'a> {
     path: PathBuf,
     except: &'a [Vec<u8>],
     earlier: Option<Earlier>,
+    expected: Option<&'a BTreeMap<Vec<u8>, Item>>,
     left: u64,
     entries: u64,
 }
@@ -66,7 +68,27 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Of the release here, but for these paths and what is below them.
     pub(super) fn new(path: &Path, except: &'a [Vec<u8>], entries: u64) -> Walk<'a> {
-        Walk { path: path.to_path_buf(), except, earlier: None, left: entries, entries }
+        Walk {
+            path: path.to_path_buf(),
+            except,
+            earlier: None,
+            expected: None,
+            left: entries,
+            entries,
+        }
+    }
+
+    /// Reads no more than it takes to tell what is there from this.
+    pub(super) fn beside(self, expected: &'a BTreeMap<Vec<u8>, Item>) -> Walk<'a> {
+        Walk { expected: Some(expected), ..self }
+    }
+
+    /// May a file of this size and mode be what is expected?
+    fn may_be_expected(&self, path: &[u8], stat: &Stat) -> bool {
+        let Some(expected) = self.expected else { return true };
+        matches!(expected.get(path), Some(Item::File(written))
+            if u64::try_from(stat.st_size) == Ok(written.size)
+                && stat.st_mode & 0o7777 == written.mode)
     }
 
     /// Believes what is known of files that are as they were.
@@ -140,6 +162,8 @@ impl<'a> Walk<'a> {
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::XDEV | Errno::NXIO) => {
                 Ok((Found::Odd, None))
             }
+            // Whoever made it so that it can't be read must not hide what else has changed.
+            Err(Errno::ACCESS) => Ok((Found::Other, None)),
             Err(error) => Err(self.failed(path, error)),
         }
     }
@@ -163,6 +187,9 @@ impl<'a> Walk<'a> {
                 Ok((Found::Item(Item::Link { target }), None))
             }
             FileType::RegularFile => {
+                if !self.may_be_expected(path, stat) {
+                    return Ok((Found::Other, None));
+                }
                 if let Some(written) = self.earlier.as_ref().and_then(|e| e.of(path, stat)) {
                     return Ok((Found::Item(Item::File(written)), None));
                 }
