@@ -99,7 +99,8 @@ unpack() {
 
 unpack_tar() {
   local said code=0
-  said=$(asks "$OCTO_EXEC" unpack "${BOUNDS[@]}" "$1" "$TREE" 2>&1) || code=$?
+  said=$(asks "$OCTO_EXEC" unpack --lost "${BOUNDS[@]}" "$1" "$TREE" 2>&1 >"$WORK/lost-before") ||
+    code=$?
   ((code != 0)) || return 0
   printf '%s\n' "${said//octo-exec: /$TOOL: }" >&2
   exit "$code"

@@ -20,7 +20,7 @@ tell_losses() {
   while read -r what path; do
     [[ $what != attributes ]] || what='extended attributes'
     say "$(shown "$(unescaped "$path")"): $what are not kept"
-  done <"$WORK/lost"
+  done < <(cat -- "$WORK"/lost*)
   while IFS= read -r -d '' path; do
     say "$(shown "$path"): the sticky or setgid bit of a directory is not kept"
   done < <(sort -z "$WORK/bits")

@@ -61,6 +61,8 @@ pub(crate) struct Member {
     pub(crate) mode: u32,
     /// Seconds, and nanoseconds behind them.
     pub(crate) time: (i64, u32),
+    /// The names of its attributes, which are not unpacked: each ends in a NUL.
+    pub(crate) attributes: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -336,5 +338,6 @@ fn member(
         _ => Content::File,
     };
     let time = before.said().and_then(|said| said.time).unwrap_or((header.time, 0));
-    Ok(Member { path, content, mode: header.mode & 0o777, time })
+    let attributes = before.said().map(|said| said.attributes.clone()).unwrap_or_default();
+    Ok(Member { path, content, mode: header.mode & 0o777, time, attributes })
 }

@@ -10,6 +10,8 @@ pub(super) struct Extended {
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     pub(super) time: Option<(i64, u32)>,
+    /// Names of attributes, as llistxattr(2) has them: each ends in a NUL.
+    pub(super) attributes: Vec<u8>,
 }
 
 impl Extended {
@@ -37,7 +39,10 @@ impl Extended {
                     let key = key.escape_ascii();
                     return Err(format!("an extended header with {key}, which isn't read here"));
                 }
-                _ => true,
+                _ => {
+                    found.attributes.extend(attribute(key));
+                    true
+                }
             };
             if !is_new {
                 let key = key.escape_ascii();
@@ -64,6 +69,18 @@ fn is_sparse(key: &[u8]) -> bool {
 /// other bytes as the member.
 fn changes_what_is_read(key: &[u8]) -> bool {
     key.starts_with(b"GNU.")
+}
+
+/// The attribute that a key stands for, as star, GNU tar and libarchive spell them, and a NUL.
+fn attribute(key: &[u8]) -> Vec<u8> {
+    let name = match key {
+        b"SCHILY.acl.access" | b"SCHILY.acl.default" => b"system.posix_acl_access",
+        _ => [&b"SCHILY.xattr."[..], b"LIBARCHIVE.xattr."]
+            .iter()
+            .find_map(|before| key.strip_prefix(*before))
+            .unwrap_or_default(),
+    };
+    if name.is_empty() { Vec::new() } else { [name, b"\0"].concat() }
 }
 
 /// The first line: its key, its value, and what is behind it.

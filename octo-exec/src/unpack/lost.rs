@@ -26,11 +26,14 @@ pub(super) fn lost(tree: &Tree, directory: &Path) -> Result<String> {
             Err(Errno::NOTSUP) => 0,
             Err(error) => return Err(Error::io(&file, &error.into()).exit(Exit::Io)),
         };
-        for kind in kinds(names.get(..length).unwrap_or_default()) {
-            lines.push_str(&format!("{kind} {}\n", encode(&path)));
-        }
+        lines.push_str(&lines_of(&path, names.get(..length).unwrap_or_default()));
     }
     Ok(lines)
+}
+
+/// A line for each kind of these attributes of a file, each of whose names ends in a NUL.
+pub(super) fn lines_of(path: &[u8], names: &[u8]) -> String {
+    kinds(names).map(|kind| format!("{kind} {}\n", encode(path))).collect()
 }
 
 /// Of the names of attributes, each of which ends in a NUL. Nobody misses what a system writes

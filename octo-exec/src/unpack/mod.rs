@@ -52,8 +52,12 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     };
     let tree = Tree::new(told.bounds, modes.unnamed());
     let mut work = Work { archive, modes, writer, tree, files: Vec::new(), same: Vec::new() };
+    let mut lost = String::new();
     while let Some(member) = work.archive.member()? {
         work.member(&member)?;
+        if told.says_lost {
+            lost.push_str(&lost::lines_of(&member.path, &member.attributes));
+        }
     }
     let tree = work.finish()?;
     stop.check()?;
@@ -63,6 +67,7 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
     if let Some(path) = &told.packed_from {
         print(&lost::lost(&tree, path)?)?;
     }
+    print(&lost)?;
     destination.into_iter().for_each(Destination::keep);
     Ok(0)
 }

@@ -26,6 +26,7 @@ pub(crate) static UNPACK: OptionGroup = OptionGroup {
         value("", "max-entries", "N", "files, directories and links (200000)"),
         value("", "manifest", "FILE", "write down what was unpacked, for verify"),
         value("", "packed-from", "DIRECTORY", "print what this tree has that is lost"),
+        flag("", "lost", "print what the archive itself has that is lost"),
     ],
 };
 
@@ -71,6 +72,7 @@ pub(super) struct Told {
     pub(super) manifest: Option<PathBuf>,
     /// The tree that the archive was made of.
     pub(super) packed_from: Option<PathBuf>,
+    pub(super) says_lost: bool,
 }
 
 impl Told {
@@ -92,6 +94,7 @@ impl Told {
             bounds,
             manifest: path(said, "manifest")?,
             packed_from: path(said, "packed-from")?,
+            says_lost: said.flag("lost"),
             rules: rules(said)?,
         })
     }
