@@ -65,10 +65,10 @@ read_releases() {
   while IFS=$'\t' read -r -a fields; do
     target=${fields[0]}
     [[ -n ${BASES[$target]+asked} ]] || continue
-    # Where it was removed, it is nobody's to choose from.
-    [[ ${fields[6]:--} != removed || $BASE == /* ]] || continue
     is_meant=''
     if is_our_base "$target" "${fields[21]:--}"; then is_meant=1; fi
+    # Where it was removed, it is nobody's to choose from.
+    [[ ${fields[6]:--} != removed || $BASE == /* ]] || is_meant=''
     for index in "${!COLUMNS_OF_RELEASES[@]}"; do
       column=${COLUMNS_OF_RELEASES[index]} value=${fields[index + 1]:--}
       [[ $value != - ]] || continue
