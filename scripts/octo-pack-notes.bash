@@ -39,7 +39,7 @@ warn() {
 # check_shared: names and links that no target takes where a path is shared
 check_shared() {
   local path target shared reason
-  local up='(^|/)([^/]*[^/.][^/]*|\.\.\.+)/(\.?/)*\.\.(/|$)' any='(^|/)\.\.(/|$)'
+  local up='(^|/)([^/]*[^/.][^/]*|\.\.\.+)/(\.?/)*\.\.(/|$)'
   ((${#SHARED[@]} > 0)) || return 0
   for shared in "${SHARED[@]}"; do
     for path in "$shared"/.octo-seed{,.new}; do
@@ -50,12 +50,26 @@ check_shared() {
   reason='a link that goes up behind a name, or from a path, that is shared='
   while IFS= read -r -d '' path && IFS= read -r -d '' target; do
     for shared in "${SHARED[@]}"; do
-      if [[ $target =~ $up || ($path == "$shared"/* && $target =~ $any) ]]; then
+      if [[ $target =~ $up ]] ||
+        { [[ $path == "$shared"/* ]] && goes_out "${path#"$shared"/}" "$target"; }
+      then
         wrong "$path" "$reason"
         break
       fi
     done
   done < <(find "$TREE" -type l -lname '*..*' -printf '%P\0%l\0')
+}
+
+# goes_out PATH TARGET: does a link at this path below a directory lead out of that? Each .. is in
+# front.
+goes_out() {
+  local rest=$2/ deep=${1//[!\/]/}
+  deep=${#deep}
+  while [[ $rest == ../* || $rest == ./* || $rest == /* ]]; do
+    [[ $rest != ../* ]] || deep=$((deep - 1))
+    rest=${rest#*/}
+  done
+  ((deep < 0))
 }
 
 # check_hooks: what no target runs

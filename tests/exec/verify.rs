@@ -166,6 +166,13 @@ fn a_manifest_is_made_anew_of_what_is_there() {
     std::process::Command::new("mkfifo").arg(path("d/pipe")).status().expect("mkfifo");
     make(&["--except", "shared"]).assert().success();
     assert_eq!(verify(&sandbox, &["--except", "shared"]), same());
+    // In a directory's place: what was in it is gone.
+    std::fs::rename(path("e"), path("aside")).expect("mv");
+    std::fs::write(path("e"), "x").expect("write");
+    let lines = ["added aside", "changed e", "removed e/f", "removed e/f/g"];
+    assert_eq!(verify(&sandbox, &["--except", "shared"]), differs(&lines));
+    std::fs::remove_file(path("e")).expect("rm");
+    std::fs::rename(path("aside"), path("e")).expect("mv");
     std::fs::remove_file(path("d/pipe")).expect("rm");
     assert_eq!(verify(&sandbox, &["--except", "shared"]), differs(&["removed d/pipe"]));
 }

@@ -32,7 +32,7 @@ pub(crate) fn verify(said: &Said, _: &Places) -> Result<u8> {
             (wanted, &found),
             (Item::Directory { .. }, Found::Item(Item::Directory { .. }))
         );
-        if let (Item::Directory { .. }, Found::Other) = (wanted, &found) {
+        if let (Item::Directory { .. }, Found::Closed) = (wanted, &found) {
             // What is in it is not gone because nobody can look.
             let below = [path.as_slice(), b"/"].concat();
             missing.retain(|other| !other.starts_with(&below));
@@ -82,7 +82,7 @@ pub(crate) fn manifest(said: &Said, _: &Places) -> Result<u8> {
                 manifest.0.insert(path, item);
                 Ok(true)
             }
-            Found::Other => {
+            Found::Other | Found::Closed => {
                 manifest.0.insert(path, Item::Other);
                 Ok(false)
             }

@@ -23,8 +23,10 @@ const DEEPEST: usize = 255;
 pub(super) enum Found {
     /// Whether its directory is to be looked into, says who asks.
     Item(Item),
-    /// A FIFO, socket or device; what can't be read; or a file that can't be as it is expected.
+    /// A FIFO, socket or device; or a file that can't be as it is expected.
     Other,
+    /// What can't be read.
+    Closed,
     /// Gone while it was looked at, or another file system.
     Odd,
 }
@@ -163,7 +165,7 @@ impl<'a> Walk<'a> {
                 Ok((Found::Odd, None))
             }
             // Whoever made it so that it can't be read must not hide what else has changed.
-            Err(Errno::ACCESS) => Ok((Found::Other, None)),
+            Err(Errno::ACCESS) => Ok((Found::Closed, None)),
             Err(error) => Err(self.failed(path, error)),
         }
     }
