@@ -40,6 +40,7 @@ warn() {
 check_shared() {
   local path target shared reason
   local up='(^|/)([^/]*[^/.][^/]*|\.\.\.+)/(\.?/)*\.\.(/|$)'
+  # shellcheck disable=SC2153 # octo-pack sets it
   ((${#SHARED[@]} > 0)) || return 0
   for shared in "${SHARED[@]}"; do
     for path in "$shared"/.octo-seed{,.new}; do
