@@ -4,6 +4,7 @@ use crate::chatter::Chatter;
 use crate::log::Log;
 use crate::starter::Starter;
 use crate::starter::janitor::Janitor;
+use crate::verbs::put::turns::Turns;
 use crate::verbs::releases::freshness::Freshness;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::account::{Coming, of_new_job};
@@ -31,6 +32,8 @@ pub(crate) struct Host {
     pub(crate) store: Store,
     /// What octo-exec has taken over already, where it is another user.
     pub(crate) taken: Option<Store>,
+    /// Who decodes the segments of packages.
+    pub(crate) turns: Turns,
     pub(crate) spool: Spool,
     /// The listener's own chain, and that of octo-exec, which is only read.
     pub(crate) audit: Arc<Audit>,
@@ -102,6 +105,7 @@ impl Host {
             audit,
             store,
             taken: is_separated.then(|| Store::at(places)),
+            turns: Turns::default(),
             spool: Spool::at(places),
             exec_audit: Audit::of(Side::Executor, places),
             starter,

@@ -148,10 +148,10 @@ verbs! {
         word: "put",
         allow: AllowWord::Put,
         does: "put packages",
-        request: &[SHA256, SIZE, NAME, OFFSET, BODY],
-        reply: &[OFFSET],
+        request: &[SHA256, SIZE, NAME, Key::new("bases", Form::List), OFFSET, BODY],
+        reply: &[OFFSET, Key::new("base", Form::Digest), Key::new("same-size", Form::Flag)],
         item: None,
-        features: &["put", "ahead"],
+        features: &["put", "ahead", "patch"],
     }
     /// To run a script.
     Run {

@@ -5,7 +5,7 @@ mod cancel;
 mod follow;
 mod get;
 mod jobs;
-mod put;
+pub(crate) mod put;
 mod question;
 pub(crate) mod releases;
 mod run;

@@ -53,6 +53,12 @@ pub(crate) static HOW: OptionGroup = OptionGroup {
     ],
 };
 
+/// What a package that is sent may be made of.
+pub(crate) static PATCH: OptionGroup = OptionGroup {
+    title: "",
+    rows: &[values("", "patch-from", "FILE|DIR", "send the difference to what is there of these")],
+};
+
 /// Where the output of jobs goes.
 pub(crate) static FOLLOWED: OptionGroup = OptionGroup {
     title: "run and follow",
@@ -91,6 +97,8 @@ pub(crate) struct Common {
     pub(crate) limit: Option<Duration>,
     /// `--retries`: how often a connection that failed is tried again.
     pub(crate) retries: u32,
+    /// Each `--patch-from`.
+    pub(crate) patch_from: Vec<PathBuf>,
     /// `-P`, split.
     pub(crate) transport: Option<Vec<String>>,
     /// `--json`
@@ -130,6 +138,7 @@ impl Common {
             outage: said.time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),
             limit: said.time("limit")?,
             retries: said.number("retries", 0..=1000)?.unwrap_or(0) as u32,
+            patch_from: said.many("patch-from").into_iter().map(PathBuf::from).collect(),
             transport: argv::said(said, "transport")?,
             json: said.flag("json"),
             record: said.one("record")?.map(PathBuf::from),

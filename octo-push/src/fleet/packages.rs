@@ -1,6 +1,7 @@
 //! The packages of a call, opened and hashed before it begins.
 
 use crate::output::screen::Screen;
+use crate::target::package::bases;
 use crate::target::package::digests::DigestCache;
 use crate::target::package::upload::Package;
 use crate::target::stop::Stop;
@@ -8,22 +9,44 @@ use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Hashing a larger file takes so long that a person is told.
 const TELL_ABOVE: u64 = 256 << 20;
 
-/// The package of `-p`: a file, or the sha256 of one that is there already.
-pub(super) fn open(said: &str, digests: &mut DigestCache, screen: &mut Screen) -> Result<Package> {
+/// The package of `-p`: a file, or the sha256 of one that is there already. What it may be
+/// made of is looked for, too, among others in what was named.
+pub(super) fn open(
+    said: &str,
+    named: &[PathBuf],
+    digests: &mut DigestCache,
+    screen: &mut Screen,
+) -> Result<Package> {
     if !Path::new(said).exists()
         && let Some(digest) = Digest::parse(said)
     {
         let name = digests.name(&digest).unwrap_or(said).to_string();
         return Ok(Package::known(digest, name));
     }
-    let package = Package::open(said, digests)?;
+    let package = with_bases(Package::open(said, digests)?, named, digests)?;
     hash(&package, digests, screen)?;
     Ok(package)
+}
+
+/// The package, and what is at hand of which it may be made.
+///
+/// # Errors
+/// Where what was named can't be read.
+pub(crate) fn with_bases(
+    package: Package,
+    named: &[PathBuf],
+    digests: &mut DigestCache,
+) -> Result<Package> {
+    let bases = match package.source() {
+        Some(source) => bases::find(source, named, digests)?,
+        None => Vec::new(),
+    };
+    Ok(package.made_of(bases))
 }
 
 /// Hashes a package, and remembers its digest.

@@ -52,7 +52,7 @@ impl JobStream {
             Some(StreamWord::Outputs) => self.outputs = client.body(&said)?,
             Some(StreamWord::No) => return Err(client.refused(&said)),
             Some(StreamWord::End) => return self.end(client, reporter, &said).map(Some),
-            Some(StreamWord::Tick) | None => client.skip(&said)?,
+            Some(StreamWord::Tick | StreamWord::Part) | None => client.skip(&said)?,
         }
         Ok(None)
     }

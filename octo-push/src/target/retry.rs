@@ -73,6 +73,8 @@ pub(crate) struct Retry {
     /// When the last one did.
     failed: Option<Instant>,
     gained: BTreeMap<Gain, u64>,
+    /// A patch was of no use there: what is put goes as it is.
+    pub(crate) whole: bool,
 }
 
 impl Retry {
@@ -91,6 +93,7 @@ impl Retry {
             since: now,
             failed: None,
             gained: BTreeMap::new(),
+            whole: false,
         }
     }
 

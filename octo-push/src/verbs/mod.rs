@@ -17,7 +17,7 @@ mod status;
 
 use crate::cli::argv;
 use crate::cli::call::Call;
-use crate::cli::options::{FOLLOWED, HOW, SHARED, WHICH};
+use crate::cli::options::{FOLLOWED, HOW, PATCH, SHARED, WHICH};
 use crate::cli::rolling::ROLLING;
 use crate::cli::run::ASKED;
 use octo_core::base::cli::Tool;
@@ -37,11 +37,11 @@ type RunVerb = fn(&Call) -> Result<u8>;
 /// In the order of `--help`.
 pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb(Verb::Put.word(), "FILE...", "put files into the tentacles' package stores")
-        .takes(ASK)
+        .takes(&[&WHICH, &HOW, &PATCH])
         .runs(put::run),
     verb(Verb::Run.word(), "SCRIPT|- [ARG]...", "run a script, give back its output and exit code")
         .options_first()
-        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &EACH, &ASKED, &FOLLOWED, &ENDS, &ROLLING])
+        .takes(&[&WHICH, &HOW, &JOB, &BY_NAME, &EACH, &PATCH, &ASKED, &FOLLOWED, &ENDS, &ROLLING])
         .runs(run::run),
     verb(Verb::Follow.word(), "JOB", "show a job from its beginning to its end")
         .takes(&[&WHICH, &HOW, &FOLLOWED, &ENDS])

@@ -2,7 +2,7 @@
 
 use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
-use crate::fleet::packages::hash;
+use crate::fleet::packages::{hash, with_bases};
 use crate::fleet::select;
 use crate::records::end_files;
 use crate::target::attempts;
@@ -14,7 +14,6 @@ use crate::target::package::upload::{Package, Put};
 use crate::target::retry::Gain;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
-use octo_core::base::units::human_size;
 use octo_core::trust::Verb;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,9 +26,13 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     let mut digests = DigestCache::load(&call.common.places);
     let mut packages: Vec<Arc<Package>> = Vec::new();
     for file in files {
-        let package = Package::open(file, &digests)?;
-        // Of many uploads the hashing would get but a small share of the processor.
-        let alone = context.targets.len() == 1;
+        let mut package = Package::open(file, &digests)?;
+        if !call.common.dry_run {
+            package = with_bases(package, &call.common.patch_from, &mut digests)?;
+        }
+        // Of many uploads the hashing would get but a small share of the processor, and a
+        // patch is not sent ahead.
+        let alone = context.targets.len() == 1 && !package.has_bases();
         if call.common.dry_run || !alone || !package.is_large() {
             hash(&package, &mut digests, &mut screen)?;
         }
@@ -64,7 +67,7 @@ fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Out
             let name = printable(package.name.as_bytes());
             said.push(match package.put(client, &context.counters, &context.stop, retry)? {
                 Put::There => format!("{name} was there"),
-                Put::Sent(bytes) => format!("{name} put, {}", human_size(bytes)),
+                Put::Sent(sent) => format!("{name} put, {}", sent.said()),
             });
             retry.gain(Gain::Files, said.len() as u64);
         }

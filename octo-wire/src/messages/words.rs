@@ -14,7 +14,8 @@ const BODY: Key = Key::new("body", Form::Number);
 /// The words of a stream and their rows, both of one list: no word lacks a row.
 macro_rules! stream_words {
     ($($(#[$doc:meta])* $variant:ident $word:literal [$($key:expr),*])*) => {
-        /// A word that a tentacle says in a stream, or before a late reply.
+        /// A word that a tentacle says in a stream or before a late reply, or an octopus in a
+        /// body that has lines.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum StreamWord {
             $($(#[$doc])* $variant,)*
@@ -43,6 +44,14 @@ stream_words! {
         Key::new("reason", Form::Text),
         Key::new("opens", Form::Time),
         Key::new("variables", Form::List)
+    ]
+    /// A segment of a package that is put: so much of its output, without what is skipped.
+    Part "part" [
+        Key::new("size", Form::Number),
+        Key::new("skip", Form::Number),
+        Key::new("zstd", Form::Flag),
+        Key::new("ranges", Form::List),
+        BODY
     ]
     /// The job is over.
     End "end" [

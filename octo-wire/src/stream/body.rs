@@ -6,24 +6,30 @@ use super::pace::Pace;
 use crate::failure::Failure;
 use std::time::{Duration, Instant};
 
-/// The bytes of one body, as they come.
+/// How far one body has come, and how fast.
 #[derive(Debug)]
-pub struct Body<'a, S> {
-    input: &'a mut Buffered<S>,
+pub struct Counted {
     pace: Pace,
     left: u64,
     waited: Duration,
     since: u64,
 }
 
+/// The bytes of one body, as they come.
+#[derive(Debug)]
+pub struct Body<'a, S> {
+    input: &'a mut Buffered<S>,
+    counted: Counted,
+}
+
 impl<'a, S: Duplex> Body<'a, S> {
-    pub(crate) fn new(input: &'a mut Buffered<S>, length: u64, pace: Pace) -> Body<'a, S> {
-        Body { input, pace, left: length, waited: Duration::ZERO, since: 0 }
+    pub(crate) fn new(input: &'a mut Buffered<S>, counted: Counted) -> Body<'a, S> {
+        Body { input, counted }
     }
 
     /// How many bytes are still to come.
     pub fn left(&self) -> u64 {
-        self.left
+        self.counted.left
     }
 
     /// Reads some of it; 0 at its end.
@@ -31,12 +37,31 @@ impl<'a, S: Duplex> Body<'a, S> {
     /// # Errors
     /// A time-out or too slow a drip, a broken stream.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.counted.read(self.input, buffer)
+    }
+}
+
+impl Counted {
+    pub(crate) fn new(length: u64, pace: Pace) -> Counted {
+        Counted { pace, left: length, waited: Duration::ZERO, since: 0 }
+    }
+
+    /// How many bytes are still to come.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(crate) fn read<S: Duplex>(
+        &mut self,
+        input: &mut Buffered<S>,
+        buffer: &mut [u8],
+    ) -> Result<usize, Failure> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
             return Ok(0);
         }
         let began = Instant::now();
-        let count = self.input.read(&mut buffer[..wanted])?;
+        let count = input.read(&mut buffer[..wanted])?;
         if count == 0 {
             return Err(Failure::Truncated);
         }
@@ -46,7 +71,10 @@ impl<'a, S: Duplex> Body<'a, S> {
     }
 
     /// So many bytes came, and were waited for so long.
-    pub(super) fn check_pace(&mut self, count: u64, waited: Duration) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// A time-out where they come too slowly.
+    pub fn check_pace(&mut self, count: u64, waited: Duration) -> Result<(), Failure> {
         self.since += count;
         self.waited += waited;
         if self.waited < self.pace.window {

@@ -1,6 +1,6 @@
 //! Messages and counted bytes over a stream: the grammar both ways.
 
-use super::body::Body;
+use super::body::{Body, Counted};
 use super::buffered::Buffered;
 use super::duplex::Duplex;
 use super::pace::Pace;
@@ -136,7 +136,25 @@ impl<S: Duplex> Connection<S> {
 
     /// Begins to read a body of so many bytes.
     pub fn body(&mut self, length: u64) -> Body<'_, S> {
-        Body::new(&mut self.input, length, self.pace)
+        let counted = self.count(length);
+        Body::new(&mut self.input, counted)
+    }
+
+    /// The same for whoever reads it piece by piece, by [`Connection::read_counted`].
+    pub fn count(&self, length: u64) -> Counted {
+        Counted::new(length, self.pace)
+    }
+
+    /// Reads some of a counted body; 0 at its end.
+    ///
+    /// # Errors
+    /// As [`Body::read`].
+    pub fn read_counted(
+        &mut self,
+        counted: &mut Counted,
+        buffer: &mut [u8],
+    ) -> Result<usize, Failure> {
+        counted.read(&mut self.input, buffer)
     }
 
     /// Reads a whole body into memory, if it is not larger than `limit`; the
@@ -293,7 +311,7 @@ mod tests {
     fn as_fast_as_it_must_be_it_goes_on() {
         let mut connection = Connection::new(Drip);
         connection.pace = Pace { window: Duration::from_secs(2), rate: 5, ..Pace::default() };
-        let mut body = connection.body(1 << 20);
+        let mut body = connection.count(1 << 20);
         for _ in 0..10 {
             assert!(body.check_pace(1, Duration::from_secs(1)).is_ok());
             assert!(body.check_pace(9, Duration::from_secs(1)).is_ok());

@@ -172,6 +172,23 @@ impl Store {
         Ok(may.then_some(size))
     }
 
+    /// Is there an object of this length that `who` may use? As much as that tells no more
+    /// than [`Store::holds`] of each would.
+    ///
+    /// # Errors
+    /// Where the directory can't be read.
+    pub fn has_of_size(&self, size: u64, who: Who<'_>) -> Result<bool> {
+        for name in names_below(&self.directory)? {
+            if let Some(digest) = Digest::parse(&name)
+                && self.size(&digest)? == Some(size)
+                && self.holds(&digest, who)?.is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Who may use an object; empty where nobody put it.
     ///
     /// # Errors
@@ -264,6 +281,11 @@ impl Store {
     /// The partial upload of this object by this pusher.
     fn partial(&self, digest: &Digest, pusher: &PusherName) -> PathBuf {
         self.incoming().join(format!("{digest}.{pusher}"))
+    }
+
+    /// Throws away a partial upload that nobody writes: its bytes are not what they should be.
+    pub fn discard(&self, digest: &Digest, pusher: &PusherName) {
+        let _ = sweep_one(&self.partial(digest, pusher), Duration::ZERO);
     }
 
     /// The bytes that a partial upload has so far; how those who wait for

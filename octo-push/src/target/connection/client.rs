@@ -173,6 +173,16 @@ impl<'a, S: Duplex> Client<'a, S> {
         sent.map_err(|failure| self.after_write(failure))
     }
 
+    /// Sends the line of a part, whose body follows by [`Client::send_bytes`]; says how long
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) fn send_part(&mut self, part: &Fields) -> Result<u64, ClientError> {
+        let line = part.message().encode().map_err(|failure| self.explain(failure))?;
+        self.send_bytes(&line).map(|()| line.len() as u64)
+    }
+
     /// Sends bytes that the tentacle waits for.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! hashed: otherwise a change within the clock's grain would go unseen. A wrong
 //! digest does no harm: the tentacle verifies what it gets.
 
+use crate::target::package::source::Source;
 use octo_core::base::digest::Digest;
 use octo_core::base::identity::FileStamp;
 use octo_core::base::paths::{Places, create_directory};
@@ -18,14 +19,24 @@ use std::time::SystemTime;
 /// So many files are remembered.
 const KEPT: usize = 256;
 /// Hashing smaller files takes less time than remembering them.
-const SMALLEST: u64 = 4 << 20;
+const SMALLEST: u64 = 1 << 20;
 
 /// The remembered digests.
 #[derive(Debug)]
 pub(crate) struct DigestCache {
     path: PathBuf,
-    /// Oldest first: stamp, digest, name.
-    entries: Vec<(String, Digest, String)>,
+    /// Oldest first.
+    entries: Vec<Known>,
+}
+
+/// A file whose sha256 is remembered.
+#[derive(Debug, Clone)]
+struct Known {
+    stamp: String,
+    digest: Digest,
+    name: String,
+    /// Where it was; empty where that is no text.
+    path: String,
 }
 
 impl DigestCache {
@@ -36,7 +47,8 @@ impl DigestCache {
         let record = Record::parse(&bytes).unwrap_or_default();
         let entry = |values: &[Vec<u8>]| {
             let text = |index: usize| String::from_utf8(values.get(index)?.clone()).ok();
-            Some((text(0)?, Digest::parse(&text(1)?)?, text(2)?))
+            let digest = Digest::parse(&text(1)?)?;
+            Some(Known { stamp: text(0)?, digest, name: text(2)?, path: text(3)? })
         };
         let entries = record.all("file").filter_map(entry).collect();
         DigestCache { path, entries }
@@ -45,29 +57,40 @@ impl DigestCache {
     /// The digest of a file in this state, if it is remembered.
     pub(crate) fn digest(&self, stamp: &FileStamp) -> Option<Digest> {
         let stamp = stamp.to_string();
-        self.entries.iter().find(|e| e.0 == stamp).map(|e| e.1)
+        self.entries.iter().find(|e| e.stamp == stamp).map(|e| e.digest)
     }
 
     /// The name of the file that had this digest.
     pub(crate) fn name(&self, digest: &Digest) -> Option<&str> {
-        self.entries.iter().rev().find(|e| e.1 == *digest).map(|e| e.2.as_str())
+        self.entries.iter().rev().find(|e| e.digest == *digest).map(|e| e.name.as_str())
     }
 
-    /// Remembers a file that was opened then. What can't be written is hashed again.
-    pub(crate) fn keep(
+    /// Where the files are that had one of these names, the newest first.
+    pub(crate) fn paths(&self, is_meant: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+        let meant = self.entries.iter().rev().filter(|e| !e.path.is_empty() && is_meant(&e.name));
+        meant.map(|e| PathBuf::from(&e.path)).collect()
+    }
+
+    /// Remembers a file. What can't be written is hashed again.
+    pub(crate) fn keep(&mut self, source: &Source, digest: Digest) {
+        let (metadata, path) = (&source.metadata, source.path.to_str().unwrap_or_default());
+        self.keep_file(metadata, source.opened, digest, [&source.name, path]);
+    }
+
+    fn keep_file(
         &mut self,
         metadata: &Metadata,
         opened: SystemTime,
         digest: Digest,
-        name: &str,
+        [name, path]: [&str; 2],
     ) {
         let stamp = FileStamp::of(metadata);
         if metadata.len() < SMALLEST || !stamp.is_at_rest(opened) {
             return;
         }
-        let stamp = stamp.to_string();
-        self.entries.retain(|e| e.0 != stamp);
-        self.entries.push((stamp, digest, name.to_string()));
+        let (stamp, name, path) = (stamp.to_string(), name.to_string(), path.to_string());
+        self.entries.retain(|e| e.stamp != stamp);
+        self.entries.push(Known { stamp, digest, name, path });
         let excess = self.entries.len().saturating_sub(KEPT);
         self.entries.drain(..excess);
         self.write();
@@ -75,15 +98,15 @@ impl DigestCache {
 
     /// Forgets a digest that proved wrong.
     pub(crate) fn forget(&mut self, digest: &Digest) {
-        self.entries.retain(|e| e.1 != *digest);
+        self.entries.retain(|e| e.digest != *digest);
         self.write();
     }
 
     fn write(&self) {
         let mut record = Record::new();
-        for (stamp, digest, name) in &self.entries {
-            record
-                .push("file", &[stamp.as_bytes(), digest.to_string().as_bytes(), name.as_bytes()]);
+        for Known { stamp, digest, name, path } in &self.entries {
+            let digest = digest.to_string();
+            record.push("file", &[stamp, &digest, name, path].map(|text| text.as_bytes()));
         }
         if let Some(directory) = self.path.parent()
             && create_directory(directory, 0o755).is_ok()
@@ -99,6 +122,8 @@ mod tests {
     use std::fs::{self, File};
     use std::time::Duration;
 
+    const BIG: [&str; 2] = ["big", "/d/big"];
+
     #[test]
     fn only_files_at_rest_are_remembered() {
         let directory = tempfile::tempdir().expect("tempdir");
@@ -108,15 +133,17 @@ mod tests {
         file.set_len(SMALLEST).expect("size");
         let digest = Digest::of(b"x");
         let mut digests = DigestCache::load(&places);
-        digests.keep(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, "big");
+        digests.keep_file(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, BIG);
         // ctime can't be set back: fresh files are never at rest.
         assert!(digests.entries.is_empty());
         let metadata = fs::metadata(&path).expect("stat");
         let later = SystemTime::now() + Duration::from_millis(3100);
-        digests.keep(&metadata, later, digest, "big");
+        digests.keep_file(&metadata, later, digest, BIG);
         let mut digests = DigestCache::load(&places);
         assert_eq!(digests.digest(&FileStamp::of(&metadata)), Some(digest));
         assert_eq!(digests.name(&digest), Some("big"));
+        assert_eq!(digests.paths(|name| name == "big"), [PathBuf::from("/d/big")]);
+        assert!(digests.paths(|name| name == "other").is_empty());
         fs::write(&path, vec![1; SMALLEST as usize]).expect("write");
         let changed = fs::metadata(&path).expect("stat");
         assert_eq!(digests.digest(&FileStamp::of(&changed)), None);

@@ -1,6 +1,12 @@
 //! The files that are put: how they are read, hashed and sent.
 
+pub(crate) mod bases;
 pub(crate) mod counters;
 pub(crate) mod digests;
+mod link;
+pub(crate) mod name;
+pub(crate) mod progress;
+mod segments;
+mod sending;
 pub(crate) mod source;
 pub(crate) mod upload;

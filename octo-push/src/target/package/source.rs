@@ -6,10 +6,12 @@ use octo_core::base::digest::{Digest, Hasher};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::is_file_name;
+use octo_core::patch::Bytes;
 use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, fstat};
 use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// One read of the file and one write of TLS.
@@ -20,6 +22,8 @@ pub(crate) const PIECE: usize = 256 * 1024;
 pub(crate) struct Source {
     file: File,
     pub(crate) name: String,
+    /// Its path, from the root on.
+    pub(crate) path: PathBuf,
     /// Its path, as it can be shown.
     pub(crate) shown: String,
     /// Its state when it was opened, and when that was.
@@ -39,7 +43,7 @@ impl Source {
             .filter(|name| is_file_name(name.as_bytes()))
             .ok_or_else(|| wrong("has no file name"))?
             .to_string();
-        let unreadable = |error: &std::io::Error| Error::io(Path::new(path), error);
+        let unreadable = |error: &io::Error| Error::io(Path::new(path), error);
         let opened = SystemTime::now();
         // Not blocking: opening a FIFO would wait for its writer.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -56,7 +60,8 @@ impl Source {
         let metadata = file.metadata().map_err(|error| unreadable(&error))?;
         // Only a hint to the kernel, which reads ahead twice as far.
         let _ = fadvise(&file, 0, None, Advice::Sequential);
-        Ok(Source { file, name, shown, metadata, opened })
+        let path = std::path::absolute(path).map_err(|error| unreadable(&error))?;
+        Ok(Source { file, name, path, shown, metadata, opened })
     }
 
     /// Its length when it was opened.
@@ -101,9 +106,25 @@ impl Source {
                     return Err(Error::new(Exit::Data, &self.shown, reason));
                 }
                 Ok(count) => return Ok(count),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io(Path::new(&self.shown), &error)),
             }
         }
     }
+
+    /// Fills all of a buffer from a position on.
+    ///
+    /// # Errors
+    /// As [`Source::read`], in the form of the standard library.
+    pub(crate) fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, at)
+    }
+
+    /// What a patch reads of it.
+    pub(crate) fn bytes<'a>(&self, read: Fill<'a>) -> Bytes<'a> {
+        Bytes { size: self.size(), read }
+    }
 }
+
+/// [`Source::fill`] of one of them.
+pub(crate) type Fill<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;

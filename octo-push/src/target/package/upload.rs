@@ -1,15 +1,17 @@
-//! Putting a file into a tentacle's package store: offer its sha256, send what is
-//! missing, from where it is missing.
+//! Putting a file into a tentacle's package store: offer its sha256 and what it may be made
+//! of, send what is missing, from where it is missing, in segments.
 //!
-//! Hashing a large file takes a while. Its beginning is sent meanwhile, in pieces
-//! that grow: if the tentacle turns out to have the file, the bytes sent in vain are
-//! about as many as the hashing left time for. The tentacle verifies the whole.
+//! Hashing a large file takes a while. Where the tentacle has none of its size, its
+//! beginning is sent meanwhile, in pieces that grow. The tentacle verifies the whole.
 
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
+use crate::target::package::bases::Base;
 use crate::target::package::counters::UploadCounters;
 use crate::target::package::digests::DigestCache;
-use crate::target::package::source::{PIECE, Source};
+use crate::target::package::progress::{Sent, UploadProgress};
+use crate::target::package::segments::Segments;
+use crate::target::package::source::Source;
 use crate::target::retry::Retry;
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
@@ -18,8 +20,8 @@ use octo_core::base::identity::FileStamp;
 use octo_core::base::refusal::Refusal;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Request};
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Smaller files are hashed before anything is sent: that takes less time than
 /// the connection.
@@ -28,6 +30,9 @@ const AHEAD: u64 = 64 << 20;
 /// The first piece of a beginning, and the largest.
 const FIRST: u64 = 1 << 20;
 const LARGEST: u64 = 32 << 20;
+
+/// For so many bases a patch is made; who has another gets it whole.
+const MOST_PATCHES: usize = 3;
 
 /// A package: what it is and where its bytes are.
 #[derive(Debug)]
@@ -41,6 +46,12 @@ pub(crate) struct Package {
     remembered: bool,
     /// Its bytes; absent where only its sha256 was said.
     source: Option<Source>,
+    /// What it may be made of.
+    bases: Vec<Base>,
+    /// Its segments behind bases, where a tentacle had one; none where that failed.
+    patches: Mutex<HashMap<Digest, Option<Arc<Segments>>>>,
+    /// Its segments by itself.
+    alone: OnceLock<Segments>,
 }
 
 /// What a put came to.
@@ -48,8 +59,8 @@ pub(crate) struct Package {
 pub(crate) enum Put {
     /// It was there.
     There,
-    /// So many bytes were sent.
-    Sent(u64),
+    /// It was sent.
+    Sent(Sent),
 }
 
 impl Package {
@@ -72,7 +83,32 @@ impl Package {
     fn of(name: String, digest: Option<Digest>, source: Option<Source>) -> Package {
         let remembered = digest.is_some();
         let digest = digest.map_or_else(OnceLock::new, |digest| OnceLock::from(Ok(digest)));
-        Package { name, digest, corrected: OnceLock::new(), remembered, source }
+        Package {
+            name,
+            digest,
+            corrected: OnceLock::new(),
+            remembered,
+            source,
+            bases: Vec::new(),
+            patches: Mutex::default(),
+            alone: OnceLock::new(),
+        }
+    }
+
+    /// The same, of which something may be at a tentacle already.
+    #[must_use]
+    pub(crate) fn made_of(self, bases: Vec<Base>) -> Package {
+        Package { bases, ..self }
+    }
+
+    /// Is there something of which it may be made?
+    pub(crate) fn has_bases(&self) -> bool {
+        !self.bases.is_empty()
+    }
+
+    /// The file itself.
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
     }
 
     /// Are there bytes of it that may have to be sent?
@@ -112,7 +148,7 @@ impl Package {
         if self.corrected.get().is_some() {
             digests.forget(digest);
         } else if !self.remembered {
-            digests.keep(&source.metadata, source.opened, *digest, &self.name);
+            digests.keep(source, *digest);
         }
     }
 
@@ -129,6 +165,11 @@ impl Package {
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
         match self.put_once(source, digest, client, &mut upload, stop) {
+            Err(ClientError::Refused(Refusal::Mismatch, error, _)) if upload.patched => {
+                // What is damaged there must not be gone on with: next it comes whole.
+                upload.retry.whole = true;
+                Err(ClientError::Lost(error))
+            }
             Err(ClientError::Refused(refusal @ Refusal::Mismatch, error, variables)) => {
                 let fresh = source.hash(stop).map_err(ClientError::Local)?;
                 if fresh != digest && self.remembered {
@@ -143,7 +184,8 @@ impl Package {
         }
     }
 
-    /// Sends the beginning of a file while it is being hashed.
+    /// Sends the beginning of a file while it is being hashed, unless the tentacle has one of
+    /// its size: that may be it.
     fn send_ahead<S: Duplex>(
         &self,
         source: &Source,
@@ -151,15 +193,19 @@ impl Package {
         upload: &mut UploadProgress<'_>,
         stop: &Stop,
     ) -> std::result::Result<(), ClientError> {
+        if !self.is_large() {
+            return Ok(());
+        }
+        let request =
+            || Request::new(Verb::Put).with("size", source.size()).with("name", &self.name);
+        if client.ask(&request(), b"")?.flag("same-size") {
+            return Ok(());
+        }
         let mut length = FIRST;
         while self.is_large() && upload.at < source.size() {
             let end = source.size().min(upload.at + length);
-            let request = Request::new(Verb::Put)
-                .with("size", source.size())
-                .with("name", &self.name)
-                .with("offset", upload.at)
-                .with("body", end - upload.at);
             let piece = end - upload.at;
+            let request = request().with("offset", upload.at).with("body", piece);
             client.send_line(&request)?;
             source.send(client, end, upload, stop)?;
             client.reply(piece)?;
@@ -177,12 +223,19 @@ impl Package {
         stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
         let size = source.size();
-        let request = Request::new(Verb::Put)
+        let mut request = Request::new(Verb::Put)
             .with("sha256", digest)
             .with("size", size)
             .with("name", &self.name);
+        let is_offered = |base: &&Base| base.digest != digest && !upload.retry.whole;
+        let offered: Vec<_> = self.bases.iter().filter(is_offered).collect();
+        if !offered.is_empty() {
+            let each: Vec<_> = offered.iter().map(|base| base.digest.to_string()).collect();
+            request = request.with("bases", each.join(","));
+        }
         // What is there of it is hashed first.
-        let Some(offset) = client.ask_about(&request, size)?.get("offset") else {
+        let reply = client.ask_about(&request, size)?;
+        let Some(offset) = reply.get("offset") else {
             upload.go_on_at(size);
             return Ok(Put::There);
         };
@@ -190,80 +243,38 @@ impl Package {
             let reason = format!("offset {offset} of {size}");
             return Err(client.wrong(Failure::Malformed(reason)));
         }
+        let patch = match reply.get::<Digest>("base") {
+            None => None,
+            Some(named) => {
+                let base = offered.iter().find(|base| base.digest == named).ok_or_else(|| {
+                    client.wrong(Failure::Malformed("a base that was not offered".into()))
+                })?;
+                self.patch(source, base)
+            }
+        };
         upload.go_on_at(offset);
         upload.retry.stored(offset);
-        source.send(client, size, upload, stop)?;
+        upload.patched = patch.is_some();
+        let segments = match &patch {
+            Some(patch) => patch,
+            None => self.alone.get_or_init(|| Segments::alone(source)),
+        };
+        source.send_parts(segments, client, upload, stop)?;
         client.reply(size)?;
         Ok(Put::Sent(upload.sent))
     }
-}
 
-impl Source {
-    /// Sends it from where the upload is up to `end`.
-    fn send<S: Duplex>(
-        &self,
-        client: &mut Client<'_, S>,
-        end: u64,
-        upload: &mut UploadProgress<'_>,
-        stop: &Stop,
-    ) -> std::result::Result<(), ClientError> {
-        let mut piece = vec![0; PIECE];
-        while upload.at < end {
-            self.check(stop).map_err(ClientError::Local)?;
-            // A refusal in mid-body: the disk is full, the trust is gone.
-            client.hear()?;
-            let wanted = usize::try_from(end - upload.at).unwrap_or(usize::MAX).min(PIECE);
-            let count = self.read(&mut piece[..wanted], upload.at).map_err(ClientError::Local)?;
-            client.send_bytes(&piece[..count])?;
-            upload.send(count as u64);
+    /// The segments behind a base, made once for all targets that have it.
+    fn patch(&self, source: &Source, base: &Base) -> Option<Arc<Segments>> {
+        let mut patches = self.patches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(patch) = patches.get(&base.digest) {
+            return patch.clone();
         }
-        Ok(())
-    }
-}
-
-/// One upload's share of the counters; one that broke off takes it back, since
-/// it will begin again.
-struct UploadProgress<'a> {
-    counters: &'a UploadCounters,
-    retry: &'a mut Retry,
-    size: u64,
-    /// How much the tentacle has, as far as we know.
-    at: u64,
-    /// How much of that was sent just now.
-    sent: u64,
-}
-
-impl<'a> UploadProgress<'a> {
-    fn begin(counters: &'a UploadCounters, size: u64, retry: &'a mut Retry) -> UploadProgress<'a> {
-        counters.total.fetch_add(size, Ordering::Relaxed);
-        counters.uploads.fetch_add(1, Ordering::Relaxed);
-        UploadProgress { counters, retry, size, at: 0, sent: 0 }
-    }
-
-    /// The tentacle says how much it has.
-    fn go_on_at(&mut self, offset: u64) {
-        if let Some(more) = offset.checked_sub(self.at) {
-            self.counters.there.fetch_add(more, Ordering::Relaxed);
-            self.counters.sent.fetch_add(more, Ordering::Relaxed);
-        } else {
-            self.counters.sent.fetch_sub(self.at - offset, Ordering::Relaxed);
+        if patches.len() == MOST_PATCHES {
+            return None;
         }
-        self.at = offset;
-    }
-
-    fn send(&mut self, bytes: u64) {
-        self.counters.sent.fetch_add(bytes, Ordering::Relaxed);
-        self.at += bytes;
-        self.sent += bytes;
-    }
-}
-
-impl Drop for UploadProgress<'_> {
-    fn drop(&mut self) {
-        self.counters.uploads.fetch_sub(1, Ordering::Relaxed);
-        if self.at != self.size {
-            self.counters.total.fetch_sub(self.size, Ordering::Relaxed);
-            self.counters.sent.fetch_sub(self.at, Ordering::Relaxed);
-        }
+        let patch = Segments::behind(source, Arc::clone(&base.source)).ok().map(Arc::new);
+        patches.insert(base.digest, patch.clone());
+        patch
     }
 }

@@ -1,8 +1,8 @@
 //! Values of command lines, checked by kind and said in their one form: what a
 //! script's options share with ours is read by the same function.
 
-use super::package::{PLAIN_NAME, is_plain_name};
 use crate::cli::rolling;
+use crate::target::package::name::{PLAIN_NAME, is_plain_name};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, utc};
 use octo_core::base::error::Result;

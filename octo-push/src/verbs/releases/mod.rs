@@ -15,7 +15,7 @@ use crate::fleet::fan_out::FanOut;
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::{conclusion, fan_out, select};
 use crate::records::end_files;
-use crate::verbs::plumb::package::{PLAIN_NAME, is_plain_name};
+use crate::target::package::name::{PLAIN_NAME, is_plain_name};
 use answer::Answers;
 use forms::{CRITICAL, FORM, Form, TSV, UNVERIFIED, WARNING, metrics};
 use octo_core::base::cli::options::{OptionGroup, Said, value};

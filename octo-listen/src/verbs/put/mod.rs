@@ -1,17 +1,24 @@
 //! `put`: a package into the store, from where an earlier try broke off.
 //!
 //! ```text
+//! put size= name=                  is there one of this size, which may be it?
 //! put size= name= offset= body=    the beginning, while its sender hashes it
-//! put sha256= size= name=          the package, and what is left of it
+//! put sha256= size= name= bases=   the package, and what is left of it
 //! ```
+
+mod base;
+mod parts;
+pub(crate) mod turns;
 
 use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
+use base::Base;
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, Upload};
+use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, Store, Upload};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
+use parts::Parts;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -30,7 +37,12 @@ pub(crate) fn put<S: Duplex>(
 ) -> Result<Answer, Ended> {
     let (size, name) = (request.need("size")?, request.need("name")?);
     match (request.get("offset"), request.body(), request.get("sha256")) {
-        (None, 0, Some(digest)) => whole(session, digest, size, name),
+        (None, 0, Some(digest)) => {
+            let bases = request.get::<&str>("bases").unwrap_or_default();
+            let bases: Vec<_> = bases.split(',').filter_map(Digest::parse).collect();
+            whole(session, digest, size, name, &bases)
+        }
+        (None, 0, None) => same_size(session, size),
         (Some(offset), body, None) => {
             ahead(session, size, name, offset, body).map_err(|ended| match ended {
                 Ended::No(no) if body > 0 => Ended::Hopeless(no),
@@ -39,6 +51,18 @@ pub(crate) fn put<S: Duplex>(
         }
         _ => Err(Failure::Malformed("put has sha256, or offset and body".into()).into()),
     }
+}
+
+/// Has this pusher put one of this size? To send the beginning of one that is there costs
+/// more than to hash it first.
+fn same_size<S: Duplex>(session: &mut Session<'_, S>, size: u64) -> Result<Answer, Ended> {
+    let (host, peer) = (session.host, session.peer);
+    let asked = Asked { size: Some(size), ..Asked::default() };
+    let grant = host.judge(peer, Verb::Put, asked)?;
+    let is_there = |store: &Store| host.log.ok(store.has_of_size(size, grant.who())) == Some(true);
+    let found = is_there(&host.store) || host.taken.as_ref().is_some_and(is_there);
+    let answer = Answer::ok(Verb::Put, None);
+    Ok(if found { answer.with("same-size", "yes") } else { answer })
 }
 
 /// The beginning of a file: kept until its sha256 comes, or anything else.
@@ -82,6 +106,7 @@ fn whole<S: Duplex>(
     digest: Digest,
     size: u64,
     name: &[u8],
+    bases: &[Digest],
 ) -> Result<Answer, Ended> {
     let (host, peer) = (session.host, session.peer);
     let asked = Asked { size: Some(size), ..Asked::default() };
@@ -107,13 +132,26 @@ fn whole<S: Duplex>(
     };
     host.must_record(peer, &grant, "put", &fields)?;
     let offset = upload.offset();
-    session.say(&Fields::ok(Verb::Put).with("offset", offset))?;
-    let upload = receive(session, size - offset, |read| upload.receive(read))?;
+    let base = Base::find(host, &grant, bases);
+    let named = base.as_ref().map(|base| base.digest);
+    session.say(&Fields::ok(Verb::Put).with("offset", offset).maybe("base", named))?;
+    let received =
+        receive_parts(session, base.as_ref(), size - offset, |read| upload.receive(read));
+    let (upload, wire) = received.inspect_err(|ended| {
+        if is_mismatch(ended) {
+            // What a base that was damaged brought before must not be gone on with.
+            host.store.discard(&digest, &grant.name);
+        }
+    })?;
     // The upload took its time: whoever is no longer trusted publishes nothing.
     let asked = Asked { size: Some(size), ..Asked::default() };
     host.judge(peer, Verb::Put, asked)?;
     session.ticking(|| upload.finish())?.map_err(No::from)?;
-    host.log.event(format_args!("{what}: stored"));
+    let by = match named {
+        Some(base) => format!(", by {} that make it of {base}", human_size(wire)),
+        None => String::new(),
+    };
+    host.log.event(format_args!("{what}: stored{by}"));
     // The package is there, come what may: the record of it is the request's.
     let head = host.record_or_log(peer, &grant, "stored", &fields[..1]);
     Ok(Answer::ok(Verb::Put, head))
@@ -152,23 +190,49 @@ fn begin<'a>(
     }
 }
 
+fn is_mismatch(ended: &Ended) -> bool {
+    matches!(ended, Ended::Hopeless(no) if no.refusal == Refusal::Mismatch)
+}
+
+/// What reads the next bytes for whoever stores them.
+type Read<'a> = &'a mut dyn FnMut(&mut [u8]) -> io::Result<usize>;
+
 /// Hands the next bytes of the connection to whoever stores them.
 fn receive<S: Duplex, T>(
     session: &mut Session<'_, S>,
     length: u64,
-    store: impl FnOnce(&mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<T, ReceiveError>,
+    store: impl FnOnce(Read<'_>) -> Result<T, ReceiveError>,
 ) -> Result<T, Ended> {
-    let mut failure = None;
     let mut body = session.connection.body(length);
+    stored(|buffer| Ok(body.read(buffer)?), store)
+}
+
+/// The same of so many bytes that come in parts; says also how many came in their bodies.
+fn receive_parts<S: Duplex, T>(
+    session: &mut Session<'_, S>,
+    base: Option<&Base>,
+    length: u64,
+    store: impl FnOnce(Read<'_>) -> Result<T, ReceiveError>,
+) -> Result<(T, u64), Ended> {
+    let mut parts = Parts::new(session.connection, &session.host.turns, base, length);
+    let received = stored(|buffer| parts.read(buffer), store)?;
+    Ok((received, parts.wire))
+}
+
+fn stored<T>(
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, Ended>,
+    store: impl FnOnce(Read<'_>) -> Result<T, ReceiveError>,
+) -> Result<T, Ended> {
+    let mut ended = None;
     let received = store(&mut |buffer| {
-        body.read(buffer).map_err(|failed| {
-            failure = Some(failed);
+        read(buffer).map_err(|how| {
+            ended = Some(how);
             io::Error::other("the connection failed")
         })
     });
-    received.map_err(|error| match (error, failure) {
+    received.map_err(|error| match (error, ended) {
         (ReceiveError::Store(error), _) => Ended::Hopeless(error.into()),
-        (ReceiveError::Sender(_), Some(failure)) => Ended::Broken(failure),
+        (ReceiveError::Sender(_), Some(ended)) => ended,
         (ReceiveError::Sender(error), None) => Ended::Broken(error.into()),
     })
 }

@@ -1,0 +1,176 @@
+//! The body of a put: segments of output, as they are or each as one frame behind ranges
+//! of a base. Nothing of it is believed: the sha256 of the whole decides.
+
+use super::base::Base;
+use super::turns::{Turn, Turns};
+use crate::host::No;
+use crate::session::Ended;
+use octo_core::Refusal;
+use octo_core::patch::{self, LARGEST_SEGMENT, longest_frame, parse_ranges};
+use octo_wire::body::Counted;
+use octo_wire::{Connection, Duplex, Failure, Fields, StreamWord};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::time::Instant;
+
+/// A frame up to this is received into memory; a larger one lies in a file until it is its
+/// turn: who sends it slowly keeps neither memory nor a turn.
+const SMALL: usize = 64 * 1024;
+
+/// The segments that come over a connection.
+pub(super) struct Parts<'a, S> {
+    connection: &'a mut Connection<S>,
+    turns: &'a Turns,
+    base: Option<&'a Base>,
+    /// How many bytes of output are still to begin.
+    left: u64,
+    /// How many bytes of bodies were announced so far.
+    pub(super) wire: u64,
+    coming: Coming<'a>,
+    pace: Counted,
+}
+
+/// What is being received.
+enum Coming<'a> {
+    Bytes(Counted),
+    Decoded { bytes: Vec<u8>, at: usize, _turn: Turn<'a> },
+}
+
+impl<'a, S: Duplex> Parts<'a, S> {
+    /// Segments of so many bytes of output in all.
+    pub(super) fn new(
+        connection: &'a mut Connection<S>,
+        turns: &'a Turns,
+        base: Option<&'a Base>,
+        length: u64,
+    ) -> Parts<'a, S> {
+        let (coming, pace) = (Coming::Bytes(connection.count(0)), connection.count(length));
+        Parts { connection, turns, base, left: length, wire: 0, coming, pace }
+    }
+
+    /// Reads some of the output; 0 at its end.
+    ///
+    /// # Errors
+    /// A broken stream; mismatch for a segment that is not of the form.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Ended> {
+        loop {
+            match &mut self.coming {
+                Coming::Bytes(counted) if counted.left() > 0 => {
+                    return Ok(self.connection.read_counted(counted, buffer)?);
+                }
+                Coming::Decoded { bytes, at, .. } if *at < bytes.len() => {
+                    let count = buffer.len().min(bytes.len() - *at);
+                    buffer[..count].copy_from_slice(&bytes[*at..*at + count]);
+                    *at += count;
+                    return Ok(count);
+                }
+                _ if self.left == 0 || buffer.is_empty() => return Ok(0),
+                // What was decoded is given back before the next one waits for its turn.
+                coming => *coming = Coming::Bytes(self.connection.count(0)),
+            }
+            self.coming = self.next()?;
+        }
+    }
+
+    fn next(&mut self) -> Result<Coming<'a>, Ended> {
+        let began = Instant::now();
+        let message = self.connection.read_message()?.ok_or(Failure::Truncated)?;
+        let part = octo_wire::reply::streamed(message)?;
+        let (Some(StreamWord::Part), part) = part else {
+            return Err(Failure::Malformed("the body of a put has parts".into()).into());
+        };
+        let (size, skip) = (part.need::<u64>("size")?, part.get::<u64>("skip").unwrap_or(0));
+        if skip >= size || size - skip > self.left {
+            return Err(mismatch(format!("a part of {size} bytes, {} are left", self.left)));
+        }
+        self.left -= size - skip;
+        self.wire += part.body();
+        if part.flag("zstd") {
+            let frame = self.frame(&part, size)?;
+            self.pace.check_pace(size, began.elapsed())?;
+            return self.decoded(&part, frame, size as usize, skip as usize);
+        }
+        self.pace.check_pace(size, began.elapsed())?;
+        if skip > 0 || part.body() != size || part.get::<&str>("ranges").is_some() {
+            return Err(mismatch("a part without a frame is its own bytes"));
+        }
+        Ok(Coming::Bytes(self.connection.count(size)))
+    }
+
+    /// The frame of a part, received.
+    fn frame(&mut self, part: &Fields, size: u64) -> Result<Frame, Ended> {
+        let (size, body) = (usize::try_from(size), usize::try_from(part.body()));
+        let fits =
+            |size: usize, body: usize| size <= LARGEST_SEGMENT && body <= longest_frame(size);
+        let (Ok(size), Ok(body)) = (size, body) else {
+            return Err(mismatch("a part is too large"));
+        };
+        if !fits(size, body) {
+            return Err(mismatch("a part is larger than a segment may be"));
+        }
+        let mut counted = self.connection.count(body as u64);
+        let mut piece = vec![0; body.min(SMALL)];
+        if body <= SMALL {
+            let mut filled = 0;
+            while filled < body {
+                filled += self.connection.read_counted(&mut counted, &mut piece[filled..])?;
+            }
+            return Ok(Frame::Memory(piece));
+        }
+        let failed =
+            |e: io::Error| Ended::Hopeless(No::new(Refusal::Io, format!("a segment: {e}")));
+        let mut file = tempfile::tempfile().map_err(failed)?;
+        loop {
+            match self.connection.read_counted(&mut counted, &mut piece)? {
+                0 => break,
+                count => file.write_all(&piece[..count]).map_err(failed)?,
+            }
+        }
+        Ok(Frame::File(file, body))
+    }
+
+    fn decoded(
+        &self,
+        part: &Fields,
+        frame: Frame,
+        size: usize,
+        skip: usize,
+    ) -> Result<Coming<'a>, Ended> {
+        let turn = self.turns.take();
+        let prefix = match (part.get::<&str>("ranges"), self.base) {
+            (None, _) => Vec::new(),
+            (Some(_), None) => return Err(mismatch("a part has ranges, and no base was named")),
+            (Some(text), Some(base)) => {
+                let ranges = parse_ranges(text, base.size()).map_err(mismatch)?;
+                base.read(&ranges).map_err(|e| mismatch(format!("the base: {e}")))?
+            }
+        };
+        let frame = frame.bytes().map_err(|e| mismatch(format!("a segment: {e}")))?;
+        let bytes = patch::decode(&prefix, &frame, size).map_err(mismatch)?;
+        Ok(Coming::Decoded { bytes, at: skip, _turn: turn })
+    }
+}
+
+/// A frame as it was received.
+enum Frame {
+    Memory(Vec<u8>),
+    File(File, usize),
+}
+
+impl Frame {
+    fn bytes(self) -> io::Result<Vec<u8>> {
+        match self {
+            Frame::Memory(bytes) => Ok(bytes),
+            Frame::File(mut file, length) => {
+                let mut bytes = vec![0; length];
+                file.rewind()?;
+                file.read_exact(&mut bytes)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+fn mismatch(reason: impl Into<String>) -> Ended {
+    Ended::Hopeless(No::new(Refusal::Mismatch, reason))
+}

@@ -1,0 +1,166 @@
+//! A package in segments: each behind ranges of a base, or compressed by itself. Made when
+//! the first target needs it, and kept for all others.
+
+use crate::target::package::source::Source;
+use octo_core::patch::{Range, Segment, encode, plain, plan};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+/// A frame that is longer than so many eighths of its segment is not worth it.
+const WORTH: usize = 7;
+
+/// How long compressing a byte takes, in seconds, before it was tried.
+const PACE: f64 = 4e-9;
+
+/// After so many frames in vain in a row, twice as many segments go as they are, and so on.
+const MOST_PASSED_OVER: u32 = 64;
+
+/// All segments of one package behind one base, or behind none.
+#[derive(Debug)]
+pub(super) struct Segments {
+    base: Option<Arc<Source>>,
+    plan: Vec<Segment>,
+    making: Mutex<Making>,
+    /// Where the frames are: a file without a name.
+    frames: OnceLock<File>,
+}
+
+/// What was made so far.
+#[derive(Debug)]
+struct Making {
+    /// One a segment, once that was looked at.
+    made: Vec<Option<Made>>,
+    /// How much is in the file.
+    length: u64,
+    /// How many segments are passed over now, and how many after the next frame in vain.
+    passing: u32,
+    pass: u32,
+    /// Seconds a byte.
+    pace: f64,
+}
+
+/// How a segment is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// As it is.
+    Stored,
+    /// As the frame that stands there in the file.
+    Frame {
+        /// Where it begins.
+        at: u64,
+        /// How long it is.
+        length: u64,
+    },
+}
+
+impl Segments {
+    /// Those of this package behind this base.
+    ///
+    /// # Errors
+    /// Where one of them can't be read.
+    pub(super) fn behind(source: &Source, base: Arc<Source>) -> io::Result<Segments> {
+        let of_new = |buffer: &mut [u8], at| source.fill(buffer, at);
+        let of_base = |buffer: &mut [u8], at| base.fill(buffer, at);
+        let plan = plan(&source.bytes(&of_new), &base.bytes(&of_base))?;
+        Ok(Segments::of(plan, Some(base)))
+    }
+
+    /// Those of this package by itself.
+    pub(super) fn alone(source: &Source) -> Segments {
+        Segments::of(plain(source.size()), None)
+    }
+
+    fn of(plan: Vec<Segment>, base: Option<Arc<Source>>) -> Segments {
+        let made = vec![None; plan.len()];
+        let making = Making { made, length: 0, passing: 0, pass: 1, pace: PACE };
+        Segments { base, plan, making: Mutex::new(making), frames: OnceLock::new() }
+    }
+
+    /// Is there a base? Then a frame is worth making whatever the link is.
+    pub(super) fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// The segment in which this byte is, by its number.
+    pub(super) fn index_of(&self, at: u64) -> usize {
+        self.plan.partition_point(|segment| segment.end <= at)
+    }
+
+    pub(super) fn segment(&self, index: usize) -> &Segment {
+        &self.plan[index]
+    }
+
+    /// How long compressing a byte takes, in seconds.
+    pub(super) fn pace(&self) -> f64 {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner).pace
+    }
+
+    /// How to send a segment. Where making it fails it is sent as it is: who sends it will
+    /// say what is wrong with the file.
+    pub(super) fn made(&self, source: &Source, index: usize) -> Made {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = making.made[index] {
+            return made;
+        }
+        let made = match making.passing.checked_sub(1) {
+            Some(left) => {
+                making.passing = left;
+                Made::Stored
+            }
+            None => self.make(source, &self.plan[index], &mut making).unwrap_or(Made::Stored),
+        };
+        making.made[index] = Some(made);
+        made
+    }
+
+    fn make(&self, source: &Source, segment: &Segment, making: &mut Making) -> io::Result<Made> {
+        let began = Instant::now();
+        let prefix = match &self.base {
+            Some(base) => ranges_of(base, &segment.ranges)?,
+            None => Vec::new(),
+        };
+        let mut bytes = vec![0; (segment.end - segment.start) as usize];
+        source.fill(&mut bytes, segment.start)?;
+        let mut frame = vec![0; bytes.len() / 8 * WORTH];
+        let length = encode(&prefix, &bytes, &mut frame)?;
+        making.pace = began.elapsed().as_secs_f64() / bytes.len() as f64;
+        let Some(length) = length else {
+            (making.passing, making.pass) = (making.pass, MOST_PASSED_OVER.min(making.pass * 2));
+            return Ok(Made::Stored);
+        };
+        making.pass = 1;
+        if self.frames.get().is_none() {
+            let _ = self.frames.set(tempfile::tempfile()?);
+        }
+        let at = making.length;
+        if let Some(file) = self.frames.get() {
+            file.write_all_at(&frame[..length], at)?;
+        }
+        making.length += length as u64;
+        Ok(Made::Frame { at, length: length as u64 })
+    }
+
+    /// Reads of a frame, from there on in the file.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let file = self.frames.get().ok_or(io::ErrorKind::NotFound)?;
+        file.read_exact_at(buffer, at)
+    }
+}
+
+fn ranges_of(base: &Source, ranges: &[Range]) -> io::Result<Vec<u8>> {
+    let sum: u64 = ranges.iter().map(|range| range.length).sum();
+    let mut bytes = vec![0; sum as usize];
+    let mut rest = &mut bytes[..];
+    for range in ranges {
+        let (now, later) = rest.split_at_mut(range.length as usize);
+        base.fill(now, range.offset)?;
+        rest = later;
+    }
+    Ok(bytes)
+}
