@@ -55,7 +55,7 @@ fn put(pusher: &mut Pusher, package: &[u8]) -> Result<Message, Failure> {
     let reply = pusher.ask(&request, b"")?;
     assert_eq!(reply.word(), "ok", "{reply:?}");
     if reply.number("offset")? == Some(0) {
-        pusher.connection.send_bytes(package)?;
+        pusher.send_part(package.len(), package)?;
         return pusher.reply();
     }
     Ok(reply)
@@ -208,7 +208,7 @@ fn an_old_partial_upload_is_swept_and_a_new_one_stays() {
     let request = format!("put sha256={} size=1000000 name=x", Digest::of(&package));
     let mut pusher = tentacle.connect(&ci).expect("trusted");
     pusher.yes(&request, b"");
-    pusher.connection.send_bytes(&package[..500_000]).expect("sent");
+    pusher.send_part(package.len(), &package[..500_000]).expect("sent");
     drop(pusher);
     let partial =
         here.sandbox.state("packages/incoming").join(format!("{}.ci", Digest::of(&package)));

@@ -197,7 +197,7 @@ fn a_file_size_limit_refuses_one_put_and_nothing_else() {
     let mut told = large.ask(&request, b"").expect("a reply");
     // Some file systems see it when they reserve the space.
     if told.word() == "ok" {
-        let _ = large.connection.send_bytes(&[1; 1 << 20]);
+        let _ = large.send_part(1 << 20, &[1; 1 << 20]);
         told = large.reply().expect("a reply");
     }
     assert_eq!((told.word(), told.text("code")), ("no", Some("full")));

@@ -99,7 +99,7 @@ impl Scene {
         let Some(offset) = reply.number("offset")? else { return Ok(reply) };
         let rest = &self.package[usize::try_from(offset).expect("an offset")..];
         // The refusal may come in the midst of it.
-        match pusher.connection.send_bytes(rest) {
+        match pusher.send_part(rest.len(), rest) {
             Ok(()) | Err(Failure::Truncated) => pusher.reply(),
             Err(failure) => Err(failure),
         }

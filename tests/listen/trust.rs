@@ -80,7 +80,7 @@ fn an_upload_that_is_no_longer_permitted_is_not_published() {
     let mut pusher = tentacle.connect(&ci).expect("trusted");
     pusher.yes(&format!("put sha256={digest} size=100000 name=x"), b"");
     here.trust(&[(&ci, "ci allow=status")]);
-    pusher.connection.send_bytes(&package).expect("sent");
+    pusher.send_part(package.len(), &package).expect("sent");
     assert_eq!(pusher.reply().expect("a reply").text("code"), Some("denied"));
     assert!(!here.sandbox.state("packages").join(digest.to_string()).exists());
     pusher.yes("status", b"");

@@ -99,10 +99,8 @@ fn put_skips_what_is_there_and_goes_on_where_it_was() {
     for sent in [1, 4096, 1_234_567] {
         let mut pusher = fleet.ci();
         assert_eq!(pusher.yes(&request, b"").number("offset").expect("a number"), Some(there));
-        pusher
-            .connection
-            .send_bytes(&package[there as usize..there as usize + sent])
-            .expect("sent");
+        let rest = &package[there as usize..];
+        pusher.send_part(rest.len(), &rest[..sent]).expect("sent");
         drop(pusher);
         // Whole blocks are kept; a new connection waits until the old one let go.
         there = (there + sent as u64) / 4096 * 4096;
@@ -125,7 +123,7 @@ fn put_refuses_bytes_that_are_not_those_announced() {
     let mut pusher = fleet.ci();
     let request = format!("put sha256={digest} size={} name=x", package.len());
     pusher.yes(&request, b"");
-    pusher.connection.send_bytes(&wrong).expect("sent");
+    pusher.send_part(wrong.len(), &wrong).expect("sent");
     let reply = pusher.reply().expect("a reply");
     assert_eq!(reply.text("code"), Some("mismatch"), "{reply:?}");
     assert!(!fleet.packages(&digest.to_string()).exists());
@@ -163,7 +161,7 @@ fn another_pushers_package_is_not_shown_to_exist() {
     // It sends all of the bytes, and may use them from then on.
     let request = format!("put sha256={digest} size={} name=x", package.len());
     assert_eq!(cron.yes(&request, b"").number("offset").expect("a number"), Some(0));
-    cron.connection.send_bytes(&package).expect("sent");
+    cron.send_part(package.len(), &package).expect("sent");
     assert_eq!(cron.reply().expect("a reply").word(), "ok");
     let reply = cron.ask(&run, &body).expect("a reply");
     assert_eq!(reply.word(), "ok", "{reply:?}");

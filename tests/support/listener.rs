@@ -255,6 +255,13 @@ impl Pusher {
         lines.map(|line| Message::parse(line).expect("a line of a list")).collect()
     }
 
+    /// Sends these bytes of a part that is as it is and so long.
+    pub(crate) fn send_part(&mut self, length: usize, bytes: &[u8]) -> Result<(), Failure> {
+        let part = Message::new("part").with("size", length).with("body", length);
+        self.connection.send_line(&part)?;
+        self.connection.send_bytes(bytes)
+    }
+
     /// Puts bytes; the final reply.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Message {
         let digest = Digest::of(bytes);
@@ -264,7 +271,7 @@ impl Pusher {
             None => reply,
             Some(offset) => {
                 let rest = &bytes[usize::try_from(offset).expect("an offset")..];
-                self.connection.send_bytes(rest).expect("sent");
+                self.send_part(rest.len(), rest).expect("sent");
                 self.reply().expect("a reply")
             }
         }
