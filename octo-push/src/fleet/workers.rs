@@ -85,6 +85,7 @@ fn serve(target: usize, context: &Context, task: &Task, sender: &SyncSender<Flee
     let mut outcome = task(context, &reporter);
     outcome.elapsed = began.elapsed();
     outcome.tentacle = reporter.peer.get();
+    outcome.sent = reporter.sent.get();
     reporter.report(TargetEvent::Done(Box::new(outcome)));
 }
 

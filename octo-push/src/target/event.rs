@@ -1,6 +1,7 @@
 //! What a worker reports while it serves one target.
 
 use crate::target::outcome::Outcome;
+use crate::target::package::counters::Sent;
 use octo_core::base::names::JobId;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::job::Stream;
@@ -32,13 +33,15 @@ pub(crate) struct Reporter {
     pub(crate) target: usize,
     /// The thumbprint of its tentacle, once it was seen.
     pub(crate) peer: Cell<Option<Thumbprint>>,
+    /// What was put there, over all its connections.
+    pub(crate) sent: Cell<Option<Sent>>,
     sink: Box<dyn Fn(TargetEvent)>,
 }
 
 impl Reporter {
     /// For one target; `sink` gets its events.
     pub(crate) fn new(target: usize, sink: impl Fn(TargetEvent) + 'static) -> Reporter {
-        Reporter { target, peer: Cell::default(), sink: Box::new(sink) }
+        Reporter { target, peer: Cell::default(), sent: Cell::default(), sink: Box::new(sink) }
     }
 
     pub(crate) fn report(&self, event: TargetEvent) {

@@ -162,7 +162,7 @@ impl<'a> JobClient<'a> {
                     ask(&mut client, target, plan, self.job)?;
                 }
                 let retry = &mut self.retry;
-                package.put(&mut client, &context.counters, &context.stop, retry)?;
+                package.put(&mut client, context, self.reporter, retry)?;
                 self.retry.gain(Gain::Files, 1);
             }
             let request =

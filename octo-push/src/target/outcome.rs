@@ -2,6 +2,7 @@
 
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
+use crate::target::package::counters::Sent;
 use crate::target::statement;
 use jiff::Timestamp;
 use octo_core::base::cli::utc;
@@ -79,6 +80,8 @@ pub(crate) struct Outcome {
     /// Until when a request that has left may be taken up, where no word came that
     /// it was.
     pub(crate) not_certain_before: Option<Timestamp>,
+    /// What was put there, where something was.
+    pub(crate) sent: Option<Sent>,
     pub(crate) elapsed: Duration,
 }
 
@@ -97,6 +100,7 @@ impl Outcome {
             audit: None,
             audit_exec: None,
             not_certain_before: None,
+            sent: None,
             elapsed: Duration::ZERO,
         }
     }

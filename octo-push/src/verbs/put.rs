@@ -65,7 +65,7 @@ fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Out
         // What was put over a connection that broke since is put.
         for package in &packages[said.len()..] {
             let name = printable(package.name.as_bytes());
-            said.push(match package.put(client, &context.counters, &context.stop, retry)? {
+            said.push(match package.put(client, context, reporter, retry)? {
                 Put::There => format!("{name} was there"),
                 Put::Sent(sent) => format!("{name} put, {}", sent.said()),
             });

@@ -130,6 +130,8 @@ fn end(target: &str, outcome: &Outcome) -> JsonObject {
         .text_or_null("message", Some(outcome.message.as_str()).filter(|m| !m.is_empty()))
         .text_or_null("not_certain_before", outcome.not_certain_before.map(utc).as_deref())
         .object("outputs", outputs(&outcome.outputs))
+        .number_or_null("size", outcome.sent.map(|sent| sent.size))
+        .number_or_null("wire", outcome.sent.map(|sent| sent.wire))
         .text_or_null("audit", outcome.audit.map(|head| head.to_string()).as_deref())
         .text_or_null("audit_exec", outcome.audit_exec.map(|head| head.to_string()).as_deref())
         .seconds("seconds", outcome.elapsed)
@@ -168,7 +170,7 @@ mod tests {
                 r#"{"type":"end","target":"web1","job":null,"kind":"exit","code":124,"#,
                 r#""origin":"script","status":124,"refusal":null,"message":"exit 124","#,
                 r#""not_certain_before":null,"outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
-                r#""audit":null,"audit_exec":null,"seconds":0.000}"#
+                r#""size":null,"wire":null,"audit":null,"audit_exec":null,"seconds":0.000}"#
             )
         );
     }

@@ -8,7 +8,6 @@ use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::Result;
 use octo_core::base::identity::FileStamp;
-use octo_core::patch::MOST_BASES;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,9 @@ use std::time::SystemTime;
 
 /// Smaller packages are sent sooner than a base is looked for.
 const SMALLEST: u64 = 64 * 1024;
+
+/// So many are looked at; of these each tentacle is offered a few.
+const MOST: usize = 32;
 
 /// So many that nobody named and whose sha256 is not remembered are hashed.
 const MOST_HASHED: usize = 2;
@@ -89,7 +91,7 @@ impl Search<'_> {
 
     /// What can't be read is none, and neither is what would take long to hash.
     fn look_at(&mut self, path: &Path) {
-        if self.bases.len() == MOST_BASES || path == self.package.path {
+        if self.bases.len() == MOST || path == self.package.path {
             return;
         }
         let Some(source) = path.to_str().and_then(|path| Source::open(path).ok()) else { return };
@@ -114,7 +116,7 @@ impl Search<'_> {
     }
 
     fn add(&mut self, source: Source, digest: Digest) {
-        if self.bases.len() < MOST_BASES && source.size() > 0 && self.seen.insert(digest) {
+        if self.bases.len() < MOST && source.size() > 0 && self.seen.insert(digest) {
             self.bases.push(Base { digest, source: Arc::new(source) });
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod bases;
 pub(crate) mod counters;
 pub(crate) mod digests;
+mod held;
 mod link;
 pub(crate) mod name;
 pub(crate) mod progress;

@@ -1,53 +1,48 @@
 //! How far one upload has come.
 
-use crate::target::package::counters::UploadCounters;
+use crate::target::event::Reporter;
+use crate::target::package::counters::{Sent, UploadCounters};
 use crate::target::retry::Retry;
-use octo_core::base::units::human_size;
+use octo_core::base::digest::Digest;
 use std::sync::atomic::Ordering;
-
-/// What was sent of a package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Sent {
-    /// So many bytes of it.
-    pub(crate) size: u64,
-    /// In so many bytes.
-    pub(crate) wire: u64,
-}
-
-impl Sent {
-    /// As a person is told.
-    pub(crate) fn said(self) -> String {
-        let size = human_size(self.size);
-        match self.wire < self.size / 10 * 9 {
-            true => format!("{size} in {}", human_size(self.wire)),
-            false => size,
-        }
-    }
-}
 
 /// One upload's share of the counters; one that broke off takes it back, since
 /// it will begin again.
 pub(super) struct UploadProgress<'a> {
     counters: &'a UploadCounters,
+    reporter: &'a Reporter,
     pub(super) retry: &'a mut Retry,
     size: u64,
     /// How much the tentacle has, as far as we know.
     pub(super) at: u64,
     /// How much of that was sent just now.
     pub(super) sent: Sent,
-    /// Was a part of it made of what is there?
-    pub(super) patched: bool,
+    /// Was a part of it a frame?
+    pub(super) framed: bool,
+    /// What the tentacle may hold, the newest first.
+    pub(super) held: Vec<Digest>,
 }
 
 impl<'a> UploadProgress<'a> {
     pub(super) fn begin(
         counters: &'a UploadCounters,
+        reporter: &'a Reporter,
         size: u64,
         retry: &'a mut Retry,
     ) -> UploadProgress<'a> {
         counters.total.fetch_add(size, Ordering::Relaxed);
         counters.uploads.fetch_add(1, Ordering::Relaxed);
-        UploadProgress { counters, retry, size, at: 0, sent: Sent::default(), patched: false }
+        let sent = Sent::default();
+        UploadProgress {
+            counters,
+            reporter,
+            retry,
+            size,
+            at: 0,
+            sent,
+            framed: false,
+            held: Vec::new(),
+        }
     }
 
     /// The tentacle says how much it has.
@@ -72,6 +67,10 @@ impl<'a> UploadProgress<'a> {
 impl Drop for UploadProgress<'_> {
     fn drop(&mut self) {
         self.counters.uploads.fetch_sub(1, Ordering::Relaxed);
+        // What broke off was sent all the same.
+        let Sent { size, wire } = self.reporter.sent.get().unwrap_or_default();
+        let size = size + if self.at == self.size { self.size } else { 0 };
+        self.reporter.sent.set(Some(Sent { size, wire: wire + self.sent.wire }));
         if self.at != self.size {
             self.counters.total.fetch_sub(self.size, Ordering::Relaxed);
             self.counters.sent.fetch_sub(self.at, Ordering::Relaxed);

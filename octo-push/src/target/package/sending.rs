@@ -29,7 +29,7 @@ impl Source {
         while upload.at < self.size() {
             let (at, index) = (upload.at, segments.index_of(upload.at));
             let is_slow = link.is_slower_than(segments.pace());
-            let made = match segments.has_base() || is_slow {
+            let made = match (segments.has_base() || is_slow) && !upload.retry.whole {
                 true => segments.made(self, index),
                 false => Made::Stored,
             };
@@ -37,6 +37,7 @@ impl Source {
             let (began, wire) = (Instant::now(), upload.sent.wire);
             match made {
                 Made::Frame { at: from, length } => {
+                    upload.framed = true;
                     let part = Fields::of(StreamWord::Part)
                         .with("size", segment.end - segment.start)
                         .maybe("skip", Some(at - segment.start).filter(|skip| *skip > 0))

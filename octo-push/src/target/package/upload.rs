@@ -6,10 +6,13 @@
 
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
+use crate::target::context::Context;
+use crate::target::event::Reporter;
 use crate::target::package::bases::Base;
-use crate::target::package::counters::UploadCounters;
+use crate::target::package::counters::Sent;
 use crate::target::package::digests::DigestCache;
-use crate::target::package::progress::{Sent, UploadProgress};
+use crate::target::package::held::{held, hold};
+use crate::target::package::progress::UploadProgress;
 use crate::target::package::segments::Segments;
 use crate::target::package::source::Source;
 use crate::target::retry::Retry;
@@ -18,6 +21,7 @@ use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::identity::FileStamp;
 use octo_core::base::refusal::Refusal;
+use octo_core::patch::MOST_BASES;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Request};
 use std::collections::HashMap;
@@ -156,17 +160,38 @@ impl Package {
     pub(crate) fn put<S: Duplex>(
         &self,
         client: &mut Client<'_, S>,
-        counters: &UploadCounters,
-        stop: &Stop,
+        context: &Context,
+        reporter: &Reporter,
         retry: &mut Retry,
     ) -> std::result::Result<Put, ClientError> {
         let Some(source) = &self.source else { return Ok(Put::There) };
-        let mut upload = UploadProgress::begin(counters, source.size(), retry);
+        let (size, stop) = (source.size(), &context.stop);
+        let mut upload = UploadProgress::begin(&context.counters, reporter, size, retry);
+        if let Some(tentacle) = reporter.peer.get()
+            && self.has_bases()
+        {
+            upload.held = held(&context.common.places, tentacle);
+        }
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
-        match self.put_once(source, digest, client, &mut upload, stop) {
-            Err(ClientError::Refused(Refusal::Mismatch, error, _)) if upload.patched => {
-                // What is damaged there must not be gone on with: next it comes whole.
+        let put = self.put_or_put_anew(source, digest, client, &mut upload, stop)?;
+        if let (Some(tentacle), Ok(digest)) = (reporter.peer.get(), self.digest()) {
+            hold(&context.common.places, tentacle, digest);
+        }
+        Ok(put)
+    }
+
+    fn put_or_put_anew<S: Duplex>(
+        &self,
+        source: &Source,
+        digest: Digest,
+        client: &mut Client<'_, S>,
+        upload: &mut UploadProgress<'_>,
+        stop: &Stop,
+    ) -> std::result::Result<Put, ClientError> {
+        match self.put_once(source, digest, client, upload, stop) {
+            Err(ClientError::Refused(Refusal::Mismatch, error, _)) if upload.framed => {
+                // What is damaged there must not be gone on with: next it comes as it is.
                 upload.retry.whole = true;
                 Err(ClientError::Lost(error))
             }
@@ -174,7 +199,7 @@ impl Package {
                 let fresh = source.hash(stop).map_err(ClientError::Local)?;
                 if fresh != digest && self.remembered {
                     let fresh = *self.corrected.get_or_init(|| fresh);
-                    return self.put_once(source, fresh, client, &mut upload, stop);
+                    return self.put_once(source, fresh, client, upload, stop);
                 }
                 let error = Error::new(Exit::Data, &source.shown, "changed while it was sent")
                     .hint(format!("the tentacle said: {}", error.message));
@@ -227,8 +252,7 @@ impl Package {
             .with("sha256", digest)
             .with("size", size)
             .with("name", &self.name);
-        let is_offered = |base: &&Base| base.digest != digest && !upload.retry.whole;
-        let offered: Vec<_> = self.bases.iter().filter(is_offered).collect();
+        let offered = self.offered(digest, upload);
         if !offered.is_empty() {
             let each: Vec<_> = offered.iter().map(|base| base.digest.to_string()).collect();
             request = request.with("bases", each.join(","));
@@ -254,7 +278,6 @@ impl Package {
         };
         upload.go_on_at(offset);
         upload.retry.stored(offset);
-        upload.patched = patch.is_some();
         let segments = match &patch {
             Some(patch) => patch,
             None => self.alone.get_or_init(|| Segments::alone(source)),
@@ -262,6 +285,18 @@ impl Package {
         source.send_parts(segments, client, upload, stop)?;
         client.reply(size)?;
         Ok(Put::Sent(upload.sent))
+    }
+
+    /// The bases that are offered to a tentacle: first what it may hold.
+    fn offered(&self, digest: Digest, upload: &UploadProgress<'_>) -> Vec<&Base> {
+        if upload.retry.whole {
+            return Vec::new();
+        }
+        let mut offered: Vec<_> = self.bases.iter().filter(|base| base.digest != digest).collect();
+        let place = |base: &&Base| upload.held.iter().position(|held| *held == base.digest);
+        offered.sort_by_key(|base| place(base).unwrap_or(usize::MAX));
+        offered.truncate(MOST_BASES);
+        offered
     }
 
     /// The segments behind a base, made once for all targets that have it.
