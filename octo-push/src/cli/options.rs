@@ -69,7 +69,7 @@ pub(crate) static FOLLOWED: OptionGroup = OptionGroup {
 };
 
 /// What may stand before the verb.
-pub(crate) static SHARED: &[&OptionGroup] = &[&WHICH, &HOW, &FOLLOWED, &ENDS, &ROLLING];
+pub(crate) static SHARED: &[&OptionGroup] = &[&WHICH, &HOW, &PATCH, &FOLLOWED, &ENDS, &ROLLING];
 
 /// What was said before or behind the verb, checked, no file touched yet.
 #[derive(Debug, Clone)]
