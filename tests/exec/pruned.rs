@@ -72,3 +72,31 @@ fn one_that_is_held_stays_and_is_not_said_to_be_gone() {
     pruned.stdout(format!("job {name}\n"));
     assert!(!job.exists());
 }
+
+/// The next version is made of what is there: of what is released now, and of what was before.
+#[test]
+fn packages_of_what_is_released_go_for_want_of_space_alone() {
+    let sandbox = sandbox();
+    let add = |name: &str| {
+        let path = sandbox.write(name, name);
+        stdout_of(sandbox.tool("octo-exec").arg("add").arg(path)).trim_end().to_string()
+    };
+    let [old, before, now] = ["shop-1", "shop-2", "shop-3"].map(add);
+    let shop = sandbox.write("srv/shop/journal", "x").with_file_name("");
+    let facts = format!("octo-release 1\napplication shop\nsha256 {now}\nback-sha256 {before}\n");
+    sandbox.write("srv/shop/meta/now", facts);
+    let released = format!("echo releases={} >$OCTO_OUTPUT", shop.display());
+    sandbox.tool("octo-exec").args(["run", "-c", &released]).assert().success();
+    let prune = |words: &[&str]| {
+        let said = stdout_of(sandbox.tool("octo-exec").args(words));
+        let packages = said.lines().filter_map(|line| line.strip_prefix("package "));
+        packages.map(|line| line.split(' ').next().expect("a sha256").to_string()).collect()
+    };
+    let pruned: Vec<String> = prune(&ALL);
+    assert_eq!(pruned, [old]);
+    let mut pruned: Vec<String> = prune(&["prune", "--free", "100%"]);
+    pruned.sort();
+    let mut both = [before, now];
+    both.sort();
+    assert_eq!(pruned, both);
+}

@@ -20,6 +20,7 @@ mod lists;
 mod looks;
 mod many;
 mod order;
+mod parts;
 mod put;
 mod question;
 mod releases;

@@ -12,9 +12,10 @@ use octo_core::base::remove::PATIENCE;
 use octo_core::base::units::{Share, human_size, size};
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State, forget_pruned, mark_pruned};
+use octo_core::tentacle::releases::{self, Released};
 use octo_core::tentacle::spec::Spec;
 use octo_core::tentacle::spool::Spool;
-use octo_core::tentacle::store::{ABANDONED, Store};
+use octo_core::tentacle::store::{ABANDONED, Object, Store};
 use rustix::fs::{AtFlags, FileType};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -217,8 +218,17 @@ impl Pruning<'_> {
         let used = in_use(self.places)?;
         let mut objects = store.objects()?;
         objects.sort_by_key(|object| std::cmp::Reverse(object.used));
-        for (index, object) in objects.iter().enumerate().rev() {
-            if used.contains(&object.digest) || !self.takes(index, age(Ok(object.used))) {
+        // What the next version is made of goes last, and for want of space alone.
+        let released = released(self.places)?;
+        let is_base = |object: &Object| released.contains(&object.digest);
+        let each = objects.iter().enumerate().rev();
+        let (last, first): (Vec<_>, Vec<_>) = each.partition(|(_, object)| is_base(object));
+        for (index, object) in first.into_iter().chain(last) {
+            let goes = match is_base(object) {
+                true => self.is_short_of_space(),
+                false => self.takes(index, age(Ok(object.used))),
+            };
+            if used.contains(&object.digest) || !goes {
                 continue;
             }
             let size = human_size(object.size);
@@ -256,6 +266,17 @@ fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
         }
         _ => io(error),
     })
+}
+
+/// The packages of what is released now, and of what was before: by the word of those whose
+/// it is, which keeps them from no want of space.
+fn released(places: &Places) -> Result<HashSet<Digest>> {
+    let (copies, _) = releases::all(places, None)?;
+    let of = |copy: &Released| {
+        let said = ["sha256", "back-sha256"].map(|key| copy.facts.get(key).and_then(Digest::parse));
+        said.into_iter().flatten().collect::<Vec<_>>()
+    };
+    Ok(copies.iter().flat_map(of).collect())
 }
 
 /// The packages of jobs that are not over, and of those that are still to be made. The

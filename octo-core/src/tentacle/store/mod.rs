@@ -283,6 +283,15 @@ impl Store {
         self.incoming().join(format!("{digest}.{pusher}"))
     }
 
+    /// A file without a name on the store's own disk, for what is received and not yet looked
+    /// at.
+    ///
+    /// # Errors
+    /// Where none can be made.
+    pub fn scratch(&self) -> io::Result<File> {
+        tempfile::tempfile_in(self.incoming())
+    }
+
     /// Throws away a partial upload that nobody writes: its bytes are not what they should be.
     pub fn discard(&self, digest: &Digest, pusher: &PusherName) {
         let _ = sweep_one(&self.partial(digest, pusher), Duration::ZERO);

@@ -214,7 +214,7 @@ fn receive_parts<S: Duplex, T>(
     length: u64,
     store: impl FnOnce(Read<'_>) -> Result<T, ReceiveError>,
 ) -> Result<(T, u64), Ended> {
-    let mut parts = Parts::new(session.connection, &session.host.turns, base, length);
+    let mut parts = Parts::new(session.connection, session.host, base, length);
     let received = stored(|buffer| parts.read(buffer), store)?;
     Ok((received, parts.wire))
 }

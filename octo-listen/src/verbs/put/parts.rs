@@ -3,10 +3,11 @@
 
 use super::base::Base;
 use super::turns::{Turn, Turns};
-use crate::host::No;
+use crate::host::{Host, No};
 use crate::session::Ended;
 use octo_core::Refusal;
 use octo_core::patch::{self, LARGEST_SEGMENT, longest_frame, parse_ranges};
+use octo_core::tentacle::store::Store;
 use octo_wire::body::Counted;
 use octo_wire::{Connection, Duplex, Failure, Fields, StreamWord};
 use std::fs::File;
@@ -20,6 +21,7 @@ const SMALL: usize = 64 * 1024;
 /// The segments that come over a connection.
 pub(super) struct Parts<'a, S> {
     connection: &'a mut Connection<S>,
+    store: &'a Store,
     turns: &'a Turns,
     base: Option<&'a Base>,
     /// How many bytes of output are still to begin.
@@ -40,12 +42,21 @@ impl<'a, S: Duplex> Parts<'a, S> {
     /// Segments of so many bytes of output in all.
     pub(super) fn new(
         connection: &'a mut Connection<S>,
-        turns: &'a Turns,
+        host: &'a Host,
         base: Option<&'a Base>,
         length: u64,
     ) -> Parts<'a, S> {
         let (coming, pace) = (Coming::Bytes(connection.count(0)), connection.count(length));
-        Parts { connection, turns, base, left: length, wire: 0, coming, pace }
+        Parts {
+            connection,
+            store: &host.store,
+            turns: &host.turns,
+            base,
+            left: length,
+            wire: 0,
+            coming,
+            pace,
+        }
     }
 
     /// Reads some of the output; 0 at its end.
@@ -119,7 +130,7 @@ impl<'a, S: Duplex> Parts<'a, S> {
         }
         let failed =
             |e: io::Error| Ended::Hopeless(No::new(Refusal::Io, format!("a segment: {e}")));
-        let mut file = tempfile::tempfile().map_err(failed)?;
+        let mut file = self.store.scratch().map_err(failed)?;
         loop {
             match self.connection.read_counted(&mut counted, &mut piece)? {
                 0 => break,
