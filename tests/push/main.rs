@@ -19,6 +19,7 @@ mod hooks;
 mod hostile;
 mod jobs;
 mod output;
+mod patches;
 mod real_input;
 mod releases;
 mod rolling;
