@@ -17,6 +17,8 @@ pub(super) struct UploadProgress<'a> {
     pub(super) at: u64,
     /// How much of that was sent just now.
     pub(super) sent: Sent,
+    /// Has the tentacle said that all of it is there?
+    pub(super) is_there: bool,
     /// Was a part of it a frame?
     pub(super) framed: bool,
     /// What the tentacle may hold, the newest first.
@@ -40,6 +42,7 @@ impl<'a> UploadProgress<'a> {
             size,
             at: 0,
             sent,
+            is_there: false,
             framed: false,
             held: Vec::new(),
         }
@@ -69,7 +72,7 @@ impl Drop for UploadProgress<'_> {
         self.counters.uploads.fetch_sub(1, Ordering::Relaxed);
         // What broke off was sent all the same.
         let Sent { size, wire } = self.reporter.sent.get().unwrap_or_default();
-        let size = size + if self.at == self.size { self.size } else { 0 };
+        let size = size + if self.is_there { self.size } else { 0 };
         self.reporter.sent.set(Some(Sent { size, wire: wire + self.sent.wire }));
         if self.at != self.size {
             self.counters.total.fetch_sub(self.size, Ordering::Relaxed);

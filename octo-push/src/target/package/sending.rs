@@ -12,8 +12,9 @@ use octo_core::patch::ranges_text;
 use octo_wire::{Duplex, Fields, StreamWord};
 use std::time::Instant;
 
-/// On a fast link so many bytes go as one part, and more and more.
-const RUN: u64 = 8 << 20;
+/// On a fast link so many bytes go as one part, and more and more: the first of them may
+/// have gone into buffers on the way.
+const RUN: u64 = 1 << 20;
 const LONGEST_RUN: u64 = 1 << 30;
 
 impl Source {

@@ -175,6 +175,7 @@ impl Package {
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
         let put = self.put_or_put_anew(source, digest, client, &mut upload, stop)?;
+        upload.is_there = true;
         if let (Some(tentacle), Ok(digest)) = (reporter.peer.get(), self.digest()) {
             hold(&context.common.places, tentacle, digest);
         }
