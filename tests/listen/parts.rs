@@ -180,7 +180,14 @@ fn a_part_that_is_not_of_the_form_is_a_mismatch_and_the_next_try_passes() {
         drop(pusher);
         assert!(!fleet.packages(&Digest::of(&new).to_string()).exists(), "{keys}");
     }
-    // A line that is no part, and keys of another form, are malformed.
+    assert_eq!(fleet.ci().put(&new).word(), "ok");
+    assert_eq!(object(&fleet, &new), new);
+}
+
+#[test]
+fn what_is_no_part_is_malformed() {
+    let fleet = fleet();
+    let (_, new) = pair();
     for line in ["out body=1", "part body=1", "part size=x body=1", "status", "PART size=1 body=1"]
     {
         let mut pusher = fleet.ci();

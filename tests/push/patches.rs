@@ -257,7 +257,7 @@ fn a_slow_link_gets_it_compressed() {
 
 #[test]
 fn the_parts_are_those_of_the_page() {
-    let (octopus, _) = one_that(|connection, _| {
+    let (octopus, connections) = one_that(|connection, _| {
         let Some(put) = next_request(connection) else { return };
         let base = put.text("bases").expect("bases").to_string();
         say(connection, format!("ok offset=1000 base={base}\n").as_bytes());
@@ -273,4 +273,6 @@ fn the_parts_are_those_of_the_page() {
     });
     let [_, two] = [1, 2].map(|n| write(&octopus, &format!("shop-{n}.tar"), &version(n)));
     octopus.push(&["-a", "put", &two]).assert().success();
+    // One connection, and one round trip more than for what is there.
+    assert_eq!(connections.count(), 1);
 }

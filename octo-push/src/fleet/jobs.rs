@@ -131,9 +131,8 @@ fn plan(
     let programs = if context.common.dry_run { Programs::Leave } else { Programs::Run };
     let draft = Draft::read(&context.common.places, options, &there, programs)?;
     // Hashed last: that may take minutes.
-    let package = package
-        .map(|said| packages::open(&said, &context.common.patch_from, digests, screen))
-        .transpose()?;
+    let package =
+        package.map(|said| packages::open(&said, &context.common, digests, screen)).transpose()?;
     let package = package.map(Arc::new);
     let plan = JobPlan { id, package, draft };
     plan.check(&context.targets)?;

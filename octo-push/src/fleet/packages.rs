@@ -1,5 +1,6 @@
 //! The packages of a call, opened and hashed before it begins.
 
+use crate::cli::options::Common;
 use crate::output::screen::Screen;
 use crate::target::package::bases;
 use crate::target::package::digests::DigestCache;
@@ -9,16 +10,16 @@ use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Hashing a larger file takes so long that a person is told.
 const TELL_ABOVE: u64 = 256 << 20;
 
 /// The package of `-p`: a file, or the sha256 of one that is there already. What it may be
-/// made of is looked for, too, among others in what was named.
+/// made of is looked for, too.
 pub(super) fn open(
     said: &str,
-    named: &[PathBuf],
+    common: &Common,
     digests: &mut DigestCache,
     screen: &mut Screen,
 ) -> Result<Package> {
@@ -28,23 +29,23 @@ pub(super) fn open(
         let name = digests.name(&digest).unwrap_or(said).to_string();
         return Ok(Package::known(digest, name));
     }
-    let package = with_bases(Package::open(said, digests)?, named, digests)?;
+    let package = with_bases(Package::open(said, digests)?, common, digests)?;
     hash(&package, digests, screen)?;
     Ok(package)
 }
 
-/// The package, and what is at hand of which it may be made.
+/// The package, and what is at hand of which it may be made: nothing, where nothing is sent.
 ///
 /// # Errors
 /// Where what was named can't be read.
 pub(crate) fn with_bases(
     package: Package,
-    named: &[PathBuf],
+    common: &Common,
     digests: &mut DigestCache,
 ) -> Result<Package> {
     let bases = match package.source() {
-        Some(source) => bases::find(source, named, digests)?,
-        None => Vec::new(),
+        Some(source) if !common.dry_run => bases::find(source, &common.patch_from, digests)?,
+        _ => Vec::new(),
     };
     Ok(package.made_of(bases))
 }

@@ -26,10 +26,8 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     let mut digests = DigestCache::load(&call.common.places);
     let mut packages: Vec<Arc<Package>> = Vec::new();
     for file in files {
-        let mut package = Package::open(file, &digests)?;
-        if !call.common.dry_run {
-            package = with_bases(package, &call.common.patch_from, &mut digests)?;
-        }
+        let package = Package::open(file, &digests)?;
+        let package = with_bases(package, &call.common, &mut digests)?;
         // Of many uploads the hashing would get but a small share of the processor, and a
         // patch is not sent ahead.
         let alone = context.targets.len() == 1 && !package.has_bases();
