@@ -3,6 +3,7 @@
 //! of several lines, a key perhaps, each line is masked as well: a script that prints it
 //! by lines, indented or joined would else show it.
 
+use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 /// The shortest value that is masked, in bytes.
@@ -45,12 +46,12 @@ impl Masker {
     }
 
     /// What of the output so far may be shown.
-    pub(crate) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn pass<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if self.values.is_empty() {
-            return bytes.to_vec();
+            return Cow::Borrowed(bytes);
         }
         self.held.extend_from_slice(bytes);
-        self.drain(false)
+        Cow::Owned(self.drain(false))
     }
 
     /// The rest, at the end of the stream.
@@ -113,7 +114,7 @@ mod tests {
         let mut masker = Masker::new(values.iter().map(|v| v.as_bytes()));
         let mut shown = Vec::new();
         for bytes in output.as_bytes().chunks(piece) {
-            shown.extend(masker.pass(bytes));
+            shown.extend_from_slice(&masker.pass(bytes));
         }
         shown.extend(masker.finish());
         String::from_utf8(shown).expect("text")
@@ -173,6 +174,6 @@ mod tests {
     fn short_values_and_plain_output_pass_at_once() {
         assert_eq!(masked(&["abc"], "abc abc", 2), "abc abc");
         let mut masker = Masker::new([&b"secret"[..]].into_iter());
-        assert_eq!(masker.pass(b"prompt: "), b"prompt: ");
+        assert_eq!(*masker.pass(b"prompt: "), *b"prompt: ");
     }
 }

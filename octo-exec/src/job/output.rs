@@ -4,6 +4,7 @@
 
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::tentacle::job::{End, EndKind, LogWriter, Stream};
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// How long output is kept back, and the job stands still that prints it, before its log is
@@ -74,16 +75,15 @@ impl<'a> Output<'a> {
 
     /// Takes a piece. A full disk must not end a deployment half-way: its output is drained,
     /// and the record says what was lost.
-    pub(super) fn take(&mut self, stream: Stream, bytes: Vec<u8>) {
-        let now = Instant::now();
-        self.put(KeptBack { stream, bytes, since: now, asked: now, why: String::new() });
+    pub(super) fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        self.put(stream, Cow::Borrowed(bytes), Instant::now());
     }
 
-    fn put(&mut self, piece: KeptBack) {
-        match self.log.append(piece.stream, &piece.bytes) {
-            Err(error) if is_not_now(&error) && piece.since.elapsed() < PATIENCE => {
-                let (asked, why) = (Instant::now(), error.message);
-                self.kept_back = Some(KeptBack { asked, why, ..piece });
+    fn put(&mut self, stream: Stream, bytes: Cow<'_, [u8]>, since: Instant) {
+        match self.log.append(stream, &bytes) {
+            Err(error) if is_not_now(&error) && since.elapsed() < PATIENCE => {
+                let (asked, why, bytes) = (Instant::now(), error.message, bytes.into_owned());
+                self.kept_back = Some(KeptBack { stream, bytes, since, asked, why });
             }
             other => {
                 let done = other.inspect_err(|error| cut(self.log, error));
@@ -106,9 +106,8 @@ impl<'a> Output<'a> {
     /// Asks again for what is kept back; says for how long nothing was read.
     pub(super) fn ask_again(&mut self) -> Duration {
         let Some(piece) = self.kept_back.take() else { return Duration::ZERO };
-        let asked = piece.asked;
-        self.put(piece);
-        asked.elapsed()
+        self.put(piece.stream, Cow::Owned(piece.bytes), piece.since);
+        piece.asked.elapsed()
     }
 
     /// The last of it, when the job is over. What is still kept back is lost, with what was

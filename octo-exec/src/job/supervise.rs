@@ -16,7 +16,9 @@ use octo_core::base::units::{human_duration, human_size};
 use octo_core::tentacle::job::{End, EndKind, LogWriter, Stream};
 use octo_core::trust::Resources;
 use rustix::io::Errno;
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +31,10 @@ use std::time::{Duration, Instant};
 const STRAYS_WAIT: Duration = Duration::from_secs(5);
 /// How soon output that is kept back is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// So much of a script's output is taken at once, in bytes, and fits into the pipe before it:
+/// each look at all that is watched costs as much as moving some of it.
+const PIECE: usize = 256 * 1024;
 
 /// How it runs.
 #[derive(Debug)]
@@ -63,7 +69,11 @@ pub(crate) fn run(
 ) -> Result<End> {
     let main = Pid::from_child(&child);
     let [out_mask, err_mask] = maskers;
-    let pipe = |stream, end: OwnedFd, masker| Pipe { stream, file: File::from(end), masker };
+    let pipe = |stream, end: OwnedFd, masker| {
+        // Where it can't be so large it is smaller: the script then waits more often.
+        let _ = fcntl_setpipe_size(&end, PIECE);
+        Pipe { stream, file: File::from(end), masker }
+    };
     let out = child.stdout.take().map(|out| pipe(Stream::Out, out.into(), out_mask));
     let err = child.stderr.take().map(|err| pipe(Stream::Err, err.into(), err_mask));
     let pipes = out.into_iter().chain(err).collect();
@@ -82,7 +92,7 @@ pub(crate) fn run(
         why: None,
         deadline: launch.timeout.map(|limit| Instant::now() + limit),
         drain_until: None,
-        buffer: vec![0; 64 * 1024],
+        buffer: vec![0; PIECE],
         sudo_failed: false,
     }
     .watch_over()
@@ -242,27 +252,23 @@ impl Supervisor<'_> {
                 continue;
             }
             let (shown, over) = match pipe.file.read(&mut self.buffer) {
-                Ok(0) => (pipe.masker.finish(), true),
+                Ok(0) => (Cow::Owned(pipe.masker.finish()), true),
                 Ok(count) => (pipe.masker.pass(&self.buffer[..count]), false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (Vec::new(), false),
-                Err(_) => (pipe.masker.finish(), true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => (Cow::Owned(pipe.masker.finish()), true),
             };
             let stream = pipe.stream;
+            if stream == Stream::Err && self.launch.no_new_privileges {
+                let words = b"no new privileges";
+                self.sudo_failed |= shown.windows(words.len()).any(|w| w == words);
+            }
+            self.output.take(stream, &shown);
             if over {
                 self.pipes.remove(index);
             } else {
                 index += 1;
             }
-            self.record(stream, shown);
         }
-    }
-
-    fn record(&mut self, stream: Stream, bytes: Vec<u8>) {
-        if stream == Stream::Err && self.launch.no_new_privileges {
-            let words = b"no new privileges";
-            self.sudo_failed |= bytes.windows(words.len()).any(|w| w == words);
-        }
-        self.output.take(stream, bytes);
     }
 
     fn finish(mut self, strays: &[Process]) -> End {

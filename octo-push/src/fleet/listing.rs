@@ -37,7 +37,7 @@ pub(crate) fn list(
         } else {
             line(name, &item)
         };
-        reporter.output(Stream::Out, line.as_bytes());
+        reporter.output(Stream::Out, line.into_bytes());
     }
     Outcome::answered(&reply)
 }

@@ -49,8 +49,8 @@ impl Reporter {
     }
 
     /// Reports what the job said.
-    pub(crate) fn output(&self, stream: Stream, bytes: &[u8]) {
-        self.report(TargetEvent::Output(stream, bytes.to_vec()));
+    pub(crate) fn output(&self, stream: Stream, bytes: Vec<u8>) {
+        self.report(TargetEvent::Output(stream, bytes));
     }
 
     /// Reports something the person may want to know now.

@@ -65,9 +65,9 @@ impl JobStream {
         said: &Fields,
     ) -> Result<(), ClientError> {
         client.pieces(said.body(), |bytes| {
-            reporter.output(stream, bytes);
             // Counted piece by piece: what came before a cut is not asked for again.
             self.offset += bytes.len() as u64;
+            reporter.output(stream, bytes);
             Ok(())
         })
     }

@@ -122,7 +122,7 @@ fn fetch(
         .prefix(TEMPORARY_PREFIX)
         .tempfile_in(directory)
         .map_err(|error| here(&error))?;
-    client.pieces(size, |bytes| file.write_all(bytes).map_err(|e| Error::io(&path, &e)))?;
+    client.pieces(size, |bytes| file.write_all(&bytes).map_err(|e| Error::io(&path, &e)))?;
     file.as_file().sync_all().map_err(|error| here(&error))?;
     file.persist(&path).map_err(|error| here(&error.error))?;
     sync_directory(directory).map_err(ClientError::Local)?;

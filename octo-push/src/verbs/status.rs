@@ -33,7 +33,7 @@ fn status(context: &Context, reporter: &Reporter) -> Outcome {
     } else {
         line(name, &reply)
     };
-    reporter.output(Stream::Out, line.as_bytes());
+    reporter.output(Stream::Out, line.into_bytes());
     Outcome::answered(&reply)
 }
 

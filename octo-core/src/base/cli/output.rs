@@ -1,7 +1,9 @@
 //! Results on standard output; printing never panics.
 
 use crate::base::error::{Error, Exit, Result, describe};
-use std::io::{self, Write};
+use rustix::io::{Errno, write};
+use rustix::stdio::stdout;
+use std::io;
 
 /// Prints a result to standard output.
 ///
@@ -17,11 +19,18 @@ pub fn print(text: &str) -> Result<()> {
 /// # Errors
 /// As [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(Exit::Io, "standard output", describe(&error)))
+    // Past the buffer of the standard library: it looks for lines, and copies the last one.
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match write(stdout(), rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::PIPE) => return Ok(()),
+            Err(error) => {
+                let reason = describe(&io::Error::from(error));
+                return Err(Error::new(Exit::Io, "standard output", reason));
+            }
         }
-        _ => Ok(()),
     }
+    Ok(())
 }

@@ -41,7 +41,7 @@ impl Stream {
 }
 
 /// The largest piece that a reader hands out, in bytes.
-const MAXIMUM_CHUNK: usize = 64 * 1024;
+const MAXIMUM_CHUNK: usize = 256 * 1024;
 
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,7 +59,7 @@ fn read(job: &JobDirectory, user: &User) -> Result<std::result::Result<Vec<u8>, 
 
 /// The lines of the form, masked; and which lines have another.
 fn sound(bytes: &[u8], mut masker: Masker) -> (Vec<u8>, Option<String>) {
-    let mut bytes = [masker.pass(bytes), masker.finish()].concat();
+    let mut bytes = [masker.pass(bytes).into_owned(), masker.finish()].concat();
     if bytes.last().is_some_and(|b| *b != b'\n') {
         bytes.push(b'\n');
     }

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// What is sent at once.
 const PIECE: usize = 64 * 1024;
 
+/// What is read at once, at most.
+const LARGEST_PIECE: u64 = 64 * 1024;
+
 /// How long what a peer said before it left is looked for, and how long it is told of our leaving.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -302,14 +305,17 @@ impl<'a, S: Duplex> Client<'a, S> {
     pub(crate) fn pieces(
         &mut self,
         length: u64,
-        mut each: impl FnMut(&[u8]) -> octo_core::Result<()>,
+        mut each: impl FnMut(Vec<u8>) -> octo_core::Result<()>,
     ) -> Result<(), ClientError> {
-        let mut piece = vec![0; length.min(64 * 1024) as usize];
         let mut body = self.connection.body(length);
         loop {
+            let mut piece = vec![0; body.left().min(LARGEST_PIECE) as usize];
             match body.read(&mut piece) {
                 Ok(0) => return Ok(()),
-                Ok(count) => each(&piece[..count]).map_err(ClientError::Local)?,
+                Ok(count) => {
+                    piece.truncate(count);
+                    each(piece).map_err(ClientError::Local)?;
+                }
                 Err(failure) => return Err(self.explain(failure)),
             }
         }
