@@ -36,41 +36,16 @@ warn() {
   [[ -n $QUIET ]] || say "$@"
 }
 
-# check_shared: names and links that no target takes where a path is shared
+# check_shared: names that no target takes where a path is shared
 check_shared() {
-  local path target shared reason
-  local up='(^|/)([^/]*[^/.][^/]*|\.\.\.+)/(\.?/)*\.\.(/|$)'
+  local path shared
   # shellcheck disable=SC2153 # octo-pack sets it
-  ((${#SHARED[@]} > 0)) || return 0
   for shared in "${SHARED[@]}"; do
     for path in "$shared"/.octo-seed{,.new}; do
       [[ ! -e $TREE/$path && ! -L $TREE/$path ]] ||
         wrong "$path" 'octo-release itself needs that name'
     done
   done
-  reason='a link that goes up behind a name, or from a path, that is shared='
-  while IFS= read -r -d '' path && IFS= read -r -d '' target; do
-    for shared in "${SHARED[@]}"; do
-      if [[ $target =~ $up ]] ||
-        { [[ $path == "$shared"/* ]] && goes_out "${path#"$shared"/}" "$target"; }
-      then
-        wrong "$path" "$reason"
-        break
-      fi
-    done
-  done < <(find "$TREE" -type l -lname '*..*' -printf '%P\0%l\0')
-}
-
-# goes_out PATH TARGET: does a link at this path below a directory lead out of that? Each .. is in
-# front.
-goes_out() {
-  local rest=$2/ deep=${1//[!\/]/}
-  deep=${#deep}
-  while [[ $rest == ../* || $rest == ./* || $rest == /* ]]; do
-    [[ $rest != ../* ]] || deep=$((deep - 1))
-    rest=${rest#*/}
-  done
-  ((deep < 0))
 }
 
 # check_hooks: what no target runs

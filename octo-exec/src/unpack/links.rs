@@ -1,5 +1,6 @@
 //! Where symbolic links lead, without a look at the disk: none out of the release, also not
-//! by way of others, and none by more links than the kernel follows.
+//! by way of others, and none by more links than the kernel follows. Nor out of what is shared,
+//! which lies elsewhere once it is released.
 
 use super::tree::{Id, Node, TOP, Tree};
 use std::collections::HashMap;
@@ -8,7 +9,11 @@ use std::collections::HashMap;
 const MOST: u32 = 40;
 
 const OUT: &str = "a link that leads out of the release";
+const OUT_OF_SHARED: &str = "a link that goes up behind a name, or from a path, that is shared=";
 const ON_AND_ON: &str = "a link that goes by more than 40 links";
+
+/// Of the file that says what is shared.
+const LONGEST_FILE: usize = 1 << 20;
 
 /// Where a link ends: so many names beyond a place that is there, and by how many links.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,70 @@ pub(super) fn stray(tree: &Tree) -> Option<(Id, &'static str)> {
     let mut ends = HashMap::new();
     let links = tree.all().filter(|id| matches!(tree.node(*id), Node::Link { .. }));
     links.into_iter().find_map(|link| Some((link, follow(tree, &mut ends, link, 1).err()?)))
+}
+
+/// A file of the archive that names by lines of `shared=` what outlives releases.
+pub(super) struct Sharing {
+    file: Vec<u8>,
+    /// None until it is read.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Sharing {
+    pub(super) fn by(file: Vec<u8>) -> Sharing {
+        Sharing { file, bytes: None }
+    }
+
+    /// Keeps what is read of a file, if it is this one, up to a limit.
+    pub(super) fn read(&mut self, path: &[u8], piece: &[u8]) {
+        if path == self.file {
+            let bytes = self.bytes.get_or_insert_default();
+            let room = (LONGEST_FILE + 1 - bytes.len()).min(piece.len());
+            bytes.extend_from_slice(&piece[..room]);
+        }
+    }
+
+    /// The first link that is refused, and why; or the file itself, where others could read it
+    /// in another way.
+    pub(super) fn stray(&self, tree: &Tree) -> Option<(Id, &'static str)> {
+        let id = tree.find(&self.file)?;
+        match (&self.bytes, tree.node(id)) {
+            (Some(bytes), _) if bytes.len() > LONGEST_FILE => Some((id, "is longer than 1 MiB")),
+            (Some(bytes), Node::File(_)) => out_of_shared(tree, &shared(bytes)),
+            (None, Node::File(written)) if written.size == 0 => None,
+            _ => Some((id, "is no file, but a directory or a link to one")),
+        }
+    }
+}
+
+/// The paths, without the slash behind a directory.
+fn shared(file: &[u8]) -> Vec<&[u8]> {
+    let mut paths = Vec::new();
+    for line in file.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(path) = line.strip_prefix(b"shared=") else { continue };
+        paths.push(path.strip_suffix(b"/").unwrap_or(path));
+    }
+    paths.retain(|path| !path.is_empty());
+    paths
+}
+
+/// The first link that leads out by what is shared at these paths: `uploads/..` is no more
+/// where the archive has it, and the target may have linked its uploads anywhere.
+fn out_of_shared(tree: &Tree, shared: &[&[u8]]) -> Option<(Id, &'static str)> {
+    let leads_out = |id: &Id| {
+        let Node::Link { target, .. } = tree.node(*id) else { return false };
+        let steps = || target.split(|b| *b == b'/').filter(|s| !matches!(*s, b"" | b"."));
+        let up = steps().take_while(|step| *step == b"..").count();
+        let path = tree.path(*id);
+        let is_out_of = |shared: &&[u8]| {
+            let below = path.strip_prefix(*shared).and_then(|p| p.strip_prefix(b"/"));
+            below.is_some_and(|below| up > below.iter().filter(|b| **b == b'/').count())
+        };
+        steps().skip(up).any(|step| step == b"..") || shared.iter().any(is_out_of)
+    };
+    let found = if shared.is_empty() { None } else { tree.all().find(leads_out) };
+    found.map(|id| (id, OUT_OF_SHARED))
 }
 
 fn follow(

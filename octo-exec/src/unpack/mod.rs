@@ -20,6 +20,7 @@ pub(crate) use writer::{Rules, times};
 use crate::archive::{Archive, Content, Member};
 use crate::stop::Stop;
 use destination::Destination;
+use links::Sharing;
 use manifest::Manifest;
 use modes::Modes;
 use octo_core::Digest;
@@ -51,7 +52,9 @@ pub(crate) fn unpack(said: &Said, _: &Places) -> Result<u8> {
         None => None,
     };
     let tree = Tree::new(told.bounds, modes.unnamed());
-    let mut work = Work { archive, modes, writer, tree, files: Vec::new(), same: Vec::new() };
+    let sharing = told.shared_by.map(Sharing::by);
+    let mut work =
+        Work { archive, modes, writer, tree, sharing, files: Vec::new(), same: Vec::new() };
     let mut lost = String::new();
     while let Some(member) = work.archive.member()? {
         work.member(&member)?;
@@ -78,6 +81,7 @@ struct Work {
     /// None in a dry run.
     writer: Option<Writer>,
     tree: Tree,
+    sharing: Option<Sharing>,
     /// In the order of the archive.
     files: Vec<Id>,
     /// Second names, and of what.
@@ -154,6 +158,9 @@ impl Work {
             if let (Some(writer), Some(open)) = (&self.writer, &open) {
                 writer.write(open, piece)?;
             }
+            if let Some(sharing) = &mut self.sharing {
+                sharing.read(&member.path, piece);
+            }
         }
         let mut written =
             Written { mode, size, digest: Digest::from_bytes([0; 32]), time: member.time };
@@ -190,7 +197,8 @@ impl Work {
 
     /// What can be told of all together: digests, whether links stay inside, times.
     fn finish(mut self) -> Result<Tree> {
-        if let Some((id, why)) = links::stray(&self.tree) {
+        let by_shared = || self.sharing.as_ref()?.stray(&self.tree);
+        if let Some((id, why)) = links::stray(&self.tree).or_else(by_shared) {
             return Err(self.archive.bad(&self.tree.path(id), why));
         }
         for (id, digest) in self.files.iter().zip(self.archive.digests()?) {

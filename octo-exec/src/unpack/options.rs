@@ -3,11 +3,12 @@
 use super::former::Former;
 use super::writer::Rules;
 use crate::archive::Bounds;
-use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::error::Result;
 use octo_core::base::groups::group_named;
 use octo_core::base::units::{size, whole};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// In one release.
 const ENTRIES: u64 = 200_000;
@@ -25,6 +26,7 @@ pub(crate) static UNPACK: OptionGroup = OptionGroup {
         value("", "max-bytes", "SIZE", "of all files together (10G)"),
         value("", "max-entries", "N", "files, directories and links (200000)"),
         value("", "manifest", "FILE", "write down what was unpacked, for verify"),
+        value("", "shared-by", "PATH", "file of the archive: no link may leave what it shares"),
         value("", "packed-from", "DIRECTORY", "print what this tree has that is lost"),
         flag("", "lost", "print what the archive itself has that is lost"),
     ],
@@ -39,12 +41,9 @@ pub(crate) static RULES: OptionGroup = OptionGroup {
     ],
 };
 
-pub(crate) static LEFT_OUT: OptionGroup = OptionGroup {
+pub(crate) static ENTRIES_AT_MOST: OptionGroup = OptionGroup {
     title: "verify and manifest",
-    rows: &[
-        values("", "except", "PATH", "not this one, nor what is below it"),
-        value("", "max-entries", "N", "more are refused (200000)"),
-    ],
+    rows: &[value("", "max-entries", "N", "more are refused (200000)")],
 };
 
 pub(crate) static SINCE: OptionGroup = OptionGroup {
@@ -70,6 +69,8 @@ pub(super) struct Told {
     pub(super) bounds: Bounds,
     pub(super) rules: Rules,
     pub(super) manifest: Option<PathBuf>,
+    /// Which file of the archive says what is shared.
+    pub(super) shared_by: Option<Vec<u8>>,
     /// The tree that the archive was made of.
     pub(super) packed_from: Option<PathBuf>,
     pub(super) says_lost: bool,
@@ -93,6 +94,7 @@ impl Told {
             directory,
             bounds,
             manifest: path(said, "manifest")?,
+            shared_by: path(said, "shared-by")?.map(|p| p.into_os_string().into_vec()),
             packed_from: path(said, "packed-from")?,
             says_lost: said.flag("lost"),
             rules: rules(said)?,
@@ -126,17 +128,4 @@ pub(super) fn path(said: &Said, name: &str) -> Result<Option<PathBuf>> {
 /// How many there may be.
 pub(super) fn entries(said: &Said) -> Result<u64> {
     Ok(said.number("max-entries", 1..=MOST_ENTRIES)?.unwrap_or(ENTRIES))
-}
-
-/// The paths that are left out, as a release has them.
-pub(super) fn except(said: &Said) -> Result<Vec<Vec<u8>>> {
-    let one = |path: String| {
-        let steps: Vec<&str> = path.split('/').filter(|s| !matches!(*s, "" | ".")).collect();
-        let is_inside = !Path::new(&path).is_absolute() && !steps.contains(&"..");
-        if !is_inside || steps.is_empty() {
-            return Err(said.misuse(format!("--except {path}: not a path below the release")));
-        }
-        Ok(steps.join("/").into_bytes())
-    };
-    said.many("except").into_iter().map(one).collect()
 }

@@ -1,26 +1,26 @@
 //! `octo-exec verify` and `octo-exec manifest`: a release on the disk beside its manifest.
 
 use super::manifest::{Item, Manifest};
-use super::options::{entries, except, path};
+use super::options::{entries, path};
 use super::tree::Written;
 use super::walk::{Earlier, Found, Walk};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::encode;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::Places;
+use rustix::fs::syncfs;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::Path;
 
 /// `octo-exec verify MANIFEST DIRECTORY`: exit status 1 where they differ.
 pub(crate) fn verify(said: &Said, _: &Places) -> Result<u8> {
     let [manifest, directory] = said.counted(2..=2)? else { return Ok(0) };
-    let except = except(said)?;
-    let mut expected = Manifest::read(Path::new(manifest))?.0;
-    expected.retain(|path, _| !is_below_one_of(path, &except));
+    let expected = Manifest::read(Path::new(manifest))?.0;
     let mut missing: BTreeSet<&Vec<u8>> = expected.keys().collect();
     let mut differences = BTreeMap::new();
-    let walk = Walk::new(Path::new(directory), &except, entries(said)?).beside(&expected);
+    let walk = Walk::new(Path::new(directory), entries(said)?).beside(&expected);
     walk.each(|path, found| {
         missing.remove(&path);
         let Some(wanted) = expected.get(&path) else {
@@ -61,35 +61,27 @@ fn is_same(wanted: &Item, found: &Item) -> bool {
     }
 }
 
-fn is_below_one_of(path: &[u8], except: &[Vec<u8>]) -> bool {
-    let is_below = |top: &Vec<u8>| {
-        path.strip_prefix(top.as_slice())
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-    };
-    except.iter().any(is_below)
-}
-
-/// `octo-exec manifest DIRECTORY FILE`: writes one of a release as it is.
+/// `octo-exec manifest DIRECTORY FILE`: writes one of a release as it is, and has both on the
+/// disk when it ends.
 pub(crate) fn manifest(said: &Said, _: &Places) -> Result<u8> {
     let [directory, file] = said.counted(2..=2)? else { return Ok(0) };
     let directory = Path::new(directory);
-    let except = except(said)?;
     let earlier = path(said, "since")?.map(|path| Earlier::read(&path)).transpose()?;
     let mut manifest = Manifest::default();
-    Walk::new(directory, &except, entries(said)?).since(earlier).each(
-        |path, found| match found {
-            Found::Item(item) => {
-                manifest.0.insert(path, item);
-                Ok(true)
-            }
-            Found::Other | Found::Closed => {
-                manifest.0.insert(path, Item::Other);
-                Ok(false)
-            }
-            // It is gone again, or a file system of its own.
-            Found::Odd => Ok(false),
-        },
-    )?;
+    Walk::new(directory, entries(said)?).since(earlier).each(|path, found| match found {
+        Found::Item(item) => {
+            manifest.0.insert(path, item);
+            Ok(true)
+        }
+        Found::Other | Found::Closed => {
+            manifest.0.insert(path, Item::Other);
+            Ok(false)
+        }
+        // It is gone again, or a file system of its own.
+        Found::Odd => Ok(false),
+    })?;
     manifest.write(Path::new(file))?;
+    let synced = File::open(directory).and_then(|opened| Ok(syncfs(opened)?));
+    synced.map_err(|e| Error::doing("write", directory, &e))?;
     Ok(0)
 }

@@ -60,7 +60,6 @@ impl Earlier {
 
 pub(super) struct Walk<'a> {
     path: PathBuf,
-    except: &'a [Vec<u8>],
     earlier: Option<Earlier>,
     expected: Option<&'a BTreeMap<Vec<u8>, Item>>,
     left: u64,
@@ -68,16 +67,9 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Of the release here, but for these paths and what is below them.
-    pub(super) fn new(path: &Path, except: &'a [Vec<u8>], entries: u64) -> Walk<'a> {
-        Walk {
-            path: path.to_path_buf(),
-            except,
-            earlier: None,
-            expected: None,
-            left: entries,
-            entries,
-        }
+    /// Of the release here.
+    pub(super) fn new(path: &Path, entries: u64) -> Walk<'a> {
+        Walk { path: path.to_path_buf(), earlier: None, expected: None, left: entries, entries }
     }
 
     /// Reads no more than it takes to tell what is there from this.
@@ -128,9 +120,6 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let below = if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() };
-            if self.except.contains(&below) {
-                continue;
-            }
             self.left = self.left.checked_sub(1).ok_or_else(|| {
                 let entries = self.entries;
                 Error::new(Exit::Data, self.path.display(), format!("more than {entries} entries"))

@@ -19,7 +19,7 @@ use crate::job::drain::drain;
 use crate::releases::look::look;
 use crate::setup::{self, SETUP};
 use crate::substitute::{SUBSTITUTE, substitute};
-use crate::unpack::options::{LEFT_OUT, QUIET, RULES, SINCE, UNPACK};
+use crate::unpack::options::{ENTRIES_AT_MOST, QUIET, RULES, SINCE, UNPACK};
 use crate::unpack::{manifest, unpack, verify};
 use crate::{serve, take};
 use octo_core::base::cli::Tool;
@@ -68,10 +68,10 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .takes(&[&UNPACK, &RULES])
         .runs(unpack),
     verb("verify", "MANIFEST DIRECTORY", "what is changed, added or removed in a release since")
-        .takes(&[&LEFT_OUT, &QUIET])
+        .takes(&[&ENTRIES_AT_MOST, &QUIET])
         .runs(verify),
     verb("manifest", "DIRECTORY FILE", "write down what a release holds, for verify")
-        .takes(&[&LEFT_OUT, &SINCE])
+        .takes(&[&ENTRIES_AT_MOST, &SINCE])
         .runs(manifest),
     verb("substitute", "FILE...", "replace #{NAME} in text files by the values of variables")
         .takes(&[&RULES, &SUBSTITUTE])
