@@ -149,7 +149,7 @@ mod tests {
     use crate::archive::Bounds;
 
     /// The links that these are, and directories, without a target.
-    fn first_stray(entries: &[(&str, &str)]) -> Option<(String, &'static str)> {
+    fn tree_of(entries: &[(&str, &str)]) -> Tree {
         let mut tree = Tree::new(Bounds { bytes: 0, entries: 10_000 }, 0o755);
         for (path, target) in entries {
             let free = tree.free(path.as_bytes()).expect(path);
@@ -163,6 +163,11 @@ mod tests {
             };
             tree.add(above, free.name, node).expect("room");
         }
+        tree
+    }
+
+    fn first_stray(entries: &[(&str, &str)]) -> Option<(String, &'static str)> {
+        let tree = tree_of(entries);
         stray(&tree).map(|(id, why)| (String::from_utf8(tree.path(id)).expect("UTF-8"), why))
     }
 
@@ -194,6 +199,53 @@ mod tests {
         ] {
             assert_eq!(first_stray(entries), None, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn what_is_shared_is_left_by_no_link() {
+        let led_out = |path: &str, target: &str, file: &str| {
+            out_of_shared(&tree_of(&[(path, target)]), &shared(file.as_bytes())).is_some()
+        };
+        let up = "shared=up/\n#shared=other\r\nshared=my log\r\nonce=x";
+        for (path, target) in [
+            ("l", "up/../secret"),
+            ("l", "./a//./../b"),
+            ("l", "..../.."),
+            ("d/l", "../a/../b"),
+            ("up/l", ".."),
+            ("up/l", "./../x"),
+            ("up/d/l", "../../x"),
+            ("my log/l", "../x"),
+        ] {
+            assert!(led_out(path, target, up), "{path} -> {target}");
+            assert!(!led_out(path, target, "once=x") && !led_out(path, target, "shared="));
+        }
+        for (path, target) in [
+            ("l", "up/x"),
+            ("d/l", "../up"),
+            ("up/d/l", "../x"),
+            ("up.d/l", "../x"),
+            ("other/l", ".."),
+        ] {
+            assert!(!led_out(path, target, up), "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_says_what_is_shared_is_read_to_a_limit_and_is_no_link() {
+        let mut sharing = Sharing::by(b"octo.conf".to_vec());
+        sharing.read(b"other", b"shared=up/");
+        let is_stray = |sharing: &Sharing, conf: &str| {
+            let tree = tree_of(&[("octo.conf", conf), ("l", "up/../x")]);
+            sharing.stray(&tree).map(|(id, why)| (tree.path(id), why))
+        };
+        let file = |why| Some((b"octo.conf".to_vec(), why));
+        let is_link = file("is no file, but a directory or a link to one");
+        assert_eq!((is_stray(&sharing, "x"), is_stray(&sharing, "")), (is_link.clone(), is_link));
+        sharing.read(b"octo.conf", &vec![b'\n'; LONGEST_FILE]);
+        sharing.read(b"octo.conf", b"shared=up/");
+        assert_eq!(is_stray(&sharing, "x"), file("is longer than 1 MiB"));
+        assert_eq!(sharing.bytes.map(|bytes| bytes.len()), Some(LONGEST_FILE + 1));
     }
 
     #[test]
