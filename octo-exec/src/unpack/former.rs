@@ -1,6 +1,7 @@
 //! A former release: the files of it that are still the same keep their times, by which
 //! browsers, make(1) and Python tell what has changed.
 
+use super::manifest::{Item, Manifest};
 use super::tree::{Time, Written};
 use octo_core::base::beneath;
 use octo_core::base::digest::Hasher;
@@ -15,21 +16,24 @@ use std::path::Path;
 
 pub(crate) struct Former {
     top: OwnedFd,
+    known: Option<Earlier>,
     buffer: Vec<u8>,
 }
 
 impl Former {
-    /// Opens it; it may be a link, as `current` is.
+    /// Opens it; it may be a link, as `current` is. With its manifest, if there is one, files
+    /// that nobody has touched since are not read.
     ///
     /// # Errors
-    /// The system's.
-    pub(super) fn open(path: &Path) -> Result<Former> {
+    /// The system's, for the release.
+    pub(super) fn open(path: &Path, manifest: Option<&Path>) -> Result<Former> {
         let top = beneath::top(path).map_err(|e| Error::io(path, &e.into()))?;
-        Ok(Former { top, buffer: vec![0; 64 * 1024] })
+        let known = manifest.and_then(|manifest| Earlier::read(manifest).ok());
+        Ok(Former { top, known, buffer: vec![0; 64 * 1024] })
     }
 
-    /// The time of the file at this path, if it holds the same bytes; they are read, since
-    /// its size and time alone prove nothing.
+    /// The time of the file at this path, if it holds the same bytes; they are read, unless
+    /// they are known, since its size and time alone prove nothing.
     pub(crate) fn time_of(&mut self, path: &[u8], new: &Written) -> Option<Time> {
         let mut file = beneath::open(&self.top, Path::new(OsStr::from_bytes(path))).ok()?;
         let found = fstat(&file).ok()?;
@@ -37,7 +41,11 @@ impl Former {
         if !is_file || u64::try_from(found.st_size) != Ok(new.size) {
             return None;
         }
-        self.has_digest(&mut file, new).then(|| time_in(&found))
+        let is_same = match self.known.as_ref().and_then(|known| known.of(path, &found)) {
+            Some(known) => known.digest == new.digest,
+            None => self.has_digest(&mut file, new),
+        };
+        is_same.then(|| time_in(&found))
     }
 
     fn has_digest(&mut self, file: &mut File, new: &Written) -> bool {
@@ -67,6 +75,33 @@ impl Former {
             Some(above) => link_in(beneath::directory_in(&self.top, above).ok()?, name, target),
             None => link_in(&self.top, name, target),
         }
+    }
+}
+
+/// A manifest of a release that is still there, and when it was written.
+pub(super) struct Earlier {
+    manifest: Manifest,
+    written: Time,
+}
+
+impl Earlier {
+    /// # Errors
+    /// Exit 65 for what is no manifest; the system's.
+    pub(super) fn read(path: &Path) -> Result<Earlier> {
+        let stat = rustix::fs::stat(path).map_err(|e| Error::io(path, &e.into()))?;
+        Ok(Earlier { manifest: Manifest::read(path)?, written: time_in(&stat) })
+    }
+
+    /// What it says of a file that nobody has touched since: the kernel sets the time of a
+    /// change (st_ctime of inode(7)), and who owns a file can't set it back. One of the same
+    /// tick of the clock may have been touched just behind it.
+    pub(super) fn of(&self, path: &[u8], stat: &Stat) -> Option<Written> {
+        let Some(Item::File(written)) = self.manifest.0.get(path) else { return None };
+        let changed = changed_in(stat);
+        let is_same = u64::try_from(stat.st_size) == Ok(written.size)
+            && stat.st_mode & 0o7777 == written.mode
+            && time_in(stat) == written.time;
+        (changed < self.written && is_same).then_some(*written)
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) static RULES: OptionGroup = OptionGroup {
     rows: &[
         value("", "time", "SECONDS", "since 1970: the time of what is new or changed"),
         value("", "like", "DIRECTORY", "the former release: what is the same keeps its time"),
+        value("", "like-manifest", "FILE", "its manifest: what it has is read only if changed"),
         value("", "group", "GROUP", "may read what others may not"),
     ],
 };
@@ -110,10 +111,10 @@ pub(crate) fn rules(said: &Said) -> Result<Rules> {
     let seconds = |text: &str| whole(text).filter(|seconds| *seconds <= LATEST);
     let time = said.parsed("time", "seconds since 1970", seconds)?;
     let group = said.parsed("group", "a group of this machine", group_named)?;
-    let like = path(said, "like")?;
+    let (like, manifest) = (path(said, "like")?, path(said, "like-manifest")?);
     Ok(Rules {
         time: time.and_then(|seconds| i64::try_from(seconds).ok()),
-        former: like.map(|path| Former::open(&path)).transpose()?,
+        former: like.map(|path| Former::open(&path, manifest.as_deref())).transpose()?,
         group,
     })
 }

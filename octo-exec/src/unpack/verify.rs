@@ -1,9 +1,10 @@
 //! `octo-exec verify` and `octo-exec manifest`: a release on the disk beside its manifest.
 
+use super::former::Earlier;
 use super::manifest::{Item, Manifest};
 use super::options::{entries, path};
 use super::tree::Written;
-use super::walk::{Earlier, Found, Walk};
+use super::walk::{Found, Walk};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::encode;

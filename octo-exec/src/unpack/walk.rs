@@ -1,9 +1,9 @@
 //! A release as it lies on the disk, which others may be changing: by descriptors, through
 //! no link and onto no other file system.
 
-use super::former::{changed_in, time_in};
-use super::manifest::{Item, Manifest};
-use super::tree::{Time, Written};
+use super::former::{Earlier, time_in};
+use super::manifest::Item;
+use super::tree::Written;
 use octo_core::base::beneath;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Exit, Result};
@@ -29,33 +29,6 @@ pub(super) enum Found {
     Closed,
     /// Gone while it was looked at, or another file system.
     Odd,
-}
-
-/// A manifest of the same release, and when it was written.
-pub(super) struct Earlier {
-    manifest: Manifest,
-    written: Time,
-}
-
-impl Earlier {
-    /// # Errors
-    /// Exit 65 for what is no manifest; the system's.
-    pub(super) fn read(path: &Path) -> Result<Earlier> {
-        let stat = rustix::fs::stat(path).map_err(|e| Error::io(path, &e.into()))?;
-        Ok(Earlier { manifest: Manifest::read(path)?, written: time_in(&stat) })
-    }
-
-    /// What it says of a file that nobody has touched since: the kernel sets the time of a
-    /// change (st_ctime of inode(7)), and who owns a file can't set it back. One of the same
-    /// tick of the clock may have been touched just behind it.
-    fn of(&self, path: &[u8], stat: &Stat) -> Option<Written> {
-        let Some(Item::File(written)) = self.manifest.0.get(path) else { return None };
-        let changed = changed_in(stat);
-        let is_same = u64::try_from(stat.st_size) == Ok(written.size)
-            && stat.st_mode & 0o7777 == written.mode
-            && time_in(stat) == written.time;
-        (changed < self.written && is_same).then_some(*written)
-    }
 }
 
 pub(super) struct Walk<'a> {
