@@ -12,6 +12,11 @@ use std::time::{Duration, SystemTime};
 /// system ticks every 2 s.
 const REST: Duration = Duration::from_secs(3);
 
+/// After so long where times are finer than [`COARSE`]: their clock ticks 100 times a second,
+/// or more often.
+const SHORT_REST: Duration = Duration::from_millis(100);
+const COARSE: i64 = 10_000_000;
+
 /// What tells one file of a name from the next. Nobody sets the second, the time of the
 /// last change of an inode: one that took over a free inode differs in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +66,21 @@ impl FileStamp {
     /// Within one tick of the clock a file may change twice. Of one from the future, which
     /// another machine's clock makes, nothing is known.
     pub fn is_at_rest(&self, at: SystemTime) -> bool {
+        self.has_rested(at, REST)
+    }
+
+    /// The same, but of a file whose times show that their clock is a fine one, which is at
+    /// rest sooner.
+    pub fn is_at_rest_by_its_clock(&self, at: SystemTime) -> bool {
+        self.has_rested(at, if self.changed.1 % COARSE == 0 { REST } else { SHORT_REST })
+    }
+
+    fn has_rested(&self, at: SystemTime, rested: Duration) -> bool {
         let (seconds, rest) = self.modified.max(self.changed);
         let changed = i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         let at = at.duration_since(SystemTime::UNIX_EPOCH).ok();
         let at = at.and_then(|at| i128::try_from(at.as_nanos()).ok());
-        at.is_some_and(|at| at - changed > REST.as_nanos() as i128)
+        at.is_some_and(|at| at - changed > rested.as_nanos() as i128)
     }
 }
 
@@ -99,6 +114,17 @@ mod tests {
                 let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds);
                 assert_eq!(stamp.is_at_rest(at), is_so, "{stamp} at {nanoseconds}");
             }
+        }
+        let at = |nanoseconds| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+        for (changed, nanoseconds, is_so) in [
+            ((100, 5_000_000), 100_105_000_000, false),
+            ((100, 5_000_000), 100_105_000_001, true),
+            ((100, 50_000_000), 103_050_000_000, false),
+            ((100, 50_000_000), 103_050_000_001, true),
+            ((100, 5_000_000), 99_000_000_000, false),
+        ] {
+            let stamp = stamp(early, changed);
+            assert_eq!(stamp.is_at_rest_by_its_clock(at(nanoseconds)), is_so, "{stamp}");
         }
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         assert!(!stamp((-50, 0), (-50, 0)).is_at_rest(before));

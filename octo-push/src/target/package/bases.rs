@@ -4,7 +4,6 @@
 use crate::target::package::digests::DigestCache;
 use crate::target::package::name::parts;
 use crate::target::package::source::Source;
-use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::Result;
 use octo_core::base::identity::FileStamp;
@@ -52,7 +51,7 @@ pub(crate) fn find(
             search.beside(named);
         } else {
             let source = Source::open(&named.to_string_lossy())?;
-            let digest = search.digest(&source)?;
+            let digest = search.digests.digest_of(&source)?;
             search.add(source, digest);
         }
     }
@@ -101,18 +100,9 @@ impl Search<'_> {
                 return;
             }
         }
-        if let Ok(digest) = self.digest(&source) {
+        if let Ok(digest) = self.digests.digest_of(&source) {
             self.add(source, digest);
         }
-    }
-
-    fn digest(&mut self, source: &Source) -> Result<Digest> {
-        if let Some(known) = self.digests.digest(&FileStamp::of(&source.metadata)) {
-            return Ok(known);
-        }
-        let digest = source.hash(&Stop::default())?;
-        self.digests.keep(source, digest);
-        Ok(digest)
     }
 
     fn add(&mut self, source: Source, digest: Digest) {

@@ -7,7 +7,9 @@
 //! digest does no harm: the tentacle verifies what it gets.
 
 use crate::target::package::source::Source;
+use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
+use octo_core::base::error::Result;
 use octo_core::base::identity::FileStamp;
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
@@ -71,6 +73,19 @@ impl DigestCache {
         meant.map(|e| PathBuf::from(&e.path)).collect()
     }
 
+    /// The digest of a file, remembered from now on.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub(crate) fn digest_of(&mut self, source: &Source) -> Result<Digest> {
+        if let Some(known) = self.digest(&FileStamp::of(&source.metadata)) {
+            return Ok(known);
+        }
+        let digest = source.hash(&Stop::default())?;
+        self.keep(source, digest);
+        Ok(digest)
+    }
+
     /// Remembers a file. What can't be written is hashed again.
     pub(crate) fn keep(&mut self, source: &Source, digest: Digest) {
         let (metadata, path) = (&source.metadata, source.path.to_str().unwrap_or_default());
@@ -85,7 +100,7 @@ impl DigestCache {
         [name, path]: [&str; 2],
     ) {
         let stamp = FileStamp::of(metadata);
-        if metadata.len() < SMALLEST || !stamp.is_at_rest(opened) {
+        if metadata.len() < SMALLEST || !stamp.is_at_rest_by_its_clock(opened) {
             return;
         }
         let (stamp, name, path) = (stamp.to_string(), name.to_string(), path.to_string());
@@ -133,8 +148,9 @@ mod tests {
         file.set_len(SMALLEST).expect("size");
         let digest = Digest::of(b"x");
         let mut digests = DigestCache::load(&places);
-        digests.keep_file(&fs::metadata(&path).expect("stat"), SystemTime::now(), digest, BIG);
+        let fresh = fs::metadata(&path).expect("stat");
         // ctime can't be set back: fresh files are never at rest.
+        digests.keep_file(&fresh, fresh.modified().expect("mtime"), digest, BIG);
         assert!(digests.entries.is_empty());
         let metadata = fs::metadata(&path).expect("stat");
         let later = SystemTime::now() + Duration::from_millis(3100);

@@ -3,11 +3,9 @@
 use crate::target::package::digests::DigestCache;
 use crate::target::package::name::parts;
 use crate::target::package::source::Source;
-use crate::target::stop::Stop;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
-use octo_core::base::identity::FileStamp;
 use octo_core::base::paths::Places;
 
 /// The options of `package`.
@@ -21,9 +19,7 @@ pub(super) fn package(said: &Said, places: &Places) -> Result<u8> {
         parts(&source.name).map_err(|reason| Error::new(Exit::Data, &source.shown, reason))?;
     let mut text = format!("{application}\n{version}\n");
     if said.flag("sha256") {
-        let known = DigestCache::load(places).digest(&FileStamp::of(&source.metadata));
-        let digest = known.map_or_else(|| source.hash(&Stop::default()), Ok)?;
-        text.push_str(&format!("{digest}\n"));
+        text.push_str(&format!("{}\n", DigestCache::load(places).digest_of(&source)?));
     }
     print(&text)?;
     Ok(0)
