@@ -19,7 +19,7 @@ pub(crate) fn unpack(sandbox: &Sandbox, words: &[&str], bytes: &[u8], to: &str) 
     command
 }
 
-fn seconds_of(path: &Path) -> (i64, i64) {
+pub(crate) fn seconds_of(path: &Path) -> (i64, i64) {
     let found = path.symlink_metadata().expect("stat");
     (found.mtime(), found.mtime_nsec())
 }
@@ -317,35 +317,6 @@ fn what_changed_has_the_rollouts_time_and_what_is_the_same_keeps_its() {
     let mut none = unpack(&sandbox, &["--like", "none"], &second, "2.2");
     none.assert().code(65).stderr(predicates::str::contains("none: no such file"));
     assert!(!sandbox.path("2.2").exists());
-}
-
-#[test]
-fn a_former_file_is_read_unless_its_manifest_knows_it_untouched() {
-    let sandbox = sandbox();
-    let old = archive(&[file("known", "one"), file("changed", "one")]);
-    unpack(&sandbox, &["--time", "1000", "--manifest", "m"], &old, "1.0").assert().success();
-    // Who lies is believed: nothing else shows that a file was not read.
-    let text = std::fs::read_to_string(sandbox.path("m")).expect("a manifest");
-    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
-    sandbox.write("lies", text.replace(&digest(b"one"), &digest(b"two")));
-    let new = archive(&[file("known", "two"), file("changed", "one")]);
-    let times = |release: &str, manifest: &str, written: std::time::SystemTime| {
-        let opened = std::fs::File::options().write(true).open(sandbox.path(manifest));
-        opened.expect("open").set_modified(written).expect("utimes");
-        let words = ["--time", "2000", "--like", "1.0", "--like-manifest", manifest];
-        unpack(&sandbox, &words, &new, release).assert().success();
-        ["known", "changed"].map(|name| seconds_of(&sandbox.path(release).join(name)).0)
-    };
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
-    assert_eq!(times("2.0", "lies", later), [1000, 2000]);
-    assert_eq!(times("2.1", "m", later), [2000, 1000]);
-    // Touched since: by the time of the inode, which nobody sets.
-    assert_eq!(times("2.2", "lies", std::time::UNIX_EPOCH), [2000, 1000]);
-    set_mode(&sandbox.path("1.0/known"), 0o600);
-    assert_eq!(times("2.3", "lies", later), [2000, 2000]);
-    // What is no manifest is none.
-    sandbox.write("none", "x");
-    assert_eq!(times("2.4", "none", later), [2000, 1000]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use crate::sandbox;
 use crate::support::{Sandbox, needs, set_mode};
 use crate::tar::{archive, directory, file, hardlink, symlink};
-use crate::unpack::unpack;
+use crate::unpack::{seconds_of, unpack};
+use octo_core::Digest;
 use predicates::str::contains;
 use std::os::unix::fs::symlink as link;
 
@@ -170,6 +171,35 @@ fn a_manifest_is_made_anew_of_what_is_there() {
 }
 
 #[test]
+fn a_former_file_is_read_unless_its_manifest_knows_it_untouched() {
+    let sandbox = sandbox();
+    let old = archive(&[file("known", "one"), file("changed", "one")]);
+    unpack(&sandbox, &["--time", "1000", "--manifest", "m"], &old, "1.0").assert().success();
+    // Who lies is believed: nothing else shows that a file was not read.
+    let text = std::fs::read_to_string(sandbox.path("m")).expect("a manifest");
+    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+    sandbox.write("lies", text.replace(&digest(b"one"), &digest(b"two")));
+    let new = archive(&[file("known", "two"), file("changed", "one")]);
+    let times = |release: &str, manifest: &str, written: std::time::SystemTime| {
+        let opened = std::fs::File::options().write(true).open(sandbox.path(manifest));
+        opened.expect("open").set_modified(written).expect("utimes");
+        let words = ["--time", "2000", "--like", "1.0", "--like-manifest", manifest];
+        unpack(&sandbox, &words, &new, release).assert().success();
+        ["known", "changed"].map(|name| seconds_of(&sandbox.path(release).join(name)).0)
+    };
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    assert_eq!(times("2.0", "lies", later), [1000, 2000]);
+    assert_eq!(times("2.1", "m", later), [2000, 1000]);
+    // Touched since: by the time of the inode, which nobody sets.
+    assert_eq!(times("2.2", "lies", std::time::UNIX_EPOCH), [2000, 1000]);
+    set_mode(&sandbox.path("1.0/known"), 0o600);
+    assert_eq!(times("2.3", "lies", later), [2000, 2000]);
+    // What is no manifest is none.
+    sandbox.write("none", "x");
+    assert_eq!(times("2.4", "none", later), [2000, 1000]);
+}
+
+#[test]
 fn what_tar_unpacks_of_an_archive_is_what_the_manifest_says() {
     if !needs("what_tar_unpacks_of_an_archive_is_what_the_manifest_says", "tar") {
         return;
@@ -192,7 +222,7 @@ fn what_is_known_already_is_not_read_again() {
     let path = |name: &str| sandbox.path("release").join(name);
     let known = std::fs::read_to_string(sandbox.path("manifest")).expect("manifest");
     // A digest that no file has shows what was believed.
-    let (x, other) = (octo_core::Digest::of(b"x").to_string(), "5".repeat(64));
+    let (x, other) = (Digest::of(b"x").to_string(), "5".repeat(64));
     std::fs::write(sandbox.path("manifest"), known.replace(&x, &other)).expect("write");
     let time = path("e/f/g").metadata().and_then(|m| m.modified()).expect("stat");
     std::fs::write(path("e/f/g"), "y").expect("write");
@@ -200,7 +230,7 @@ fn what_is_known_already_is_not_read_again() {
     changed.set_modified(time).expect("utimes");
     let mut command = sandbox.tool("octo-exec");
     command.args(["manifest", "--since", "manifest", "release", "again"]).assert().success();
-    let y = octo_core::Digest::of(b"y").to_string();
+    let y = Digest::of(b"y").to_string();
     let again = std::fs::read_to_string(sandbox.path("again")).expect("again");
     let mut wanted = Vec::new();
     for line in known.lines() {
