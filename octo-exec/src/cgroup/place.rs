@@ -3,11 +3,9 @@
 
 use octo_core::base::cgroups;
 use rustix::process::geteuid;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A cgroup of this name is octo-exec's alone, and the one above it has controllers to give.
 const OWN: &str = "octo-exec";
@@ -64,18 +62,7 @@ impl Place {
 
 /// Read off /proc/self/mountinfo and /proc/self/cgroup (proc(5)).
 fn of(mounts: &[u8], own: &[u8]) -> Result<Place, String> {
-    let own = own.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"));
-    let own = own.ok_or("no cgroup of version 2")?;
-    let own = PathBuf::from(OsString::from_vec(own.to_vec()));
-    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    if !own.components().all(is_plain) {
-        return Err("its cgroup is outside of what can be seen here".into());
-    }
-    let found = cgroups::mounts(mounts).into_iter().find_map(|mount| {
-        let beneath = own.strip_prefix(&mount.root).ok()?.to_owned();
-        Some((beneath, mount.point))
-    });
-    let (beneath, mount) = found.ok_or("no tree of cgroups of version 2 is mounted")?;
+    let (cgroups::Mount { point: mount, .. }, beneath) = cgroups::place(mounts, own)?;
     let own = mount.join(&beneath);
     let is_ours = beneath.file_name().is_some_and(|name| name == OWN);
     let parent = own.parent().filter(|_| is_ours).unwrap_or(&own).to_path_buf();

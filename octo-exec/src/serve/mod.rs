@@ -15,6 +15,7 @@ use children::{Children, Working};
 use doorbell::Doorbell;
 use held::Held;
 use octo_core::JobId;
+use octo_core::base::cgroups::Readiness;
 use octo_core::base::cli::Tool;
 use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result, describe};
@@ -41,6 +42,7 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
         tool: said.tool(),
         places,
         doorbell,
+        readiness: Readiness::watch(),
         children: Children::new(),
         held: Held::default(),
         again: Again::default(),
@@ -64,6 +66,7 @@ struct Serving<'a> {
     tool: &'a Tool,
     places: &'a Places,
     doorbell: Doorbell,
+    readiness: Readiness,
     children: Children,
     held: Held,
     again: Again,
@@ -215,6 +218,9 @@ impl Serving<'_> {
         };
         // Before the look at the spool: who rings after it wakes us once more.
         self.was_rung = self.doorbell.clear(self.tool);
+        if self.was_rung {
+            self.readiness.make();
+        }
         let woken = self.children.woken(polled.get(1..).unwrap_or_default());
         for ended in self.children.settle(woken) {
             self.ended(&ended);

@@ -5,6 +5,7 @@ pub(crate) mod janitor;
 mod program;
 
 use crate::log::Log;
+use octo_core::base::cgroups::Readiness;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::{doorbell, layout};
 use octo_core::{JobId, Result};
@@ -13,7 +14,7 @@ use program::Program;
 /// How jobs are started here.
 #[derive(Debug, Clone)]
 pub(crate) enum Starter {
-    Program(Program),
+    Program(Program, Readiness),
     Doorbell(Places),
 }
 
@@ -22,7 +23,14 @@ impl Starter {
     pub(crate) fn find(places: &Places, named: Option<String>, log: Log) -> Starter {
         match layout::is_separated(places) {
             true => Starter::Doorbell(places.clone()),
-            false => Starter::Program(Program::find(places, named, log)),
+            false => Starter::Program(Program::find(places, named, log), Readiness::watch()),
+        }
+    }
+
+    /// A job comes, and may be refused yet.
+    pub(crate) fn get_ready(&self) {
+        if let Starter::Program(_, readiness) = self {
+            readiness.make();
         }
     }
 
@@ -33,7 +41,7 @@ impl Starter {
     /// Exit 69, with what to do about it.
     pub(crate) fn check(&self) -> Result<()> {
         match self {
-            Starter::Program(program) => program.check(),
+            Starter::Program(program, _) => program.check(),
             Starter::Doorbell(places) => doorbell::ring(places),
         }
     }
@@ -44,7 +52,7 @@ impl Starter {
     /// Where nobody could be told: it waits for the next occasion.
     pub(crate) fn start(&self, job: &JobId) -> Result<()> {
         match self {
-            Starter::Program(program) => {
+            Starter::Program(program, _) => {
                 program.start(job);
                 Ok(())
             }

@@ -39,6 +39,7 @@ pub(crate) fn run<S: Duplex>(
     let (host, peer) = (session.host, session.peer);
     let id: JobId = request.need("job")?;
     may_at_all(host, peer)?;
+    host.starter.get_ready();
     let (bytes, lengths) = receive(session, request)?;
     let body = JobBody::of(request, &bytes, &lengths)?;
 

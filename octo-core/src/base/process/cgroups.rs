@@ -1,8 +1,14 @@
-//! Where cgroups of version 2 are (cgroups(7)).
+//! Where cgroups of version 2 are (cgroups(7)), and how they are entered without a wait.
 
 use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
+use std::thread::{self, Thread};
+
+/// More than a few paths need.
+const STACK: usize = 64 * 1024;
 
 /// A tree of them that is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +26,68 @@ pub fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
 
 /// The controllers of this machine that those trees have: none where version 1 has them.
 pub fn controllers() -> Vec<String> {
-    let mountinfo = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let read = |mount: Mount| std::fs::read_to_string(mount.point.join("cgroup.controllers"));
+    let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let read = |mount: Mount| fs::read_to_string(mount.point.join("cgroup.controllers"));
     let lists = mounts(&mountinfo).into_iter().filter_map(|mount| read(mount).ok());
     lists.flat_map(|list| list.split_whitespace().map(str::to_string).collect::<Vec<_>>()).collect()
+}
+
+/// Where a process is: the tree, and the path beneath what of it is mounted, by its
+/// /proc/PID/mountinfo and /proc/PID/cgroup.
+///
+/// # Errors
+/// Why it is nowhere, in words.
+pub fn place(mountinfo: &[u8], cgroup: &[u8]) -> Result<(Mount, PathBuf), &'static str> {
+    let own = cgroup.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"));
+    let own = PathBuf::from(OsString::from_vec(own.ok_or("no cgroup of version 2")?.to_vec()));
+    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    if !own.components().all(is_plain) {
+        return Err("its cgroup is outside of what can be seen here");
+    }
+    let found = mounts(mountinfo).into_iter().find_map(|mount| {
+        let beneath = own.strip_prefix(&mount.root).ok()?.to_owned();
+        Some((mount, beneath))
+    });
+    found.ok_or("no tree of cgroups of version 2 is mounted")
+}
+
+/// Has the kernel ready to take processes into cgroups. The first after a quiet while waits
+/// until each processor has passed a certain point, for 5 to 30 ms; those right behind it
+/// wait for nothing. So a thread goes first, while a job is still on its way.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Option<Thread>);
+
+impl Readiness {
+    /// Starts the thread, which sleeps. There is none where this process may not enter a
+    /// cgroup: its jobs have none, either.
+    pub fn watch() -> Readiness {
+        let Ok(mountinfo) = fs::read("/proc/self/mountinfo") else { return Readiness(None) };
+        if enter_own(&mountinfo, b"").is_err() {
+            return Readiness(None);
+        }
+        let thread = thread::Builder::new().name("cgroups".into()).stack_size(STACK);
+        let started = thread.spawn(move || {
+            loop {
+                thread::park();
+                let _ = enter_own(&mountinfo, b"0");
+            }
+        });
+        Readiness(started.ok().map(|started| started.thread().clone()))
+    }
+
+    /// A job comes: the thread waits in its place. How often this is said meanwhile is all one.
+    pub fn make(&self) {
+        self.0.iter().for_each(Thread::unpark);
+    }
+}
+
+/// Enters the cgroup that this process is in, which moves nothing. Looked for each time: who
+/// was moved to another would go back.
+fn enter_own(mountinfo: &[u8], who: &[u8]) -> io::Result<()> {
+    let placed = place(mountinfo, &fs::read("/proc/self/cgroup")?);
+    let (mount, beneath) = placed.map_err(io::Error::other)?;
+    let procs = mount.point.join(beneath).join("cgroup.procs");
+    fs::OpenOptions::new().write(true).open(procs)?.write_all(who)
 }
 
 /// The mount of this line, if it is one.
