@@ -342,7 +342,7 @@ pub(crate) mod tests {
         replace(&places.trusted(), line.as_bytes(), 0o644).expect("write");
         let own = layout::Owner::this_process();
         layout::make(&places).and_then(|()| layout::make_for_listener(&places, own)).expect("made");
-        let starter = Starter::find(&places, None, log);
+        let starter = Starter::find(&places, None, log).expect("a thread");
         (Host::open(&places, starter, log).expect("a host"), peer)
     }
 }

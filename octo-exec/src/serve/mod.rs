@@ -42,7 +42,8 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
         tool: said.tool(),
         places,
         doorbell,
-        readiness: Readiness::watch(),
+        readiness: Readiness::watch()
+            .map_err(|error| Error::new(Exit::Io, "thread", describe(&error)))?,
         children: Children::new(),
         held: Held::default(),
         again: Again::default(),

@@ -9,8 +9,9 @@ mod verify;
 
 use crate::job::forward;
 use octo_core::Digest;
-use octo_core::base::cli::options::Said;
+use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::{Tool, utc_now};
+use octo_core::base::descriptors;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
 use octo_core::base::paths::Places;
@@ -23,7 +24,13 @@ use octo_core::tentacle::spool::{Entry, EntryName, ReadEntry, Spool};
 use octo_core::tentacle::statement::Asks;
 use room::room_for;
 use rustix::fs::{Mode, OFlags};
+use std::path::Path;
 use verify::{Signer, Unverified, claimed, verify};
+
+pub(crate) static TAKE: OptionGroup = OptionGroup {
+    title: "take",
+    rows: &[flag("", "announced", "what is to be taken is there at the end of standard input")],
+};
 
 /// The verb.
 pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
@@ -34,6 +41,9 @@ pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
         return taking.give_up(why);
     }
     forward::lead();
+    if said.flag("announced") {
+        await_entry()?;
+    }
     let refused = match taking.job.exists() {
         true => taking.is_durable().map(|()| None)?,
         false => taking.request()?,
@@ -48,6 +58,13 @@ pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
             Err(Error::new(Exit::Data, format!("job {id}"), reason))
         }
     }
+}
+
+/// The entry is there at the end of our input; or nobody is left to put it there.
+fn await_entry() -> Result<()> {
+    let failed = |error| Error::io(Path::new("standard input"), &error);
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map_err(failed)?;
+    descriptors::stdin_is_null().map_err(failed)
 }
 
 /// Whoever started us waits for the end of our standard output: what we were started

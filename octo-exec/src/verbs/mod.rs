@@ -52,6 +52,7 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("serve", "", "take over what a listener of another user spools; needs no network")
         .runs(serve::serve),
     verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
+        .takes(&[&take::TAKE])
         .runs(take::take),
     verb("setup", "", "make STATE as it has to be, also one of an older version")
         .takes(&[&SETUP])

@@ -6,9 +6,11 @@ mod program;
 
 use crate::log::Log;
 use octo_core::base::cgroups::Readiness;
+use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::{doorbell, layout};
-use octo_core::{JobId, Result};
+use octo_core::{Error, Exit, JobId, Result};
+pub(crate) use program::Ahead;
 use program::Program;
 
 /// How jobs are started here.
@@ -20,11 +22,16 @@ pub(crate) enum Starter {
 
 impl Starter {
     /// `named` is the octo-exec of `--exec`, for one who starts it.
-    pub(crate) fn find(places: &Places, named: Option<String>, log: Log) -> Starter {
-        match layout::is_separated(places) {
-            true => Starter::Doorbell(places.clone()),
-            false => Starter::Program(Program::find(places, named, log), Readiness::watch()),
+    ///
+    /// # Errors
+    /// Exit 74 where a thread can't be had.
+    pub(crate) fn find(places: &Places, named: Option<String>, log: Log) -> Result<Starter> {
+        if layout::is_separated(places) {
+            return Ok(Starter::Doorbell(places.clone()));
         }
+        let readiness = Readiness::watch();
+        let failed = |error| Error::new(Exit::Io, "thread", describe(&error));
+        Ok(Starter::Program(Program::find(places, named, log), readiness.map_err(failed)?))
     }
 
     /// A job comes, and may be refused yet.
@@ -43,6 +50,14 @@ impl Starter {
         match self {
             Starter::Program(program, _) => program.check(),
             Starter::Doorbell(places) => doorbell::ring(places),
+        }
+    }
+
+    /// Starts who is to take over what is about to be spooled, while that is written.
+    pub(crate) fn ahead(&self, job: &JobId) -> Option<Ahead> {
+        match self {
+            Starter::Program(program, _) => program.ahead(job),
+            Starter::Doorbell(_) => None,
         }
     }
 

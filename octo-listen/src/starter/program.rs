@@ -14,7 +14,7 @@ use octo_core::{Error, Exit, JobId, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 /// The stack of a thread that only waits for a child, and of one that looks after it.
@@ -33,6 +33,34 @@ pub(crate) struct Program {
     places: Places,
     octo_exec: Option<PathBuf>,
     log: Log,
+}
+
+/// An octo-exec that was started for what is not in the spool yet: it waits for the end of
+/// its input, also where that comes by our death. Dropped, it ends, and has done nothing.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    program: Program,
+    job: JobId,
+    waiting: Option<(Child, Option<ChildStdin>)>,
+}
+
+impl Ahead {
+    /// It is in the spool.
+    pub(crate) fn go(mut self) {
+        if let Some((child, input)) = self.waiting.take() {
+            drop(input);
+            self.program.reap(child, &self.job, 1);
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Some((mut child, _input)) = self.waiting.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Program {
@@ -71,8 +99,16 @@ impl Program {
         self.try_to_start(job, 1);
     }
 
+    /// Starts it for what is about to be spooled; `None` where it has to be started later.
+    pub(super) fn ahead(&self, job: &JobId) -> Option<Ahead> {
+        let mut child = self.spawn(job, &["--announced"], Stdio::piped()).ok()?;
+        let input = child.stdin.take();
+        let waiting = Some((child, input));
+        Some(Ahead { program: self.clone(), job: job.clone(), waiting })
+    }
+
     fn try_to_start(&self, job: &JobId, tries: u32) {
-        match self.spawn(job) {
+        match self.spawn(job, &[], Stdio::null()) {
             Ok(child) => self.reap(child, job, tries),
             Err(error) => self.in_thread("starter", LOOKING, {
                 let (program, job) = (self.clone(), job.clone());
@@ -81,7 +117,7 @@ impl Program {
         }
     }
 
-    fn spawn(&self, job: &JobId) -> Result<Child> {
+    fn spawn(&self, job: &JobId, options: &[&str], input: Stdio) -> Result<Child> {
         let program = self.octo_exec()?;
         let errors = if self.log.is_silent() { Stdio::null() } else { Stdio::inherit() };
         Command::new(program)
@@ -90,9 +126,10 @@ impl Program {
             .arg("--state")
             .arg(&self.places.state)
             .arg("take")
+            .args(options)
             .arg(job.as_str())
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::null())
             .stderr(errors)
             .env_remove("LISTEN_PID")

@@ -67,7 +67,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     }
     drop(identity);
     side::take(&places, wanted.over_stdio)?;
-    let starter = Starter::find(&places, wanted.octo_exec, log);
+    let starter = Starter::find(&places, wanted.octo_exec, log)?;
     let host = Arc::new(Host::open(&places, starter, log).map_err(unwritable)?);
     let listening = Listening::new(Arc::clone(&host), known)?;
     janitor::start(&host.janitor)?;

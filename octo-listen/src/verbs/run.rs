@@ -7,6 +7,7 @@
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
+use crate::starter::Ahead;
 use crate::submission::{Purpose, Submission};
 use octo_core::base::no_core;
 use octo_core::tentacle::audit::Head;
@@ -46,13 +47,13 @@ pub(crate) fn run<S: Duplex>(
     if let Some(answer) = attach(host, peer, &id, &body)? {
         return Ok(answer);
     }
-    let (grant, head) = spool(host, peer, &id, &body)?;
+    let (grant, head, ahead) = spool(host, peer, &id, &body)?;
     let what = describe(&body.sent.spec);
     host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", grant.name));
-    // It is handed over, durably: the pusher need not wait for a fork.
+    // It is handed over, durably: the pusher need not wait for its start.
     let answer = Answer::ok(Verb::Run, head).with("job", &id).fields;
     let told = session.say(&answer.maybe("audit-exec", host.exec_head()));
-    host.start(&id);
+    ahead.map_or_else(|| host.start(&id), Ahead::go);
     if body.sent.spec.package.is_some() {
         host.janitor.expect_package(&JobDirectory::of(&host.places, &id));
     }
@@ -178,7 +179,7 @@ fn spool(
     peer: &Peer,
     id: &JobId,
     body: &JobBody<'_>,
-) -> Result<(Grant, Option<Head>), Ended> {
+) -> Result<(Grant, Option<Head>, Option<Ahead>), Ended> {
     let failed = |error: octo_core::Error| No::failed(host, &error);
     let (sent, spec) = (&body.sent, &body.sent.spec);
     statement::check(peer, &body.statement, id, Asks::Request(sent.digest))?;
@@ -193,6 +194,7 @@ fn spool(
         let reason = format!("no package {package} of {} here", grant.name);
         return Err(No::new(Refusal::Missing, reason).into());
     }
+    let ahead = host.starter.ahead(id);
     let what = describe(spec);
     let (digest, by) = (sent.digest.to_string(), &body.statement.by);
     let fields = [("job", id.as_str()), ("spec", &digest), ("what", &what), ("by", by)];
@@ -205,7 +207,7 @@ fn spool(
         secrets: sent.secrets.unwrap_or_default(),
     };
     match host.spool.put(&EntryName::request(id), &entry).map_err(failed)? {
-        true => Ok((grant, head)),
+        true => Ok((grant, head, ahead)),
         // Another connection was faster with the same id: it is asked for again.
         false => Err(No::new(Refusal::Busy, format!("the job {id} came just now: repeat")).into()),
     }

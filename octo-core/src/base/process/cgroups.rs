@@ -60,10 +60,13 @@ pub struct Readiness(Option<Thread>);
 impl Readiness {
     /// Starts the thread, which sleeps. There is none where this process may not enter a
     /// cgroup: its jobs have none, either.
-    pub fn watch() -> Readiness {
-        let Ok(mountinfo) = fs::read("/proc/self/mountinfo") else { return Readiness(None) };
+    ///
+    /// # Errors
+    /// Where a thread can't be had.
+    pub fn watch() -> io::Result<Readiness> {
+        let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
         if enter_own(&mountinfo, b"").is_err() {
-            return Readiness(None);
+            return Ok(Readiness(None));
         }
         let thread = thread::Builder::new().name("cgroups".into()).stack_size(STACK);
         let started = thread.spawn(move || {
@@ -71,8 +74,8 @@ impl Readiness {
                 thread::park();
                 let _ = enter_own(&mountinfo, b"0");
             }
-        });
-        Readiness(started.ok().map(|started| started.thread().clone()))
+        })?;
+        Ok(Readiness(Some(started.thread().clone())))
     }
 
     /// A job comes: the thread waits in its place. How often this is said meanwhile is all one.
