@@ -3,6 +3,7 @@
 //!
 //! `octo-enter/1`, uid, gid, groups with blanks between them, `no-new-privileges` or
 //! `privileges`, the number of words, the number of variables, the words, the variables.
+//! The first word is the directory to be in, those behind it are what to run there.
 
 use super::identity::Identity;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ const GAINED: &str = "privileges";
 pub(crate) struct Entry<'a> {
     pub(crate) identity: Identity,
     pub(crate) no_new_privileges: bool,
-    /// At least one: the program, by its path.
+    /// At least one.
     pub(crate) words: Vec<&'a CStr>,
     /// `NAME=VALUE` each.
     pub(crate) variables: Vec<&'a CStr>,

@@ -28,6 +28,9 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
     let bytes = read().map_err(|error| cant_run(&error))?;
     let Entry { identity, no_new_privileges, words, variables } = message::parse(&bytes)
         .map_err(|wrong| Error::new(Exit::Data, "enter: standard input", wrong))?;
+    // Where it is to be, then the script's own words.
+    let (directory, words) = words.split_first().unwrap_or((&c"", &[]));
+    rustix::process::chdir(*directory).map_err(|error| cant_run(&error.into()))?;
     descriptors::stdin_is_null().map_err(|error| cant_run(&error))?;
     // While we are who we were: /proc shows a process that changed its user to root only,
     // and the job's user must not find anything open here.
@@ -39,7 +42,7 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
     signals::heed_in_scripts();
     // Not execvp(3), which has a shell read what the kernel doesn't know.
     let program = words.first().copied().unwrap_or_default();
-    let Err(error) = execve(program, &words, &variables);
+    let Err(error) = execve(program, words, &variables);
     Err(cant_run(&error.into()))
 }
 

@@ -1,6 +1,6 @@
-//! What becomes a job's script, started before there is anything to tell it: the kernel
-//! takes up to 30 ms to take a process into a cgroup, and the script's files are made
-//! meanwhile.
+//! What becomes a job's script, started before there is anything to tell it: a program takes
+//! most of a millisecond to start, and the kernel up to 30 to take it into a cgroup. Meanwhile
+//! the job is published, and the script's files are made.
 
 use crate::cgroup::{self, Placed};
 use crate::start;
@@ -9,7 +9,6 @@ use octo_core::base::paths::Places;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::Resources;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use zeroize::Zeroizing;
@@ -19,7 +18,10 @@ const STACK: usize = 256 * 1024;
 
 /// It is on its way into its cgroup. Dropped, it ends, and nothing ran.
 #[derive(Debug)]
-pub(crate) struct Entering(Option<JoinHandle<io::Result<(Child, Placed)>>>);
+pub(crate) struct Entering {
+    thread: Option<JoinHandle<io::Result<(Child, Placed)>>>,
+    resources: Resources,
+}
 
 /// It is there, and waits to be told what to run. Dropped, it ends as well.
 #[derive(Debug)]
@@ -29,26 +31,30 @@ pub(crate) struct Entered {
 }
 
 impl Entering {
-    /// Starts `octo-exec enter` for this job, in this directory. It has nothing of the job's
-    /// in its arguments and environment: it still has our privileges.
+    /// Starts `octo-exec enter` for this job, which need not be there yet. It has nothing of
+    /// the job's in its arguments and environment: it still has our privileges.
     ///
     /// # Errors
     /// Exit 75: a later try may pass.
     pub(crate) fn begin(
         places: &Places,
         job: &JobDirectory,
-        directory: &Path,
         resources: Resources,
     ) -> Result<Entering> {
         let mut command = start::own(places).map_err(failed)?;
-        command.arg("enter").env_clear().current_dir(directory);
+        command.arg("enter").env_clear().current_dir("/");
         let job = job.clone();
         let spawn = |mut command: Command| {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         };
         let thread = std::thread::Builder::new().name("entering".into()).stack_size(STACK);
         let thread = thread.spawn(move || cgroup::start(command, spawn, &job, resources));
-        thread.map(|thread| Entering(Some(thread))).map_err(failed)
+        thread.map(|thread| Entering { thread: Some(thread), resources }).map_err(failed)
+    }
+
+    /// Was it started with these limits?
+    pub(crate) fn is_with(&self, resources: Resources) -> bool {
+        self.resources == resources
     }
 
     /// Waits until it is there.
@@ -61,7 +67,7 @@ impl Entering {
 
     fn join(&mut self) -> Result<Entered> {
         let died = || failed(io::Error::other("a thread died"));
-        let ended = self.0.take().ok_or_else(died)?.join().map_err(|_| died())?;
+        let ended = self.thread.take().ok_or_else(died)?.join().map_err(|_| died())?;
         let (child, placed) = ended.map_err(failed)?;
         Ok(Entered { child: Some(child), placed })
     }
@@ -69,7 +75,9 @@ impl Entering {
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        drop(self.join());
+        if self.thread.is_some() {
+            drop(self.join());
+        }
     }
 }
 

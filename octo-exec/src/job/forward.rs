@@ -1,6 +1,7 @@
 //! Bringing one job forward, as far as it can go. Doing it again is always safe: a
 //! job runs at most once.
 
+use super::entering::Entering;
 use super::runner::Runner;
 use super::{freezing, settle, signals};
 use crate::admission::unstarted::Unstarted;
@@ -20,11 +21,16 @@ pub(crate) fn lead() {
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
 }
 
-/// Brings it forward, for a process that leads.
+/// Brings it forward, for a process that leads, and may have begun to start its script.
 ///
 /// # Errors
 /// Where its files can't be read, or its end can't be written.
-pub(crate) fn forward(tool: &Tool, places: &Places, job: &JobDirectory) -> Result<u8> {
+pub(crate) fn forward(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    begun: Option<Entering>,
+) -> Result<u8> {
     let Some(held) = job.try_hold()? else { return Ok(0) };
     if job.end()?.is_some() {
         return Ok(0);
@@ -33,13 +39,19 @@ pub(crate) fn forward(tool: &Tool, places: &Places, job: &JobDirectory) -> Resul
         settle::lost(tool, places, job, &held, None)?;
         return Ok(0);
     }
-    run(tool, places, job, &held)?;
+    run(tool, places, job, &held, begun)?;
     Ok(0)
 }
 
-fn run(tool: &Tool, places: &Places, job: &JobDirectory, held: &JobLock) -> Result<()> {
+fn run(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    held: &JobLock,
+    begun: Option<Entering>,
+) -> Result<()> {
     let mut room = None;
-    let attempt = match Runner::new(tool, places, job) {
+    let attempt = match Runner::new(tool, places, job, begun) {
         Ok(attempt) => attempt,
         Err(error) => return fail(tool, places, job, held, error, room),
     };

@@ -1,7 +1,7 @@
 //! A job that may run: what it needs, the script, and how it ended.
 
 pub(crate) mod drain;
-mod entering;
+pub(crate) mod entering;
 pub(crate) mod forward;
 mod freezing;
 mod left;

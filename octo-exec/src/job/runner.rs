@@ -35,10 +35,11 @@ use octo_core::tentacle::layout::Side;
 use octo_core::tentacle::spec::{Order, Script, Spec};
 use octo_core::trust::{Cited, Grant};
 use octo_core::{Digest, PusherName};
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,10 +61,13 @@ pub(crate) struct Runner<'a> {
     /// Of all that was sent, in bytes.
     size: u64,
     watch: JobWatch,
+    /// What was started ahead of it, until it is used.
+    begun: Cell<Option<Entering>>,
 }
 
 /// What a job runs with, in its place and checked.
 struct Prepared {
+    directory: PathBuf,
     command: Runnable,
     secrets: Secrets,
     identity: Identity,
@@ -77,13 +81,15 @@ impl<'a> Runner<'a> {
         tool: &'a Tool,
         places: &'a Places,
         job: &'a JobDirectory,
+        begun: Option<Entering>,
     ) -> Result<Runner<'a>> {
         let origin = job.origin()?;
         let (spec, spec_digest) = job.spec()?;
         let watch = JobWatch::new(job)?;
         let sent = ["spec", "script", "secrets"].map(|name| job.file(name).metadata());
         let size = sent.iter().flatten().map(Metadata::len).sum();
-        Ok(Runner { tool, places, job, origin, spec, spec_digest, size, watch })
+        let begun = Cell::new(begun);
+        Ok(Runner { tool, places, job, origin, spec, spec_digest, size, watch, begun })
     }
 
     /// What octo-exec does itself, where that is all.
@@ -221,19 +227,25 @@ impl<'a> Runner<'a> {
     ) -> std::result::Result<(Entering, Prepared), Unstarted> {
         let identity = user::identity(user)?;
         user::keep_apart(self.places, user, &identity)?;
-        let work = directories::make(self.job, user)?;
-        if self.spec.secrets_digest.is_some() {
-            // Before there is a child: it has it from us.
-            no_core::of_us_and_our_children();
-        }
-        let entering = Entering::begin(self.places, self.job, &work, grant.resources)?;
+        let directory = directories::make(self.job, user)?;
+        let begun = self.begun.take().filter(|begun| begun.is_with(grant.resources));
+        let entering = match begun {
+            Some(begun) => begun,
+            None => {
+                if self.spec.secrets_digest.is_some() {
+                    // Before there is a child: it has it from us.
+                    no_core::of_us_and_our_children();
+                }
+                Entering::begin(self.places, self.job, grant.resources)?
+            }
+        };
         if let Some((digest, _)) = &self.spec.package {
             package::prepare(self.places, self.job, digest, grant)?;
         }
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
         let secrets = secrets::read(self.job, &self.spec)?;
         let allowance = Rc::new(Allowance::of(self.places, self.job, grant));
-        Ok((entering, Prepared { command, secrets, identity, allowance }))
+        Ok((entering, Prepared { directory, command, secrets, identity, allowance }))
     }
 
     /// What the audit log has of its start besides who asked for what.
@@ -285,8 +297,9 @@ impl<'a> Runner<'a> {
         variables: Vec<(OsString, OsString)>,
         log: &mut LogWriter,
     ) -> std::result::Result<End, Unstarted> {
-        let mut words = match prepared.command {
-            Runnable::Words(words) => words,
+        let mut words = vec![prepared.directory.into_os_string()];
+        match prepared.command {
+            Runnable::Words(command) => words.extend(command),
             Runnable::CantRun(cant) => {
                 say(log, &format!("{}: {}", self.spec.summary(), cant.reason));
                 return Ok(ended(EndKind::Exit(cant.code), log));

@@ -7,6 +7,7 @@ mod room;
 mod signature;
 mod verify;
 
+use crate::job::entering::Entering;
 use crate::job::forward;
 use octo_core::Digest;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
@@ -14,16 +15,20 @@ use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::descriptors;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
+use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::sync_directory;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, JobDirectory, NewJob, Origin, Published, Refused, refuse};
 use octo_core::tentacle::layout::{self, Side};
+use octo_core::tentacle::spec::Script;
 use octo_core::tentacle::spec::sent::SentParts;
 use octo_core::tentacle::spool::{Entry, EntryName, ReadEntry, Spool};
 use octo_core::tentacle::statement::Asks;
+use octo_core::trust::Grant;
 use room::room_for;
 use rustix::fs::{Mode, OFlags};
+use std::cell::Cell;
 use std::path::Path;
 use verify::{Signer, Unverified, claimed, verify};
 
@@ -36,7 +41,8 @@ pub(crate) static TAKE: OptionGroup = OptionGroup {
 pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
     let words = said.counted(1..=2)?;
     let id = said.job_id(&words[0])?;
-    let taking = Taking { tool: said.tool(), places, id: &id, job: JobDirectory::of(places, &id) };
+    let (tool, job) = (said.tool(), JobDirectory::of(places, &id));
+    let taking = Taking { tool, places, id: &id, job, begun: Cell::default() };
     if let Some(why) = words.get(1) {
         return taking.give_up(why);
     }
@@ -52,7 +58,9 @@ pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
     taken();
     match refused {
         Some(end) => Ok(end.kind.exit_status()),
-        None if taking.job.exists() => forward::forward(said.tool(), places, &taking.job),
+        None if taking.job.exists() => {
+            forward::forward(tool, places, &taking.job, taking.begun.take())
+        }
         None => {
             let reason = "is neither in the spool nor a job";
             Err(Error::new(Exit::Data, format!("job {id}"), reason))
@@ -101,6 +109,8 @@ struct Taking<'a> {
     places: &'a Places,
     id: &'a JobId,
     job: JobDirectory,
+    /// What becomes its script, started while it is published. Dropped, it ends.
+    begun: Cell<Option<Entering>>,
 }
 
 impl Taking<'_> {
@@ -171,6 +181,7 @@ impl Taking<'_> {
             by: verified.statement.by,
             received: utc_now(),
         };
+        self.begin(&verified.grant, &sent);
         let SentParts { bytes: spec, script, secrets, .. } = sent;
         let request = Some(entry.signed);
         let new = NewJob { id: self.id, origin: &origin, request, spec, script, secrets };
@@ -181,6 +192,20 @@ impl Taking<'_> {
             Published::Exists(_) => Err(refused(Exit::Data, "the job is there with another spec")),
             Published::Pruned => Err(refused(Exit::Data, "the job ran, and was pruned")),
         }
+    }
+
+    /// Has what becomes its script started, unless it is to wait. Where it can't be, it is
+    /// tried again when it is needed, and that is told.
+    fn begin(&self, grant: &Grant, sent: &SentParts<'_>) {
+        let is_order = matches!(sent.spec.script, Script::Order(_));
+        if grant.hold || is_order || !sent.spec.locks.is_empty() {
+            return;
+        }
+        if sent.secrets.is_some() {
+            // Before there is a child: it has it from us.
+            no_core::of_us_and_our_children();
+        }
+        self.begun.set(Entering::begin(self.places, &self.job, grant.resources).ok());
     }
 
     /// Has the job cancelled, if that is asked for and may be.

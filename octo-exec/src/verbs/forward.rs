@@ -20,5 +20,5 @@ pub(super) fn job(said: &Said, places: &Places) -> Result<u8> {
     }
     let job = named(said, places, job.id().as_str())?;
     forward::lead();
-    forward::forward(tool, places, &job)
+    forward::forward(tool, places, &job, None)
 }
