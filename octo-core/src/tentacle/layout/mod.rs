@@ -31,6 +31,8 @@ use rustix::process::{getegid, geteuid};
 use std::fs::{File, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Whose a thing is, or which group's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +170,25 @@ pub fn check_private(places: &Places) -> Result<()> {
     Ok(())
 }
 
+/// A look at all of them holds for so long: whatever a job begins asks for one.
+const LOOKED: Duration = Duration::from_secs(1);
+
 /// Makes the directories of octo-exec that are missing; what is there stays as it is.
 ///
 /// # Errors
 /// Exit 73, naming what can't be made; 78 where STATE is another user's.
 pub fn make(places: &Places) -> Result<()> {
+    static MADE: Mutex<Option<(PathBuf, Instant)>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let holds = |(state, at): &(PathBuf, Instant)| *state == places.state && at.elapsed() < LOOKED;
+    if !made.as_ref().is_some_and(holds) {
+        make_missing(places)?;
+        *made = Some((places.state.clone(), Instant::now()));
+    }
+    Ok(())
+}
+
+fn make_missing(places: &Places) -> Result<()> {
     create_directory(&places.state, 0o711)?;
     check_executor(places)?;
     check_private(places)?;
