@@ -85,7 +85,7 @@ fn starts(trace: &Path) -> (usize, usize) {
     for line in std::fs::read_to_string(trace).expect("a trace").lines() {
         if line.contains("poll(") {
             rested |= line.contains("Timeout");
-        } else if line.contains('(') {
+        } else if line.contains('(') && !line.contains("CLONE_THREAD") {
             starts += 1;
             at_once += usize::from(!rested);
             rested = false;

@@ -11,6 +11,7 @@ mod tentacle;
 
 mod ahead;
 mod control;
+mod costs;
 mod faults;
 mod fleet;
 mod freezes;

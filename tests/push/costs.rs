@@ -1,0 +1,101 @@
+//! What a run of `true` costs: programs, threads and flights, counted. One more of them is
+//! half a millisecond or a round trip for each target of each run.
+
+use crate::support::{can_trace, set_mode, wait_for};
+use crate::tentacle::Octopus;
+use assert_cmd::cargo::cargo_bin;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const TRACE: &str = "trace=execve,clone,clone3,fork,vfork,connect,write,writev,sendto,sendmsg,\
+    rename,renameat,renameat2,exit_group";
+
+/// The calls that began behind this line of a trace, and did not fail.
+fn calls(trace: &str, from: usize) -> Vec<&str> {
+    let lines = trace.lines().skip(from).filter_map(|line| line.split_once(' '));
+    let calls = lines.map(|(_, call)| call.trim_start());
+    calls.filter(|call| !call.starts_with("<... ") && !call.contains(" = -1 E")).collect()
+}
+
+fn count(calls: &[&str], names: &[&str]) -> usize {
+    let is = |call: &&&str| names.iter().any(|name| call.starts_with(&format!("{name}(")));
+    calls.iter().filter(is).count()
+}
+
+/// Threads and processes.
+const BORN: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
+
+#[test]
+fn a_run_starts_three_programs_there_and_asks_twice() {
+    if !can_trace("a_run_starts_three_programs_there_and_asks_twice") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let mut tentacle = octopus.stranger("web1");
+    tentacle.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any");
+    let (theirs, ours) = (octopus.sandbox.path("theirs"), octopus.sandbox.path("ours"));
+    let listen = octopus.sandbox.program("octo-listen");
+    // By -D the listener is the test's child as ever, and not strace's.
+    let script = format!(
+        "#!/bin/sh\nexec strace -D -f -qq -yy -s 0 -o {} -e {TRACE} {} \"$@\"\n",
+        theirs.display(),
+        listen.display()
+    );
+    let traced = octopus.sandbox.write("bin/octo-listen", &script);
+    set_mode(&traced, 0o755);
+    tentacle.use_program(&traced);
+    tentacle.start();
+    octopus.add_target(&tentacle.line("web"));
+    // What only the first run does is none of it: files are made.
+    octopus.push(&["-t", "web1", "run", "-c", "true"]).assert().success();
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a trace");
+    let ended = |from: usize| {
+        let trace = read(&theirs);
+        // The script and who took it over: `enter` became the script.
+        count(&calls(&trace, from), &["exit_group"]) == 2
+    };
+    wait_for("the first job's octo-exec is over", || ended(0));
+    let from = read(&theirs).lines().count();
+    let push = octopus.start(&["-t", "web1", "run", "-c", "true"]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-yy", "-s", "0", "-e", TRACE, "-o"]).arg(&ours);
+    command.arg(push.get_program()).args(push.get_args()).env_clear().stdin(Stdio::null());
+    command.envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert!(command.status().expect("strace").success());
+    wait_for("the second job's octo-exec is over", || ended(from));
+
+    let tentacle_trace = theirs;
+    let (theirs, ours) = (read(&tentacle_trace), read(&ours));
+    let (there, here) = (calls(&theirs, from), calls(&ours, 0));
+    // `take`, `enter`, the script's shell.
+    assert_eq!(count(&there, &["execve"]), 3, "{theirs}");
+    // The connection; `take`, and who waits for it; who places `enter`, and `enter`.
+    assert_eq!(count(&there, &BORN), 5, "{theirs}");
+    assert_eq!(count(&here, &["execve"]), 1, "{ours}");
+    // Who waits for signals; who serves the target.
+    assert_eq!(count(&here, &BORN), 2, "{ours}");
+    let said = here.iter().filter(|call| call.contains("<TCP") && !call.starts_with("connect("));
+    // Two of the handshake, `run`, `follow`, and the farewell.
+    assert_eq!(said.count(), 5, "{ours}");
+    // What takes long to start is started before it is needed: `take` before its entry is
+    // there, and who places `enter` before the job is.
+    let lines: Vec<&str> = theirs.lines().skip(from).collect();
+    let published = |directory: &str| {
+        let staged = format!("{}/{directory}/.octo-tmp-", tentacle.state.display());
+        let found = lines.iter().position(|l| l.contains(" rename") && l.contains(&staged));
+        found.unwrap_or_else(|| panic!("no {directory}: {theirs}"))
+    };
+    let starts = |upto: usize, what: &str| {
+        let by = lines[upto].split_once(' ').expect("a thread").0;
+        lines[..upto].iter().any(|l| l.starts_with(by) && l.contains(" clone") && l.contains(what))
+    };
+    assert!(starts(published("spool"), "CLONE_VFORK"), "{theirs}");
+    assert!(starts(published("jobs"), "CLONE_THREAD"), "{theirs}");
+    // So is the wait before the first process enters a cgroup, where jobs have one.
+    let started = std::fs::read_to_string(tentacle.jobs()[0].join("started")).expect("started");
+    let wanted = if started.contains("\ncgroup ") { 2 } else { 0 };
+    wait_for("both entries", || {
+        let is_entry = |call: &&&str| call.starts_with("write(") && call.contains("/cgroup.procs>");
+        calls(&read(&tentacle_trace), from).iter().filter(is_entry).count() == wanted
+    });
+}
