@@ -2,7 +2,7 @@
 //! half a millisecond or a round trip for each target of each run.
 
 use crate::support::{can_trace, set_mode, wait_for};
-use crate::tentacle::Octopus;
+use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,36 +25,37 @@ fn count(calls: &[&str], names: &[&str]) -> usize {
 /// Threads and processes.
 const BORN: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 
-#[test]
-fn a_run_starts_three_programs_there_and_asks_twice() {
-    if !can_trace("a_run_starts_three_programs_there_and_asks_twice") {
-        return;
-    }
+/// A run of `true`, traced on both sides.
+struct Traced {
+    theirs: String,
+    ours: String,
+    tentacle: Tentacle,
+    _octopus: Octopus,
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("a trace")
+}
+
+fn traced() -> Traced {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     let mut tentacle = octopus.stranger("web1");
     tentacle.trust(&octopus.sandbox, &octopus.thumbprint, "allow=any");
     let (theirs, ours) = (octopus.sandbox.path("theirs"), octopus.sandbox.path("ours"));
-    let listen = octopus.sandbox.program("octo-listen");
+    let (listen, at) = (octopus.sandbox.program("octo-listen"), theirs.display());
     // By -D the listener is the test's child as ever, and not strace's.
-    let script = format!(
-        "#!/bin/sh\nexec strace -D -f -qq -yy -s 0 -o {} -e {TRACE} {} \"$@\"\n",
-        theirs.display(),
-        listen.display()
-    );
-    let traced = octopus.sandbox.write("bin/octo-listen", &script);
-    set_mode(&traced, 0o755);
-    tentacle.use_program(&traced);
+    let strace = format!("strace -D -f -qq -yy -s 0 -o {at} -e {TRACE} {}", listen.display());
+    let script = format!("#!/bin/sh\nexec {strace} \"$@\"\n");
+    let program = octopus.sandbox.write("bin/octo-listen", &script);
+    set_mode(&program, 0o755);
+    tentacle.use_program(&program);
     tentacle.start();
     octopus.add_target(&tentacle.line("web"));
+    // The script and who took it over: `enter` became the script.
+    let is_over = |from: usize| count(&calls(&read(&theirs), from), &["exit_group"]) == 2;
     // What only the first run does is none of it: files are made.
     octopus.push(&["-t", "web1", "run", "-c", "true"]).assert().success();
-    let read = |path: &Path| std::fs::read_to_string(path).expect("a trace");
-    let ended = |from: usize| {
-        let trace = read(&theirs);
-        // The script and who took it over: `enter` became the script.
-        count(&calls(&trace, from), &["exit_group"]) == 2
-    };
-    wait_for("the first job's octo-exec is over", || ended(0));
+    wait_for("the first job's octo-exec is over", || is_over(0));
     let from = read(&theirs).lines().count();
     let push = octopus.start(&["-t", "web1", "run", "-c", "true"]);
     let mut command = Command::new("strace");
@@ -62,11 +63,25 @@ fn a_run_starts_three_programs_there_and_asks_twice() {
     command.arg(push.get_program()).args(push.get_args()).env_clear().stdin(Stdio::null());
     command.envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(command.status().expect("strace").success());
-    wait_for("the second job's octo-exec is over", || ended(from));
+    wait_for("the second job's octo-exec is over", || is_over(from));
+    // Somebody waits beforehand for the kernel, where jobs have cgroups.
+    let started = std::fs::read_to_string(tentacle.jobs()[0].join("started")).expect("started");
+    let wanted = if started.contains("\ncgroup ") { 2 } else { 0 };
+    wait_for("who goes first into a cgroup, and the job", || {
+        let is_entry = |call: &&&str| call.starts_with("write(") && call.contains("/cgroup.procs>");
+        calls(&read(&theirs), from).iter().filter(is_entry).count() == wanted
+    });
+    let lines = |trace: &str| trace.lines().skip(from).collect::<Vec<_>>().join("\n");
+    Traced { theirs: lines(&read(&theirs)), ours: read(&ours), tentacle, _octopus: octopus }
+}
 
-    let tentacle_trace = theirs;
-    let (theirs, ours) = (read(&tentacle_trace), read(&ours));
-    let (there, here) = (calls(&theirs, from), calls(&ours, 0));
+#[test]
+fn a_run_starts_three_programs_there_and_asks_twice() {
+    if !can_trace("a_run_starts_three_programs_there_and_asks_twice") {
+        return;
+    }
+    let Traced { theirs, ours, .. } = traced();
+    let (there, here) = (calls(&theirs, 0), calls(&ours, 0));
     // `take`, `enter`, the script's shell.
     assert_eq!(count(&there, &["execve"]), 3, "{theirs}");
     // The connection; `take`, and who waits for it; who places `enter`, and `enter`.
@@ -77,9 +92,16 @@ fn a_run_starts_three_programs_there_and_asks_twice() {
     let said = here.iter().filter(|call| call.contains("<TCP") && !call.starts_with("connect("));
     // Two of the handshake, `run`, `follow`, and the farewell.
     assert_eq!(said.count(), 5, "{ours}");
-    // What takes long to start is started before it is needed: `take` before its entry is
-    // there, and who places `enter` before the job is.
-    let lines: Vec<&str> = theirs.lines().skip(from).collect();
+}
+
+/// `take` before its entry is there, and who places `enter` before the job is.
+#[test]
+fn what_takes_long_to_start_is_started_before_it_is_needed() {
+    if !can_trace("what_takes_long_to_start_is_started_before_it_is_needed") {
+        return;
+    }
+    let Traced { theirs, tentacle, .. } = traced();
+    let lines: Vec<&str> = theirs.lines().collect();
     let published = |directory: &str| {
         let staged = format!("{}/{directory}/.octo-tmp-", tentacle.state.display());
         let found = lines.iter().position(|l| l.contains(" rename") && l.contains(&staged));
@@ -91,11 +113,4 @@ fn a_run_starts_three_programs_there_and_asks_twice() {
     };
     assert!(starts(published("spool"), "CLONE_VFORK"), "{theirs}");
     assert!(starts(published("jobs"), "CLONE_THREAD"), "{theirs}");
-    // So is the wait before the first process enters a cgroup, where jobs have one.
-    let started = std::fs::read_to_string(tentacle.jobs()[0].join("started")).expect("started");
-    let wanted = if started.contains("\ncgroup ") { 2 } else { 0 };
-    wait_for("both entries", || {
-        let is_entry = |call: &&&str| call.starts_with("write(") && call.contains("/cgroup.procs>");
-        calls(&read(&tentacle_trace), from).iter().filter(is_entry).count() == wanted
-    });
 }
