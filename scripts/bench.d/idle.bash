@@ -70,7 +70,7 @@ measure_followers() {
   cat <<REPORT
 
 $FOLLOWERS connections of one octo-push follow a job that prints nothing, for $WATCHED s. Each is
-due a tick every $TICK s, $ticks in all: for one a thread wakes up, and may have to wait for another.
+due a tick every $TICK s, $ticks in all: for one a thread wakes up, and may wait for another.
 REPORT
   facts
   fact number 'context switches of octo-listen' "$switches" $((2 * ticks))

@@ -63,8 +63,10 @@ install_missing() {
   fi
   note "installing ${packages[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -q update >&2
-  apt-get -q install -y --no-install-recommends "${packages[@]}" >&2
+  if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${packages[@]}"; } >&2
+  then
+    note 'they are not all installed: what needs them is not measured'
+  fi
 }
 
 # make_user: whom ssh and the jobs run as; sets SHELL_USER. root's shell would read start-up
@@ -118,6 +120,10 @@ end_section() {
     kill -TERM -- "-$SECTION" 2>/dev/null || true
     wait "$SECTION" 2>/dev/null || true
     SECTION=''
+    # A listener that gave up its privileges has left the group.
+    if [[ -e $HERE/listeners ]]; then
+      xargs kill 2>/dev/null <"$HERE/listeners" || true
+    fi
     # Jobs are sessions of their own: those that outlast a measurement look for this.
     rm -f "$HERE/go-on"
     remove "$HERE"

@@ -2,18 +2,20 @@
 # shellcheck disable=SC2034 # what is set here is read by the sections
 # A network namespace behind a pair of interfaces, whose counters say what goes over the wire.
 
-# make_network: sets INSIDE, how to start what lives there, and its address THERE. The section's
-# end removes it.
+# make_network: sets INSIDE, how to start what lives there, and its address THERE, of the range
+# for measurements. The section's end removes it.
 make_network() {
-  local outer=ob${NETWORK##*-}a inner=ob${NETWORK##*-}b
+  local number=${NETWORK##*-}
+  local outer=ob${number}a inner=ob${number}b net=198.18.$((number / 64 % 256))
+  local host=$((number % 64 * 4 + 1))
   ip netns add "$NETWORK"
   # Not `ip netns exec', which hides the cgroups of jobs behind another /sys.
   INSIDE=(nsenter "--net=/run/netns/$NETWORK")
   ip link add "$outer" type veth peer name "$inner" netns "$NETWORK"
-  quiet_interface "$outer" 198.18.0.1/30
-  quiet_interface "$inner" 198.18.0.2/30 "${INSIDE[@]}"
+  quiet_interface "$outer" "$net.$host/30"
+  quiet_interface "$inner" "$net.$((host + 1))/30" "${INSIDE[@]}"
   "${INSIDE[@]}" ip link set lo up
-  THERE=198.18.0.2
+  THERE=$net.$((host + 1))
   COUNTERS=/sys/class/net/$outer/statistics
 }
 

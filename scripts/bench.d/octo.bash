@@ -96,6 +96,7 @@ serve_two_users() {
   env OCTO_CONFIG="$HERE/$name/config" OCTO_STATE="$HERE/$name/state" \
     "$BIN/octo-listen" -u nobody -l 127.0.0.1:0 >"$HERE/$name.out" 2>"$HERE/$name.err" &
   LISTENER[$name]=$!
+  echo "$!" >>"$HERE/listeners"
   listening "$name"
   push -t "$name" status >/dev/null
 }

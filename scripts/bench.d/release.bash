@@ -30,9 +30,9 @@ measure_release() {
 
 $(tree_of "$tree"), of which $CHANGED get another line each time:
 octo-pack and octo-deploy of the tree, beside \`rsync -az --link-dest\` over ssh into a new
-directory; $ROUNDS rounds, wall time of all of it, and bytes over the wire both ways, with handshakes and all headers,
-counted at a pair of interfaces. **octo-deploy hashes, verifies and syncs the release, switches to
-it, and can go back.**
+directory; $ROUNDS rounds, wall time of all of it, and bytes over the wire both ways, with
+handshakes and all headers, counted at a pair of interfaces. **octo-deploy hashes, verifies and
+syncs the release, switches to it, and can go back.**
 REPORT
   comparisons
   compare bytes octo.bytes 'octo-pack, octo-deploy: bytes' rsync.bytes 'rsync -az --link-dest' 0.1

@@ -26,7 +26,7 @@ REPORT
 }
 
 tail_of_report() {
-  printf '\nAll of it took %s minutes.\n' $(((SECONDS + 59) / 60))
+  printf '\nAll of it took %s min %s s.\n' $((SECONDS / 60)) $((SECONDS % 60))
 }
 
 measure_sizes() {
