@@ -27,17 +27,43 @@ timed() {
   add "$series" $((NOW - start))
 }
 
-# timed_both SERIES PROCESS COMMAND…: adds to SERIES, and to SERIES.cpu the processor time of
-# the command and of that daemon with those of its children that are over
+# timed_both SERIES COMMAND…: adds to SERIES, and to SERIES.cpu the processor time of all that
+# the section runs meanwhile: of the command, and of the daemon at the other side
 timed_both() {
-  local series=$1 daemon=$2 before own
-  shift 2
-  before=$(cpu_of "$daemon")
-  own=$(cpu_of "$SECTION_SHELL")
-  timed "$series" "$@"
-  own=$(($(cpu_of "$SECTION_SHELL") - own))
-  settle "$daemon"
-  add "$series.cpu" $(($(cpu_of "$daemon") - before + own))
+  local before
+  before=$(used)
+  timed "$@"
+  if [[ -n $ACCOUNT ]]; then
+    sleep 0.3 # what follows the answer
+    add "$1.cpu" $(($(used) - before))
+  fi
+}
+
+# account: puts this section into a cgroup whose processor time is counted, and sets ACCOUNT, or
+# leaves it empty where there is none. Sums of children that were waited for would miss those of
+# sshd.
+account() {
+  local place
+  ACCOUNT=''
+  for place in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
+    if [[ -e $place/cpuacct.usage || -e $place/cgroup.controllers ]] &&
+      mkdir "$place/$NETWORK" 2>/dev/null; then
+      if { echo "$BASHPID" >"$place/$NETWORK/cgroup.procs"; } 2>/dev/null; then
+        ACCOUNT=$place/$NETWORK
+        return 0
+      fi
+      rmdir "$place/$NETWORK"
+    fi
+  done
+}
+
+# used: microseconds of the section until now
+used() {
+  if [[ -e $ACCOUNT/cpuacct.usage ]]; then
+    printf '%s' $(($(<"$ACCOUNT/cpuacct.usage") / 1000))
+  elif [[ -n $ACCOUNT ]]; then
+    awk '$1 == "usage_usec" { print $2 }' "$ACCOUNT/cpu.stat"
+  fi
 }
 
 # cpu_of PROCESS: of itself and of its children that were waited for, in microseconds
@@ -47,20 +73,6 @@ cpu_of() {
 
 to_us() {
   awk -v hertz="$(getconf CLK_TCK)" '{ printf "%d\n", $1 * 1000000 / hertz }'
-}
-
-# settle PROCESS: until its children of a measurement have ended, and been waited for
-settle() {
-  local before after tries
-  after=$(cpu_of "$1")
-  for ((tries = 0; tries < 50; tries++)); do
-    before=$after
-    sleep 0.1
-    after=$(cpu_of "$1")
-    if ((before == after)); then
-      return 0
-    fi
-  done
 }
 
 # of_status PROCESS KEY
@@ -144,11 +156,18 @@ compare() {
   fi
 }
 
+# compare_cpu SERIES TEXT SERIES TEXT: of both sides, where it is counted
+compare_cpu() {
+  if [[ -n $ACCOUNT ]]; then
+    compare us "$1.cpu" "$2" "$3.cpu" "$4"
+  fi
+}
+
 # compare_more SERIES TEXT SERIES TEXT GOAL: how many microseconds more than the other
 compare_more() {
   local more
   more=$(difference "$1" "$3")
-  printf '| %s | %s | %s | %s | +%s | ≤ +%s | %s |\n' "$2" "$(series us "$1")" "$4" \
+  printf '| %s | %s | %s | %s | %s | ≤ +%s | %s |\n' "$2" "$(series us "$1")" "$4" \
     "$(series us "$3")" "$(shown us "$more")" "$(shown us "$5")" "$(verdict us "$more" "$5")"
 }
 

@@ -39,6 +39,7 @@ ip iproute2
 jq jq
 nsenter util-linux
 openssl openssl
+pgrep procps
 python3 python3
 rsync rsync
 scp openssh-client
@@ -108,7 +109,7 @@ run_section() {
 
 section() {
   trap - EXIT HUP INT TERM
-  SECTION_SHELL=$BASHPID
+  account
   set -E
   trap 'note "${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
   "measure_$1"
@@ -126,11 +127,24 @@ end_section() {
     fi
     # Jobs are sessions of their own: those that outlast a measurement look for this.
     rm -f "$HERE/go-on"
+    wait_for_jobs
     remove "$HERE"
+    find /sys/fs/cgroup/{,cpuacct/}"$NETWORK" -depth -type d -exec rmdir {} + 2>/dev/null || true
   fi
   if [[ -e /run/netns/$NETWORK ]]; then
     ip netns del "$NETWORK"
   fi
+}
+
+# wait_for_jobs: until nobody is left who was started with a path of the section
+wait_for_jobs() {
+  local tries
+  for ((tries = 0; tries < 100; tries++)); do
+    if ! pgrep -f -- "$HERE/" >/dev/null; then
+      return 0
+    fi
+    sleep 0.05
+  done
 }
 
 # remove DIR: also while somebody who was just ended still writes there

@@ -16,9 +16,9 @@ measure_put() {
     note "put: round $((round + 1)) of $ROUNDS"
     empty
     rm -f "$OCTOPUS/state/digests"
-    timed_both new "${LISTENER[bench]}" push -t bench put "$file"
+    timed_both new push -t bench put "$file"
     empty
-    timed_both scp "$SSHD" scp -q "${SSH[@]}" "$file" "$HOST:$target/random"
+    timed_both scp scp -q "${SSH[@]}" "$file" "$HOST:$target/random"
     empty
     timed remembered push -t bench put "$file"
     empty
@@ -40,7 +40,7 @@ page cache.
 REPORT
   comparisons
   compare us new 'put, never seen' scp scp 0.60
-  compare us new.cpu 'the same, processor' scp.cpu scp
+  compare_cpu new 'the same, processor' scp scp
   compare us new 'put, never seen' scp-sync 'scp, then sync FILE'
   compare us new 'put, never seen' rsync 'rsync --fsync'
   compare us remembered 'put, its digest remembered' scp scp
@@ -98,10 +98,10 @@ measure_output() {
   for ((round = 0; round < ROUNDS; round++)); do
     note "output: round $((round + 1)) of $ROUNDS"
     sync
-    timed_both output "${LISTENER[bench]}" octopus "$BIN/octo-push" -t bench run -c "cat $file"
+    timed_both output octopus "$BIN/octo-push" -t bench run -c "cat $file"
     at bench "$BIN/octo-exec" prune --older 0s --keep 0 >/dev/null
     sync
-    timed_both cat "$SSHD" ssh "${SSH[@]}" "$HOST" "cat $file"
+    timed_both cat ssh "${SSH[@]}" "$HOST" "cat $file"
   done
   cat <<REPORT
 
@@ -110,5 +110,5 @@ A script prints a file of $SIZE MiB, $ROUNDS rounds; the processor time is of bo
 REPORT
   comparisons
   compare us output 'run of cat FILE' cat 'ssh cat FILE' 0.9
-  compare us output.cpu 'the same, processor' cat.cpu 'ssh cat FILE'
+  compare_cpu output 'the same, processor' cat 'ssh cat FILE'
 }
