@@ -22,7 +22,7 @@ prepare() {
   install_missing
   if [[ -z $BIN ]]; then
     note 'building the release binaries'
-    cargo build --release --quiet --workspace
+    "$TOP/scripts/build"
     BIN=${CARGO_TARGET_DIR:-$TOP/target}/release
   fi
   # Private, and yet such that sshd's checks of the way to the keys pass.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 const BINARIES: [&str; 4] = ["octo-exec", "octo-keys", "octo-listen", "octo-push"];
 /// What builds, tests and shows the project; not installed, so without a page.
-const OF_THE_HOUSE: [&str; 5] = ["bench", "install", "quickstart", "test", "test-apps"];
+const OF_THE_HOUSE: [&str; 6] = ["bench", "build", "install", "quickstart", "test", "test-apps"];
 
 #[test]
 fn help_page_and_completion_name_the_same_options() {
