@@ -8,7 +8,7 @@ use octo_core::base::program as own_program;
 use octo_core::base::publish::SWEEP;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::spool::Spool;
-use octo_core::tentacle::{doorbell, layout};
+use octo_core::tentacle::{account, doorbell, layout};
 use std::io;
 use std::process::{Child, Command, Stdio};
 
@@ -93,7 +93,8 @@ pub(crate) fn looked_after(places: &Places, job: &JobDirectory) -> Result<()> {
 /// they are sessions of their own and go on without us.
 pub(crate) fn all(places: &Places) -> Result<()> {
     job::sweep(places, SWEEP)?;
-    for job in JobDirectory::all(places)? {
+    account::rebuild(places)?;
+    for job in JobDirectory::under_way(places)? {
         if matches!(job.state(), Ok(State::Queued | State::Lost | State::Held)) {
             detached(places, &job)?;
         }

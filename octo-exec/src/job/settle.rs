@@ -14,6 +14,7 @@ use octo_core::base::error::{Error, Result};
 use octo_core::base::leader::Leader;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, Reserved};
+use octo_core::tentacle::account;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
 use octo_core::tentacle::layout::Side;
@@ -50,6 +51,7 @@ pub(crate) fn over(
     }
     // What another octo-exec was writing when it died, before this one.
     publish::sweep(job.path());
+    account::settle(places, job);
     Ok(())
 }
 
@@ -88,7 +90,9 @@ pub(crate) fn lost(
     let unseen = releases::keep(places, job);
     let reasons: Vec<String> =
         std::iter::once(reason).chain(trouble).chain(kept).chain(unseen).collect();
-    settle_lost(job, held, &reasons.join("; "), strays).map(drop)
+    settle_lost(job, held, &reasons.join("; "), strays)?;
+    account::settle(places, job);
+    Ok(())
 }
 
 /// The job did end: to keep that from its pusher, because it can't be audited,

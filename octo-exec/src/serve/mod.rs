@@ -21,6 +21,7 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::layout;
 use octo_core::tentacle::spool::{EntryName, Spool, TRIES};
@@ -54,6 +55,10 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
         sweep: Pause::default(),
     };
     serving.sweep.end_now();
+    // Where that fails, each look is one at all jobs.
+    if let Err(error) = account::rebuild(places) {
+        serving.tool.report(&error);
+    }
     octo_core::base::cli::print("serving\n")?;
     // What an earlier serve, or a crash, left to do: its supervisors live on.
     serving.jobs.end_now();
@@ -125,12 +130,12 @@ impl Serving<'_> {
 
     /// Each job that is not over is watched, waits, or is started: as many at once as may be.
     fn look_over(&mut self) -> Result<()> {
-        let jobs = JobDirectory::all(self.places)?;
+        let jobs = JobDirectory::under_way(self.places)?;
         self.looked_over = Instant::now();
         self.jobs.end();
         for job in jobs {
             let id = job.id();
-            if job.file("end").exists() || self.again.holds(id) || self.held.holds(id) {
+            if self.again.holds(id) || self.held.holds(id) {
                 continue;
             }
             if self.children.taking() < AT_ONCE {

@@ -18,6 +18,7 @@ use octo_core::base::names::JobId;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::sync_directory;
+use octo_core::tentacle::account;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, JobDirectory, NewJob, Origin, Published, Refused, refuse};
 use octo_core::tentacle::layout::{self, Side};
@@ -276,6 +277,7 @@ impl Taking<'_> {
         let claims = refused.pusher.map(|pusher| pusher.to_string());
         let mut fields = vec![("entry", entry.as_str()), ("code", &code), ("reason", &reason)];
         fields.extend(claims.as_deref().map(|pusher| ("claims", pusher)));
+        account::add_note(self.places, refused.name.as_ref(), &entry)?;
         // First: as long as this fails it is tried again, and would fill the audit log.
         refuse(self.places, &entry, &refused)?;
         // A job that can't be recorded doesn't run; one that doesn't run is told all the same.

@@ -10,12 +10,12 @@ use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, TEMPORARY_PREFIX, sync_directory};
 use octo_core::base::remove::PATIENCE;
 use octo_core::base::units::{Share, human_size, size};
-use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State, forget_pruned, mark_pruned};
 use octo_core::tentacle::releases::{self, Released};
 use octo_core::tentacle::spec::Spec;
 use octo_core::tentacle::spool::Spool;
 use octo_core::tentacle::store::{ABANDONED, Object, Store};
+use octo_core::tentacle::{account, underway};
 use rustix::fs::{AtFlags, FileType};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -90,7 +90,7 @@ pub(super) fn prune(said: &Said, places: &Places) -> Result<u8> {
     pruning.packages()?;
     if !pruning.rules.dry_run {
         forget_pruned(places, jiff::Timestamp::now())?;
-        account::forget_gone(places)?;
+        account::rebuild(places)?;
     }
     print(&pruning.text)?;
     Ok(code)
@@ -254,6 +254,7 @@ fn remove(places: &Places, job: &JobDirectory) -> Result<()> {
     let aside = places.jobs().join(format!("{TEMPORARY_PREFIX}pruned-{}", job.id()));
     let io = |e: std::io::Error| Error::new(Exit::Io, job.path().display(), describe(&e));
     std::fs::rename(job.path(), &aside).map_err(io)?;
+    underway::remove(places, job.id())?;
     sync_directory(&places.jobs())?;
     // A crash from here on leaves a directory that the next sweep takes.
     let removed =
@@ -283,10 +284,8 @@ fn released(places: &Places) -> Result<HashSet<Digest>> {
 /// spool comes first: an entry leaves it when its job is there, which the second look sees.
 fn in_use(places: &Places) -> Result<HashSet<Digest>> {
     let mut used = spooled(places)?;
-    for job in JobDirectory::all(places)? {
-        if !matches!(job.state(), Ok(State::Over(_)))
-            && let Ok((spec, _)) = job.spec()
-        {
+    for job in JobDirectory::under_way(places)? {
+        if let Ok((spec, _)) = job.spec() {
             used.extend(spec.package.map(|(digest, _)| digest));
         }
     }

@@ -83,7 +83,7 @@ impl Janitor {
         }
         let spooled = self.log.ok(self.spool.names()).unwrap_or_default();
         let spooled = spooled.into_iter().map(|name| JobDirectory::of(&self.places, &name.job));
-        let jobs = self.log.ok(JobDirectory::all(&self.places)).unwrap_or_default();
+        let jobs = self.log.ok(JobDirectory::under_way(&self.places)).unwrap_or_default();
         let waiting = jobs.into_iter().filter(|job| !has_begun(job));
         let package = |job| Awaited { job, what: What::Package, watched: None };
         let mut awaited = self.awaited();

@@ -18,6 +18,7 @@ use octo_core::base::error::describe;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::store::ABANDONED;
 use octo_core::trust::Trust;
@@ -226,7 +227,8 @@ fn start_waiting(host: &Host) -> Result<usize> {
     // Behind the doorbell, octo-exec looks after its own.
     if host.taken.is_none() {
         job::sweep(&host.places, SWEEP)?;
-        for job in JobDirectory::all(&host.places)? {
+        account::rebuild(&host.places)?;
+        for job in JobDirectory::under_way(&host.places)? {
             match job.state() {
                 Ok(State::Queued | State::Lost) => drop(waiting.insert(job.id().clone())),
                 Ok(_) => {}

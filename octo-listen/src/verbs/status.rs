@@ -37,10 +37,7 @@ fn features() -> String {
 /// The running jobs that this grant may know of.
 fn running(host: &Host, grant: &Grant) -> octo_core::Result<usize> {
     let mut count = 0;
-    for job in JobDirectory::all(&host.places)? {
-        if job.file("end").exists() {
-            continue;
-        }
+    for job in JobDirectory::under_way(&host.places)? {
         let seen = job.owner().is_ok_and(|owner| grant.sees(owner.as_ref()));
         if seen && matches!(job.state(), Ok(State::Running)) {
             count += 1;

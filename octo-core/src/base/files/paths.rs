@@ -106,12 +106,17 @@ impl Places {
         self.state.join("freezes")
     }
 
-    /// STATE/pruned: the ids of jobs that must not run again.
+    /// STATE/underway: the names of the jobs that may not be over.
+    pub fn underway(&self) -> PathBuf {
+        self.state.join("underway")
+    }
+
+    /// STATE/pruned: the ids of jobs that must not run again, a file a day.
     pub fn pruned(&self) -> PathBuf {
         self.state.join("pruned")
     }
 
-    /// STATE/kept: how much each job that is over takes of the disk.
+    /// STATE/kept: how much each job that is over takes of the disk, a file a pusher.
     pub fn kept(&self) -> PathBuf {
         self.state.join("kept")
     }

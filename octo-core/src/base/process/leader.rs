@@ -93,7 +93,7 @@ fn has_ended(process: &OwnedFd) -> bool {
 }
 
 /// The boot that this is: pids and sessions mean nothing on another one.
-fn boot() -> &'static str {
+pub fn boot() -> &'static str {
     static BOOT: LazyLock<String> = LazyLock::new(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         id.unwrap_or_default().trim().to_string()

@@ -5,8 +5,8 @@ use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
 use crate::base::paths::Places;
 use crate::base::publish::{self, Readers, TEMPORARY_PREFIX, sync_directory};
-use crate::tentacle::layout;
 use crate::tentacle::statement::Signed;
+use crate::tentacle::{layout, underway};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -67,6 +67,8 @@ impl NewJob<'_> {
             tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(&jobs).map_err(failed)?;
         let group = jobs.metadata().map_err(failed)?.gid();
         self.fill(staged.path(), group).map_err(failed)?;
+        // Before the job is there: who counts those that are under way would miss it.
+        underway::add(places, self.id)?;
         // rename(2) onto a directory that holds files fails: the id is claimed once.
         match std::fs::rename(staged.path(), job.path()) {
             Ok(()) => drop(staged.keep()),
@@ -129,7 +131,10 @@ pub fn sweep(places: &Places, patience: Duration) -> Result<bool> {
     layout::make(places)?;
     let lock = layout::lock_file(places, LOCK)?;
     let left = match lock.try_lock() {
-        Ok(()) => publish::left_in(&jobs),
+        Ok(()) => {
+            forget_unpublished(places)?;
+            publish::left_in(&jobs)
+        }
         Err(TryLockError::WouldBlock) => return Ok(false),
         Err(TryLockError::Error(error)) => return Err(Error::doing("sweep", &jobs, &error)),
     };
@@ -137,6 +142,16 @@ pub fn sweep(places: &Places, patience: Duration) -> Result<bool> {
     drop(lock);
     publish::remove_left(&jobs, &left, patience);
     Ok(true)
+}
+
+/// Drops the names of jobs that nobody publishes and that are not there, while nobody can.
+fn forget_unpublished(places: &Places) -> Result<()> {
+    for id in underway::listed(places)? {
+        if !JobDirectory::of(places, &id).exists() {
+            underway::remove(places, &id)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {

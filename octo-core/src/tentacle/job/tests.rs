@@ -55,9 +55,11 @@ fn an_id_is_claimed_once_and_never_after_it_was_pruned() {
     mark_pruned(&places, &job).expect("mark");
     std::fs::remove_dir_all(job.path()).expect("remove");
     // A torn line before ours doesn't hide the ids behind it.
-    let mut file = std::fs::OpenOptions::new().append(true).open(places.pruned()).expect("open");
+    let day = places.pruned().join(&job.id().time()[..8]);
+    let mut file = std::fs::OpenOptions::new().append(true).open(day).expect("open");
     file.write_all(b"2026").expect("write");
-    let other = JobDirectory::of(&places, &JobId::generate().expect("id"));
+    let beside = JobId::derive(job.id().time(), b"beside").expect("an id");
+    let other = JobDirectory::of(&places, &beside);
     mark_pruned(&places, &other).expect("mark");
     assert!(is_pruned(&places, other.id()).expect("read"));
     assert!(matches!(publish(&places, job.id()), Published::Pruned));

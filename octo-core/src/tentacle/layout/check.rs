@@ -124,8 +124,10 @@ impl Checking<'_> {
             let own = self.parties.executor;
             let right = Right { uid: own.uid, gid: None, modes: [0o700; 4] };
             self.one(&path.join("incoming"), FileType::Directory, &right);
-        } else if path == self.places.refused() {
-            self.files(path, |_| Kind::Record);
+        } else if path == self.places.refused() || path == self.places.pruned() {
+            self.files(path, Kind::in_records);
+        } else if path == self.places.kept() || path == self.places.underway() {
+            self.files(path, Kind::in_accounts);
         } else if path == self.places.freezes() {
             self.files(path, Kind::in_freezes);
         } else if path == self.places.releases() {
@@ -133,7 +135,7 @@ impl Checking<'_> {
             let right = self.parties.directory(0o750);
             for copies in users.iter().map(|user| path.join(user)) {
                 if self.one(&copies, FileType::Directory, &right) {
-                    self.files(&copies, Kind::in_releases);
+                    self.files(&copies, Kind::in_records);
                 }
             }
         }

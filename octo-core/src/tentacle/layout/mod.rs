@@ -10,7 +10,8 @@
 //! releases          E:L 0750   a directory a user, of the same mode
 //! freezes           E:L 0755   every job looks, each file is 0644
 //! packages          E:L 0711
-//! pruned, kept, audit.log E:L 0640
+//! underway, kept, pruned E:L 0750
+//! audit.log         E:L 0640
 //! locks             E:E 0700   the listener can hold none
 //! doorbell          E:L 0660
 //! ```
@@ -87,8 +88,9 @@ pub static ROWS: &[Row] = &[
     row(Places::freezes, FileType::Directory, Side::Listener, 0o755),
     row(Places::packages, FileType::Directory, Side::Listener, 0o711),
     row(Places::locks, FileType::Directory, Side::Executor, 0o700),
-    row(Places::pruned, FileType::RegularFile, Side::Listener, 0o640),
-    row(Places::kept, FileType::RegularFile, Side::Listener, 0o640),
+    row(Places::underway, FileType::Directory, Side::Listener, 0o750),
+    row(Places::kept, FileType::Directory, Side::Listener, 0o750),
+    row(Places::pruned, FileType::Directory, Side::Listener, 0o750),
     row(Places::audit, FileType::RegularFile, Side::Listener, 0o640),
     row(audit_head, FileType::RegularFile, Side::Listener, 0o640),
     row(Places::doorbell, FileType::Socket, Side::Listener, 0o660),

@@ -3,6 +3,7 @@
 
 use super::{Owner, Row, Side, executor, listener};
 use crate::base::digest::Digest;
+use crate::base::names::JobId;
 use crate::base::paths::Places;
 use crate::base::publish::TEMPORARY_PREFIX;
 use rustix::fs::{FileType, Stat};
@@ -96,10 +97,18 @@ impl Kind {
         }
     }
 
-    pub(super) fn in_releases(name: &str) -> Kind {
+    pub(super) fn in_records(name: &str) -> Kind {
         match name.starts_with(TEMPORARY_PREFIX) {
             true => Kind::Staged,
             false => Kind::Record,
+        }
+    }
+
+    /// In `kept` or `underway`: the listener reads no file that is only a job's name.
+    pub(super) fn in_accounts(name: &str) -> Kind {
+        match JobId::parse(name) {
+            Some(_) => Kind::Unknown,
+            None => Kind::in_records(name),
         }
     }
 
@@ -115,7 +124,6 @@ impl Kind {
         match name.strip_prefix("audit.") {
             Some("log" | "head") => Kind::Record,
             Some(rotated) if rotated.starts_with("log.") => Kind::Record,
-            None if ["pruned", "kept"].contains(&name) => Kind::Record,
             _ => Kind::Unknown,
         }
     }

@@ -4,6 +4,7 @@ use super::{Store, StoreError, names_below, sweep_one};
 use crate::base::digest::Digest;
 use crate::base::error::Result;
 use crate::base::names::PusherName;
+use crate::base::paths::Places;
 use crate::base::refusal::Refusal;
 use crate::base::units::human_size;
 use crate::tentacle::account::{self, Coming, Kept, of_file};
@@ -34,13 +35,25 @@ pub struct Left {
     /// Its jobs that are not over.
     pub under_way: usize,
     max_store: u64,
+    /// What may be counted too high: before anybody is refused, it is counted exactly.
+    estimated: Option<Estimated>,
     _lock: Option<File>,
+}
+
+/// What it takes to count exactly.
+#[derive(Debug)]
+struct Estimated {
+    places: Places,
+    pusher: PusherName,
+    coming: Coming,
+    packages: u64,
 }
 
 impl Left {
     /// What has no bounds: a job by hand.
     pub fn unbounded() -> Left {
-        Left { bytes: u64::MAX, kept: 0, under_way: 0, max_store: u64::MAX, _lock: None }
+        let (bytes, kept, under_way, max_store) = (u64::MAX, 0, 0, u64::MAX);
+        Left { bytes, kept, under_way, max_store, estimated: None, _lock: None }
     }
 
     /// Is there so much left?
@@ -51,14 +64,34 @@ impl Left {
         if more <= self.bytes {
             return Ok(());
         }
+        let kept = self.kept_exactly();
+        if more <= self.max_store.saturating_sub(kept) {
+            return Ok(());
+        }
         let reason = format!(
             "{} on top of {} would pass max-store={}: packages and jobs count together; \
              octo-exec prune at the target makes room, or its admin raises max-store",
             human_size(more),
-            human_size(self.kept),
+            human_size(kept),
             human_size(self.max_store)
         );
         Err(StoreError::new(Refusal::Limit, reason))
+    }
+
+    /// As much of this as is left.
+    pub fn part_of(&self, wanted: u64) -> u64 {
+        match wanted <= self.bytes {
+            true => wanted,
+            false => wanted.min(self.max_store.saturating_sub(self.kept_exactly())),
+        }
+    }
+
+    fn kept_exactly(&self) -> u64 {
+        let Some(Estimated { places, pusher, coming, packages }) = &self.estimated else {
+            return self.kept;
+        };
+        let exactly = account::kept_exactly(places, pusher, coming);
+        exactly.map_or(self.kept, |exactly| packages.saturating_add(exactly.bytes))
     }
 }
 
@@ -86,7 +119,7 @@ impl Store {
             return Ok(Left::unbounded());
         }
         let lock = account::lock_for(patience, &self.places, pusher)?;
-        let kept = account::kept_and_remembered(&self.places, pusher)?;
+        let kept = account::kept(&self.places, pusher, &Coming::new())?;
         self.left_of(pusher, limits, &kept, Some(lock), &|_| false)
     }
 
@@ -112,10 +145,14 @@ impl Store {
         except: &dyn Fn(&Digest) -> bool,
     ) -> Result<Left> {
         let packages = self.usage(pusher, except)?;
+        let estimated = kept.estimated_beside.clone().map(|coming| {
+            let (places, pusher) = (self.places.clone(), pusher.clone());
+            Estimated { places, pusher, coming, packages }
+        });
         let under_way = kept.under_way.len();
         let kept = packages.saturating_add(kept.bytes);
-        let bytes = limits.max_store.saturating_sub(kept);
-        Ok(Left { bytes, kept, under_way, max_store: limits.max_store, _lock: lock })
+        let (max_store, bytes) = (limits.max_store, limits.max_store.saturating_sub(kept));
+        Ok(Left { bytes, kept, under_way, max_store, estimated, _lock: lock })
     }
 
     /// Takes this pusher's account, where there is something to count, before the store's

@@ -104,8 +104,9 @@ impl Allowance {
             u64::MAX => u64::MAX,
             _ => free_beside_reserve(self.job.path()).map_err(|error| error.reason)?,
         };
-        let of = if free < left.bytes { "the disk" } else { "max-store" };
-        Ok(Part { bytes: wanted.min(left.bytes).min(free), of, _left: left })
+        let part = left.part_of(wanted);
+        let of = if free < part { "the disk" } else { "max-store" };
+        Ok(Part { bytes: part.min(free), of, _left: left })
     }
 
     fn disk(&self, more: u64) -> std::result::Result<(), String> {

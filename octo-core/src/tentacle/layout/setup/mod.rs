@@ -54,7 +54,9 @@ pub fn setup(
         work.hand_over(&state, own)?;
     }
     work.locks(&state)?;
-    work.refused(&state)?;
+    work.records(&state, "refused")?;
+    work.records(&state, "pruned")?;
+    work.accounts(&state)?;
     work.releases(&state)?;
     work.freezes(&state)?;
     work.packages(&state)?;

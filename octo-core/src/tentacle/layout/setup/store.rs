@@ -80,15 +80,37 @@ impl Work<'_> {
         self.finish(locks, &right)
     }
 
-    pub(super) fn refused(&mut self, state: &Directory) -> Result<()> {
-        let mut refused = self.take(&state.fd, "refused", state.path.join("refused"))?;
+    /// A directory of records: `refused`, `pruned`.
+    pub(super) fn records(&mut self, state: &Directory, name: &str) -> Result<()> {
+        let mut records = self.take(&state.fd, name, state.path.join(name))?;
         if let Some(right) = self.parties.right(Kind::Record) {
-            for name in refused.names()? {
-                self.file(&mut refused, &name, &right, &mut |_| true)?;
+            for name in records.names()? {
+                self.file(&mut records, &name, &right, &mut |_| true)?;
             }
         }
         let right = self.parties.directory(0o750);
-        self.finish(refused, &right)
+        self.finish(records, &right)
+    }
+
+    /// What is only written down to spare a look at all jobs: that of a STATE that was the
+    /// listener's is worth nothing, and whoever serves makes it anew.
+    pub(super) fn accounts(&mut self, state: &Directory) -> Result<()> {
+        for name in ["underway", "kept"] {
+            let mut found = self.take(&state.fd, name, state.path.join(name))?;
+            let mut names = found.names()?;
+            // First what says that the others are all there.
+            names.sort_by_key(|name| name != "built");
+            for name in &names {
+                match self.parties.right(Kind::in_accounts(name)) {
+                    _ if !found.is_trusted => found.remove(name, "it is made anew")?,
+                    Some(right) => self.file(&mut found, name, &right, &mut |_| true)?,
+                    None => {}
+                }
+            }
+            let right = self.parties.directory(0o750);
+            self.finish(found, &right)?;
+        }
+        Ok(())
     }
 
     /// The copies of what is released: those of a STATE that was the listener's are worth
