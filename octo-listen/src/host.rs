@@ -7,6 +7,7 @@ use crate::starter::janitor::Janitor;
 use crate::verbs::put::turns::Turns;
 use crate::verbs::releases::freshness::Freshness;
 use octo_core::base::paths::Places;
+use octo_core::base::watches::Watches;
 use octo_core::tentacle::account::{Coming, of_new_job};
 use octo_core::tentacle::audit::{Audit, Head};
 use octo_core::tentacle::job::{JobDirectory, Refused, State};
@@ -43,6 +44,8 @@ pub(crate) struct Host {
     pub(crate) janitor: Arc<Janitor>,
     /// Who looks at the journals of what is released.
     pub(crate) freshness: Freshness,
+    /// What wakes whoever follows a job.
+    pub(crate) watches: Option<Arc<Watches>>,
     pub(crate) log: Log,
     /// Who starts jobs, for the trust file's user=.
     pub(crate) started_by: StartedBy,
@@ -100,6 +103,8 @@ impl Host {
         };
         let stores = is_separated.then(|| (store.clone(), Store::at(places)));
         let audit = Arc::new(Audit::of(Side::Listener, places));
+        // Without, each that is watched has an instance of its own, as long as there are any.
+        let watches = Watches::start().ok();
         Ok(Host {
             chatter: Chatter::new(&audit, log),
             audit,
@@ -109,8 +114,9 @@ impl Host {
             spool: Spool::at(places),
             exec_audit: Audit::of(Side::Executor, places),
             starter,
-            janitor: Arc::new(Janitor::new(places, stores, log)?),
+            janitor: Arc::new(Janitor::new(watches.as_ref(), places, stores, log)?),
             freshness: Freshness::default(),
+            watches,
             log,
             started_by: StartedBy::at(places),
             trust: CachedTrust::of(&places.trusted()),

@@ -159,7 +159,8 @@ impl Old {
         assert_eq!(std::fs::read(self.job(OVER).file("log")).expect("read"), b"x\n");
         let places = places(&self.sandbox);
         assert!(is_pruned(&places, &JobId::parse(PRUNED).expect("an id")).expect("readable"));
-        assert_eq!(std::fs::read_to_string(places.pruned()).expect("read").lines().count(), 1);
+        let day = places.pruned().join(&PRUNED[..8]);
+        assert_eq!(std::fs::read_to_string(day).expect("read").lines().count(), 1);
         for gone in ["listen.lock", "jobs/pruned"] {
             assert!(!self.sandbox.state(gone).exists(), "{gone}");
         }

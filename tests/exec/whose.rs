@@ -87,7 +87,10 @@ fn what_root_runs_in_the_state_of_another_user_is_refused() {
     for lock in ["jobs", "audit", "pruned", "serve"] {
         symlink(&victim, sandbox.state("locks").join(format!(".{lock}"))).expect("symlink");
     }
-    symlink(&victim, sandbox.state("pruned")).expect("symlink");
+    for name in ["pruned", "kept", "underway"] {
+        std::fs::remove_dir_all(sandbox.state(name)).expect("remove");
+        symlink(&victim, sandbox.state(name)).expect("symlink");
+    }
     let state = sandbox.state("");
     let everything = ["-R", &format!("{NOBODY}:{NOBODY}")].map(str::to_string);
     let chown = std::process::Command::new("chown").args(everything).arg(&state).status();

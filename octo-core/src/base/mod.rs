@@ -10,7 +10,7 @@ pub mod refusal;
 mod text;
 
 pub use files::{
-    appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch,
+    appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch, watches,
 };
 pub use process::{
     become_user, cgroups, descriptors, groups, leader, no_core, operator, printed, program,

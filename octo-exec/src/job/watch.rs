@@ -34,7 +34,7 @@ impl JobWatch {
     pub(crate) fn new(job: &JobDirectory) -> Result<JobWatch> {
         let io = |e: std::io::Error| Error::doing("watch", job.path(), &e);
         let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-        let directory = Watch::new(job.path(), events, EVERY).map_err(io)?;
+        let directory = Watch::new(None, job.path(), events, EVERY).map_err(io)?;
         let (signals, theirs) = UnixStream::pair().map_err(io)?;
         signals.set_nonblocking(true).map_err(io)?;
         theirs.set_nonblocking(true).map_err(io)?;

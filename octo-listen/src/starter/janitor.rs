@@ -5,6 +5,7 @@ use crate::log::Log;
 use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
 use octo_core::base::watch::Watch;
+use octo_core::base::watches::Watches;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::store::Store;
@@ -58,6 +59,7 @@ impl Janitor {
     /// # Errors
     /// Exit 69 where octo-exec has not made its directories yet.
     pub(crate) fn new(
+        watches: Option<&Arc<Watches>>,
         places: &Places,
         stores: Option<(Store, Store)>,
         log: Log,
@@ -67,7 +69,7 @@ impl Janitor {
             Error::new(Exit::Unavailable, jobs.display(), describe(&e))
                 .hint("octo-exec serve makes it")
         };
-        let watch = Watch::new(&jobs, EVENTS, EVERY).map_err(failed)?;
+        let watch = Watch::new(watches, &jobs, EVENTS, EVERY).map_err(failed)?;
         watch.add(&refused, EVENTS).map_err(failed)?;
         // An entry may come when what it asks for is done already.
         watch.add(&places.spool(), EVENTS).map_err(failed)?;

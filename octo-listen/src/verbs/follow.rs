@@ -15,6 +15,7 @@ use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Duplex, Failure, Fields, StreamWord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// A held job that is followed is looked at this often: octo-exec ends it when it
@@ -48,7 +49,14 @@ pub(crate) fn follow<S: Duplex>(
     let (host, peer) = (session.host, session.peer);
     let grant = host.judge(peer, Verb::Follow, Asked::default())?;
     let job = host.visible(peer, &grant, &id)?;
-    let follower = Follower::new(&host.places, &job, offset).map_err(|e| No::failed(host, &e))?;
+    let follower = Follower::new(host.watches.as_ref(), &host.places, &job, offset);
+    let follower = follower.map_err(|e| No::failed(host, &e))?;
+    if follower.is_timed() {
+        static SAID: Once = Once::new();
+        let line = "followers look 20 times a second, as no inotify watch is left for them: \
+                    raise fs.inotify.max_user_watches";
+        SAID.call_once(|| host.log.event(line));
+    }
     let head = match session.ran.as_ref() == Some(&id) {
         true => host.log.ok(host.audit.head()).flatten(),
         false => host.record_question(peer, &grant, "follow", id.as_str()),

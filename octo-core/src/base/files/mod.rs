@@ -9,3 +9,4 @@ pub mod publish;
 pub mod remove;
 pub mod result_file;
 pub mod watch;
+pub mod watches;

@@ -5,11 +5,13 @@ use super::log::LogReader;
 use super::{End, JobDirectory, Refused, State};
 use crate::base::error::{Error, Result};
 use crate::base::paths::Places;
-use crate::base::watch::Watch;
+use crate::base::watch::{Watch, is_out_of_watches};
+use crate::base::watches::Watches;
 use rustix::fs::inotify::WatchFlags;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a follower looks whom the kernel doesn't wake.
@@ -21,8 +23,8 @@ const EVENTS: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR);
 
-fn watch(directory: &Path) -> io::Result<Watch> {
-    Watch::new(directory, EVENTS, EVERY)
+fn watch(watches: Option<&Arc<Watches>>, directory: &Path) -> io::Result<Watch> {
+    Watch::new(watches, directory, EVENTS, EVERY)
 }
 
 /// The watches of STATE/jobs and STATE/refused.
@@ -30,10 +32,10 @@ type Spooled = [Option<i32>; 2];
 
 /// Watches for what octo-exec makes of an entry of the spool. Whether that is there by
 /// now is looked at behind it: from here on nothing is missed.
-fn await_job(places: &Places) -> Result<(Watch, Option<Spooled>)> {
+fn await_job(watches: Option<&Arc<Watches>>, places: &Places) -> Result<(Watch, Option<Spooled>)> {
     let (jobs, refused) = (places.jobs(), places.refused());
     let failed = |path: &Path, e: io::Error| Error::doing("watch", path, &e);
-    let watch = watch(&jobs).map_err(|e| failed(&jobs, e))?;
+    let watch = watch(watches, &jobs).map_err(|e| failed(&jobs, e))?;
     // The first is watched already, and says so once more.
     let add = |path: &Path| watch.add(path, EVENTS).map_err(|e| failed(path, e));
     let spooled = [add(&jobs)?, add(&refused)?];
@@ -72,14 +74,20 @@ pub struct Follower {
 
 impl Follower {
     /// A follower that begins at this offset of the log. The job may still be in the
-    /// spool: then what octo-exec makes of it is waited for.
+    /// spool: then what octo-exec makes of it is waited for. Who follows many has one
+    /// instance for them all.
     ///
     /// # Errors
-    /// Where the kernel gives no more watches (exit 74), or the job is gone.
-    pub fn new(places: &Places, job: &JobDirectory, offset: u64) -> Result<Follower> {
-        let (watch, spooled) = match watch(job.path()) {
+    /// Where no descriptors are left (exit 74), or the job is gone.
+    pub fn new(
+        watches: Option<&Arc<Watches>>,
+        places: &Places,
+        job: &JobDirectory,
+        offset: u64,
+    ) -> Result<Follower> {
+        let (watch, spooled) = match watch(watches, job.path()) {
             Ok(watch) => (watch, None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => await_job(places)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => await_job(watches, places)?,
             Err(error) => return Err(Error::doing("watch", job.path(), &error)),
         };
         Ok(Follower {
@@ -102,9 +110,16 @@ impl Follower {
         if !self.job.exists() {
             return Ok(false);
         }
-        let added = self.watch.add(self.job.path(), EVENTS);
-        added.map_err(|e| Error::doing("watch", self.job.path(), &e))?;
-        spooled.into_iter().for_each(|watched| self.watch.forget(watched));
+        let failed = |e: io::Error| Error::doing("watch", self.job.path(), &e);
+        match self.watch.add(self.job.path(), EVENTS) {
+            Err(error) if is_out_of_watches(&error) => {
+                self.watch = Watch::timer(EVERY).map_err(failed)?;
+            }
+            added => {
+                added.map_err(failed)?;
+                spooled.into_iter().for_each(|watched| self.watch.forget(watched));
+            }
+        }
         self.spooled = None;
         Ok(true)
     }
@@ -163,6 +178,11 @@ impl Follower {
                 return Ok(Some(Event::State(state)));
             }
         }
+    }
+
+    /// Does it look every so often, as the kernel wakes nobody?
+    pub fn is_timed(&self) -> bool {
+        self.watch.is_timer()
     }
 
     /// The descriptors whose readability means that something may be new.

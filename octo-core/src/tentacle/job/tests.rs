@@ -162,7 +162,7 @@ fn the_state_is_read_off_files_and_off_who_lives() {
 fn followers_get_every_byte_once_from_any_offset() {
     let (_top, places) = places();
     let job = new_job(&places);
-    let mut live = Follower::new(&places, &job, 0).expect("follower");
+    let mut live = Follower::new(None, &places, &job, 0).expect("follower");
     assert_eq!(drain(&mut live), vec![Event::State(State::Queued)]);
     let started = Leader::this_process().add_to(Record::new());
     job.publish_record("started", &started).expect("started");
@@ -182,7 +182,7 @@ fn followers_get_every_byte_once_from_any_offset() {
     for offset in 0..=20 {
         let mut bytes = Vec::new();
         let mut ended = false;
-        for event in drain(&mut Follower::new(&places, &job, offset).expect("follower")) {
+        for event in drain(&mut Follower::new(None, &places, &job, offset).expect("follower")) {
             match event {
                 Event::Output(chunk) => bytes.extend_from_slice(&chunk.bytes),
                 Event::End(end) => ended = end.kind == EndKind::Exit(3),
@@ -200,7 +200,7 @@ fn an_entry_of_the_spool_is_followed_to_its_job_or_to_its_refusal() {
     layout::make(&places).expect("made");
     let followed = |id: &JobId| {
         let job = JobDirectory::of(&places, id);
-        let mut live = Follower::new(&places, &job, 0).expect("follower");
+        let mut live = Follower::new(None, &places, &job, 0).expect("follower");
         assert_eq!(drain(&mut live), vec![Event::State(State::Queued)]);
         live
     };

@@ -22,7 +22,7 @@ pub(super) fn to_end(tool: &Tool, places: &Places, job: &JobDirectory) -> Result
     let (interrupts, _theirs) =
         interrupts().map_err(|e| Error::new(Exit::Io, object(job), describe(&e)))?;
     // Before it is started: nothing of it is missed.
-    let mut follower = Follower::new(places, job, 0)?;
+    let mut follower = Follower::new(None, places, job, 0)?;
     let mut following = JobByHand {
         tool,
         places,
