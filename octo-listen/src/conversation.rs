@@ -102,7 +102,8 @@ fn refuse<S: Duplex>(session: &mut Session<'_, S>, no: &No) -> Result<(), Failur
 fn drain<S: Duplex>(session: &mut Session<'_, S>) -> Result<(), Failure> {
     session.patience(Some(Instant::now() + DRAIN), None);
     session.connection.close()?;
-    let mut waste = [0; 16 * 1024];
+    // Not on the stack: all who wait for hours would have touched as much of theirs.
+    let mut waste = vec![0; 16 * 1024];
     while session.connection.stream_mut().read(&mut waste)? > 0 {}
     Ok(())
 }

@@ -40,6 +40,9 @@ pub(crate) struct Listening {
     pushers: Pushers,
 }
 
+/// A connection of somebody who was let in.
+type Known = (Connection<TlsStream>, Peer);
+
 /// How the question of the handshake was answered.
 type Verdict = Arc<Mutex<Option<(Thumbprint, Result<(), String>)>>>;
 
@@ -139,21 +142,46 @@ impl Listening {
         thread.spawn(move || {
             let Begun { stream, address, since, place } = begun;
             // Else it hung up before it was looked at.
-            if let Ok(channel) = Channel::tcp(stream) {
-                listening.serve(channel, Some(address), since, Some(place));
+            let Ok(channel) = Channel::tcp(stream) else { return };
+            if let Some(known) = listening.shake(channel, Some(address), since, Some(place)) {
+                listening.go_on(known);
             }
         })?;
         Ok(())
     }
 
+    /// The key exchange has used more of its stack than all that comes: who stays for hours
+    /// does it on another.
+    fn go_on(self: &Arc<Listening>, known: Known) {
+        let (listening, known) = (Arc::clone(self), Arc::new(Mutex::new(Some(known))));
+        let converse = {
+            let known = Arc::clone(&known);
+            move || {
+                let taken = known.lock().unwrap_or_else(PoisonError::into_inner).take();
+                taken.into_iter().for_each(|known| listening.converse(known));
+            }
+        };
+        let thread = std::thread::Builder::new().name("pusher".into()).stack_size(STACK);
+        if thread.spawn(converse.clone()).is_err() {
+            converse();
+        }
+    }
+
     /// Serves one connection, which came at that moment, to its end.
-    pub(crate) fn serve(
+    pub(crate) fn serve(&self, channel: Channel, address: Option<IpAddr>, since: Instant) {
+        if let Some(known) = self.shake(channel, address, since, None) {
+            self.converse(known);
+        }
+    }
+
+    /// Lets a peer in, or not.
+    fn shake(
         &self,
         mut channel: Channel,
         address: Option<IpAddr>,
         since: Instant,
         place: Option<HandshakePlace>,
-    ) {
+    ) -> Option<Known> {
         channel.set_deadline(Some(since + HANDSHAKE));
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = Verdict::default();
@@ -169,7 +197,7 @@ impl Listening {
             (Ok(session), Some((_, Ok(())))) => {
                 let certificate = session.certificate().unwrap_or_default();
                 let peer = Peer::new(certificate, identity.thumbprint(), address);
-                self.converse(&mut Connection::new(session), &peer);
+                return Some((Connection::new(session), peer));
             }
             (shaken, Some((_, Err(reason)))) => {
                 self.refused.note(address, thumbprint, &reason);
@@ -186,6 +214,7 @@ impl Listening {
             }
             (Ok(_), None) => self.refused.note(address, None, "it presented no certificate"),
         }
+        None
     }
 
     /// Waits until a peer has heard why it was refused, unless many others do.
@@ -209,7 +238,8 @@ impl Listening {
         })
     }
 
-    fn converse(&self, connection: &mut Connection<TlsStream>, peer: &Peer) {
+    fn converse(&self, (mut connection, peer): Known) {
+        let (connection, peer) = (&mut connection, &peer);
         let log = self.host.log;
         log.detail(format_args!("{peer}: connected, {}", peer.thumbprint));
         let served = match self.pushers.take(peer.thumbprint) {

@@ -30,7 +30,7 @@ pub(crate) fn serve(listening: &Listening) -> Result<()> {
         _ => Channel::new(copy(stdin())?, Some(copy(stdout())?)),
     };
     let (channel, address) = (channel.map_err(failed)?, peer.map(|peer| peer.ip()));
-    listening.serve(channel, address, Instant::now(), None);
+    listening.serve(channel, address, Instant::now());
     Ok(())
 }
 

@@ -169,6 +169,9 @@ impl<S: Duplex> Following<'_, '_, S> {
     fn wait(&mut self, until: Instant) -> Result<(), Ended> {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).ok();
+        // There may be hundreds who wait for hours.
+        self.out = Vec::new();
+        self.session.connection.rest();
         let spoke = {
             let input = self.session.connection.stream().input();
             let files = self.follower.wait_on().collect::<Vec<_>>();

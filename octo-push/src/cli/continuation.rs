@@ -23,6 +23,11 @@ pub(crate) struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Is the last run among what was selected?
+    pub(crate) fn name_last(&self) -> bool {
+        self.words.iter().any(|word| word.contains("failed:LAST"))
+    }
+
     /// What is to be pasted; `last` is the run that `failed:LAST` meant.
     pub(crate) fn again(&self, id: &JobId, last: Option<&JobId>) -> String {
         let mut words: Vec<String> = vec!["octo-push".into()];

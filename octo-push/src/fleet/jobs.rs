@@ -38,7 +38,11 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
     let common = context.common.clone();
     let Run { options, ends, ask: _, labels } = run;
     end_files::check(&common, &ends, options.inputs(), &context.targets)?;
-    let last = results::last_run(&common.places)?;
+    // Only they ask for it; else the journal is not read at all.
+    let last = match common.rolling.is_said() || words.name_last() {
+        true => results::last_run(&common.places)?,
+        false => None,
+    };
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
     let state = history.initial_state(&common, &context.targets)?;
     let mut batches = Batches::new(context.targets.len(), &common.rolling, &state);

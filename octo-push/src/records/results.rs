@@ -149,7 +149,7 @@ impl JobRecord {
 /// # Errors
 /// Exit 74, where the journal can't be read.
 pub(crate) fn last_run(places: &Places) -> Result<Option<JobId>> {
-    Journal::at(places).last_run(&is_result)
+    Journal::at(places).last_run(&RESULTS, &is_result)
 }
 
 fn is_result(entry: &Entry) -> bool {

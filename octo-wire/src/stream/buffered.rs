@@ -16,7 +16,7 @@ pub(crate) struct Buffered<S> {
 
 impl<S: Duplex> Buffered<S> {
     pub(crate) fn new(stream: S) -> Buffered<S> {
-        Buffered { stream, buffer: vec![0; MAXIMUM_LINE], start: 0, end: 0 }
+        Buffered { stream, buffer: Vec::new(), start: 0, end: 0 }
     }
 
     /// What came and was not used yet.
@@ -58,7 +58,16 @@ impl<S: Duplex> Buffered<S> {
         Ok(count)
     }
 
+    /// Gives memory back that nothing is in: a peer that is silent costs none.
+    pub(crate) fn rest(&mut self) {
+        if self.waiting().is_empty() {
+            (self.buffer, self.start, self.end) = (Vec::new(), 0, 0);
+        }
+        self.stream.rest();
+    }
+
     fn make_room(&mut self) {
+        self.buffer.resize(MAXIMUM_LINE, 0);
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
     }

@@ -48,6 +48,11 @@ impl<S: Duplex> Connection<S> {
         !self.input.waiting().is_empty() || self.stream().has_pending()
     }
 
+    /// Nothing is expected for a while: memory that nothing is in is given back.
+    pub fn rest(&mut self) {
+        self.input.rest();
+    }
+
     /// Looks, without waiting, whether the peer speaks or leaves in a phase in
     /// which it should do neither; call it when its descriptor is readable.
     ///

@@ -25,6 +25,8 @@ pub trait Duplex: Read + Write {
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         self.read(buffer).map(Some)
     }
+    /// Gives memory back that nothing is in, as nothing is expected for a while.
+    fn rest(&mut self) {}
     /// Says farewell, so that the peer knows that nothing was cut off.
     ///
     /// # Errors

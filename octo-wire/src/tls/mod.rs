@@ -165,7 +165,7 @@ impl TlsStream {
         TlsStream {
             tls,
             channel,
-            input: vec![0; READ_PIECE_AT_FIRST],
+            input: Vec::new(),
             taken: 0,
             filled: 0,
             plain: 0,
@@ -229,9 +229,11 @@ impl TlsStream {
     }
 
     fn refill(&mut self, wait: bool) -> Result<Option<usize>, Failure> {
-        if self.filled == self.input.len() && self.filled < READ_PIECE {
+        match self.input.len() {
+            0 => self.input.resize(READ_PIECE_AT_FIRST, 0),
             // More than a piece was waiting: a body comes, larger reads pay.
-            self.input.resize(READ_PIECE, 0);
+            length if length == self.filled => self.input.resize(READ_PIECE, 0),
+            _ => {}
         }
         (self.taken, self.filled) = (0, 0);
         let count = match wait {
@@ -350,6 +352,12 @@ impl Duplex for TlsStream {
 
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         self.read_some(buffer, false).map_err(pack)
+    }
+
+    fn rest(&mut self) {
+        if self.taken == self.filled {
+            (self.input, self.taken, self.filled) = (Vec::new(), 0, 0);
+        }
     }
 
     fn close(&mut self) -> io::Result<()> {

@@ -13,7 +13,6 @@ use rustix::time::{
     timerfd_settime,
 };
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -111,7 +110,7 @@ impl Watch {
     pub fn clear(&self) {
         match &self.0 {
             Kind::Own(instance) => {
-                let mut buffer = [MaybeUninit::uninit(); 4096];
+                let mut buffer = Box::new_uninit_slice(4096);
                 let mut reader = Reader::new(instance, &mut buffer);
                 while reader.next().is_ok() {}
             }

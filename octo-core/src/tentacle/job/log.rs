@@ -279,8 +279,9 @@ impl LogReader {
         if count - whole >= LONGEST_LINE && whole == 0 {
             return Err(self.damaged());
         }
-        piece.truncate(whole);
-        (self.lines, self.taken) = (piece, 0);
+        // A follower that waits keeps no memory for lines that may never come.
+        self.lines = piece[..whole].to_vec();
+        self.taken = 0;
         self.read += whole as u64;
         Ok(whole > 0)
     }

@@ -1,5 +1,6 @@
 //! The journal's file: several octo-push append to it at once.
 
+use super::ahead;
 use super::entry::Entry;
 use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
@@ -30,7 +31,17 @@ impl Journal {
     /// # Errors
     /// Where they can't be written, naming the file.
     pub(crate) fn append(&self, entries: impl IntoIterator<Item = Entry>) -> Result<()> {
-        let lines: String = entries.into_iter().map(|entry| entry.encode()).collect();
+        let mut is_ahead = false;
+        let encode = |entry: Entry| {
+            let ids = std::iter::once(&entry.run).chain(&entry.job);
+            is_ahead |= ids.into_iter().any(|id| ahead::is_ahead(id, entry.time));
+            entry.encode()
+        };
+        let lines: String = entries.into_iter().map(encode).collect();
+        if is_ahead {
+            create_directory(publish::parent(&self.path), 0o711)?;
+            ahead::note(&self.ahead())?;
+        }
         let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let file = match kept.take() {
@@ -45,6 +56,15 @@ impl Journal {
                 return Ok(());
             }
         }
+    }
+
+    /// Has it lines of an id of a time that was to come?
+    pub(super) fn has_ids_ahead(&self) -> bool {
+        self.ahead().exists()
+    }
+
+    fn ahead(&self) -> PathBuf {
+        self.path.with_extension("ahead")
     }
 
     /// Brings what was appended to the disk.

@@ -5,6 +5,7 @@
 //! octo-push that was killed can be followed, repeated or continued by the job's
 //! id. The heads prove later that a tentacle's log was not rewritten.
 
+mod ahead;
 mod backwards;
 pub(crate) mod entry;
 pub(crate) mod file;

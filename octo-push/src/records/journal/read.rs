@@ -1,10 +1,11 @@
 //! The journal's questions: all of it, one run, the last run, the audit heads.
 //! Most of what is asked is near its end, so most of them read backwards.
 
+use super::ahead;
 use super::backwards::Backwards;
 use super::entry::{Chain, Entry, LONGEST};
 use super::file::Journal;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
@@ -13,9 +14,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
-/// A job's lines are younger than its id, but for clocks that differ or are set:
-/// by no more than this.
-const SLACK: SignedDuration = SignedDuration::from_hours(24);
+/// Clocks are set: of a few lines that claim to be older nothing follows, of so many in a
+/// row it does.
+const IN_A_ROW: usize = 256;
 
 /// A head that a tentacle gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,33 +54,45 @@ impl Journal {
         }
     }
 
-    /// Hands the lines of a run or a job to `each`, newest first.
+    /// Hands the lines of a run or a job to `each`, newest first. Those that are older
+    /// than its id are not read: however long the journal is, of a new id that is its end.
     pub(crate) fn of(&self, id: &JobId, each: &mut dyn FnMut(Entry)) -> Result<()> {
-        let earliest = time_of(id).and_then(|time| time.checked_sub(SLACK).ok());
-        let mut found = false;
+        // An id of a time to come is older than it claims, and so may others be that were.
+        let earliest = match self.has_ids_ahead() || ahead::is_ahead(id, Timestamp::now()) {
+            true => None,
+            false => ahead::time_of(id).and_then(|time| time.checked_sub(ahead::SLACK).ok()),
+        };
+        let mut older = 0;
         self.backwards(&mut |line| {
             let text = std::str::from_utf8(line).unwrap_or("");
             // Parsing takes long; most lines don't name the id.
             if !text.contains(id.as_str()) {
-                // An id whose time is made up may be older or younger than its lines:
-                // where nothing was found yet, all of the file is looked at.
-                return !(found && is_before(text, earliest));
+                older = if is_before(text, earliest) { older + 1 } else { 0 };
+                return older < IN_A_ROW;
             }
+            older = 0;
             if let Some(entry) = Entry::parse(line)
                 && (entry.run == *id || entry.job.as_ref() == Some(id))
             {
-                found = true;
                 each(entry);
             }
             true
         })
     }
 
-    /// The run of the last line that is meant.
-    pub(crate) fn last_run(&self, is_meant: &dyn Fn(&Entry) -> bool) -> Result<Option<JobId>> {
+    /// The run of the last line of one of these verbs that is meant.
+    pub(crate) fn last_run(
+        &self,
+        verbs: &[&str],
+        is_meant: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Option<JobId>> {
         let mut last = None;
         self.backwards(&mut |line| {
-            last = Entry::parse(line).filter(is_meant).map(|entry| entry.run);
+            // Parsing takes long; there may be a million questions of a monitor.
+            let verb = line.split(|b| *b == b' ').nth(1).unwrap_or_default();
+            if verbs.iter().any(|wanted| verb == wanted.as_bytes()) {
+                last = Entry::parse(line).filter(is_meant).map(|entry| entry.run);
+            }
             last.is_none()
         })?;
         Ok(last)
@@ -97,6 +110,11 @@ impl Journal {
         let all: HashSet<&str> = targets.iter().copied().collect();
         let mut open = Chain::ALL.map(|chain| (chain, all.clone()));
         self.backwards(&mut |line| {
+            // Parsing takes long, and most lines are of others.
+            let target = target_of(line);
+            if !open.iter().any(|(_, open)| target.is_some_and(|target| open.contains(target))) {
+                return true;
+            }
             let Some(entry) = Entry::parse(line) else { return true };
             let proved = entry.verb == "audit" && entry.succeeded();
             for (chain, open) in &mut open {
@@ -139,10 +157,11 @@ impl Journal {
     }
 }
 
-/// When the id's maker claims to have made it.
-fn time_of(id: &JobId) -> Option<Timestamp> {
-    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", id.time()).ok()?;
-    time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp())
+/// The target of a line, as it is written: names are written as they are.
+fn target_of(line: &[u8]) -> Option<&str> {
+    let mut words = line.split(|b| *b == b' ');
+    let target = words.find_map(|word| word.strip_prefix(b"target="))?;
+    std::str::from_utf8(target).ok()
 }
 
 /// Was this line written before that time? A torn line says nothing.

@@ -116,7 +116,7 @@ fn lines_are_found_by_run_and_by_job() {
     let scene = scene();
     let journal = &scene.journal;
     assert_eq!((all(journal), of(journal, RUNS[0])), ((vec![], 0), vec![]));
-    assert_eq!(journal.last_run(&|_| true).unwrap(), None);
+    assert_eq!(journal.last_run(&["run"], &|_| true).unwrap(), None);
     let begun = |run, target| Entry {
         kind: BEGUN.into(),
         code: None,
@@ -144,7 +144,7 @@ fn lines_are_found_by_run_and_by_job() {
     assert_eq!(of(journal, RUNS[0]), first);
     assert_eq!(of(journal, RUNS[1]), ["web1 0", "web2 0"]);
     assert_eq!(of(journal, retry.unwrap().as_str()), ["web2 0"]);
-    let last = |verb: &str| journal.last_run(&|entry| entry.verb == verb).unwrap();
+    let last = |verb: &str| journal.last_run(&[verb], &|_| true).unwrap();
     assert_eq!(last("run"), JobId::parse(RUNS[0]));
     assert_eq!(last("status"), JobId::parse(RUNS[2]));
     assert_eq!(last("put"), None);
@@ -173,13 +173,38 @@ fn an_id_of_another_time_is_found_as_well() {
     for id in made_up {
         assert_eq!(of(journal, id), ["web1 0"]);
     }
-    // What is a day older than an id whose lines were found is not looked at.
+}
+
+/// Of a new id, and of one that is known, the end is read and not years of lines: those
+/// that stand in front of so many that are older are never come to.
+#[test]
+fn what_is_older_than_an_id_is_not_read() {
+    let scene = scene();
+    let journal = &scene.journal;
     let run = JobId::parse(RUNS[2]).unwrap();
-    let missed = Entry { job: Some(run), ..entry(0, -86400, "web3", 0) };
-    let lines = fs::read_to_string(&journal.path).unwrap();
-    fs::write(&journal.path, [missed.encode(), entry(0, 0, "x", 0).encode(), lines].concat())
-        .unwrap();
-    assert_eq!(of(journal, RUNS[2]).len(), 500);
+    let missed = Entry { job: Some(run), ..entry(0, 0, "web3", 0) };
+    let fill = |count: i64| {
+        let old = (0..count).map(|second| entry(0, second, "x", 0).encode());
+        let new = (0..500).map(|second| entry(2, second, "web2", 0).encode());
+        // A clock that was wrong for a while.
+        let wrong = entry(0, 1, "y", 0).encode();
+        let late = entry(2, 3600, "web2", 0).encode();
+        let lines = [missed.encode()].into_iter().chain(old).chain(new);
+        let lines: String = lines.chain(std::iter::repeat_n(wrong, 200)).chain([late]).collect();
+        fs::write(&journal.path, lines).unwrap();
+    };
+    fill(1000);
+    assert_eq!(of(journal, RUNS[2]).len(), 501);
+    assert_eq!(of(journal, "20260103T000000-aaaaaaaaaaaaa").len(), 0);
+    fill(200);
+    assert_eq!(of(journal, RUNS[2]).len(), 502);
+    // Where an id was ahead of its lines, all of them are looked at.
+    let ahead = JobId::parse("20260105T000000-aaaaaaaaaaaaa").unwrap();
+    fill(1000);
+    let line = Entry { run: ahead.clone(), job: None, ..entry(0, 5, "web1", 0) };
+    journal.append([line]).unwrap();
+    fill(1000);
+    assert_eq!(of(journal, RUNS[2]).len(), 502);
 }
 
 #[test]
