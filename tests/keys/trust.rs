@@ -199,6 +199,33 @@ fn an_unsound_file_is_not_added_to_but_still_revokes() {
     );
 }
 
+/// One byte more than may be there would shut out all that are in it.
+#[test]
+fn no_line_is_added_that_makes_the_file_too_large() {
+    let sandbox = sandbox();
+    let (first, second) = ("a".repeat(64), "b".repeat(64));
+    sandbox.tool("octo-keys").args(["trust", &first, "one"]).assert().success();
+    let line = format!("{second} two\n");
+    let filled = |left: usize| {
+        let lines = trusted(&sandbox).lines().next().expect("a line").to_string() + "\n";
+        let rest = octo_core::trust::LARGEST as usize - lines.len() - left;
+        let comment = format!("#{}\n", "x".repeat(1000)).repeat(rest / 1002);
+        let text = format!("{lines}{comment}#{}\n", "x".repeat(rest % 1002 - 2));
+        sandbox.write("config/trusted", &text);
+        text
+    };
+    let text = filled(line.len() - 1);
+    for like in [&["two"][..], &["--like", &first]] {
+        let mut trust = sandbox.tool("octo-keys");
+        let refused = trust.args(["trust", &second]).args(like).assert().code(78);
+        refused.stderr(contains("not added: the file would be larger than 1048576 bytes"));
+        assert_eq!(trusted(&sandbox), text);
+    }
+    filled(line.len());
+    sandbox.tool("octo-keys").args(["trust", &second, "two"]).assert().success();
+    sandbox.tool("octo-keys").arg("check").assert().success();
+}
+
 #[test]
 fn edits_at_once_lose_nothing() {
     let sandbox = sandbox();

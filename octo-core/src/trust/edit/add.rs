@@ -7,7 +7,7 @@ use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::file::parse;
 use crate::trust::warn::shadow_reason;
-use crate::trust::{Line, Trust};
+use crate::trust::{LARGEST, Line, Trust};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -47,6 +47,7 @@ pub fn add_line(
     sound(path, &edit.bytes)?;
     let number = next_number(&edit.bytes);
     let bytes = with_lines(&edit.bytes, std::slice::from_ref(&text));
+    fits(path, &bytes)?;
     let trust = sound(path, &bytes)?;
     if let Some(shadowed) = trust.unreachable().iter().find(|u| u.line.number == number) {
         let mut error = Error::new(
@@ -85,6 +86,7 @@ pub fn add_like(path: &Path, old: Thumbprint, new: Thumbprint) -> Result<Vec<Add
     let texts: Vec<String> = missing.map(|line| line.text).collect();
     if !texts.is_empty() {
         let bytes = with_lines(&edit.bytes, &texts);
+        fits(path, &bytes)?;
         sound(path, &bytes)?;
         edit.commit(&bytes)?;
     }
@@ -94,6 +96,16 @@ pub fn add_like(path: &Path, old: Thumbprint, new: Thumbprint) -> Result<Vec<Add
 /// The lines of these bytes.
 fn sound(path: &Path, bytes: &[u8]) -> Result<Trust> {
     Trust::parse(path, bytes).map_err(|problems| Problem::error(&problems))
+}
+
+/// A file that is too large lets nobody in, whoever was in it before.
+fn fits(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.len() as u64 <= LARGEST {
+        return Ok(());
+    }
+    let reason = format!("not added: the file would be larger than {LARGEST} bytes");
+    Err(Error::new(Exit::Configuration, path.display(), reason)
+        .hint("octo-keys distrust takes lines away"))
 }
 
 /// The number of the next line behind these bytes.
