@@ -15,6 +15,7 @@ mod costs;
 mod faults;
 mod fleet;
 mod freezes;
+mod growth;
 mod handed_over;
 mod hooks;
 mod hostile;
