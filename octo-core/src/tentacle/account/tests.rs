@@ -80,7 +80,24 @@ fn what_is_remembered_changes_no_sum() {
     underway::remove(&places, jobs[3].id()).expect("removed");
     std::fs::remove_file(places.kept().join("ci")).expect("remove");
     same();
-    // What is on its way counts until it has come.
+}
+
+#[test]
+fn what_is_on_its_way_counts_and_what_is_gone_is_given_back() {
+    let top = tempfile::tempdir().expect("tempdir");
+    let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+    let ci = pusher("ci");
+    let jobs: Vec<JobDirectory> = (0..4).map(|_| new_job(&places, "ci", &[b'x'; 9000])).collect();
+    let queued = kept(&places, &ci, &Coming::new()).expect("kept");
+    for job in &jobs[..3] {
+        end(job);
+        settle(&places, job);
+    }
+    let fresh = kept(&places, &ci, &Coming::new()).expect("kept");
+    let same = || {
+        let kept = kept(&places, &ci, &Coming::new()).expect("kept");
+        assert_eq!((kept.bytes, kept.under_way.len()), (fresh.bytes, 1));
+    };
     let (there, away) = (jobs[0].id().clone(), JobId::generate().expect("an id"));
     let coming = Coming::from([(there, 1 << 30), (away.clone(), 5)]);
     let all = kept(&places, &ci, &coming).expect("kept");
