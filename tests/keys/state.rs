@@ -17,11 +17,16 @@ fn made(separated: bool) -> Sandbox {
     for name in ["spec", "log", "lock", "secrets", "script"] {
         sandbox.write(&format!("state/jobs/{JOB}/{name}"), "");
     }
-    for name in ["spool", "listen", "refused", "freezes", "packages", "locks"] {
+    for name in
+        ["spool", "listen", "refused", "freezes", "packages", "locks", "pruned", "kept", "underway"]
+    {
         std::fs::create_dir(sandbox.state(name)).unwrap();
     }
     sandbox.write("state/audit.log", "");
-    sandbox.write("state/pruned", "");
+    sandbox.write("state/pruned/20260101", "");
+    sandbox.write("state/kept/ci", "");
+    sandbox.write("state/underway/built", "");
+    sandbox.write(&format!("state/underway/{JOB}"), "");
     sandbox.write("state/freezes/shop", "");
     for (name, owner, mode) in [
         ("", own, 0o711),
@@ -34,7 +39,12 @@ fn made(separated: bool) -> Sandbox {
         ("packages", (own.0, listener.1), 0o711),
         ("locks", own, 0o700),
         ("audit.log", (own.0, listener.1), 0o640),
-        ("pruned", (own.0, listener.1), 0o640),
+        ("pruned", (own.0, listener.1), 0o750),
+        ("pruned/20260101", (own.0, listener.1), 0o640),
+        ("kept", (own.0, listener.1), 0o750),
+        ("kept/ci", (own.0, listener.1), 0o640),
+        ("underway", (own.0, listener.1), 0o750),
+        ("underway/built", (own.0, listener.1), 0o640),
     ] {
         give(&sandbox, name, owner, mode);
     }
