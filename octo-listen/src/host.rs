@@ -95,7 +95,12 @@ impl Host {
     ///
     /// # Errors
     /// Exit 73 where it can't make what is its own, 69 where octo-exec's is missing.
-    pub(crate) fn open(places: &Places, starter: Starter, log: Log) -> Result<Host> {
+    pub(crate) fn open(
+        places: &Places,
+        starter: Starter,
+        watches: Option<Arc<Watches>>,
+        log: Log,
+    ) -> Result<Host> {
         let is_separated = layout::is_separated(places);
         let store = match is_separated {
             true => Store::of_listener(places).with_directories()?,
@@ -103,8 +108,7 @@ impl Host {
         };
         let stores = is_separated.then(|| (store.clone(), Store::at(places)));
         let audit = Arc::new(Audit::of(Side::Listener, places));
-        // Without, each that is watched has an instance of its own, as long as there are any.
-        let watches = Watches::start().ok();
+
         Ok(Host {
             chatter: Chatter::new(&audit, log),
             audit,
@@ -349,6 +353,6 @@ pub(crate) mod tests {
         let own = layout::Owner::this_process();
         layout::make(&places).and_then(|()| layout::make_for_listener(&places, own)).expect("made");
         let starter = Starter::find(&places, None, log).expect("a thread");
-        (Host::open(&places, starter, log).expect("a host"), peer)
+        (Host::open(&places, starter, None, log).expect("a host"), peer)
     }
 }

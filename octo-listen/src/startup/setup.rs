@@ -18,6 +18,7 @@ use octo_core::base::error::describe;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::base::watches::Watches;
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::store::ABANDONED;
@@ -69,7 +70,9 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     drop(identity);
     side::take(&places, wanted.over_stdio)?;
     let starter = Starter::find(&places, wanted.octo_exec, log)?;
-    let host = Arc::new(Host::open(&places, starter, log).map_err(unwritable)?);
+    // Without, each that is watched has an instance of its own, as long as there are any.
+    let watches = Watches::start().map_err(|e| Error::new(Exit::Io, "thread", describe(&e)))?;
+    let host = Arc::new(Host::open(&places, starter, watches, log).map_err(unwritable)?);
     let listening = Listening::new(Arc::clone(&host), known)?;
     janitor::start(&host.janitor)?;
     if wanted.over_stdio {

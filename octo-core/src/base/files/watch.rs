@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn all_kinds_wake_and_sleep_again() {
         let top = tempfile::tempdir().expect("tempdir");
-        let shared = Watches::start().ok();
+        let shared = Watches::start().expect("a thread");
         for watches in [None, shared.as_ref()] {
             let every = Duration::from_millis(1);
             let watch = Watch::new(watches, top.path(), WatchFlags::CREATE, every);
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn those_who_share_an_instance_are_woken_each_by_its_own() {
         let top = tempfile::tempdir().expect("tempdir");
-        let Ok(watches) = Watches::start() else { return };
+        let Some(watches) = Watches::start().expect("a thread") else { return };
         let path = |name: &str| top.path().join(name);
         for name in ["a", "b"] {
             std::fs::create_dir(path(name)).expect("mkdir");

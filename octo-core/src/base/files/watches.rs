@@ -61,17 +61,18 @@ impl Bell {
 }
 
 impl Watches {
-    /// An instance, and its thread, which lives as long as the process.
+    /// An instance, and its thread, which lives as long as the process; `None` where the
+    /// kernel gives this user no more of them.
     ///
     /// # Errors
-    /// Where the kernel gives this user no more of them, or no thread.
-    pub fn start() -> io::Result<Arc<Watches>> {
-        let instance = init(CreateFlags::CLOEXEC)?;
+    /// Where there is no thread to be had.
+    pub fn start() -> io::Result<Option<Arc<Watches>>> {
+        let Ok(instance) = init(CreateFlags::CLOEXEC) else { return Ok(None) };
         let watches = Arc::new(Watches { instance, watched: Mutex::default() });
         let thread = std::thread::Builder::new().name("watches".into()).stack_size(STACK);
         let read = Arc::clone(&watches);
         thread.spawn(move || read.read())?;
-        Ok(watches)
+        Ok(Some(watches))
     }
 
     fn read(&self) {
