@@ -78,6 +78,13 @@ impl<S: Duplex> Following<'_, '_, S> {
                 self.judged = Instant::now();
             }
             match event {
+                Some(Event::Output(chunk)) if chunk.bytes.len() >= GATHERED => {
+                    // What is large goes as it is: to gather it is to copy it.
+                    self.gather_line(word_of(chunk.stream), &chunk.bytes)?;
+                    self.send_gathered()?;
+                    self.session.connection.send_bytes(&chunk.bytes)?;
+                    continue;
+                }
                 Some(Event::Output(chunk)) => {
                     self.gather_body(word_of(chunk.stream), &chunk.bytes)?;
                     if self.out.len() < GATHERED {
@@ -95,16 +102,27 @@ impl<S: Duplex> Following<'_, '_, S> {
             if self.out.is_empty() {
                 self.idle()?;
             } else {
-                self.session.connection.send_bytes(&self.out)?;
-                self.out.clear();
-                self.told = Instant::now();
+                self.send_gathered()?;
             }
         }
     }
 
-    fn gather_body(&mut self, word: StreamWord, bytes: &[u8]) -> Result<(), Failure> {
-        let line = Fields::of(word).with("body", bytes.len());
+    fn send_gathered(&mut self) -> Result<(), Failure> {
+        self.session.connection.send_bytes(&self.out)?;
+        self.out.clear();
+        self.told = Instant::now();
+        Ok(())
+    }
+
+    /// The line in front of this body.
+    fn gather_line(&mut self, word: StreamWord, body: &[u8]) -> Result<(), Failure> {
+        let line = Fields::of(word).with("body", body.len());
         self.out.extend(line.message().encode()?);
+        Ok(())
+    }
+
+    fn gather_body(&mut self, word: StreamWord, bytes: &[u8]) -> Result<(), Failure> {
+        self.gather_line(word, bytes)?;
         self.out.extend(bytes);
         Ok(())
     }
