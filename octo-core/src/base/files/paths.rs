@@ -152,21 +152,22 @@ pub fn create_directory(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(parent)
-            .map_err(|e| Error::doing("create", parent, &e))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+        create_directory(parent, 0o755)?;
     }
+    let failed = |e: io::Error| Error::doing("create", path, &e);
     match std::fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
             return Ok(());
         }
-        other => other.map_err(|e| Error::doing("create", path, &e))?,
+        other => other.map_err(failed)?,
     }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(|e| Error::doing("create", path, &e))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    // A power cut would take it with all that is synced below.
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|parent| parent.sync_all())
+        .map_err(failed)
 }
 
 /// Opens a file that decides something, after checking that only root or this
