@@ -1,6 +1,7 @@
 //! A file system as it is, and as a power cut would leave it: of each file and directory
 //! what it holds now, and what was synced of it last.
 
+use octo_core::Digest;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -325,6 +326,37 @@ fn torn(bytes: &[u8], synced: &Held) -> Vec<u8> {
     bytes[..kept + (bytes.len() - kept) / 2].to_vec()
 }
 
+/// Says whether there was something to replace.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) -> bool {
+    assert_eq!(from.len(), to.len());
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(from.len()).position(|w| w == from) {
+        bytes[at + found..at + found + to.len()].copy_from_slice(to);
+        at += found + to.len();
+    }
+    at > 0
+}
+
+fn replace_in_parts(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let mut at = 0;
+    while let Some(end) = bytes[at..].iter().position(|b| *b == b'\n').map(|end| at + end) {
+        let head = String::from_utf8_lossy(&bytes[at..end]).into_owned();
+        let words: Vec<&str> = head.split(' ').collect();
+        let [_, _, length, digest] = words[..] else { return };
+        let Ok(length) = length.parse::<usize>() else { return };
+        let Some(part) = bytes.get_mut(end + 1..end + 1 + length) else { return };
+        let is_whole = Digest::of(part).to_string() == digest;
+        if replace(part, from, to) && is_whole {
+            let digest = Digest::of(part).to_string();
+            bytes[end - digest.len()..end].copy_from_slice(digest.as_bytes());
+        }
+        at = end + length + 2;
+        if at > bytes.len() {
+            return;
+        }
+    }
+}
+
 impl Tree {
     pub(crate) fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -332,15 +364,14 @@ impl Tree {
         hasher.finish()
     }
 
-    /// Replaces these words in what all files hold: of the same length.
+    /// Replaces these words in what all files hold: of the same length. In a job's record each
+    /// part has the digest that it now needs, if it had one before.
     pub(crate) fn replace(&mut self, from: &[u8], to: &[u8]) {
-        assert_eq!(from.len(), to.len());
-        for (kind, _, _) in self.0.values_mut() {
+        for (path, (kind, _, _)) in &mut self.0 {
             let Kind::File(bytes) = kind else { continue };
-            let mut at = 0;
-            while let Some(found) = bytes[at..].windows(from.len()).position(|w| w == from) {
-                bytes[at + found..at + found + to.len()].copy_from_slice(to);
-                at += found + to.len();
+            match path.ends_with("/record") {
+                true => replace_in_parts(bytes, from, to),
+                false => drop(replace(bytes, from, to)),
             }
         }
     }

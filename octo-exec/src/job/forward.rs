@@ -5,11 +5,13 @@ use super::entering::Entering;
 use super::runner::Runner;
 use super::{freezing, settle, signals};
 use crate::admission::unstarted::Unstarted;
+use octo_core::JobId;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::Places;
-use octo_core::base::publish::Reserved;
+use octo_core::base::publish::{Reserved, sync_directory};
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock};
+use octo_core::tentacle::spool::{EntryName, Spool};
 use rustix::process::{getpid, setsid};
 
 /// Makes this process what a job's processes descend from.
@@ -19,6 +21,18 @@ pub(crate) fn lead() {
     let _ = setsid();
     signals::heed_in_scripts();
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
+}
+
+/// Makes the name of a job durable that is there. Who published it may have been killed before
+/// that: its entry is in the spool then, and would have it run once more after a crash.
+///
+/// # Errors
+/// Exit 74.
+pub(crate) fn make_durable(places: &Places, job: &JobId) -> Result<()> {
+    match Spool::at(places).holds(&EntryName::request(job)) {
+        true => sync_directory(&places.jobs()),
+        false => Ok(()),
+    }
 }
 
 /// Brings it forward, for a process that leads, and may have begun to start its script.

@@ -10,7 +10,7 @@ use crate::processes::ending::Ending;
 use crate::processes::{Processes, tree};
 use crate::releases;
 use octo_core::base::cli::Tool;
-use octo_core::base::error::{Error, Result};
+use octo_core::base::error::Result;
 use octo_core::base::leader::Leader;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, Reserved};
@@ -41,14 +41,7 @@ pub(crate) fn over(
     clear(job);
     // Before the end is told: whoever waits for it asks next what is released.
     releases::keep(places, job).into_iter().for_each(|why| end.add_reason(why));
-    let record = end.record();
-    match room {
-        Some(room) => {
-            let readers = job.readers().map_err(|e| Error::io(job.path(), &e))?;
-            room.replace(&job.file("end"), record.encode().as_bytes(), readers)?;
-        }
-        None => job.publish_record("end", &record)?,
-    }
+    job.publish_end(&end, room)?;
     // What another octo-exec was writing when it died, before this one.
     publish::sweep(job.path());
     account::settle(places, job);

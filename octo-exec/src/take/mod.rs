@@ -17,7 +17,6 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
-use octo_core::base::publish::sync_directory;
 use octo_core::tentacle::account;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, JobDirectory, NewJob, Origin, Published, Refused, refuse};
@@ -52,7 +51,7 @@ pub(crate) fn take(said: &Said, places: &Places) -> Result<u8> {
         await_entry()?;
     }
     let refused = match taking.job.exists() {
-        true => taking.is_durable().map(|()| None)?,
+        true => forward::make_durable(places, &id).map(|()| None)?,
         false => taking.request()?,
     };
     taking.cancel()?;
@@ -150,15 +149,6 @@ impl Taking<'_> {
         }
     }
 
-    /// Who published it may have been killed before its name was durable: a crash would
-    /// have it run once more.
-    fn is_durable(&self) -> Result<()> {
-        match Spool::at(self.places).holds(&EntryName::request(self.id)) {
-            true => sync_directory(&self.places.jobs()),
-            false => Ok(()),
-        }
-    }
-
     fn publish(&self, entry: &Entry<'_>) -> std::result::Result<(), Not> {
         let asks = Asks::Request(Digest::of(entry.spec));
         let verified = verify(self.places, entry, self.id, asks)?;
@@ -189,7 +179,9 @@ impl Taking<'_> {
         match new.publish(self.places)? {
             Published::New(_) => Ok(()),
             // Another of us was faster.
-            Published::Exists(job) if job.spec_bytes()? == spec => Ok(self.is_durable()?),
+            Published::Exists(job) if job.spec_bytes()? == spec => {
+                Ok(forward::make_durable(self.places, self.id)?)
+            }
             Published::Exists(_) => Err(refused(Exit::Data, "the job is there with another spec")),
             Published::Pruned => Err(refused(Exit::Data, "the job ran, and was pruned")),
         }

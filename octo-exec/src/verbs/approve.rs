@@ -75,6 +75,6 @@ pub(super) fn deny(said: &Said, places: &Places) -> Result<u8> {
     Audit::of(Side::Executor, places)
         .append("deny", &[("job", id.as_str()), ("by", &by), ("reason", &reason)])?;
     let _ = secrets::unlink(&job);
-    job.publish_record("end", &end.record())?;
+    job.publish_end(&end, None)?;
     Ok(0)
 }

@@ -19,6 +19,7 @@ pub(super) fn job(said: &Said, places: &Places) -> Result<u8> {
         return Err(Error::new(Exit::Usage, job.path().display(), reason).hint("--state DIR"));
     }
     let job = named(said, places, job.id().as_str())?;
+    forward::make_durable(places, job.id())?;
     forward::lead();
     forward::forward(tool, places, &job, None)
 }

@@ -27,8 +27,8 @@ use octo_core::base::cli::places;
 use octo_core::base::cli::verbs::{Front, PlainVerb, verb};
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use octo_core::tentacle::layout;
 use octo_core::tentacle::spec::options::{ENDS, JOB};
+use octo_core::tentacle::{job, layout};
 
 /// In the order of `--help`.
 pub(crate) static VERBS: &[PlainVerb] = &[
@@ -109,6 +109,7 @@ pub(crate) fn call(tool: &Tool, words: &[String]) -> Result<u8> {
     let places = if is_placeless { Places::default() } else { places(&said)? };
     if !ANYBODYS.contains(&verb.word) {
         layout::check_executor(&places)?;
+        job::restore(&places)?;
     }
     (verb.run)(&said, &places)
 }

@@ -49,6 +49,8 @@ struct Awaited {
 enum What {
     /// A cancel, until it is obeyed or refused.
     Cancel,
+    /// A request that is a job by now, until that can't be undone.
+    Request,
     /// A package, until the job has its own.
     Package,
 }
@@ -102,14 +104,19 @@ impl Janitor {
         }
     }
 
-    /// Notes the cancels that are in the spool, whoever put them there: a listener that was
-    /// killed looks after none.
-    fn expect_cancels(&self, awaited: &mut Vec<Awaited>) -> Result<()> {
-        for name in self.spool.names()?.into_iter().filter(|name| name.is_cancel) {
+    /// Notes the entries of which more is to come, whoever put them there: a listener that
+    /// was killed looks after none.
+    fn expect_more(&self, awaited: &mut Vec<Awaited>) -> Result<()> {
+        for name in self.spool.names()? {
+            let what = match name.is_cancel {
+                true => What::Cancel,
+                false if self.spool.is_undone_by_a_crash(&name) => What::Request,
+                false => continue,
+            };
             let job = JobDirectory::of(&self.places, &name.job);
-            let is_awaited = |one: &Awaited| one.what == What::Cancel && one.job.id() == job.id();
+            let is_awaited = |one: &Awaited| one.what == what && one.job.id() == job.id();
             if !awaited.iter().any(is_awaited) {
-                awaited.push(Awaited { job, what: What::Cancel, watched: None });
+                awaited.push(Awaited { job, what, watched: None });
             }
         }
         self.settle(awaited);
@@ -131,7 +138,7 @@ impl Janitor {
     fn sweep(&self) -> Result<bool> {
         self.watch.clear();
         // Before what is done goes: what is done from here on wakes us.
-        let found = self.expect_cancels(&mut self.awaited());
+        let found = self.expect_more(&mut self.awaited());
         let swept = found.and_then(|()| self.spool.remove_done());
         let mut awaited = self.awaited();
         self.settle(&mut awaited);
@@ -160,6 +167,7 @@ impl Janitor {
         }
         match awaited.what {
             What::Cancel => !self.spool.holds(&EntryName::cancel(job.id())),
+            What::Request => !self.spool.holds(&EntryName::request(job.id())),
             What::Package => {
                 has_begun(job)
                     || (!job.exists() && !self.spool.holds(&EntryName::request(job.id())))

@@ -62,6 +62,16 @@ pub fn replace(path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result
     sync_parent(path)
 }
 
+/// As [`replace`], of what is on the disk elsewhere: a power cut may undo it, or tear it.
+///
+/// # Errors
+/// As [`replace`].
+pub fn copy(path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()> {
+    let staged = write_staged(path, bytes, readers.into());
+    let staged = staged.map_err(|e| Error::doing("create", path, &e))?;
+    staged.persist(path).map(drop).map_err(|e| Error::doing("create", path, &e.error))
+}
+
 /// Publishes a new version of a file, with the owner, group and mode of the old
 /// one: a service must still be able to read what root has edited.
 ///
@@ -170,18 +180,33 @@ impl Reserved {
     /// # Errors
     /// As [`replace`].
     pub fn replace(mut self, path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()> {
-        let readers = readers.into();
-        let mut write = || {
-            self.staged.seek(SeekFrom::Start(0))?;
-            self.staged.write_all(bytes)?;
-            let file = self.staged.as_file();
-            file.set_len(bytes.len() as u64)?;
-            readers.give(file)?;
-            file.sync_all()
-        };
-        write().map_err(|e| Error::doing("create", path, &e))?;
-        self.staged.persist(path).map_err(|e| Error::doing("create", path, &e.error))?;
+        self.write(bytes, readers.into())
+            .and_then(|()| self.staged.as_file().sync_all())
+            .map_err(|e| Error::doing("create", path, &e))?;
+        self.persist(path)?;
         sync_parent(path)
+    }
+
+    /// As [`copy`], in the room that was kept.
+    ///
+    /// # Errors
+    /// As [`copy`].
+    pub fn copy(mut self, path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()> {
+        self.write(bytes, readers.into()).map_err(|e| Error::doing("create", path, &e))?;
+        self.persist(path)
+    }
+
+    fn write(&mut self, bytes: &[u8], readers: Readers) -> io::Result<()> {
+        self.staged.seek(SeekFrom::Start(0))?;
+        self.staged.write_all(bytes)?;
+        let file = self.staged.as_file();
+        file.set_len(bytes.len() as u64)?;
+        readers.give(file)
+    }
+
+    fn persist(self, path: &Path) -> Result<()> {
+        let persisted = self.staged.persist(path);
+        persisted.map(drop).map_err(|e| Error::doing("create", path, &e.error))
     }
 }
 

@@ -180,19 +180,6 @@ impl JobDirectory {
         publish::replace(&self.file(name), bytes, readers)
     }
 
-    /// As [`JobDirectory::publish_record`], of several: in their order, at once.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn publish_records(&self, records: &[(&str, Record)]) -> Result<()> {
-        let texts: Vec<(&str, String)> =
-            records.iter().map(|(name, record)| (*name, record.encode())).collect();
-        let files: Vec<(&str, &[u8])> =
-            texts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
-        let readers = self.readers().map_err(|e| Error::io(&self.path, &e))?;
-        publish::replace_all(&self.path, &files, readers)
-    }
-
     /// Who reads a record: octo-exec, and the listener by the directory's group.
     ///
     /// # Errors

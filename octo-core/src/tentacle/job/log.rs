@@ -5,7 +5,7 @@
 //! bytes it speaks of: a reader believes the index, so that it never sees bytes
 //! whose stream is not known yet.
 
-use super::JobDirectory;
+use super::{End, EndKind, JobDirectory, JobLock};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::publish;
 use crate::base::units::whole;
@@ -175,12 +175,16 @@ impl LogWriter {
     /// Makes the output durable. A disk that fails here is no reason to forget
     /// how the job ended.
     pub fn finish(&mut self) -> Finished {
-        // Of a job that said nothing there is nothing to lose.
-        let synced = match self.length {
-            0 => Ok(()),
-            _ => self.log.sync_data().and_then(|()| self.index.sync_data()),
+        let sync = || {
+            self.log.sync_data()?;
+            self.index.sync_data()
         };
-        let trouble = synced.err().map(|e| Error::doing("keep", &self.path, &e));
+        let failed = |e| Error::doing("keep", &self.path, &e);
+        let trouble = match self.length {
+            // Of a job that said nothing there is nothing to lose.
+            0 => None,
+            _ => sync().map_err(failed).and_then(|()| publish::sync_parent(&self.path)).err(),
+        };
         Finished { length: self.length, truncated: self.truncated, trouble }
     }
 }
@@ -306,7 +310,7 @@ fn parse_line(line: &[u8]) -> Option<(Stream, u64, u64)> {
 ///
 /// # Errors
 /// Where the files can't be read or written.
-pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
+fn settle(job: &JobDirectory) -> Result<u64> {
     let path = job.file("index");
     let io = |e: std::io::Error| Error::io(&path, &e);
     let (Some(mut index), Some(log)) = (job.open("index")?, job.open("log")?) else { return Ok(0) };
@@ -330,4 +334,22 @@ pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
     }
     writer.sync_data().map_err(io)?;
     Ok(size.max(covered))
+}
+
+/// Ends a job that was started and that nobody runs any more: closes its log and
+/// writes `end kind=lost`. For the holder of the job's lock, who has made sure
+/// that nobody of it is left.
+///
+/// # Errors
+/// Where the record can't be written.
+pub fn settle_lost(
+    job: &JobDirectory,
+    _held: &JobLock,
+    reason: &str,
+    strays: Vec<String>,
+) -> Result<End> {
+    let length = settle(job)?;
+    let end = End { strays, reason: Some(reason.into()), ..End::now(EndKind::Lost, length) };
+    job.publish_end(&end, None)?;
+    Ok(end)
 }

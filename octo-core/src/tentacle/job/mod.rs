@@ -3,8 +3,8 @@
 //! octo-job(5) is the page for it. Who writes what:
 //!
 //! ```text
-//! octo-exec take       origin request request.sig request.crt spec script secrets lock
-//! octo-exec run        origin spec script secrets lock        each published by one rename
+//! octo-exec take       record script secrets lock; origin request request.sig request.crt spec
+//! octo-exec run        record script secrets lock; origin spec   each published by one rename
 //! octo-exec            cancel approved grant held waiting started log index end package
 //! the job's own user   work/ values made/
 //! ```
@@ -17,10 +17,10 @@ mod directory;
 mod end;
 mod follow;
 mod log;
-mod lost;
 mod origin;
 mod pruned;
 mod publish;
+mod record;
 mod refused;
 mod state;
 #[cfg(test)]
@@ -29,11 +29,11 @@ mod tests;
 pub use directory::JobDirectory;
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
-pub use log::{Chunk, Finished, LogWriter, Room, Stream};
-pub use lost::settle_lost;
+pub use log::{Chunk, Finished, LogWriter, Room, Stream, settle_lost};
 pub use origin::{Origin, Pusher};
 pub use pruned::{forget_pruned, is_pruned, mark_pruned, remember_pruned};
 pub use publish::{NewJob, Published, sweep};
+pub use record::restore;
 pub use refused::{Refused, refuse};
 pub use state::{JobLock, State};
 

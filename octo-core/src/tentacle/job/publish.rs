@@ -1,5 +1,6 @@
 //! Publishing a job: all of its files, then one rename. Exactly once an id.
 
+use super::record::{self, RECORD};
 use super::{JobDirectory, Origin, is_pruned};
 use crate::base::error::{Error, Result};
 use crate::base::names::JobId;
@@ -89,21 +90,28 @@ impl NewJob<'_> {
     fn fill(&self, directory: &Path, group: u32) -> io::Result<()> {
         let record = Readers::of_group(0o640, group);
         let write = |name: &str, bytes: &[u8], readers: Readers| {
-            write_synced(&directory.join(name), bytes, readers)
+            create(&directory.join(name), readers).and_then(|mut file| {
+                file.write_all(bytes)?;
+                Ok(file)
+            })
         };
-        write("origin", self.origin.record().encode().as_bytes(), record)?;
+        let origin = self.origin.record().encode();
+        let mut parts = vec![("origin", origin.as_bytes()), ("spec", self.spec)];
         if let Some(Signed { statement, signature, certificate }) = self.request {
-            write("request", statement, record)?;
-            write("request.sig", signature, record)?;
-            write("request.crt", certificate, record)?;
+            parts.push(("request", statement));
+            parts.push(("request.sig", signature));
+            parts.push(("request.crt", certificate));
         }
-        write("spec", self.spec, record)?;
+        write(RECORD, &record::encode(&parts), record)?.sync_all()?;
+        for (name, part) in parts {
+            write(name, part, record)?;
+        }
         // The job's user gets it when the job starts.
         if let Some(script) = self.script {
-            write("script", script, 0o400.into())?;
+            write("script", script, 0o400.into())?.sync_all()?;
         }
         if let Some(secrets) = self.secrets {
-            write("secrets", secrets, 0o600.into())?;
+            write("secrets", secrets, 0o600.into())?.sync_all()?;
         }
         // Only octo-exec may run the job, or keep others from that.
         create(&directory.join("lock"), 0o600.into())?;
@@ -152,12 +160,6 @@ fn forget_unpublished(places: &Places) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn write_synced(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let mut file = create(path, readers)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// Under its own name at once: nobody sees the directory yet.

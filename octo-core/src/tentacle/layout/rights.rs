@@ -52,6 +52,7 @@ pub(super) enum Kind {
 }
 
 const RECORDS: &[&str] = &[
+    "record",
     "origin",
     "request",
     "request.sig",

@@ -172,15 +172,27 @@ impl Spool {
     /// Where a directory can't be read or made durable.
     pub fn remove_done(&self) -> Result<()> {
         let names = self.names()?;
+        let done = names.iter().filter(|name| !self.is_undone_by_a_crash(name));
         let done: Vec<_> =
-            names.iter().filter_map(|name| Some((name.done_in(&self.places)?, name))).collect();
+            done.filter_map(|name| Some((name.done_in(&self.places)?, name))).collect();
         let directories: BTreeSet<&PathBuf> = done.iter().map(|(directory, _)| directory).collect();
-        for directory in directories {
+        // What has become of a job says that its name is durable.
+        let jobs = self.places.jobs();
+        for directory in directories.into_iter().filter(|directory| **directory != jobs) {
             // A job may have been pruned meanwhile.
             let synced = File::open(directory).and_then(|directory| directory.sync_all());
             if_there(directory, synced)?;
         }
         done.iter().try_for_each(|(_, name)| self.remove(name))
+    }
+
+    /// Is it a job by now that nothing else has become of? octo-exec makes its name durable
+    /// before it makes anything more of it: until then a crash may take the job, and leave
+    /// no more than this entry.
+    pub fn is_undone_by_a_crash(&self, name: &EntryName) -> bool {
+        let job = JobDirectory::of(&self.places, &name.job);
+        let more = ["started", "waiting", "held", "end"];
+        !name.is_cancel && job.exists() && !more.iter().any(|file| job.file(file).exists())
     }
 
     /// The same, and what a killed listener was writing. For a listener that begins.

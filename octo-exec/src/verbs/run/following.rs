@@ -61,7 +61,7 @@ fn withdrawn(job: &JobDirectory, error: &Error) -> Result<bool> {
     }
     let end = End::unstarted(EndKind::Denied(Exit::Temporary.code()), &error.message);
     secrets::unlink(job)?;
-    job.publish_record("end", &end.record())?;
+    job.publish_end(&end, None)?;
     Ok(true)
 }
 
