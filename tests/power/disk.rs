@@ -1,10 +1,9 @@
 //! A file system as it is, and as a power cut would leave it: of each file and directory
 //! what it holds now, and what was synced of it last.
 
-use octo_core::Digest;
+use crate::tree::{Entry, Kind, Tree};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -37,10 +36,12 @@ struct Inode {
 /// All of it, from a directory of the machine on.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    top: PathBuf,
+    pub(crate) top: PathBuf,
     nodes: Vec<Inode>,
     /// What the last write added to which file: it may be torn.
     last: Option<(Node, usize)>,
+    /// How often something was changed or synced.
+    pub(crate) changes: usize,
 }
 
 /// What a power cut leaves.
@@ -56,35 +57,27 @@ pub(crate) enum Left {
     Torn,
     /// What the files hold, but the names that were synced.
     Contents,
+    /// Names that were taken away, but none that were given.
+    Gone,
 }
 
 impl Left {
-    pub(crate) const ALL: [Left; 5] =
-        [Left::Synced, Left::Done, Left::Names, Left::Torn, Left::Contents];
-}
-
-/// A tree, by the paths in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Tree(BTreeMap<String, (Kind, u32, (u32, u32))>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Kind {
-    File(Vec<u8>),
-    Directory,
-    Link(String),
+    pub(crate) const ALL: [Left; 6] =
+        [Left::Synced, Left::Done, Left::Names, Left::Torn, Left::Contents, Left::Gone];
 }
 
 impl Disk {
     /// What is there now, all of it synced.
     pub(crate) fn load(top: &Path) -> Disk {
-        let mut disk = Disk { top: top.to_path_buf(), nodes: Vec::new(), last: None };
+        let mut disk = Disk { top: top.to_path_buf(), nodes: Vec::new(), last: None, changes: 0 };
         disk.load_node(top);
         disk
     }
 
     /// One of which nothing is known.
     pub(crate) fn empty() -> Disk {
-        let mut disk = Disk { top: PathBuf::from("/nowhere"), nodes: Vec::new(), last: None };
+        let top = PathBuf::from("/nowhere");
+        let mut disk = Disk { top, nodes: Vec::new(), last: None, changes: 0 };
         disk.add(Body::Directory(Rc::default()), 0o755, (0, 0));
         disk
     }
@@ -109,6 +102,12 @@ impl Disk {
         self.add(Body::File(Rc::default()), metadata.mode() & 0o7777, owner);
         let body = if metadata.is_dir() {
             let entries = std::fs::read_dir(path).expect("read_dir").flatten();
+            // A socket is gone with its owner.
+            let entries = entries.filter(|entry| {
+                entry
+                    .file_type()
+                    .is_ok_and(|kind| kind.is_file() || kind.is_dir() || kind.is_symlink())
+            });
             let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into();
             Body::Directory(Rc::new(
                 entries.map(|entry| (name(&entry.path()), self.load_node(&entry.path()))).collect(),
@@ -175,22 +174,18 @@ impl Disk {
         }
     }
 
+    fn has(&self, directory: Node, name: &str) -> bool {
+        self.entries(directory).is_some_and(|entries| entries.contains_key(name))
+    }
+
     /// Is this path itself a link?
     pub(crate) fn is_link(&self, path: &Path) -> bool {
         let found = self.place(path).and_then(|(parent, name)| self.entries(parent)?.get(&name));
         found.is_some_and(|node| matches!(self.nodes[*node].now.body, Body::Link(_)))
     }
 
-    /// What this file holds now, and what is synced of it.
-    pub(crate) fn contents(&self, path: &Path) -> [Vec<u8>; 2] {
-        let Some(node) = self.node(path) else { return Default::default() };
-        [&self.nodes[node].now, &self.nodes[node].synced].map(|held| match &held.body {
-            Body::File(bytes) => bytes.to_vec(),
-            _ => Vec::new(),
-        })
-    }
-
     fn change(&mut self, node: Node) -> &mut Body {
+        self.changes += 1;
         let now = &mut self.nodes[node].now;
         now.version += 1;
         &mut now.body
@@ -249,7 +244,7 @@ impl Disk {
 
     pub(crate) fn set_mode(&mut self, node: Node, mode: u32) {
         self.change(node);
-        self.nodes[node].now.mode = mode;
+        self.nodes[node].now.mode = mode & 0o7777;
     }
 
     pub(crate) fn set_owner(&mut self, node: Node, uid: Option<u32>, gid: Option<u32>) {
@@ -266,6 +261,7 @@ impl Disk {
 
     /// It is over.
     pub(crate) fn synced(&mut self, all: Vec<(Node, Held)>) {
+        self.changes += 1;
         for (node, held) in all {
             // Another one may have begun later, and been faster.
             if held.version >= self.nodes[node].synced.version {
@@ -274,11 +270,32 @@ impl Disk {
         }
     }
 
+    /// In what it differs from what is there, but for what nobody keeps: a call that was
+    /// passed over, or taken for another.
+    pub(crate) fn differences(&mut self) -> Vec<String> {
+        self.last = None;
+        let mut other = Disk::load(&self.top);
+        other.last = None;
+        let [ours, theirs] = [self.left(Left::Done, ""), other.left(Left::Done, "")].map(|t| t.0);
+        let names = ours.keys().chain(theirs.keys()).filter(|name| !name.starts_with("out"));
+        let differ = |name: &&String| ours.get(*name) != theirs.get(*name);
+        let show = |found: Option<&Entry>| match found {
+            None => "nothing".to_string(),
+            Some((Kind::File(bytes), mode, owner)) => {
+                format!("{} bytes, {mode:o} {owner:?}", bytes.len())
+            }
+            Some((kind, mode, owner)) => format!("{kind:?} {mode:o} {owner:?}"),
+        };
+        let show =
+            |name| format!("{name}: {} not {}", show(ours.get(name)), show(theirs.get(name)));
+        names.filter(differ).map(show).collect()
+    }
+
     /// What is left below this path.
     pub(crate) fn left(&self, left: Left, below: &str) -> Tree {
         let mut tree = Tree(BTreeMap::new());
         self.collect(0, String::new(), left, &mut tree);
-        let is_below = |path: &str| path == below || path.starts_with(&format!("{below}/"));
+        let is_below = |path: &str| Path::new(path).starts_with(below);
         tree.0.retain(|path, _| is_below(path));
         tree
     }
@@ -287,7 +304,9 @@ impl Disk {
         let Inode { now, synced } = &self.nodes[node];
         let is_directory = matches!(now.body, Body::Directory(_));
         let held = match (left, is_directory) {
-            (Left::Synced, _) | (Left::Names, false) | (Left::Contents, true) => synced,
+            (Left::Synced | Left::Gone, _) | (Left::Names, false) | (Left::Contents, true) => {
+                synced
+            }
             (Left::Done | Left::Contents | Left::Torn, _) | (Left::Names, true) => now,
         };
         let kind = match &held.body {
@@ -303,7 +322,8 @@ impl Disk {
             }),
         };
         if let Body::Directory(entries) = &held.body {
-            for (name, child) in entries.iter() {
+            let is_left = |name: &str| left != Left::Gone || self.has(node, name);
+            for (name, child) in entries.iter().filter(|(name, _)| is_left(name)) {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                 self.collect(*child, path, left, tree);
             }
@@ -324,92 +344,4 @@ fn safe(bytes: &[u8], synced: &Held) -> usize {
 fn torn(bytes: &[u8], synced: &Held) -> Vec<u8> {
     let kept = safe(bytes, synced);
     bytes[..kept + (bytes.len() - kept) / 2].to_vec()
-}
-
-/// Says whether there was something to replace.
-fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) -> bool {
-    assert_eq!(from.len(), to.len());
-    let mut at = 0;
-    while let Some(found) = bytes[at..].windows(from.len()).position(|w| w == from) {
-        bytes[at + found..at + found + to.len()].copy_from_slice(to);
-        at += found + to.len();
-    }
-    at > 0
-}
-
-fn replace_in_parts(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-    let mut at = 0;
-    while let Some(end) = bytes[at..].iter().position(|b| *b == b'\n').map(|end| at + end) {
-        let head = String::from_utf8_lossy(&bytes[at..end]).into_owned();
-        let words: Vec<&str> = head.split(' ').collect();
-        let [_, _, length, digest] = words[..] else { return };
-        let Ok(length) = length.parse::<usize>() else { return };
-        let Some(part) = bytes.get_mut(end + 1..end + 1 + length) else { return };
-        let is_whole = Digest::of(part).to_string() == digest;
-        if replace(part, from, to) && is_whole {
-            let digest = Digest::of(part).to_string();
-            bytes[end - digest.len()..end].copy_from_slice(digest.as_bytes());
-        }
-        at = end + length + 2;
-        if at > bytes.len() {
-            return;
-        }
-    }
-}
-
-impl Tree {
-    pub(crate) fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        Hash::hash(self, &mut hasher);
-        hasher.finish()
-    }
-
-    /// Replaces these words in what all files hold: of the same length. In a job's record each
-    /// part has the digest that it now needs, if it had one before.
-    pub(crate) fn replace(&mut self, from: &[u8], to: &[u8]) {
-        for (path, (kind, _, _)) in &mut self.0 {
-            let Kind::File(bytes) = kind else { continue };
-            match path.ends_with("/record") {
-                true => replace_in_parts(bytes, from, to),
-                false => drop(replace(bytes, from, to)),
-            }
-        }
-    }
-
-    /// Takes the files below this path out of it.
-    pub(crate) fn without(mut self, path: &str) -> Tree {
-        self.0.retain(|name, _| !name.starts_with(&format!("{path}/")));
-        self
-    }
-
-    /// What a file holds.
-    pub(crate) fn file(&self, path: &str) -> Option<&[u8]> {
-        match self.0.get(path) {
-            Some((Kind::File(bytes), _, _)) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    /// Builds it in this directory.
-    pub(crate) fn build(&self, top: &Path) {
-        let is_root = rustix::process::geteuid().is_root();
-        for (path, (kind, _, owner)) in &self.0 {
-            let path = top.join(path);
-            match kind {
-                Kind::File(bytes) => std::fs::write(&path, bytes).expect("write"),
-                Kind::Directory => std::fs::create_dir_all(&path).expect("mkdir"),
-                Kind::Link(target) => symlink(target, &path).expect("symlink"),
-            }
-            if is_root && !matches!(kind, Kind::Link(_)) {
-                chown(&path, Some(owner.0), Some(owner.1)).expect("chown");
-            }
-        }
-        // Those of directories last, the deepest first: some may forbid to write.
-        for (path, (kind, mode, _)) in self.0.iter().rev() {
-            if !matches!(kind, Kind::Link(_)) {
-                let permissions = std::fs::Permissions::from_mode(*mode);
-                std::fs::set_permissions(top.join(path), permissions).expect("chmod");
-            }
-        }
-    }
 }

@@ -11,8 +11,10 @@ mod support;
 
 mod counts;
 mod disk;
+mod others;
 mod promises;
 mod recording;
 mod replay;
 mod run;
 mod trace;
+mod tree;

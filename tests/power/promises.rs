@@ -1,17 +1,17 @@
 //! What a tentacle has promised, asked of a tree that a power cut left, and of what octo-exec
 //! makes of it when the machine is up again.
 
-use crate::disk::Tree;
 use crate::recording::Cut;
 use crate::support::{Sandbox, wait_for};
+use crate::tree::Tree;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::audit::Audit;
-use octo_core::tentacle::job::{EndKind, JobDirectory, Refused, State};
+use octo_core::tentacle::job::{EndKind, JobDirectory, State, is_pruned};
 use octo_core::tentacle::layout::Side;
 use octo_core::tentacle::spool::Spool;
 use octo_core::tentacle::statement::{Asks, Statement};
-use octo_core::{Digest, JobId, Thumbprint};
-use std::path::Path;
+use octo_core::tentacle::store::Store;
+use octo_core::{Digest, JobId, PusherName, Thumbprint};
 
 /// What each job of the recordings prints.
 pub(crate) const PRINTED: &str = "printed\n";
@@ -39,10 +39,17 @@ impl<'a> Left<'a> {
         Left { sandbox, directory, places, cut }
     }
 
-    fn tool(&self, name: &str) -> assert_cmd::Command {
+    /// A tool of ours, for this tentacle.
+    pub(crate) fn tool(&self, name: &str) -> assert_cmd::Command {
         let mut command = self.sandbox.tool(name);
         command.env("OCTO_CONFIG", &self.places.config).env("OCTO_STATE", &self.places.state);
         command
+    }
+
+    /// Was it told that this is done, of which the command line has these words?
+    pub(crate) fn is_told(&self, words: &[&str]) -> bool {
+        let has = |told: &String| words.iter().all(|word| told.contains(word));
+        self.cut.told.iter().any(has)
     }
 
     /// The machine is up again: whatever waits is brought forward, and comes to its end.
@@ -73,22 +80,29 @@ impl<'a> Left<'a> {
         let at = &self.cut.at;
         for id in jobs {
             let job = JobDirectory::of(&self.places, id);
-            let is_told = self.cut.told.iter().any(|words| words.contains(id.as_str()));
-            let refused = Refused::of(&self.places, id).expect("readable");
-            assert!(!is_told || job.exists() || refused.is_some(), "{at}: {id} is gone");
+            let is_told = self.is_told(&["octo-push", id.as_str()]);
+            let is_pruned = is_pruned(&self.places, id).expect("readable");
+            // Refused is none of them: what was spooled is whole, or nobody was told of it.
+            assert!(!is_told || job.exists() || is_pruned, "{at}: {id} is gone");
+            self.check_audit(id, is_told);
             let runs = self.runs(id.as_str());
             let ran = self.cut.marks.contains_key(id.as_str());
             match job.exists().then(|| job.state().expect("a state")) {
                 Some(State::Over(end)) if end.kind == EndKind::Exit(0) => {
                     assert_eq!(runs, 1, "{at}: {id}");
+                    let log = std::fs::read_to_string(job.file("log")).unwrap_or_default();
+                    assert_eq!(log, PRINTED, "{at}: {id}: log");
                 }
                 Some(State::Over(end)) => {
                     assert_eq!(end.kind, EndKind::Lost, "{at}: {id} {end:?}");
                     assert!(runs <= 1, "{at}: {id} ran {runs} times");
                 }
-                Some(State::Held) => assert_eq!(runs, 0, "{at}: {id}"),
+                Some(State::Held) => {
+                    assert_eq!(runs, 0, "{at}: {id}");
+                    assert!(!self.is_told(&["\"approve\"", id.as_str()]), "{at}: {id} is held");
+                }
                 Some(other) => panic!("{at}: {id} {other:?}"),
-                None => assert!(!ran, "{at}: {id} ran, and nothing is left of it"),
+                None => assert!(is_pruned || !ran, "{at}: {id} ran, and nothing is left of it"),
             }
         }
         for job in JobDirectory::all(&self.places).expect("jobs") {
@@ -98,6 +112,24 @@ impl<'a> Left<'a> {
             let found = Audit::of(side, &self.places).verify(&[]).expect("an audit log");
             assert!(found.is_whole(), "{at}: {:?}", found.faults);
         }
+    }
+
+    /// What was done was written down before.
+    fn check_audit(&self, job: &JobId, is_told: bool) {
+        let has = |log: &str, event: &str| {
+            let text = self.cut.tree.file(&format!("tent/state/{log}")).unwrap_or_default();
+            let text = String::from_utf8_lossy(text).into_owned();
+            let (event, job) = (format!(" {event} "), format!("job={job}"));
+            let is_it = |line: &str| line.contains(&event) && line.contains(&job);
+            text.split_inclusive('\n').any(|line| line.ends_with('\n') && is_it(line))
+        };
+        let at = &self.cut.at;
+        assert!(!is_told || has("listen/audit.log", "run"), "{at}: {job}: run is not audited");
+        let ran = self.cut.marks.contains_key(job.as_str());
+        assert!(!ran || has("audit.log", "job-start"), "{at}: {job}: its start is not audited");
+        let ended = self.cut.tree.file(&format!("tent/state/jobs/{job}/end"));
+        let is_over = ended.is_some_and(|end| end.starts_with(b"kind "));
+        assert!(!is_over || has("audit.log", "job-end"), "{at}: {job}: its end is not audited");
     }
 
     /// All records of a job are whole, and its output is what its end says.
@@ -123,21 +155,30 @@ impl<'a> Left<'a> {
         }
         assert!(job.record("started").expect("read").is_none() || job.file("grant").exists());
         let Some(end) = job.end().unwrap_or_else(|error| panic!("{at}: {error}")) else { return };
-        if end.kind == EndKind::Exit(0) {
-            assert_eq!(end.log, PRINTED.len() as u64, "{at}: {id}");
-            assert_eq!(whole("log"), PRINTED.as_bytes(), "{at}: {id}: log");
+        if end.log > 0 {
+            assert_eq!(whole("log").len() as u64, end.log, "{at}: {id}: log");
             let index = String::from_utf8(whole("index")).expect("text");
-            assert!(index.starts_with("0 8 out ") && index.ends_with('\n'), "{at}: {index:?}");
+            let covered = index.lines().map(|line| {
+                let length = line.split(' ').nth(1).and_then(|length| length.parse::<u64>().ok());
+                length.unwrap_or_else(|| panic!("{at}: {id}: {index:?}"))
+            });
+            assert_eq!(covered.sum::<u64>(), end.log, "{at}: {id}: {index:?}");
         }
     }
 
-    /// A package that was put is there, with all of its bytes.
-    pub(crate) fn check_package(&self, bytes: &[u8], stores: &[&str]) {
-        let (at, digest) = (&self.cut.at, Digest::of(bytes));
-        let found = stores.iter().find_map(|store| {
-            std::fs::read(self.places.state.join(store).join(digest.to_string())).ok()
-        });
-        assert_eq!(found.as_deref(), Some(bytes), "{at}: {digest}");
+    /// What is named by a sha256 has its bytes, and these are there for the octopus if it was
+    /// told so.
+    pub(crate) fn check_packages(&self, put: &[u8]) {
+        let at = &self.cut.at;
+        let (mut has, who) = (false, PusherName::parse("octopus").expect("a name"));
+        for store in [Store::at(&self.places), Store::of_listener(&self.places)] {
+            for object in store.objects().expect("a store") {
+                let bytes = std::fs::read(store.path(&object.digest)).expect("a package");
+                assert_eq!(Digest::of(&bytes), object.digest, "{at}");
+                has |= bytes == put && store.holders(&object.digest).expect("read").contains(&who);
+            }
+        }
+        assert!(has || !self.is_told(&["octo-push", "\"put\""]), "{at}: what was put is gone");
     }
 }
 
@@ -147,9 +188,4 @@ pub(crate) fn journal_has(tree: &Tree, path: &str, job: &JobId, kind: &str) -> b
     let (job, kind) = (format!(" job={job}"), format!(" kind={kind} "));
     text.split_inclusive('\n')
         .any(|line| line.ends_with('\n') && line.contains(&job) && line.contains(&kind))
-}
-
-/// Is this path there, as a directory that can be looked into?
-pub(crate) fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }

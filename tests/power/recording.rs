@@ -1,10 +1,11 @@
 //! An octopus and a tentacle, what they do under strace(1), and every tree that a power cut
 //! meanwhile could leave.
 
-use crate::disk::{Disk, Left, Tree};
+use crate::disk::{Disk, Left};
 use crate::replay::Replay;
 use crate::support::Sandbox;
 use crate::trace::{self, Call, Moment};
+use crate::tree::Tree;
 use assert_cmd::cargo::cargo_bin;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ tentacle() {
   "$@"
 }
 push() { OCTO_CONFIG=$PWD/push/config OCTO_STATE=$PWD/push/state octo-push -t web1 "$@"; }
+pipeline() { OCTO_CONFIG=$PWD/push/config OCTO_STATE=$PWD/push/state "$@"; }
 until_there() { until [ -s "$1" ]; do sleep 0.02; done; }
 over() { for job; do until_there "tent/state/jobs/$job/end"; done; }
 listen() {
@@ -28,7 +30,6 @@ listen() {
     until_there out/serving
     tentacle exec octo-listen -u nobody -l 127.0.0.1:0 >out/address 2>>out/log &
   else
-    SERVING=
     tentacle exec octo-listen -l 127.0.0.1:0 >out/address 2>>out/log &
   fi
   LISTENING=$!
@@ -39,9 +40,13 @@ listen() {
   mv out/targets push/config/targets
 }
 leave() {
+  until [ -z "$(ls tent/state/spool)" ]; do sleep 0.02; done
+  trap - EXIT
   kill $LISTENING $SERVING
   wait
 }
+SERVING= LISTENING=
+trap 'code=$?; [ -z "$LISTENING" ] || kill $LISTENING $SERVING; exit $code' EXIT
 "#;
 
 /// Who does it.
@@ -66,7 +71,7 @@ pub(crate) struct Recording {
     before: Option<Disk>,
     pub(crate) calls: Vec<Call>,
     moments: Vec<Moment>,
-    /// What was promised by which moment: the words of the call of octo-push that was told.
+    /// What was promised by which moment: the words of the call that was told.
     told: Vec<(usize, String)>,
 }
 
@@ -76,7 +81,7 @@ pub(crate) struct Cut {
     pub(crate) left: Left,
     /// The moment, for who looks for it in the trace.
     pub(crate) at: String,
-    /// The words of the calls of octo-push that had their answer.
+    /// The words of the calls that were told by then that they are done.
     pub(crate) told: Vec<String>,
     /// What the scripts of jobs had done by then, by the names of their marks.
     pub(crate) marks: BTreeMap<String, usize>,
@@ -157,12 +162,13 @@ impl Sides {
         let trace = self.sandbox.path("out/trace");
         let programs = self.sandbox.program("octo-push");
         let programs = programs.parent().expect("a directory").display();
+        let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts");
         let mode = if self.mode == Mode::Two { "two" } else { "one" };
         let status = trace::strace(&trace)
             .args(["sh", "-c", &format!("{PRELUDE}{script}\n")])
             .current_dir(top)
             .env_clear()
-            .env("PATH", format!("{programs}:{}", crate::support::needs::SYSTEM_PATH))
+            .env("PATH", format!("{programs}:{scripts}:{}", crate::support::needs::SYSTEM_PATH))
             .env("HOME", top)
             .env("MODE", mode)
             .env("THUMBPRINT", &self.thumbprint)
@@ -190,9 +196,9 @@ impl Sides {
 const GOODBYE: u64 = 24;
 
 impl Recording {
-    /// When was each call of octo-push told that it is done? Whatever it was told the
-    /// listener had begun to send by then: the last that it sent before octo-push exited,
-    /// but for goodbyes. What it stands for must be on the disk when that begins.
+    /// When was who asked told that it is done? A call of octo-push hears it from the
+    /// listener: by what that sent last before octo-push exited, but for goodbyes. What it
+    /// stands for must be on the disk when that begins. Other tools say it by their exit.
     fn answers(&self) -> Vec<(usize, String)> {
         let mut replay = Replay::new(Disk::empty());
         let (mut sent, mut answers) = (None, Vec::new());
@@ -213,6 +219,9 @@ impl Recording {
                 ("octo-push", "exit_group") if call.argument(0) == "0" => {
                     answers.extend(sent.map(|sent| (sent, words.to_string())));
                 }
+                ("octo-exec" | "octo-keys", "exit_group") if call.argument(0) == "0" => {
+                    answers.push((number, words.to_string()));
+                }
                 _ => {}
             }
         }
@@ -230,6 +239,8 @@ impl Recording {
             }
             each(&replay, number, *begins, call);
         }
+        let wrong = replay.disk.differences();
+        assert!(wrong.is_empty(), "the recording says otherwise than the disk: {wrong:#?}");
     }
 
     /// Every tree below this directory that a power cut could leave, each once: with all
@@ -240,13 +251,14 @@ impl Recording {
         let told = std::mem::take(&mut self.told);
         let marks_of = self.top.join("tent/marks");
         let mut cuts: HashMap<u64, (usize, Cut)> = HashMap::new();
-        let mut last = HashMap::new();
+        let (mut last, mut seen) = (HashMap::new(), None);
         self.walk(|replay, number, begins, call| {
-            let told: Vec<String> = told
-                .iter()
-                .filter(|(at, _)| *at <= number)
-                .map(|(_, words)| words.clone())
-                .collect();
+            let told = told.iter().filter(|(at, _)| *at <= number);
+            let told: Vec<String> = told.map(|(_, words)| words.clone()).collect();
+            let now = Some((replay.disk.changes, told.len()));
+            if std::mem::replace(&mut seen, now) == now {
+                return;
+            }
             let marks = replay.disk.lines(&marks_of);
             let at = format!("{} {}", if begins { "begun:" } else { "over:" }, call.name);
             for left in Left::ALL {

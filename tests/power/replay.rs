@@ -31,6 +31,8 @@ pub(crate) struct Replay {
     pub(crate) disk: Disk,
     /// The process of a thread.
     threads: HashMap<u32, u32>,
+    /// Where the first of them is.
+    directory: PathBuf,
     processes: HashMap<u32, Process>,
     /// Syncs that have begun, by their call.
     syncing: HashMap<usize, Vec<(Node, Held)>>,
@@ -38,8 +40,8 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(disk: Disk) -> Replay {
-        let (threads, processes) = (HashMap::new(), HashMap::new());
-        Replay { disk, threads, processes, syncing: HashMap::new() }
+        let (threads, processes, syncing) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Replay { directory: disk.top.clone(), disk, threads, processes, syncing }
     }
 
     /// The program that this thread is of, and the words of its command line.
@@ -50,7 +52,8 @@ impl Replay {
 
     fn process(&mut self, thread: u32) -> &mut Process {
         let id = *self.threads.entry(thread).or_insert(thread);
-        self.processes.entry(id).or_default()
+        let first = || Process { directory: self.directory.clone(), ..Process::default() };
+        self.processes.entry(id).or_insert_with(first)
     }
 
     /// A call begins. What it does is done from here on, but for a sync: only what was
@@ -275,7 +278,7 @@ impl Replay {
                 let source = from.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
                 let at = opened.borrow().at;
                 let end = (at + count).min(source.len());
-                self.append(&opened, &source[at.min(end)..end].to_vec());
+                self.append(&opened, &source[at.min(end)..end]);
             }
             "ftruncate" => self.disk.set_length(node, number(call.argument(1))),
             "fallocate" if !call.says("KEEP_SIZE") => {
