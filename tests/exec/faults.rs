@@ -185,6 +185,33 @@ fn a_death_that_comes_at_a_bad_moment_is_not_missed() {
     assert_eq!(prepared.check("a late death"), EndKind::Exit(7));
 }
 
+/// A piece of which only the beginning had room is taken back: what comes behind it stands
+/// where the index says. Files may grow to 16 KiB here, so that a write ends half-way.
+#[test]
+fn half_a_piece_of_output_is_taken_back() {
+    let sandbox = sandbox();
+    // Of two streams no two pieces become one, whichever is read first.
+    let script = "printf %16000s x; until [ $(wc -c <../log) -ge 16000 ]; do sleep 0.01; done
+        printf %1000s lost; echo kept >&2";
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""]);
+    command.arg(sandbox.program("octo-exec"));
+    command.args(["run", "-j", "20260101T000000-aaaaaaaaaaaaa", "-c", script]);
+    let tool = sandbox.tool("octo-exec");
+    command.env_clear().envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().expect("sh");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!((output.stdout.len(), said.contains("kept\n")), (16_000, true), "{said}");
+    let job = sandbox.state("jobs/20260101T000000-aaaaaaaaaaaaa");
+    let log = std::fs::read_to_string(job.join("log")).expect("a log");
+    assert_eq!((log.len(), &log[16_000..]), (16_005, "kept\n"));
+    let index = std::fs::read_to_string(job.join("index")).expect("an index");
+    assert!(index.lines().last().is_some_and(|line| line.starts_with("16000 5 err ")), "{index}");
+    let end = std::fs::read_to_string(job.join("end")).expect("an end");
+    assert!(end.contains("log 16005\n") && end.contains("output%20was%20lost"), "{end}");
+}
+
 /// The log fills the disk; the job goes on, and its end has its room.
 #[test]
 fn a_job_that_fills_the_disk_ends_as_it_ended() {
