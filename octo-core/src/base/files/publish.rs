@@ -79,7 +79,7 @@ pub fn copy(path: &Path, bytes: &[u8], readers: impl Into<Readers>) -> Result<()
 /// As [`replace`]; also where the owner can't be kept.
 pub fn replace_like(path: &Path, bytes: &[u8], old: &Metadata) -> Result<()> {
     let failed = |e: io::Error| Error::doing("create", path, &e);
-    let staged = stage(path, bytes, 0o600.into()).map_err(failed)?;
+    let staged = write_staged(path, bytes, 0o600.into()).map_err(failed)?;
     let new = staged.as_file().metadata().map_err(failed)?;
     let changed = |new: u32, old: u32| (new != old).then_some(old);
     std::os::unix::fs::fchown(
