@@ -10,7 +10,7 @@ use octo_core::base::paths::Places;
 use octo_core::base::watches::Watches;
 use octo_core::tentacle::account::{Coming, of_new_job};
 use octo_core::tentacle::audit::{Audit, Head};
-use octo_core::tentacle::job::{JobDirectory, Refused, State};
+use octo_core::tentacle::job::{self, JobDirectory, Refused, State};
 use octo_core::tentacle::layout::{self, Side};
 use octo_core::tentacle::spec::SpecError;
 use octo_core::tentacle::spool::{EntryName, Spool};
@@ -106,6 +106,10 @@ impl Host {
             true => Store::of_listener(places).with_directories()?,
             false => Store::open(places)?,
         };
+        if !is_separated {
+            // Before anybody asks about a job; octo-exec does it where it is another user.
+            job::restore(places)?;
+        }
         let stores = is_separated.then(|| (store.clone(), Store::at(places)));
         let audit = Arc::new(Audit::of(Side::Listener, places));
 

@@ -310,7 +310,7 @@ fn parse_line(line: &[u8]) -> Option<(Stream, u64, u64)> {
 ///
 /// # Errors
 /// Where the files can't be read or written.
-fn settle(job: &JobDirectory) -> Result<u64> {
+pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
     let path = job.file("index");
     let io = |e: std::io::Error| Error::io(&path, &e);
     let (Some(mut index), Some(log)) = (job.open("index")?, job.open("log")?) else { return Ok(0) };

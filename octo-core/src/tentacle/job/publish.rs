@@ -17,6 +17,10 @@ use std::time::Duration;
 /// Who makes and who sweeps jobs lock this.
 const LOCK: &str = "jobs";
 
+/// A spec of so many bytes at most is in the record; a longer one would take twice the room,
+/// and is brought to the disk as the file that it is.
+const IN_RECORD: usize = 16 * 1024;
+
 /// What a job is published from; the bytes were checked against the spec.
 #[derive(Debug, Clone, Copy)]
 pub struct NewJob<'a> {
@@ -96,7 +100,11 @@ impl NewJob<'_> {
             })
         };
         let origin = self.origin.record().encode();
-        let mut parts = vec![("origin", origin.as_bytes()), ("spec", self.spec)];
+        let mut parts = vec![("origin", origin.as_bytes())];
+        match self.spec.len() <= IN_RECORD {
+            true => parts.push(("spec", self.spec)),
+            false => write("spec", self.spec, record)?.sync_all()?,
+        }
         if let Some(Signed { statement, signature, certificate }) = self.request {
             parts.push(("request", statement));
             parts.push(("request.sig", signature));

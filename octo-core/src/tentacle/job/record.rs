@@ -30,8 +30,8 @@ pub(super) const RECORD: &str = "record";
 /// What it may hold: a record that somebody forged names no other file.
 const PARTS: [&str; 8] =
     ["origin", "spec", "request", "request.sig", "request.crt", "grant", "started", "end"];
-/// What is sent, with what says so, and some records.
-const LARGEST: u64 = 8 << 20;
+/// More than all that may be in one.
+const LARGEST: u64 = 4 << 20;
 
 /// What a job's file of that name holds.
 pub(super) type Part<'a> = (&'a str, &'a [u8]);

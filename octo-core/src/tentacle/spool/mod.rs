@@ -336,4 +336,27 @@ mod tests {
         spool.remove(&name).expect("removed");
         spool.remove(&name).expect("gone");
     }
+
+    /// A crash may take a job of which nothing more has become: its entry brings it back.
+    #[test]
+    fn an_entry_stays_until_something_has_become_of_its_job() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: top.path().join("c"), state: top.path().join("s") };
+        layout::make_for_listener(&places, layout::Owner::this_process()).expect("made");
+        let spool = Spool::at(&places);
+        for file in ["held", "waiting", "started", "end"] {
+            let id = JobId::generate().expect("an id");
+            let name = EntryName::request(&id);
+            let signed = Signed { statement: b"s", signature: b"x", certificate: b"c" };
+            let entry = Entry { address: None, signed, spec: b"e", script: b"", secrets: b"" };
+            assert!(spool.put(&name, &entry).expect("put"));
+            let job = JobDirectory::of(&places, &id);
+            std::fs::create_dir_all(job.path()).expect("mkdir");
+            spool.remove_done().expect("looked");
+            assert!(name.is_done(&places) && spool.holds(&name), "{file}");
+            std::fs::write(job.file(file), "").expect("write");
+            spool.remove_done().expect("removed");
+            assert!(!spool.holds(&name), "{file}");
+        }
+    }
 }
