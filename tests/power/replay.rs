@@ -2,6 +2,7 @@
 
 use crate::disk::{Body, Disk, Held, Node};
 use crate::trace::{Call, bytes, descriptor};
+use rustix::process::{getegid, geteuid};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,9 @@ impl Replay {
 
     fn process(&mut self, thread: u32) -> &mut Process {
         let id = *self.threads.entry(thread).or_insert(thread);
-        let first = || Process { directory: self.directory.clone(), ..Process::default() };
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        let first =
+            || Process { directory: self.directory.clone(), owner: own, ..Process::default() };
         self.processes.entry(id).or_insert_with(first)
     }
 
@@ -215,9 +218,9 @@ impl Replay {
 
     fn symlink(&mut self, call: &Call, index: usize, at: Option<usize>) {
         let target = String::from_utf8_lossy(&bytes(call.argument(0))).into_owned();
-        let path = self.path(call, index, at);
+        let (path, owner) = (self.path(call, index, at), self.process(call.thread).owner);
         if let Some(place) = self.disk.place(&path) {
-            self.disk.make(place, Body::Link(target), 0o777, (0, 0));
+            self.disk.make(place, Body::Link(target), 0o777, owner);
         }
     }
 
