@@ -98,6 +98,11 @@ impl Replay {
         let (number, path) = descriptor(call.argument(index));
         let node = path.and_then(|path| self.disk.node(&path));
         let files = &mut self.process(call.thread).files;
+        // The number of a file that was closed: it is an eventfd's now, or a socket's.
+        if call.argument(index).split_once('<').is_some_and(|(_, what)| !what.starts_with('/')) {
+            files.remove(&number?);
+            return None;
+        }
         let known = files.get(&number?).cloned();
         match (known, node) {
             // A name that is gone, or was given to another since.
