@@ -87,7 +87,9 @@ impl Piece {
         let first = if begins { 0 } else { (from - self.start).saturating_sub(AROUND) };
         let last = if ends { self.base.length } else { to - self.start + AROUND };
         let first = first.min(self.base.length);
-        let most = to - from + 2 * AROUND;
+        // Little is not looked for in much: else a few bytes of new members, where the base has
+        // megabytes each, would cost the reading of them at every tentacle.
+        let most = to - from + 2 * AROUND.min(4 * (to - from));
         let length = last.min(self.base.length).saturating_sub(first).min(most);
         Range { offset: self.base.offset + first, length }
     }

@@ -186,3 +186,19 @@ fn without_a_base_segments_grow() {
     assert_eq!(plain(0), []);
     assert_eq!(plain(1).len(), 1);
 }
+
+/// What is small now, and was megabytes, is not worth reading those: nor at the tentacle.
+#[test]
+fn little_is_not_looked_for_in_much() {
+    let base: Vec<_> = (0..6).map(|n| (format!("f{n}"), noise(5 << 20, n))).collect();
+    let new: Vec<_> = (0..3000).map(|n| (format!("f{}", n % 6), Vec::new())).collect();
+    let (base, new) = (tar(&base), tar(&new));
+    let (of_new, of_base) = (read_of(&new), read_of(&base));
+    let segments = plan(
+        &Bytes { size: new.len() as u64, read: &of_new },
+        &Bytes { size: base.len() as u64, read: &of_base },
+    );
+    let segments = segments.expect("a plan");
+    let read: u64 = segments.iter().flat_map(|s| &s.ranges).map(|r| r.length).sum();
+    assert!(read < 100_000 && segments.len() == 1, "{read} in {}", segments.len());
+}
