@@ -184,6 +184,23 @@ fn a_part_that_is_not_of_the_form_is_a_mismatch_and_the_next_try_passes() {
     assert_eq!(object(&fleet, &new), new);
 }
 
+/// What makes little reads little of the base, however often.
+#[test]
+fn parts_that_want_much_for_little_are_refused() {
+    let fleet = fleet();
+    let (base, new) = (noise(16 << 20, 1), noise(300, 2));
+    assert_eq!(fleet.ci().put(&base).word(), "ok");
+    let mut pusher = fleet.ci();
+    offer(&mut pusher, &new, &Digest::of(&base).to_string());
+    for byte in &new[..5] {
+        part(&mut pusher, &format!("size=1 zstd=yes ranges=0+{}", 16 << 20), &frame(b"", &[*byte]));
+    }
+    let reply = pusher.reply().expect("a reply");
+    let reason = reply.text("reason").unwrap_or_default();
+    assert!(reason.contains("want too much"), "{reply:?}");
+    assert_eq!(fleet.ci().put(&new).word(), "ok");
+}
+
 #[test]
 fn what_is_no_part_is_malformed() {
     let fleet = fleet();

@@ -351,7 +351,7 @@ impl StoreError {
 
     /// What an I/O error means to the pusher; its own share and the disk are
     /// both `full`.
-    fn io(action: &str, error: &io::Error) -> StoreError {
+    pub fn io(action: &str, error: &io::Error) -> StoreError {
         let refusal = match error.kind() {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded

@@ -6,9 +6,10 @@ use super::turns::{Turn, Turns};
 use crate::host::{Host, No};
 use crate::session::Ended;
 use octo_core::Refusal;
-use octo_core::patch::{self, LARGEST_SEGMENT, longest_frame, parse_ranges};
-use octo_core::tentacle::store::Store;
+use octo_core::patch::{self, LARGEST_PREFIX, LARGEST_SEGMENT, longest_frame, parse_ranges};
+use octo_core::tentacle::store::{Store, StoreError};
 use octo_wire::body::Counted;
+use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Connection, Duplex, Failure, Fields, StreamWord};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -18,6 +19,11 @@ use std::time::Instant;
 /// turn: who sends it slowly keeps neither memory nor a turn.
 const SMALL: usize = 64 * 1024;
 
+/// So many bytes of a base are read for a byte of output, and besides: without a bound each
+/// byte that is made may want 16 MiB, and a megabit of such keeps four processors busy.
+const RANGES_EACH: u64 = 64;
+const RANGES_AT_LEAST: u64 = 4 * LARGEST_PREFIX;
+
 /// The segments that come over a connection.
 pub(super) struct Parts<'a, S> {
     connection: &'a mut Connection<S>,
@@ -26,6 +32,10 @@ pub(super) struct Parts<'a, S> {
     base: Option<&'a Base>,
     /// How many bytes of output are still to begin.
     left: u64,
+    /// How many bytes of the base may still be read.
+    ranges: u64,
+    /// When the pusher was last told that it goes on.
+    ticked: Instant,
     /// How many bytes of bodies were announced so far.
     pub(super) wire: u64,
     coming: Coming<'a>,
@@ -53,6 +63,8 @@ impl<'a, S: Duplex> Parts<'a, S> {
             turns: &host.turns,
             base,
             left: length,
+            ranges: length.saturating_mul(RANGES_EACH).saturating_add(RANGES_AT_LEAST),
+            ticked: Instant::now(),
             wire: 0,
             coming,
             pace,
@@ -84,6 +96,11 @@ impl<'a, S: Duplex> Parts<'a, S> {
     }
 
     fn next(&mut self) -> Result<Coming<'a>, Ended> {
+        if self.ticked.elapsed() >= TICK_EVERY {
+            // What little bytes make may take long to be written: who sent them all waits.
+            self.ticked = Instant::now();
+            self.connection.send(Fields::of(StreamWord::Tick).message(), b"")?;
+        }
         let began = Instant::now();
         let message = self.connection.read_message()?.ok_or(Failure::Truncated)?;
         let part = octo_wire::reply::streamed(message)?;
@@ -128,8 +145,7 @@ impl<'a, S: Duplex> Parts<'a, S> {
             }
             return Ok(Frame::Memory(piece));
         }
-        let failed =
-            |e: io::Error| Ended::Hopeless(No::new(Refusal::Io, format!("a segment: {e}")));
+        let failed = |e| Ended::Hopeless(StoreError::io("keep a segment", &e).into());
         let mut file = self.store.scratch().map_err(failed)?;
         loop {
             match self.connection.read_counted(&mut counted, &mut piece)? {
@@ -141,7 +157,7 @@ impl<'a, S: Duplex> Parts<'a, S> {
     }
 
     fn decoded(
-        &self,
+        &mut self,
         part: &Fields,
         frame: Frame,
         size: usize,
@@ -153,6 +169,10 @@ impl<'a, S: Duplex> Parts<'a, S> {
             (Some(_), None) => return Err(mismatch("a part has ranges, and no base was named")),
             (Some(text), Some(base)) => {
                 let ranges = parse_ranges(text, base.size()).map_err(mismatch)?;
+                let sum = ranges.iter().map(|range| range.length).sum();
+                let left = self.ranges.checked_sub(sum);
+                self.ranges =
+                    left.ok_or_else(|| mismatch("the parts want too much of the base"))?;
                 base.read(&ranges).map_err(|e| mismatch(format!("the base: {e}")))?
             }
         };
