@@ -70,6 +70,23 @@ fn a_spool_without_room_is_told_and_nothing_runs() {
     assert_eq!(runs(&mark), 1);
 }
 
+/// What octo-exec has, its listener can't list: it doesn't try.
+#[test]
+fn the_question_for_a_size_is_no_trouble() {
+    if !is_root("the_question_for_a_size_is_no_trouble") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let file = std::fs::File::create(octopus.sandbox.path("large")).expect("created");
+    file.set_len(70 << 20).expect("a hole");
+    let run = ["-t", "web1", "run", "-p", "large", "-c", "true"];
+    octopus.push(&run).assert().success();
+    let _ = std::fs::remove_file(octopus.sandbox.path("state/digests"));
+    octopus.push(&["-t", "web1", "put", "large"]).assert().success();
+    assert!(!separated.logs().contains("denied"), "{}", separated.logs());
+}
+
 /// What the listener keeps of a package is for octo-exec alone.
 #[test]
 fn the_listeners_copy_of_a_package_goes_though_nobody_follows() {

@@ -14,7 +14,7 @@ use crate::host::{Asked, Host, No, Peer};
 use crate::session::{Answer, Ended, Session};
 use base::Base;
 use octo_core::base::units::human_size;
-use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, Store, Upload};
+use octo_core::tentacle::store::{Ahead, Begin, Limits, ReceiveError, Upload};
 use octo_core::trust::{Grant, Verb};
 use octo_core::{Digest, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
@@ -59,8 +59,8 @@ fn same_size<S: Duplex>(session: &mut Session<'_, S>, size: u64) -> Result<Answe
     let (host, peer) = (session.host, session.peer);
     let asked = Asked { size: Some(size), ..Asked::default() };
     let grant = host.judge(peer, Verb::Put, asked)?;
-    let is_there = |store: &Store| host.log.ok(store.has_of_size(size, grant.who())) == Some(true);
-    let found = is_there(&host.store) || host.taken.as_ref().is_some_and(is_there);
+    // What octo-exec has taken over a listener of another user can't list: it isn't looked at.
+    let found = host.log.ok(host.store.has_of_size(size, grant.who())) == Some(true);
     let answer = Answer::ok(Verb::Put, None);
     Ok(if found { answer.with("same-size", "yes") } else { answer })
 }
