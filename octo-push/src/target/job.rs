@@ -11,6 +11,7 @@ use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::job_stream::JobStream;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
+use crate::target::package::counters::Sent;
 use crate::target::question::{ask, located};
 use crate::target::request::{JobPayload, JobPlan};
 use crate::target::retry::{Gain, Retry};
@@ -162,6 +163,9 @@ impl<'a> JobClient<'a> {
                     ask(&mut client, target, plan, self.job)?;
                 }
                 let retry = &mut self.retry;
+                // Of the one package that is put, or there, again after a break.
+                let sent = self.reporter.sent.get().map(|sent| Sent { size: 0, ..sent });
+                self.reporter.sent.set(sent);
                 package.put(&mut client, context, self.reporter, retry)?;
                 self.retry.gain(Gain::Files, 1);
             }
