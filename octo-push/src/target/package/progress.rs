@@ -19,8 +19,8 @@ pub(super) struct UploadProgress<'a> {
     pub(super) sent: Sent,
     /// Has the tentacle said that all of it is there?
     pub(super) is_there: bool,
-    /// Was a part of it a frame?
-    pub(super) framed: bool,
+    /// Was there a beginning of it, or was a part of it a frame?
+    pub(super) built_on: bool,
     /// What the tentacle may hold, the newest first.
     pub(super) held: Vec<Digest>,
 }
@@ -43,7 +43,7 @@ impl<'a> UploadProgress<'a> {
             at: 0,
             sent,
             is_there: false,
-            framed: false,
+            built_on: false,
             held: Vec::new(),
         }
     }

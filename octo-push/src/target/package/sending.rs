@@ -38,7 +38,7 @@ impl Source {
             let (began, wire) = (Instant::now(), upload.sent.wire);
             match made {
                 Made::Frame { at: from, length } => {
-                    upload.framed = true;
+                    upload.built_on = true;
                     let part = Fields::of(StreamWord::Part)
                         .with("size", segment.end - segment.start)
                         .maybe("skip", Some(at - segment.start).filter(|skip| *skip > 0))

@@ -191,16 +191,21 @@ impl Package {
         stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
         match self.put_once(source, digest, client, upload, stop) {
-            Err(ClientError::Refused(Refusal::Mismatch, error, _)) if upload.framed => {
-                // What is damaged there must not be gone on with: next it comes as it is.
-                upload.retry.whole = true;
-                Err(ClientError::Lost(error))
-            }
             Err(ClientError::Refused(refusal @ Refusal::Mismatch, error, variables)) => {
                 let fresh = source.hash(stop).map_err(ClientError::Local)?;
+                // What was sent in vain is none of the package.
+                upload.sent.size = 0;
                 if fresh != digest && self.remembered {
                     let fresh = *self.corrected.get_or_init(|| fresh);
                     return self.put_once(source, fresh, client, upload, stop);
+                }
+                let was_whole = std::mem::replace(&mut upload.retry.whole, true);
+                if fresh == digest && upload.built_on && !was_whole {
+                    // What was there is damaged, or what was made of it: now it comes as it is.
+                    return match self.put_once(source, digest, client, upload, stop) {
+                        Err(ClientError::Lost(_)) => Err(ClientError::Lost(error)),
+                        other => other,
+                    };
                 }
                 let error = Error::new(Exit::Data, &source.shown, "changed while it was sent")
                     .hint(format!("the tentacle said: {}", error.message));
@@ -278,6 +283,7 @@ impl Package {
             }
         };
         upload.go_on_at(offset);
+        upload.built_on |= offset > 0;
         upload.retry.stored(offset);
         let segments = match &patch {
             Some(patch) => patch,
