@@ -105,7 +105,11 @@ impl Segments {
         if let Some(made) = making.made[index] {
             return made;
         }
-        let made = match making.passing.checked_sub(1) {
+        let segment = &self.plan[index];
+        // What came before says nothing of what a base has: 8 MiB that didn't change must not
+        // go because others did.
+        let is_told = segment.ranges.is_empty();
+        let made = match making.passing.checked_sub(1).filter(|_| is_told) {
             Some(left) => {
                 making.passing = left;
                 Made::Stored
@@ -117,6 +121,9 @@ impl Segments {
     }
 
     fn make(&self, source: &Source, segment: &Segment, making: &mut Making) -> io::Result<Made> {
+        if self.frames.get().is_none() {
+            let _ = self.frames.set(tempfile::tempfile()?);
+        }
         let began = Instant::now();
         let prefix = match &self.base {
             Some(base) => ranges_of(base, &segment.ranges)?,
@@ -132,9 +139,6 @@ impl Segments {
             return Ok(Made::Stored);
         };
         making.pass = 1;
-        if self.frames.get().is_none() {
-            let _ = self.frames.set(tempfile::tempfile()?);
-        }
         let at = making.length;
         if let Some(file) = self.frames.get() {
             file.write_all_at(&frame[..length], at)?;
