@@ -2,7 +2,7 @@
 
 use crate::fault_proxy::{Direction, FaultProxy, Faults, Plan};
 use crate::faults::{next_request, one_that, say};
-use crate::support::stdout_of;
+use crate::support::{PATIENCE, stdout_of};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
@@ -28,6 +28,24 @@ fn version(number: u8) -> Vec<u8> {
     let mut bytes = noise(3 << 20, 1);
     bytes[(1 << 20)..(1 << 20) + 100].fill(number);
     bytes
+}
+
+/// An archive of these files.
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (path, bytes) in files {
+        let mut header = [0; 512];
+        header[..path.len()].copy_from_slice(path.as_bytes());
+        header[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
+        header[148..157].copy_from_slice(b"        0");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        archive.extend(header);
+        archive.extend(bytes);
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    archive.extend([0; 1024]);
+    archive
 }
 
 fn write(octopus: &Octopus, name: &str, bytes: &[u8]) -> String {
@@ -113,6 +131,10 @@ fn bases_are_named_remembered_or_beside() {
         .assert()
         .code(65)
         .stderr(contains("/nowhere-such"));
+    // Of a small one, too, for which no base is looked for.
+    let small = write(&octopus, "new/shop-6.tar", b"small");
+    let words = ["-a", "put", "--patch-from", "/nowhere-such", &small];
+    octopus.push(&words).assert().code(65).stderr(contains("/nowhere-such"));
     // What is compressed as a whole has nothing in common, and is not compared.
     let packed = write(&octopus, "new/shop-5.tar.gz", &version(5));
     assert!(put(&packed, &[]) > 3 << 20);
@@ -196,6 +218,102 @@ fn a_base_that_is_not_what_it_was_costs_a_second_try() {
     let (size, wire) = told_of_one(&octopus, &["put", &two]);
     assert!(wire > size, "{wire}");
     assert!(std::fs::read(object(&web1, &version(2))).expect("the object") == version(2));
+}
+
+/// What is there of it may have been made of a base that was damaged, by a connection that
+/// broke: whether all of it is there or some, it is put.
+#[test]
+fn a_beginning_that_is_damaged_costs_a_second_try() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let [one, two] = [1, 2].map(|n| write(&octopus, &format!("shop-{n}.tar"), &version(n)));
+    octopus.push(&["-a", "put", &one]).assert().success();
+    let (digest, size) = (Digest::of(&version(2)), version(2).len());
+    let partial = web1.state.join(format!("packages/incoming/{digest}.octopus"));
+    let mut damaged = version(2);
+    damaged[5] ^= 1;
+    for cut in [size, 1 << 20] {
+        std::fs::write(&partial, &damaged[..cut]).expect("written");
+        // Nothing broke: it needs no other connection.
+        let mut put = octopus.push(&["-a", "-v", "--reconnect", "0s", "put", &two]);
+        put.assert().success().stderr(contains("shop-2.tar put, 3.0 MiB\n"));
+        let object = object(&web1, &version(2));
+        assert!(std::fs::read(&object).expect("the object") == version(2));
+        std::fs::remove_file(object).expect("removed");
+    }
+}
+
+/// What is new says nothing of what comes behind it.
+#[test]
+fn what_is_new_at_the_front_costs_no_more_than_itself() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let old = (0..5).map(|n| (format!("file-{n}"), noise(4 << 20, 100 + n)));
+    let old: Vec<_> = old.collect();
+    let mut new = old.clone();
+    new.insert(0, ("a-film".into(), noise(10 << 20, 7)));
+    let [one, two] = [("shop-1.tar", &old), ("shop-2.tar", &new)]
+        .map(|(name, files)| write(&octopus, name, &tar(files)));
+    octopus.push(&["-a", "put", &one]).assert().success();
+    let (size, wire) = told_of_one(&octopus, &["put", &two]);
+    assert!(size > 30 << 20 && wire < 11 << 20, "{wire} of {size}");
+}
+
+/// Of many versions each may be made of all others: they are not all open at once.
+#[test]
+fn many_packages_need_few_descriptors() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let small = |n: u8| [&[n; 100], &noise(70_000, 1)[..]].concat();
+    let paths = (0..20).map(|n| write(&octopus, &format!("shop-{n}.tar"), &small(n)));
+    let paths: Vec<_> = paths.collect();
+    let put = octopus.start(&["-a", "put"]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""])
+        .arg(put.get_program())
+        .args(put.get_args())
+        .env_clear()
+        .envs(put.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    for path in &paths {
+        limited.args(["--patch-from", path]);
+    }
+    let said = limited.args(&paths).output().expect("it runs");
+    assert!(said.status.success(), "{said:?}");
+}
+
+/// Anybody may put something endless beside a package.
+#[test]
+fn what_would_take_long_to_hash_is_no_base() {
+    let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let one = write(&octopus, "shop-1.tar", &version(1));
+    let endless = std::fs::File::create(octopus.sandbox.path("shop-0.tar")).expect("created");
+    endless.set_len(1 << 40).expect("a hole");
+    octopus.push(&["-a", "put", &one]).timeout(PATIENCE).assert().success();
+}
+
+/// A package that is put again, since the connection broke before its job was accepted, is
+/// one package.
+#[test]
+fn a_package_counts_once_however_often_it_is_offered() {
+    let (octopus, connections) = one_that(|connection, number| {
+        while let Some(request) = next_request(connection) {
+            let said: &[u8] = match request.word() {
+                "put" if number == 0 => {
+                    say(connection, b"ok offset=0\n");
+                    let part = connection.read_message().expect("read").expect("a part");
+                    connection.skip_body(part.body().expect("a body")).expect("skipped");
+                    b"ok\n"
+                }
+                // The first is but the question.
+                "run" if number == 0 && request.value("script").is_some() => return,
+                "follow" => b"ok\nend kind=exit code=0\n",
+                _ => b"ok\n",
+            };
+            say(connection, said);
+        }
+    });
+    let package = write(&octopus, "shop-1.tar", &noise(10_000, 3));
+    let (size, wire) = told_of_one(&octopus, &["run", "-p", &package, "-c", "true"]);
+    assert_eq!((size, connections.count()), (10_000, 2));
+    assert!(wire > 10_000, "{wire}");
 }
 
 #[test]

@@ -5,11 +5,10 @@ use crate::target::package::digests::DigestCache;
 use crate::target::package::name::parts;
 use crate::target::package::source::Source;
 use octo_core::base::digest::Digest;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Result};
 use octo_core::base::identity::FileStamp;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Smaller packages are sent sooner than a base is looked for.
@@ -21,14 +20,38 @@ const MOST: usize = 32;
 /// So many that nobody named and whose sha256 is not remembered are hashed.
 const MOST_HASHED: usize = 2;
 
+/// Nor is hashed what nobody named and is so many times as large.
+const LARGER: u64 = 4;
+
 /// What is compressed as a whole has nothing in common with what it was before.
 const HOPELESS: [&str; 5] = [".gz", ".tgz", ".xz", ".zst", ".zip"];
 
-/// A package that may be at a tentacle already.
+/// A package that may be at a tentacle already. It is not kept open: of a put of many
+/// packages, with many bases each, few are ever read again.
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
     pub(crate) digest: Digest,
-    pub(crate) source: Arc<Source>,
+    path: PathBuf,
+    stamp: FileStamp,
+}
+
+impl Base {
+    /// Its bytes, if they are still those that were hashed.
+    pub(crate) fn open(&self) -> Option<Source> {
+        let source = Source::open(self.path.to_str()?).ok()?;
+        (FileStamp::of(&source.metadata) == self.stamp).then_some(source)
+    }
+}
+
+/// Can these be read, whatever is sent?
+///
+/// # Errors
+/// Where one can't.
+pub(crate) fn check(named: &[PathBuf]) -> Result<()> {
+    named.iter().try_for_each(|named| match named.is_dir() {
+        true => std::fs::read_dir(named).map(drop).map_err(|e| Error::io(named, &e)),
+        false => Source::open(&named.to_string_lossy()).map(drop),
+    })
 }
 
 /// The bases at hand for a package, the best first.
@@ -52,7 +75,7 @@ pub(crate) fn find(
         } else {
             let source = Source::open(&named.to_string_lossy())?;
             let digest = search.digests.digest_of(&source)?;
-            search.add(source, digest);
+            search.add(&source, digest);
         }
     }
     if !is_hopeless {
@@ -95,19 +118,21 @@ impl Search<'_> {
         }
         let Some(source) = path.to_str().and_then(|path| Source::open(path).ok()) else { return };
         if self.digests.digest(&FileStamp::of(&source.metadata)).is_none() {
-            self.hashed += 1;
-            if self.hashed > MOST_HASHED {
+            // Anybody may have put something endless where packages lie.
+            if self.hashed == MOST_HASHED || source.size() / LARGER > self.package.size() {
                 return;
             }
+            self.hashed += 1;
         }
         if let Ok(digest) = self.digests.digest_of(&source) {
-            self.add(source, digest);
+            self.add(&source, digest);
         }
     }
 
-    fn add(&mut self, source: Source, digest: Digest) {
+    fn add(&mut self, source: &Source, digest: Digest) {
         if self.bases.len() < MOST && source.size() > 0 && self.seen.insert(digest) {
-            self.bases.push(Base { digest, source: Arc::new(source) });
+            let (path, stamp) = (source.path.clone(), FileStamp::of(&source.metadata));
+            self.bases.push(Base { digest, path, stamp });
         }
     }
 }

@@ -6,7 +6,7 @@ use octo_core::patch::{Range, Segment, encode, plain, plan};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// A frame that is longer than so many eighths of its segment is not worth it.
@@ -21,7 +21,7 @@ const MOST_PASSED_OVER: u32 = 64;
 /// All segments of one package behind one base, or behind none.
 #[derive(Debug)]
 pub(super) struct Segments {
-    base: Option<Arc<Source>>,
+    base: Option<Source>,
     plan: Vec<Segment>,
     making: Mutex<Making>,
     /// Where the frames are: a file without a name.
@@ -61,7 +61,7 @@ impl Segments {
     ///
     /// # Errors
     /// Where one of them can't be read.
-    pub(super) fn behind(source: &Source, base: Arc<Source>) -> io::Result<Segments> {
+    pub(super) fn behind(source: &Source, base: Source) -> io::Result<Segments> {
         let of_new = |buffer: &mut [u8], at| source.fill(buffer, at);
         let of_base = |buffer: &mut [u8], at| base.fill(buffer, at);
         let plan = plan(&source.bytes(&of_new), &base.bytes(&of_base))?;
@@ -73,7 +73,7 @@ impl Segments {
         Segments::of(plain(source.size()), None)
     }
 
-    fn of(plan: Vec<Segment>, base: Option<Arc<Source>>) -> Segments {
+    fn of(plan: Vec<Segment>, base: Option<Source>) -> Segments {
         let made = vec![None; plan.len()];
         let making = Making { made, length: 0, passing: 0, pass: 1, pace: PACE };
         Segments { base, plan, making: Mutex::new(making), frames: OnceLock::new() }
@@ -114,7 +114,7 @@ impl Segments {
                 making.passing = left;
                 Made::Stored
             }
-            None => self.make(source, &self.plan[index], &mut making).unwrap_or(Made::Stored),
+            None => self.make(source, segment, &mut making).unwrap_or(Made::Stored),
         };
         making.made[index] = Some(made);
         made

@@ -315,7 +315,8 @@ impl Package {
         if patches.len() == MOST_PATCHES {
             return None;
         }
-        let patch = Segments::behind(source, Arc::clone(&base.source)).ok().map(Arc::new);
+        let behind = |base| Segments::behind(source, base).ok().map(Arc::new);
+        let patch = base.open().and_then(behind);
         patches.insert(base.digest, patch.clone());
         patch
     }
