@@ -254,6 +254,9 @@ fn segments_that_wait_take_no_memory() {
     let large = noise(8 << 20, 9);
     let sent = frame(b"", &large);
     assert!(sent.len() > 8 << 20);
+    let base = noise(16 << 20, 8);
+    assert_eq!(fleet.ci().put(&base).word(), "ok");
+    let base = Digest::of(&base);
     let listener = fleet.tentacle.pid();
     let peak = || peak_of(listener).expect("VmHWM");
     let before = peak();
@@ -261,8 +264,9 @@ fn segments_that_wait_take_no_memory() {
     for (number, pusher) in pushers.iter_mut().enumerate() {
         // Each is another package: none waits for the other.
         let digest = Digest::of(&[number as u8]);
-        pusher.yes(&format!("put sha256={digest} size={} name=x", large.len()), b"");
-        let line = format!("part size={} zstd=yes body={}", large.len(), sent.len());
+        let (size, ranges) = (large.len(), format!("0+{}", (16 - number) << 20));
+        pusher.yes(&format!("put sha256={digest} size={size} name=x bases={base}"), b"");
+        let line = format!("part size={size} zstd=yes ranges={ranges} body={}", sent.len());
         pusher
             .connection
             .send_line(&Message::parse(line.as_bytes()).expect("a line"))
@@ -279,6 +283,15 @@ fn segments_that_wait_take_no_memory() {
         assert_eq!(pusher.reply().expect("a reply").text("code"), Some("mismatch"));
     }
     assert!(peak() < before + (120 << 10), "{before} {}", peak());
+    drop(pushers);
+    // And nothing of it is kept for later.
+    let status = format!("/proc/{}/status", listener.as_raw_pid());
+    wait_for("the memory given back", || {
+        let said = std::fs::read_to_string(&status).expect("its status");
+        let resident = said.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        resident.and_then(|text| text.parse::<u64>().ok()).expect("VmRSS") < before + (16 << 10)
+    });
 }
 
 /// How long the open files of a process are that have no name.

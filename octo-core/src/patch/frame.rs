@@ -53,12 +53,13 @@ fn failed(code: usize) -> io::Error {
     io::Error::other(get_error_name(code))
 }
 
-/// The `size` bytes of a frame behind this prefix.
+/// Fills these bytes with those of a frame behind this prefix.
 ///
 /// # Errors
 /// In words, where it is not one frame that states this size, has it, and wants nothing
 /// but its prefix.
-pub fn decode(prefix: &[u8], frame: &[u8], size: usize) -> Result<Vec<u8>, String> {
+pub fn decode(prefix: &[u8], frame: &[u8], bytes: &mut [u8]) -> Result<(), String> {
+    let size = bytes.len();
     if size == 0 || size > LARGEST_SEGMENT || frame.len() > longest_frame(size) {
         return Err("a segment is not of a size that it may have".into());
     }
@@ -72,12 +73,11 @@ pub fn decode(prefix: &[u8], frame: &[u8], size: usize) -> Result<Vec<u8>, Strin
         return Err("a frame wants a dictionary".into());
     }
     let told = |code| format!("a frame is damaged: {}", get_error_name(code));
-    let mut bytes = vec![0; size];
     // In one step into memory that is ours: whatever window it states, none is made.
     let mut context = DCtx::create();
     context.ref_prefix(prefix).map_err(told)?;
-    match context.decompress(&mut bytes[..], frame).map_err(told)? {
-        length if length == size => Ok(bytes),
+    match context.decompress(bytes, frame).map_err(told)? {
+        length if length == size => Ok(()),
         length => Err(format!("a frame has {length} bytes, {size} were announced")),
     }
 }
@@ -93,6 +93,11 @@ mod tests {
             (state >> 33) as u8
         };
         (0..length).map(|_| next()).collect()
+    }
+
+    fn decode(prefix: &[u8], frame: &[u8], size: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; size];
+        super::decode(prefix, frame, &mut bytes).map(|()| bytes)
     }
 
     fn encoded(prefix: &[u8], bytes: &[u8]) -> Vec<u8> {

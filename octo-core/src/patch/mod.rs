@@ -31,6 +31,15 @@ pub const fn longest_frame(size: usize) -> usize {
     size + (size >> 8) + 1024
 }
 
+/// Room for a prefix, a frame and a segment. It is one piece, since an allocator gives what
+/// is as large back to the system once it is free: of smaller pieces that of glibc keeps
+/// some for each of dozens of threads.
+pub fn room() -> Vec<u8> {
+    const SIZE: usize = LARGEST_PREFIX as usize + longest_frame(LARGEST_SEGMENT) + LARGEST_SEGMENT;
+    const { assert!(SIZE > 32 << 20, "glibc always maps what is larger than this") }
+    vec![0; SIZE]
+}
+
 /// So many bytes of a base, from there on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {

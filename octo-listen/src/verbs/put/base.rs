@@ -39,16 +39,13 @@ impl Base {
         self.size
     }
 
-    /// The bytes of these ranges, one behind the other.
-    pub(super) fn read(&self, ranges: &[Range]) -> io::Result<Vec<u8>> {
-        let sum: u64 = ranges.iter().map(|range| range.length).sum();
-        let mut bytes = vec![0; usize::try_from(sum).map_err(io::Error::other)?];
-        let mut rest = &mut bytes[..];
+    /// Fills a buffer, as long as all of them, with the bytes of these ranges.
+    pub(super) fn read(&self, mut buffer: &mut [u8], ranges: &[Range]) -> io::Result<()> {
         for range in ranges {
-            let (now, later) = rest.split_at_mut(range.length as usize);
+            let (now, later) = buffer.split_at_mut(range.length as usize);
             self.file.read_exact_at(now, range.offset)?;
-            rest = later;
+            buffer = later;
         }
-        Ok(bytes)
+        Ok(())
     }
 }

@@ -12,7 +12,8 @@ use octo_wire::body::Counted;
 use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Connection, Duplex, Failure, Fields, StreamWord};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 /// A frame up to this is received into memory; a larger one lies in a file until it is its
@@ -45,7 +46,7 @@ pub(super) struct Parts<'a, S> {
 /// What is being received.
 enum Coming<'a> {
     Bytes(Counted),
-    Decoded { bytes: Vec<u8>, at: usize, _turn: Turn<'a> },
+    Decoded { room: Vec<u8>, at: usize, end: usize, _turn: Turn<'a> },
 }
 
 impl<'a, S: Duplex> Parts<'a, S> {
@@ -81,9 +82,9 @@ impl<'a, S: Duplex> Parts<'a, S> {
                 Coming::Bytes(counted) if counted.left() > 0 => {
                     return Ok(self.connection.read_counted(counted, buffer)?);
                 }
-                Coming::Decoded { bytes, at, .. } if *at < bytes.len() => {
-                    let count = buffer.len().min(bytes.len() - *at);
-                    buffer[..count].copy_from_slice(&bytes[*at..*at + count]);
+                Coming::Decoded { room, at, end, .. } if *at < *end => {
+                    let count = buffer.len().min(*end - *at);
+                    buffer[..count].copy_from_slice(&room[*at..*at + count]);
                     *at += count;
                     return Ok(count);
                 }
@@ -164,21 +165,25 @@ impl<'a, S: Duplex> Parts<'a, S> {
         skip: usize,
     ) -> Result<Coming<'a>, Ended> {
         let turn = self.turns.take();
-        let prefix = match (part.get::<&str>("ranges"), self.base) {
+        let mut room = patch::room();
+        let ranges = match (part.get::<&str>("ranges"), self.base) {
             (None, _) => Vec::new(),
             (Some(_), None) => return Err(mismatch("a part has ranges, and no base was named")),
-            (Some(text), Some(base)) => {
-                let ranges = parse_ranges(text, base.size()).map_err(mismatch)?;
-                let sum = ranges.iter().map(|range| range.length).sum();
-                let left = self.ranges.checked_sub(sum);
-                self.ranges =
-                    left.ok_or_else(|| mismatch("the parts want too much of the base"))?;
-                base.read(&ranges).map_err(|e| mismatch(format!("the base: {e}")))?
-            }
+            (Some(text), Some(base)) => parse_ranges(text, base.size()).map_err(mismatch)?,
         };
-        let frame = frame.bytes().map_err(|e| mismatch(format!("a segment: {e}")))?;
-        let bytes = patch::decode(&prefix, &frame, size).map_err(mismatch)?;
-        Ok(Coming::Decoded { bytes, at: skip, _turn: turn })
+        let sum = ranges.iter().map(|range| range.length).sum();
+        let left = self.ranges.checked_sub(sum);
+        self.ranges = left.ok_or_else(|| mismatch("the parts want too much of the base"))?;
+        // What they add up to was checked: the room has a place for each of the three.
+        let (bytes, rest) = room.split_at_mut(size);
+        let (prefix, rest) = rest.split_at_mut(sum as usize);
+        let received = &mut rest[..frame.length()];
+        if let Some(base) = self.base {
+            base.read(prefix, &ranges).map_err(|e| mismatch(format!("the base: {e}")))?;
+        }
+        frame.read(received).map_err(|e| mismatch(format!("a segment: {e}")))?;
+        patch::decode(prefix, received, bytes).map_err(mismatch)?;
+        Ok(Coming::Decoded { room, at: skip, end: size, _turn: turn })
     }
 }
 
@@ -189,16 +194,19 @@ enum Frame {
 }
 
 impl Frame {
-    fn bytes(self) -> io::Result<Vec<u8>> {
+    fn length(&self) -> usize {
         match self {
-            Frame::Memory(bytes) => Ok(bytes),
-            Frame::File(mut file, length) => {
-                let mut bytes = vec![0; length];
-                file.rewind()?;
-                file.read_exact(&mut bytes)?;
-                Ok(bytes)
-            }
+            Frame::Memory(bytes) => bytes.len(),
+            Frame::File(_, length) => *length,
         }
+    }
+
+    fn read(self, into: &mut [u8]) -> io::Result<()> {
+        match self {
+            Frame::Memory(bytes) => into.copy_from_slice(&bytes),
+            Frame::File(file, _) => file.read_exact_at(into, 0)?,
+        }
+        Ok(())
     }
 }
 

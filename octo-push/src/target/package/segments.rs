@@ -2,7 +2,7 @@
 //! the first target needs it, and kept for all others.
 
 use crate::target::package::source::Source;
-use octo_core::patch::{Range, Segment, encode, plain, plan};
+use octo_core::patch::{Range, Segment, encode, plain, plan, room};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,6 +17,10 @@ const PACE: f64 = 4e-9;
 
 /// After so many frames in vain in a row, twice as many segments go as they are, and so on.
 const MOST_PASSED_OVER: u32 = 64;
+
+/// Held while a segment is made: that takes 33 MiB, and for a fleet with several bases, or
+/// with several packages, would be many times that.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// All segments of one package behind one base, or behind none.
 #[derive(Debug)]
@@ -124,15 +128,18 @@ impl Segments {
         if self.frames.get().is_none() {
             let _ = self.frames.set(tempfile::tempfile()?);
         }
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
-        let prefix = match &self.base {
-            Some(base) => ranges_of(base, &segment.ranges)?,
-            None => Vec::new(),
-        };
-        let mut bytes = vec![0; (segment.end - segment.start) as usize];
-        source.fill(&mut bytes, segment.start)?;
-        let mut frame = vec![0; bytes.len() / 8 * WORTH];
-        let length = encode(&prefix, &bytes, &mut frame)?;
+        let mut room = room();
+        let (bytes, rest) = room.split_at_mut((segment.end - segment.start) as usize);
+        let sum: u64 = segment.ranges.iter().map(|range| range.length).sum();
+        let (prefix, rest) = rest.split_at_mut(sum as usize);
+        let frame = &mut rest[..bytes.len() / 8 * WORTH];
+        if let Some(base) = &self.base {
+            read_ranges(prefix, base, &segment.ranges)?;
+        }
+        source.fill(bytes, segment.start)?;
+        let length = encode(prefix, bytes, frame)?;
         making.pace = began.elapsed().as_secs_f64() / bytes.len() as f64;
         let Some(length) = length else {
             (making.passing, making.pass) = (making.pass, MOST_PASSED_OVER.min(making.pass * 2));
@@ -157,14 +164,12 @@ impl Segments {
     }
 }
 
-fn ranges_of(base: &Source, ranges: &[Range]) -> io::Result<Vec<u8>> {
-    let sum: u64 = ranges.iter().map(|range| range.length).sum();
-    let mut bytes = vec![0; sum as usize];
-    let mut rest = &mut bytes[..];
+/// Fills a buffer, as long as all of them, with the bytes of these ranges.
+fn read_ranges(mut buffer: &mut [u8], base: &Source, ranges: &[Range]) -> io::Result<()> {
     for range in ranges {
-        let (now, later) = rest.split_at_mut(range.length as usize);
+        let (now, later) = buffer.split_at_mut(range.length as usize);
         base.fill(now, range.offset)?;
-        rest = later;
+        buffer = later;
     }
-    Ok(bytes)
+    Ok(())
 }
