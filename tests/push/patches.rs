@@ -133,8 +133,10 @@ fn bases_are_named_remembered_or_beside() {
         .stderr(contains("/nowhere-such"));
     // Of a small one, too, for which no base is looked for.
     let small = write(&octopus, "new/shop-6.tar", b"small");
-    let words = ["-a", "put", "--patch-from", "/nowhere-such", &small];
-    octopus.push(&words).assert().code(65).stderr(contains("/nowhere-such"));
+    for more in [&["-a"][..], &["-a", "-n"]] {
+        let words = [more, &["put", "--patch-from", "/nowhere-such", &small]].concat();
+        octopus.push(&words).assert().code(65).stderr(contains("/nowhere-such"));
+    }
     // What is compressed as a whole has nothing in common, and is not compared.
     let packed = write(&octopus, "new/shop-5.tar.gz", &version(5));
     assert!(put(&packed, &[]) > 3 << 20);

@@ -35,6 +35,7 @@ pub(super) fn open(
 }
 
 /// The package, and what is at hand of which it may be made: nothing, where nothing is sent.
+/// That what was named can be read is told all the same.
 ///
 /// # Errors
 /// Where what was named can't be read.
@@ -43,6 +44,7 @@ pub(crate) fn with_bases(
     common: &Common,
     digests: &mut DigestCache,
 ) -> Result<Package> {
+    bases::check(&common.patch_from)?;
     let bases = match package.source() {
         Some(source) if !common.dry_run => bases::find(source, &common.patch_from, digests)?,
         _ => Vec::new(),
