@@ -92,8 +92,11 @@ fn packages_of_what_is_released_go_for_want_of_space_alone() {
         let packages = said.lines().filter_map(|line| line.strip_prefix("package "));
         packages.map(|line| line.split(' ').next().expect("a sha256").to_string()).collect()
     };
-    let pruned: Vec<String> = prune(&ALL);
+    let pruned: Vec<String> = prune(&["prune", "--older", "0s", "--keep", "1"]);
     assert_eq!(pruned, [old]);
+    // Who wants none kept means these, too; and so does who wants space.
+    let named: Vec<String> = prune(&["prune", "-n", "--older", "0s", "--keep", "0"]);
+    assert_eq!(named.len(), 2);
     let mut pruned: Vec<String> = prune(&["prune", "--free", "100%"]);
     pruned.sort();
     let mut both = [before, now];

@@ -10,8 +10,9 @@ const BLOCK: usize = 512;
 /// The longest name that a header of its own may carry, in bytes.
 const LONGEST_NAME: u64 = 64 * 1024;
 
-/// So many members are looked for; what is behind them is compared by its place.
-const MOST: usize = 1 << 20;
+/// So many members are looked for; what is behind them is compared by its place. All that is
+/// known of so many takes some 20 MB.
+const MOST: usize = 1 << 17;
 
 /// So many bytes of a member's beginning tell it from others of its length.
 const TOLD_BY: u64 = 4096;

@@ -70,8 +70,11 @@ pub(crate) fn run(
     let main = Pid::from_child(&child);
     let [out_mask, err_mask] = maskers;
     let pipe = |stream, end: OwnedFd, masker| {
-        // Where it can't be so large it is smaller: the script then waits more often.
-        let _ = fcntl_setpipe_size(&end, PIECE);
+        // Where it can't be so large it is smaller: the script then waits more often. What all
+        // pipes of a user may take is bounded, so the other stream is left as it is.
+        if stream == Stream::Out {
+            let _ = fcntl_setpipe_size(&end, PIECE);
+        }
         Pipe { stream, file: File::from(end), masker }
     };
     let out = child.stdout.take().map(|out| pipe(Stream::Out, out.into(), out_mask));

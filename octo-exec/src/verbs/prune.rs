@@ -218,13 +218,14 @@ impl Pruning<'_> {
         let used = in_use(self.places)?;
         let mut objects = store.objects()?;
         objects.sort_by_key(|object| std::cmp::Reverse(object.used));
-        // What the next version is made of goes last, and for want of space alone.
+        // What the next version is made of goes last, and not for its age.
         let released = released(self.places)?;
         let is_base = |object: &Object| released.contains(&object.digest);
         let each = objects.iter().enumerate().rev();
         let (last, first): (Vec<_>, Vec<_>) = each.partition(|(_, object)| is_base(object));
         for (index, object) in first.into_iter().chain(last) {
-            let goes = match is_base(object) {
+            // Who wants none kept means these, too.
+            let goes = match is_base(object) && self.rules.keep > 0 {
                 true => self.is_short_of_space(),
                 false => self.takes(index, age(Ok(object.used))),
             };

@@ -23,6 +23,10 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match write(stdout(), rest) {
+            Ok(0) => {
+                let reason = describe(&io::ErrorKind::WriteZero.into());
+                return Err(Error::new(Exit::Io, "standard output", reason));
+            }
             Ok(count) => rest = &rest[count..],
             Err(Errno::INTR) => {}
             Err(Errno::PIPE) => return Ok(()),

@@ -1,9 +1,11 @@
 //! How far one upload has come.
 
+use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::package::counters::{Sent, UploadCounters};
 use crate::target::retry::Retry;
 use octo_core::base::digest::Digest;
+use octo_core::base::paths::Places;
 use std::sync::atomic::Ordering;
 
 /// One upload's share of the counters; one that broke off takes it back, since
@@ -17,6 +19,7 @@ pub(super) struct UploadProgress<'a> {
     pub(super) at: u64,
     /// How much of that was sent just now.
     pub(super) sent: Sent,
+    pub(super) places: &'a Places,
     /// Has the tentacle said that all of it is there?
     pub(super) is_there: bool,
     /// Was there a beginning of it, or was a part of it a frame?
@@ -27,11 +30,12 @@ pub(super) struct UploadProgress<'a> {
 
 impl<'a> UploadProgress<'a> {
     pub(super) fn begin(
-        counters: &'a UploadCounters,
+        context: &'a Context,
         reporter: &'a Reporter,
         size: u64,
         retry: &'a mut Retry,
     ) -> UploadProgress<'a> {
+        let (counters, places) = (&context.counters, &context.common.places);
         counters.total.fetch_add(size, Ordering::Relaxed);
         counters.uploads.fetch_add(1, Ordering::Relaxed);
         let sent = Sent::default();
@@ -42,6 +46,7 @@ impl<'a> UploadProgress<'a> {
             size,
             at: 0,
             sent,
+            places,
             is_there: false,
             built_on: false,
             held: Vec::new(),

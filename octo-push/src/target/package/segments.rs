@@ -6,6 +6,7 @@ use octo_core::patch::{Range, Segment, encode, plain, plan, room};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -28,8 +29,9 @@ pub(super) struct Segments {
     base: Option<Source>,
     plan: Vec<Segment>,
     making: Mutex<Making>,
-    /// Where the frames are: a file without a name.
+    /// Where the frames are: a file without a name in this directory.
     frames: OnceLock<File>,
+    directory: PathBuf,
 }
 
 /// What was made so far.
@@ -65,22 +67,23 @@ impl Segments {
     ///
     /// # Errors
     /// Where one of them can't be read.
-    pub(super) fn behind(source: &Source, base: Source) -> io::Result<Segments> {
+    pub(super) fn behind(source: &Source, base: Source, state: &Path) -> io::Result<Segments> {
         let of_new = |buffer: &mut [u8], at| source.fill(buffer, at);
         let of_base = |buffer: &mut [u8], at| base.fill(buffer, at);
         let plan = plan(&source.bytes(&of_new), &base.bytes(&of_base))?;
-        Ok(Segments::of(plan, Some(base)))
+        Ok(Segments::of(plan, Some(base), state))
     }
 
     /// Those of this package by itself.
-    pub(super) fn alone(source: &Source) -> Segments {
-        Segments::of(plain(source.size()), None)
+    pub(super) fn alone(source: &Source, state: &Path) -> Segments {
+        Segments::of(plain(source.size()), None, state)
     }
 
-    fn of(plan: Vec<Segment>, base: Option<Source>) -> Segments {
+    fn of(plan: Vec<Segment>, base: Option<Source>, state: &Path) -> Segments {
         let made = vec![None; plan.len()];
         let making = Making { made, length: 0, passing: 0, pass: 1, pace: PACE };
-        Segments { base, plan, making: Mutex::new(making), frames: OnceLock::new() }
+        let directory = state.to_path_buf();
+        Segments { base, plan, making: Mutex::new(making), frames: OnceLock::new(), directory }
     }
 
     /// Is there a base? Then a frame is worth making whatever the link is.
@@ -126,7 +129,9 @@ impl Segments {
 
     fn make(&self, source: &Source, segment: &Segment, making: &mut Making) -> io::Result<Made> {
         if self.frames.get().is_none() {
-            let _ = self.frames.set(tempfile::tempfile()?);
+            // Not in /tmp, if it can be elsewhere: that may be memory.
+            let file = tempfile::tempfile_in(&self.directory).or_else(|_| tempfile::tempfile())?;
+            let _ = self.frames.set(file);
         }
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();

@@ -25,6 +25,7 @@ use octo_core::patch::MOST_BASES;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Request};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Smaller files are hashed before anything is sent: that takes less time than
@@ -166,11 +167,11 @@ impl Package {
     ) -> std::result::Result<Put, ClientError> {
         let Some(source) = &self.source else { return Ok(Put::There) };
         let (size, stop) = (source.size(), &context.stop);
-        let mut upload = UploadProgress::begin(&context.counters, reporter, size, retry);
+        let mut upload = UploadProgress::begin(context, reporter, size, retry);
         if let Some(tentacle) = reporter.peer.get()
             && self.has_bases()
         {
-            upload.held = held(&context.common.places, tentacle);
+            upload.held = held(upload.places, tentacle);
         }
         self.send_ahead(source, client, &mut upload, stop)?;
         let digest = self.digest().map_err(ClientError::Local)?;
@@ -279,7 +280,7 @@ impl Package {
                 let base = offered.iter().find(|base| base.digest == named).ok_or_else(|| {
                     client.wrong(Failure::Malformed("a base that was not offered".into()))
                 })?;
-                self.patch(source, base)
+                self.patch(source, base, &upload.places.state)
             }
         };
         upload.go_on_at(offset);
@@ -287,7 +288,7 @@ impl Package {
         upload.retry.stored(offset);
         let segments = match &patch {
             Some(patch) => patch,
-            None => self.alone.get_or_init(|| Segments::alone(source)),
+            None => self.alone.get_or_init(|| Segments::alone(source, &upload.places.state)),
         };
         source.send_parts(segments, client, upload, stop)?;
         client.reply(size)?;
@@ -307,7 +308,7 @@ impl Package {
     }
 
     /// The segments behind a base, made once for all targets that have it.
-    fn patch(&self, source: &Source, base: &Base) -> Option<Arc<Segments>> {
+    fn patch(&self, source: &Source, base: &Base, state: &Path) -> Option<Arc<Segments>> {
         let mut patches = self.patches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(patch) = patches.get(&base.digest) {
             return patch.clone();
@@ -315,7 +316,7 @@ impl Package {
         if patches.len() == MOST_PATCHES {
             return None;
         }
-        let behind = |base| Segments::behind(source, base).ok().map(Arc::new);
+        let behind = |base| Segments::behind(source, base, state).ok().map(Arc::new);
         let patch = base.open().and_then(behind);
         patches.insert(base.digest, patch.clone());
         patch
