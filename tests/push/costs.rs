@@ -84,8 +84,9 @@ fn a_run_starts_three_programs_there_and_asks_twice() {
     let (there, here) = (calls(&theirs, 0), calls(&ours, 0));
     // `take`, `enter`, the script's shell.
     assert_eq!(count(&there, &["execve"]), 3, "{theirs}");
-    // The connection; `take`, and who waits for it; who places `enter`, and `enter`.
-    assert_eq!(count(&there, &BORN), 5, "{theirs}");
+    // The handshake, and the connection behind it; `take`, and who waits for it; who places
+    // `enter`, and `enter`.
+    assert_eq!(count(&there, &BORN), 6, "{theirs}");
     assert_eq!(count(&here, &["execve"]), 1, "{ours}");
     // Who waits for signals; who serves the target.
     assert_eq!(count(&here, &BORN), 2, "{ours}");

@@ -34,7 +34,8 @@ impl Part {
             let Some(words) = words else { return };
             let _ = say(connection, words.as_bytes());
             if words == TAKEN {
-                let _ = connection.skip_body(7);
+                // The line of its one part, and the part.
+                let _ = next_request(connection);
                 let _ = say(connection, b"ok\n");
             } else if words.contains("offset") || request.word() == "follow" {
                 return;
