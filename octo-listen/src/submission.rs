@@ -2,7 +2,7 @@
 //! takes, also while several of its requests are judged at once.
 
 use crate::host::{Host, No, Peer};
-use octo_core::tentacle::account::{self, Coming, Kept, of_new_job};
+use octo_core::tentacle::account::{Coming, Kept, of_new_job};
 use octo_core::tentacle::store::check_room;
 use octo_core::trust::Grant;
 use octo_core::{JobId, PusherName, Result};
@@ -46,7 +46,7 @@ impl<'a> Submission<'a> {
         let mut coming = registered.clone();
         coming.extend(host.spooled(peer, pusher)?);
         coming.remove(id);
-        let kept = account::kept(&host.places, pusher, &coming)?;
+        let kept = host.store.kept(pusher, &coming, &[])?;
         let jobs = kept.under_way.iter().filter(|job| *job != id).count() as u64;
         if purpose == Purpose::Run {
             registered.insert(id.clone(), size);
@@ -63,9 +63,7 @@ impl<'a> Submission<'a> {
     /// Why not.
     pub(crate) fn check_room(&self, grant: &Grant) -> std::result::Result<(), No> {
         let host = self.host;
-        let left = host.store.left_beside(&self.pusher, grant.limits(), &self.kept);
-        let left = left.map_err(|error| No::failed(host, &error))?;
-        left.check(self.size)?;
+        host.store.left_beside(&self.pusher, grant.limits(), &self.kept).check(self.size)?;
         // They may be on two disks.
         check_room(&host.places.spool(), self.size)?;
         Ok(check_room(&host.places.jobs(), self.size)?)

@@ -7,6 +7,7 @@ pub mod doorbell;
 pub mod job;
 pub mod known;
 pub mod layout;
+pub mod objects;
 pub mod releases;
 pub mod spec;
 pub mod spool;

@@ -1,7 +1,8 @@
-//! What a pusher keeps at a tentacle besides packages: his jobs, and the notes on what was
-//! refused. What is under way is looked at; what is over is summed up once, when it ends
-//! (STATE/kept). A sum may be too large, since what is removed is not taken off it, and
-//! never too small: before anybody is refused, all that lies there is looked at.
+//! What a pusher keeps at a tentacle: his jobs, the notes on what was refused, and the
+//! packages in octo-exec's store. What is under way is looked at; what is over, and each
+//! package, is summed up once (STATE/kept). A sum may be too large, since what is removed is
+//! not taken off it, and never too small: before anybody is refused, all that lies there is
+//! looked at.
 
 mod remembered;
 #[cfg(test)]
@@ -11,8 +12,9 @@ mod weight;
 pub use weight::{claim, of_file, of_new_job};
 
 use super::job::{JobDirectory, Refused};
-use super::{layout, underway};
+use super::{layout, objects, underway};
 use crate::base::appended::lock_within;
+use crate::base::digest::Digest;
 use crate::base::error::Result;
 use crate::base::names::{JobId, PusherName};
 use crate::base::paths::Places;
@@ -31,7 +33,8 @@ const LOCK: &str = "kept";
 /// What one pusher keeps.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// By its jobs and by notes, in bytes.
+    /// By its jobs and by notes, in bytes; where not all was looked at, by its packages in
+    /// octo-exec's store, too.
     pub bytes: u64,
     /// Its jobs that are not over.
     pub under_way: HashSet<JobId>,
@@ -87,7 +90,7 @@ pub fn kept(places: &Places, pusher: &PusherName, coming: &Coming) -> Result<Kep
     }
 }
 
-/// The same, and looks at all that lies there.
+/// The same, but for packages, and looks at all that lies there.
 ///
 /// # Errors
 /// As [`kept`].
@@ -132,6 +135,36 @@ pub fn add_note(places: &Places, owner: Option<&PusherName>, entry: &str) -> Res
     let _alone = lock_sums(places)?;
     let name = format!("{}{entry}", remembered::NOTE);
     remembered::add(places, &Line { name, bytes: of_file(0), owner: owner.cloned() })
+}
+
+/// Counts the package that is about to be in octo-exec's store, for this pusher. Nobody looks
+/// at all packages while the result lives: from here on until it lies there.
+///
+/// # Errors
+/// Where it can't be counted: then it must not get there.
+pub fn add_package(
+    places: &Places,
+    owner: &PusherName,
+    digest: &Digest,
+    size: u64,
+) -> Result<File> {
+    let alone = lock_sums(places)?;
+    let (name, bytes) = (remembered::package(digest), of_file(size));
+    if remembered::add(places, &Line { name, bytes, owner: Some(owner.clone()) }).is_err() {
+        // A disk that is full has room for less.
+        underway::unset_built(places)?;
+    }
+    Ok(alone)
+}
+
+/// A package is about to become another length than all sums have: as [`add_package`].
+///
+/// # Errors
+/// As [`add_package`].
+pub fn forget_sums(places: &Places) -> Result<File> {
+    let alone = lock_sums(places)?;
+    underway::unset_built(places)?;
+    Ok(alone)
 }
 
 /// What has come by now is in its job or its note, and on its way no more.
@@ -213,7 +246,7 @@ impl Kept {
     }
 }
 
-/// Looks at all jobs and notes; `again`, also where that was done on this boot.
+/// Looks at all jobs, notes and packages; `again`, also where that was done on this boot.
 fn build(places: &Places, again: bool) -> Result<()> {
     let _alone = lock_sums(places)?;
     if !again && underway::is_built(places) {
@@ -234,6 +267,12 @@ fn build(places: &Places, again: bool) -> Result<()> {
         } else if let Found::Over(line) = one(places, &name) {
             over.push((name, line.bytes, remembered::word(line.owner.as_ref()).to_string()));
         }
+    }
+    for (digest, size, holders) in objects::each(&places.packages())? {
+        let line = |holder: PusherName| {
+            (remembered::package(&digest), of_file(size), holder.as_str().to_string())
+        };
+        over.extend(holders.into_iter().map(line));
     }
     remembered::replace(places, &over)?;
     let counted: HashSet<&str> = over.iter().map(|(name, ..)| name.as_str()).collect();

@@ -1,10 +1,12 @@
 //! STATE/kept: a file a pusher, `-` for nobody's, with a line for each of its jobs that is
-//! over and for each note: `JOB BYTES TOTAL`, `refused/ENTRY BYTES TOTAL`. The last line's
-//! total is the sum of all: who counts reads the end of one file, however many there are.
+//! over, for each note, and for each package: `JOB BYTES TOTAL`, `refused/ENTRY BYTES TOTAL`,
+//! `package/SHA256 BYTES TOTAL`. The last line's total is the sum of all: who counts reads the
+//! end of one file, however many there are.
 //! What goes is not taken off, but at the next look at all that is there: a total may be too
 //! large, never too small.
 
 use crate::base::appended::{self, Access};
+use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::PusherName;
 use crate::base::paths::{Places, if_there, read_bounded};
@@ -26,6 +28,9 @@ const END: usize = 4096;
 
 /// What the name of a note begins with.
 pub(super) const NOTE: &str = "refused/";
+
+/// What the name of a package begins with.
+const PACKAGE: &str = "package/";
 
 /// Whose is what nobody asked for, or nobody was verified to have asked for.
 const NOBODY: &str = "-";
@@ -122,7 +127,8 @@ pub(super) fn add(places: &Places, line: &Line) -> Result<()> {
     file.write_all(text.as_bytes()).map_err(|e| Error::doing("append to", &path, &e))
 }
 
-/// All lines of all pushers: a look at all that is there is spared to look into each.
+/// All lines of all pushers, but for packages: a look at all that is there is spared to look
+/// into each.
 pub(super) fn load(places: &Places) -> Result<Lines> {
     let mut lines = Lines::new();
     for owner in owners(places)? {
@@ -133,7 +139,10 @@ pub(super) fn load(places: &Places) -> Result<Lines> {
         let text = String::from_utf8_lossy(&bytes);
         let whole_lines = text.rfind('\n').map_or("", |end| &text[..end]);
         for (name, bytes, _) in whole_lines.split('\n').filter_map(parse) {
-            lines.insert(name.to_string(), (bytes, owner.clone()));
+            // Of several, and cheaply looked at.
+            if !name.starts_with(PACKAGE) {
+                lines.insert(name.to_string(), (bytes, owner.clone()));
+            }
         }
     }
     Ok(lines)
@@ -170,7 +179,12 @@ pub(super) fn word(owner: Option<&PusherName>) -> &str {
     owner.map_or(NOBODY, PusherName::as_str)
 }
 
-/// All that a line can be about, as a line names it.
+/// As what a package stands in a line.
+pub(super) fn package(digest: &Digest) -> String {
+    format!("{PACKAGE}{digest}")
+}
+
+/// All jobs and notes, as a line names them.
 pub(super) fn names(places: &Places) -> Result<Vec<String>> {
     let mut names = names_in(&places.jobs())?;
     let refused = names_in(&places.refused())?;

@@ -32,7 +32,7 @@ impl Store {
     ) -> Result<Ahead<'_>, StoreError> {
         let share = self.lock_share(pusher, limits)?;
         let _changing = self.change()?;
-        let _left = self.check_share(size, pusher, limits, share, &|_| false)?;
+        let _left = self.check_share(size, pusher, limits, share, &[])?;
         let mut random = [0; 32];
         random_bytes(&mut random).map_err(|e| StoreError::io("name it", &e))?;
         let name = Digest::from_bytes(random);

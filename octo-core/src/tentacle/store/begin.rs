@@ -46,8 +46,7 @@ impl Store {
             return Ok(Begin::Whole);
         }
         let provisional = ahead.as_ref().map(Ahead::name);
-        let not_counted = [Some(*digest), provisional];
-        let except = |other: &Digest| not_counted.contains(&Some(*other));
+        let except: Vec<Digest> = [*digest].into_iter().chain(provisional).collect();
         let left = self.check_share(size, pusher, limits, share, &except)?;
         let path = self.partial(digest, pusher);
         let Some(file) = open_locked(&path)? else { return Ok(Begin::Busy) };

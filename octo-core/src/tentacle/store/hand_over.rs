@@ -2,7 +2,7 @@
 //! upload, of which the sender is a file.
 
 use super::upload::Names;
-use super::{Begin, Limits, MAXIMUM_NAMES, ReceiveError, Store, StoreError, Who, remove};
+use super::{Begin, Limits, ReceiveError, Store, StoreError, Who, remove};
 use crate::base::beneath;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::base::paths::{Places, read_bounded};
 use crate::base::publish;
 use crate::base::refusal::Refusal;
 use crate::tentacle::layout;
+use crate::tentacle::objects::{MAXIMUM_NAMES, names_below};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -154,7 +155,7 @@ impl Store {
     /// The names of objects that are gone from here.
     fn left_names(&self) -> Result<Vec<Digest>> {
         let mut left = Vec::new();
-        for name in super::names_below(&self.directory)? {
+        for name in names_below(&self.directory)? {
             let digest = name.strip_suffix(".by").and_then(Digest::parse);
             if let Some(digest) = digest
                 && self.size(&digest)?.is_none()

@@ -33,11 +33,12 @@ use crate::base::appended::{self, Access, lock_within};
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Exit, Result, describe};
 use crate::base::names::PusherName;
-use crate::base::paths::{Places, create_directory, if_there, read_bounded};
+use crate::base::paths::{Places, create_directory};
 use crate::base::publish::{self, Readers};
 use crate::base::refusal::Refusal;
-use crate::tentacle::layout;
-use std::fs::{File, Metadata};
+use crate::tentacle::objects::names_below;
+use crate::tentacle::{layout, objects};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -51,9 +52,6 @@ pub const ABANDONED: Duration = Duration::from_secs(7 * 86400);
 /// informed meanwhile, who only looks must be answered before it is lost.
 const CHANGING: Duration = Duration::from_secs(300);
 const KEEPING: Duration = Duration::from_secs(30);
-
-/// The largest list of names beside an object: a thousand pushers of 64 bytes.
-const MAXIMUM_NAMES: u64 = 65 * 1024;
 
 /// The packages of one state directory.
 #[derive(Debug, Clone)]
@@ -194,10 +192,7 @@ impl Store {
     /// # Errors
     /// Where the list can't be read.
     pub fn holders(&self, digest: &Digest) -> Result<Vec<PusherName>> {
-        let path = self.names(digest);
-        let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(Vec::new()) };
-        let bytes = read_bounded(&mut file, &path, MAXIMUM_NAMES)?;
-        Ok(String::from_utf8_lossy(&bytes).lines().filter_map(PusherName::parse).collect())
+        objects::holders(&self.directory, digest)
     }
 
     /// All objects.
@@ -310,13 +305,11 @@ impl Store {
     }
 
     fn names(&self, digest: &Digest) -> PathBuf {
-        self.directory.join(format!("{digest}.by"))
+        objects::names(&self.directory, digest)
     }
 
     fn size(&self, digest: &Digest) -> Result<Option<u64>> {
-        let path = self.path(digest);
-        let found = if_there(&path, path.symlink_metadata())?;
-        Ok(found.filter(Metadata::is_file).map(|metadata| metadata.len()))
+        objects::size(&self.directory, digest)
     }
 
     /// Adds a name to an object's list: all of its bytes were seen.
@@ -367,13 +360,6 @@ impl From<Error> for StoreError {
         let refusal = if error.exit == Exit::Temporary { Refusal::Busy } else { Refusal::Io };
         StoreError::new(refusal, error.message)
     }
-}
-
-/// The names in a directory; in one that nobody has made yet there are none.
-fn names_below(directory: &Path) -> Result<Vec<String>> {
-    // STATE/packages may be a link to a larger disk: it is followed.
-    let Some(opened) = if_there(directory, File::open(directory))? else { return Ok(Vec::new()) };
-    layout::names_in(opened).map_err(|e| Error::io(directory, &e.into()))
 }
 
 /// Removes a partial upload that is as old as that and that nobody writes.

@@ -1,13 +1,13 @@
 //! What a pusher may take, and what it takes already: packages here, and its jobs.
 
-use super::{Store, StoreError, names_below, sweep_one};
+use super::{Store, StoreError, sweep_one};
 use crate::base::digest::Digest;
 use crate::base::error::Result;
 use crate::base::names::PusherName;
-use crate::base::paths::Places;
 use crate::base::refusal::Refusal;
 use crate::base::units::human_size;
 use crate::tentacle::account::{self, Coming, Kept, of_file};
+use crate::tentacle::objects;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -43,10 +43,10 @@ pub struct Left {
 /// What it takes to count exactly.
 #[derive(Debug)]
 struct Estimated {
-    places: Places,
+    store: Store,
     pusher: PusherName,
     coming: Coming,
-    packages: u64,
+    except: Vec<Digest>,
 }
 
 impl Left {
@@ -87,11 +87,15 @@ impl Left {
     }
 
     fn kept_exactly(&self) -> u64 {
-        let Some(Estimated { places, pusher, coming, packages }) = &self.estimated else {
+        let Some(Estimated { store, pusher, coming, except }) = &self.estimated else {
             return self.kept;
         };
-        let exactly = account::kept_exactly(places, pusher, coming);
-        exactly.map_or(self.kept, |exactly| packages.saturating_add(exactly.bytes))
+        let packages = store.usage(pusher, except);
+        let beside = account::kept_exactly(&store.places, pusher, coming);
+        match (packages, beside) {
+            (Ok(packages), Ok(beside)) => packages.saturating_add(beside.bytes),
+            _ => self.kept,
+        }
     }
 }
 
@@ -119,21 +123,34 @@ impl Store {
             return Ok(Left::unbounded());
         }
         let lock = account::lock_for(patience, &self.places, pusher)?;
-        let kept = account::kept(&self.places, pusher, &Coming::new())?;
-        self.left_of(pusher, limits, &kept, Some(lock), &|_| false)
+        let kept = self.kept(pusher, &Coming::new(), &[])?;
+        Ok(self.left_of(pusher, limits, &kept, Some(lock), &[]))
     }
 
-    /// The same, for a listener, which has looked at the jobs already.
+    /// The same, for a listener, of what [`Store::kept`] has found.
+    pub fn left_beside(&self, pusher: &PusherName, limits: Limits<'_>, kept: &Kept) -> Left {
+        self.left_of(pusher, limits, kept, None, &[])
+    }
+
+    /// All that this pusher keeps, and what was on its way before, less packages of `except`
+    /// that are not in a sum.
     ///
     /// # Errors
-    /// As [`Store::left`].
-    pub fn left_beside(
-        &self,
-        pusher: &PusherName,
-        limits: Limits<'_>,
-        kept: &Kept,
-    ) -> Result<Left> {
-        self.left_of(pusher, limits, kept, None, &|_| false)
+    /// Where STATE can't be read.
+    pub fn kept(&self, pusher: &PusherName, coming: &Coming, except: &[Digest]) -> Result<Kept> {
+        // In the order in which a package passes through: what is not here any more is in
+        // the sum.
+        let mut own = self.partly(pusher, except)?;
+        if self.is_of_listener() {
+            let objects = objects::of(&self.directory, pusher)?.into_iter();
+            own = objects.fold(own, |sum, (_, size)| sum.saturating_add(of_file(size)));
+        }
+        let mut kept = account::kept(&self.places, pusher, coming)?;
+        if kept.estimated_beside.is_none() {
+            own = self.usage(pusher, except)?;
+        }
+        kept.bytes = kept.bytes.saturating_add(own);
+        Ok(kept)
     }
 
     fn left_of(
@@ -142,17 +159,15 @@ impl Store {
         limits: Limits<'_>,
         kept: &Kept,
         lock: Option<File>,
-        except: &dyn Fn(&Digest) -> bool,
-    ) -> Result<Left> {
-        let packages = self.usage(pusher, except)?;
+        except: &[Digest],
+    ) -> Left {
         let estimated = kept.estimated_beside.clone().map(|coming| {
-            let (places, pusher) = (self.places.clone(), pusher.clone());
-            Estimated { places, pusher, coming, packages }
+            let (store, pusher, except) = (self.clone(), pusher.clone(), except.to_vec());
+            Estimated { store, pusher, coming, except }
         });
-        let under_way = kept.under_way.len();
-        let kept = packages.saturating_add(kept.bytes);
+        let (under_way, kept) = (kept.under_way.len(), kept.bytes);
         let (max_store, bytes) = (limits.max_store, limits.max_store.saturating_sub(kept));
-        Ok(Left { bytes, kept, under_way, max_store, estimated, _lock: lock })
+        Left { bytes, kept, under_way, max_store, estimated, _lock: lock }
     }
 
     /// Takes this pusher's account, where there is something to count, before the store's
@@ -170,6 +185,28 @@ impl Store {
         }
     }
 
+    /// Has the sum of this pusher have an object of this size, of which so much lies there
+    /// already, before it is its own. In octo-exec's store: a listener of another user looks
+    /// at what little is in its own.
+    pub(super) fn count(
+        &self,
+        digest: &Digest,
+        size: u64,
+        there: Option<u64>,
+        pusher: &PusherName,
+    ) -> Result<Option<File>> {
+        if self.is_of_listener() {
+            return Ok(None);
+        }
+        let is_own = there.is_some() && self.holders(digest)?.contains(pusher);
+        match (is_own, there.is_none_or(|there| there == size)) {
+            (true, true) => Ok(None),
+            (false, true) => account::add_package(&self.places, pusher, digest, size).map(Some),
+            // Of all who have it.
+            (_, false) => account::forget_sums(&self.places).map(Some),
+        }
+    }
+
     /// Is there room for an object of this size? What it takes is to be taken while the
     /// result lives.
     pub(super) fn check_share(
@@ -178,15 +215,15 @@ impl Store {
         pusher: &PusherName,
         limits: Limits<'_>,
         lock: Option<File>,
-        except: &dyn Fn(&Digest) -> bool,
+        except: &[Digest],
     ) -> std::result::Result<Left, StoreError> {
         self.sweep_ahead(pusher)?;
         if limits.max_store == u64::MAX {
             return Ok(Left::unbounded());
         }
         let none = Coming::new();
-        let kept = account::kept(&self.places, pusher, limits.coming.unwrap_or(&none))?;
-        let left = self.left_of(pusher, limits, &kept, lock, except)?;
+        let kept = self.kept(pusher, limits.coming.unwrap_or(&none), except)?;
+        let left = self.left_of(pusher, limits, &kept, lock, except);
         left.check(of_file(size))?;
         Ok(left)
     }
@@ -196,28 +233,23 @@ impl Store {
     ///
     /// # Errors
     /// Where the directories can't be read.
-    pub(super) fn usage(
-        &self,
-        pusher: &PusherName,
-        except: &dyn Fn(&Digest) -> bool,
-    ) -> Result<u64> {
-        let mut objects: HashMap<Digest, u64> = HashMap::new();
-        for name in names_below(&self.directory)? {
-            let Some(digest) = Digest::parse(&name) else { continue };
-            // A list that is damaged is told to who uses it, and must not stop all others.
-            if self.holders(&digest).is_ok_and(|holders| holders.contains(pusher))
-                && let Some(size) = self.size(&digest)?
-            {
-                objects.insert(digest, of_file(size));
-            }
-        }
+    pub(super) fn usage(&self, pusher: &PusherName, except: &[Digest]) -> Result<u64> {
+        let partly = self.partly(pusher, except)?;
+        let mut objects: HashMap<Digest, u64> =
+            objects::of(&self.directory, pusher)?.into_iter().collect();
         for (digest, size) in self.taken_of(pusher)? {
-            objects.entry(digest).or_insert(of_file(size));
+            objects.entry(digest).or_insert(size);
         }
-        objects.retain(|digest, _| !except(digest));
-        let mut bytes = objects.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
+        objects.retain(|digest, _| !except.contains(digest));
+        let sizes = objects.values();
+        Ok(sizes.fold(partly, |sum, size| sum.saturating_add(of_file(*size))))
+    }
+
+    /// What partial uploads take or have reserved.
+    fn partly(&self, pusher: &PusherName, except: &[Digest]) -> Result<u64> {
+        let mut bytes: u64 = 0;
         for partial in self.partials()? {
-            if !except(&partial.digest) && partial.pusher == *pusher {
+            if !except.contains(&partial.digest) && partial.pusher == *pusher {
                 // What was swept or finished meanwhile counts no more.
                 let taken = partial.path.metadata();
                 let taken = taken.map_or(0, |m| of_file(m.len().max(m.blocks() * 512)));

@@ -217,10 +217,12 @@ impl<'a> Upload<'a> {
             .and_then(|()| self.file.sync_all())
             .map_err(|e| StoreError::io("write", &e))?;
         let changing = self.store.change()?;
+        let there = self.store.size(&self.digest)?;
         // Those that a killed removal left permit nothing.
-        if self.store.size(&self.digest)?.is_none() {
+        if there.is_none() {
             remove(&self.store.names(&self.digest))?;
         }
+        let _counted = self.store.count(&self.digest, self.size, there, &self.pusher)?;
         if names == Names::First {
             self.store.admit(&self.digest, &self.pusher, &changing)?;
         }
