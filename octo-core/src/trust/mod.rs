@@ -32,7 +32,7 @@ pub use verb::{AllowWord, RequestRow, Verb};
 pub use window::Windows;
 
 use crate::base::error::{Error, Exit, Result};
-use crate::base::paths::{open_trusted, read_bounded};
+use crate::base::paths::{open_trusted, read_expected};
 use crate::base::problem::Problem;
 use std::fs::File;
 use std::net::IpAddr;
@@ -96,5 +96,6 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn read_all(file: &mut File, path: &Path) -> Result<Vec<u8>> {
-    read_bounded(file, path, LARGEST).map_err(|error| error.exit(Exit::Configuration))
+    let length = file.metadata().map_or(0, |file| file.len());
+    read_expected(file, path, length, LARGEST).map_err(|error| error.exit(Exit::Configuration))
 }

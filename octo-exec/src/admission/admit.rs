@@ -4,13 +4,16 @@
 use super::unstarted::Unstarted;
 use jiff::Zoned;
 use octo_core::Thumbprint;
-use octo_core::base::error::Exit;
+use octo_core::base::error::{Error, Exit};
 use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
 use octo_core::tentacle::job::Origin;
 use octo_core::tentacle::layout;
 use octo_core::tentacle::spec::{Script, Spec};
+use octo_core::trust::file::cached::CachedTrust;
 use octo_core::trust::{Grant, Question, RunQuestion, StartedBy, Trust, Verb};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Decides about a job; the window counts only for one that would start now.
@@ -26,7 +29,7 @@ pub(crate) fn admit(
         return Err(Unstarted::denied(error.refusal.exit(), error.reason));
     }
     let Some(pusher) = &origin.pusher else { return by_hand(spec) };
-    let trust = Trust::load(&places.trusted())
+    let trust = lines_of(places, pusher.thumbprint)
         .map_err(|error| Unstarted::denied(Refusal::Policy.exit(), error.message))?;
     let now = trust.now();
     believe_address(places, &trust, pusher.thumbprint, &now)
@@ -39,6 +42,26 @@ pub(crate) fn admit(
     trust
         .decide(&question)
         .map_err(|denial| Unstarted::denied(denial.refusal.exit(), denial.reason))
+}
+
+/// The trust file as it is, of which this pusher's lines are asked for. Of each state that it
+/// is in, a process parses it once: a run asks three times, and there may be thousands of
+/// lines.
+///
+/// # Errors
+/// As [`Trust::load`].
+pub(crate) fn lines_of(places: &Places, thumbprint: Thumbprint) -> Result<Arc<Trust>, Error> {
+    type Known = Option<(PathBuf, Thumbprint, CachedTrust)>;
+    static KNOWN: Mutex<Known> = Mutex::new(None);
+    let path = places.trusted();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, pusher, cached)) = &*known
+        && (of, *pusher) == (&path, thumbprint)
+    {
+        return cached.load();
+    }
+    let cached = CachedTrust::of_pusher(&path, thumbprint);
+    known.insert((path, thumbprint, cached)).2.load()
 }
 
 /// May the address of this pusher decide? It is the listener's word.

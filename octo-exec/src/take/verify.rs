@@ -2,7 +2,7 @@
 //! listener that spooled it faces the network.
 
 use super::signature;
-use crate::admission::admit::believe_address;
+use crate::admission::admit::{believe_address, lines_of};
 use jiff::Timestamp;
 use octo_core::base::error::Exit;
 use octo_core::base::names::JobId;
@@ -69,10 +69,10 @@ pub(super) fn verify(
 ) -> Result<Verified, Unverified> {
     let no = |reason: String| End::denied(Exit::Refused, reason);
     let signed = &entry.signed;
-    let trust = Trust::load(&places.trusted())
+    let thumbprint = Thumbprint::of_certificate(signed.certificate);
+    let trust = lines_of(places, thumbprint)
         .map_err(|error| End::denied(Refusal::Policy.exit(), error.message));
     let trust = trust?;
-    let thumbprint = Thumbprint::of_certificate(signed.certificate);
     // Before a byte of it is parsed: a stranger's certificate may be made for our parser.
     let Some(line) = trust.of(thumbprint).next() else {
         return Err(no(format!("the certificate {thumbprint} is not trusted")).into());

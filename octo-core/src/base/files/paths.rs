@@ -291,7 +291,15 @@ pub fn if_there<T>(path: &Path, found: io::Result<T>) -> Result<Option<T>> {
 /// # Errors
 /// Where reading fails, or the file is larger than `limit` bytes.
 pub fn read_bounded(file: &mut dyn Read, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    read_expected(file, path, 0, limit)
+}
+
+/// The same, of about so many bytes: they are read at once.
+///
+/// # Errors
+/// As [`read_bounded`].
+pub fn read_expected(file: &mut dyn Read, path: &Path, length: u64, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit) + 1).unwrap_or(0));
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, &e))?;
     if bytes.len() as u64 > limit {
         return Err(Error::new(

@@ -120,7 +120,12 @@ impl PusherName {
 
     /// The name, if it is one.
     pub fn parse(text: &str) -> Option<PusherName> {
-        is_name(text, b"._@-").then(|| PusherName(text.to_string()))
+        PusherName::is_form(text).then(|| PusherName(text.to_string()))
+    }
+
+    /// Is it one?
+    pub fn is_form(text: &str) -> bool {
+        is_name(text, b"._@-")
     }
 
     /// Under what this machine's own operator puts packages.

@@ -14,6 +14,14 @@ impl Thumbprint {
         Thumbprint(Digest::of(der))
     }
 
+    /// How many there are, however they are parted.
+    pub const DIGITS: usize = 64;
+
+    /// A thumbprint of 64 digits in lower case, and nothing else.
+    pub fn of_digits(digits: &str) -> Option<Thumbprint> {
+        Digest::parse(digits).map(Thumbprint)
+    }
+
     /// A thumbprint as people have it: 64 hex digits in either case, with or
     /// without colons, behind `SHA256:`, `sha256 Fingerprint=` and the like.
     ///
@@ -21,6 +29,9 @@ impl Thumbprint {
     /// What is wrong with it, in words: an invisible character, as Windows'
     /// certificate dialog pastes it, would else be hunted for hours.
     pub fn parse(text: &str) -> Result<Thumbprint, String> {
+        if let Some(plain) = Thumbprint::of_digits(text) {
+            return Ok(plain);
+        }
         if let Some(hidden) = text.chars().find(|c| is_invisible(*c)) {
             return Err(format!(
                 "an invisible character (U+{:04X}) is in it: type it or copy it anew",

@@ -6,6 +6,7 @@
 use crate::base::error::Result;
 use crate::base::identity::FileStamp;
 use crate::base::problem::Problem;
+use crate::base::thumbprint::Thumbprint;
 use crate::trust::{Trust, open, read_all};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ const BELIEVED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct CachedTrust {
     path: PathBuf,
+    /// Whose lines are asked for; `None` is anybody's.
+    thumbprint: Option<Thumbprint>,
     known: Mutex<Option<Known>>,
 }
 
@@ -37,7 +40,12 @@ struct Known {
 impl CachedTrust {
     /// The file of this path, which is not read yet.
     pub fn of(path: &Path) -> CachedTrust {
-        CachedTrust { path: path.to_path_buf(), known: Mutex::default() }
+        CachedTrust { path: path.to_path_buf(), thumbprint: None, known: Mutex::default() }
+    }
+
+    /// The same, of which a thumbprint's lines are asked for, and no others.
+    pub fn of_pusher(path: &Path, thumbprint: Thumbprint) -> CachedTrust {
+        CachedTrust { thumbprint: Some(thumbprint), ..CachedTrust::of(path) }
     }
 
     /// Where it is.
@@ -45,7 +53,7 @@ impl CachedTrust {
         &self.path
     }
 
-    /// As [`Trust::load`], which it never disagrees with.
+    /// As [`Trust::load`], which it never disagrees with, but for the lines of others.
     ///
     /// # Errors
     /// Exit 78 if it is missing or unsound: then nobody may be let in.
@@ -65,7 +73,7 @@ impl CachedTrust {
         let bytes = read_all(&mut file, &self.path)?;
         let parsed = match known.take() {
             Some(known) if known.bytes == bytes => known.parsed,
-            _ => Trust::parse(&self.path, &bytes)
+            _ => Trust::parse_of(&self.path, &bytes, self.thumbprint)
                 .map(Arc::new)
                 .map_err(|problems| Problem::error(&problems)),
         };
@@ -95,7 +103,6 @@ fn stamp(file: &File) -> Option<FileStamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::thumbprint::Thumbprint;
     use std::os::unix::fs::PermissionsExt;
 
     fn line(seed: &[u8]) -> String {

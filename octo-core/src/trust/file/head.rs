@@ -4,6 +4,7 @@
 use crate::base::encoding::printable;
 use crate::base::names::PusherName;
 use crate::base::thumbprint::Thumbprint;
+use std::borrow::Cow;
 
 /// The columns of a line that say whose it is.
 pub(super) struct Columns<'a> {
@@ -18,8 +19,8 @@ impl<'a> Columns<'a> {
         let (first, rest) = words.split_first()?;
         // As openssl prints it: "sha256 Fingerprint=9F:86:…".
         let (thumbprint, rest) = match rest.split_first() {
-            Some((second, rest)) if is_label(first) => (format!("{first} {second}"), rest),
-            _ => (first.to_string(), rest),
+            Some((second, rest)) if is_label(first) => (format!("{first} {second}").into(), rest),
+            _ => (Cow::Borrowed(*first), rest),
         };
         let (name, rest) = match rest.split_first() {
             Some((name, rest)) => (parse_name(name), rest),
@@ -39,12 +40,12 @@ fn is_label(word: &str) -> bool {
 
 /// A pusher's name, as it stands in the second column.
 fn parse_name(text: &str) -> Result<PusherName, String> {
-    let shown = printable(text.as_bytes());
+    let shown = || printable(text.as_bytes());
     let name = PusherName::parse(text)
-        .ok_or_else(|| format!("'{shown}' is not a pusher's name ({})", PusherName::FORM))?;
+        .ok_or_else(|| format!("'{}' is not a pusher's name ({})", shown(), PusherName::FORM))?;
     // Else `distrust` could not tell what is meant.
-    if Thumbprint::parse(text).is_ok() {
-        return Err(format!("'{shown}' is a thumbprint, where the pusher's name belongs"));
+    if text.len() >= Thumbprint::DIGITS && Thumbprint::parse(text).is_ok() {
+        return Err(format!("'{}' is a thumbprint, where the pusher's name belongs", shown()));
     }
     Ok(name)
 }

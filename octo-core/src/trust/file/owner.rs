@@ -6,9 +6,6 @@ use crate::base::names::PusherName;
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::TrustOption;
 
-/// Digits of a thumbprint.
-const DIGITS: usize = 64;
-
 /// Whose a line is.
 #[derive(Debug)]
 pub(in crate::trust) enum Owner {
@@ -83,8 +80,9 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 /// A word, and what is left of it without a thumbprint that is glued to it.
 fn without_digits(word: &str) -> impl Iterator<Item = &str> {
     let is_thumbprint = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let before = word.len().checked_sub(DIGITS).and_then(|at| word.split_at_checked(at));
-    let behind = word.split_at_checked(DIGITS);
+    let before =
+        word.len().checked_sub(Thumbprint::DIGITS).and_then(|at| word.split_at_checked(at));
+    let behind = word.split_at_checked(Thumbprint::DIGITS);
     let before = before.filter(|(_, digits)| is_thumbprint(digits)).map(|(rest, _)| rest);
     let behind = behind.filter(|(digits, _)| is_thumbprint(digits)).map(|(_, rest)| rest);
     [Some(word), before, behind].into_iter().flatten()

@@ -3,6 +3,7 @@
 use super::head::Columns;
 use super::line::Line;
 use crate::base::encoding::is_hidden;
+use crate::base::names::PusherName;
 use crate::base::problem::{ENOUGH, Problem};
 use crate::base::thumbprint::Thumbprint;
 use crate::trust::{LARGEST, Options, Trust};
@@ -17,19 +18,38 @@ impl Trust {
     /// # Errors
     /// What is wrong, in the order of the lines, up to a bound.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Trust, Vec<Problem>> {
+        Trust::parse_of(path, bytes, None)
+    }
+
+    /// The same; of a thumbprint's lines, where one is said. All others must be sound as well,
+    /// and cost little: a file may have thousands.
+    pub(in crate::trust) fn parse_of(
+        path: &Path,
+        bytes: &[u8],
+        thumbprint: Option<Thumbprint>,
+    ) -> Result<Trust, Vec<Problem>> {
         if bytes.len() as u64 > LARGEST {
             let reason = format!("the file is larger than {LARGEST} bytes");
             return Err(vec![Problem::new(path, 1, b"", reason)]);
         }
         let mut lines = Vec::new();
         let mut problems = Vec::new();
-        for (index, bytes) in bytes.split(|b| *b == b'\n').enumerate() {
-            match line(index + 1, bytes) {
-                Ok(line) => lines.extend(line),
-                Err(reason) => problems.push(Problem::new(path, index + 1, bytes, reason)),
+        let digits = thumbprint.map(|thumbprint| thumbprint.to_string());
+        let mut rest = Some(bytes);
+        for number in 1.. {
+            let Some(text) = rest.filter(|_| problems.len() < ENOUGH) else { break };
+            let other = digits.as_ref().and_then(|digits| behind_other(text, digits.as_bytes()));
+            if other.is_some() {
+                rest = other;
+                continue;
             }
-            if problems.len() == ENOUGH {
-                break;
+            let end = text.iter().position(|byte| *byte == b'\n');
+            rest = end.map(|end| &text[end + 1..]);
+            let bytes = &text[..end.unwrap_or(text.len())];
+            let is_wanted = |line: &Line| thumbprint.is_none_or(|wanted| wanted == line.thumbprint);
+            match line(number, bytes) {
+                Ok(line) => lines.extend(line.filter(is_wanted)),
+                Err(reason) => problems.push(Problem::new(path, number, bytes, reason)),
             }
         }
         match problems.is_empty() {
@@ -51,6 +71,19 @@ impl Line {
         }
         Line { number, text, thumbprint, ..self.clone() }
     }
+}
+
+/// What is behind the first line, where that is another's, and sound at a glance: digits, a
+/// blank, a name that is too short for a thumbprint, and its end.
+fn behind_other<'a>(text: &'a [u8], own: &[u8]) -> Option<&'a [u8]> {
+    let (digits, rest) = text.split_at_checked(Thumbprint::DIGITS)?;
+    let rest = rest.strip_prefix(b" ")?;
+    let end = rest.iter().take(Thumbprint::DIGITS).position(|byte| *byte == b'\n')?;
+    let name = std::str::from_utf8(&rest[..end]).ok()?;
+    // No way out in between: many bytes are looked at in one step.
+    let is_digit = |byte: &u8| (byte.wrapping_sub(b'0') < 10) | (byte.wrapping_sub(b'a') < 6);
+    let are_digits = digits.iter().fold(true, |all, byte| all & is_digit(byte));
+    (digits != own && are_digits && PusherName::is_form(name)).then(|| &rest[end + 1..])
 }
 
 /// One line; a comment and an empty one name nobody.
@@ -289,6 +322,44 @@ mod tests {
         );
         let large = vec![b'\n'; LARGEST as usize + 1];
         assert_eq!(Trust::parse(Path::new("t"), &large).expect_err("too large").len(), 1);
+    }
+
+    /// Whatever is seen at a glance, nothing is let through that a look at each word refuses.
+    #[test]
+    fn whose_lines_are_asked_for_changes_nothing_for_others() {
+        let own = Thumbprint::of_certificate(b"own");
+        let (a, name) = (print("a"), "n".repeat(63));
+        let ways = ["", "\r", " ", " sudo", " from=10.0.0.1/8", "\u{200b}", "\0", "\t", "\"", " x"];
+        let mut texts: Vec<String> = ways.iter().map(|way| format!("{a} ci{way}")).collect();
+        texts.extend([
+            format!("{} ci", a.to_uppercase()),
+            format!("{a}  ci"),
+            format!("{a}\tci"),
+            format!("{a} {name}"),
+            format!("{a} {name}x"),
+            format!("{a} {name}xx"),
+            format!("{a} {a}"),
+            format!("{a} -ci"),
+            format!("{a} "),
+            format!("{}g ci", &a[1..]),
+            format!("{}{} ci", &a[..31], '\u{e9}'),
+            format!("{}\n ci", &a[..40]),
+            format!("{own} ci"),
+            format!("{a} {own} ci"),
+            a[..63].to_string(),
+            "#".repeat(80),
+        ]);
+        for text in &texts {
+            for text in [format!("{text}\n"), text.clone(), format!("{own} me\n{text}\n{a} ci\n")] {
+                let all = Trust::parse(Path::new("t"), text.as_bytes());
+                let ours = Trust::parse_of(Path::new("t"), text.as_bytes(), Some(own));
+                let all = all.map(|all| all.of(own).cloned().collect::<Vec<_>>());
+                assert_eq!(ours.map(|ours| ours.lines.to_vec()), all, "{text:?}");
+            }
+        }
+        let noise = "x y\n".repeat(100_000);
+        let problems = Trust::parse_of(Path::new("t"), noise.as_bytes(), Some(own));
+        assert_eq!(problems.expect_err("unsound").len(), ENOUGH);
     }
 
     #[test]
