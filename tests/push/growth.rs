@@ -4,6 +4,7 @@ use crate::support::{can_trace, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::JobId;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,8 +14,13 @@ const OVER: usize = 300;
 /// The calls that name a file, or list a directory, of this process and what it starts,
 /// while this is done.
 fn traced(pid: u32, to: &Path, work: impl FnOnce()) -> String {
+    traced_calls(pid, "%file,getdents64", to, work)
+}
+
+/// The same, of these calls.
+fn traced_calls(pid: u32, calls: &str, to: &Path, work: impl FnOnce()) -> String {
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-e", "trace=%file,getdents64", "-o"])
+        .args(["-f", "-y", "-e", &format!("trace={calls}"), "-o"])
         .arg(to)
         .args(["-p", &pid.to_string()])
         .stderr(Stdio::piped())
@@ -78,6 +84,124 @@ fn a_run_looks_at_no_job_that_is_over() {
     let kept = std::fs::read_dir(web1.state.join("kept")).expect("sums").flatten();
     let lines = kept.map(|of| std::fs::read_to_string(of.path()).expect("lines"));
     assert_eq!(lines.map(|lines| lines.lines().count()).sum::<usize>(), OVER + 2);
+}
+
+/// Objects of this pusher, as they lie in a store.
+fn objects(web1: &Tentacle, names: &str, count: usize) {
+    let packages = web1.state.join("packages");
+    for number in 0..count {
+        let digest = octo_core::Digest::of(&number.to_le_bytes());
+        std::fs::write(packages.join(digest.to_string()), number.to_le_bytes()).expect("write");
+        std::fs::write(packages.join(format!("{digest}.by")), names).expect("write");
+    }
+}
+
+/// However many packages lie there, a run looks at none, and lists them not.
+#[test]
+fn a_run_looks_at_no_package_of_others() {
+    if !can_trace("a_run_looks_at_no_package_of_others") {
+        return;
+    }
+    let (octopus, mut web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let push =
+        |verb: &[&str]| drop(octopus.push(&[&["-t", "web1"], verb].concat()).assert().success());
+    let file = octopus.sandbox.write("package", "of its own");
+    push(&["put", file.to_str().expect("UTF-8")]);
+    let packages = web1.state.join("packages");
+    let lists = std::fs::read_dir(&packages).expect("packages").flatten().map(|of| of.path());
+    let list = lists.into_iter().find(|path| path.extension().is_some()).expect("a list");
+    objects(&web1, &std::fs::read_to_string(list).expect("names"), OVER);
+    let address = web1.address.clone();
+    web1.kill();
+    web1.start_at(&address);
+    let looks = |text: &str| {
+        let of = format!("{}/", packages.display());
+        let is_object = |line: &&str| line.contains(&of) && !line.contains("/incoming");
+        let is_look = |line: &&str| is_object(line) && !line.contains("/.lock");
+        let is_any = |line: &&str| is_look(line) || is_list_of(line, &packages);
+        text.lines().filter(is_any).map(str::to_string).collect::<Vec<_>>()
+    };
+    let text = traced(web1.pid(), &octopus.sandbox.path("trace"), || {
+        push(&["run", "-c", "true"]);
+        push(&["status"]);
+        wait_for("its end", || is_settled(&web1));
+    });
+    assert!(text.contains("/kept/"), "{text}");
+    assert_eq!(looks(&text), [""; 0]);
+    // A put looks at its own.
+    let file = octopus.sandbox.write("package", "another");
+    let text = traced(web1.pid(), &octopus.sandbox.path("trace"), || {
+        push(&["put", file.to_str().expect("UTF-8")]);
+    });
+    let own = octo_core::Digest::of(b"another").to_string();
+    let others: Vec<String> = looks(&text).into_iter().filter(|at| !at.contains(&own)).collect();
+    let others: Vec<&String> = others.iter().filter(|at| is_of_object(at)).collect();
+    assert!(looks(&text).iter().any(|at| at.contains(&own)) && others.is_empty(), "{others:#?}");
+    // They count all the same.
+    let kept = std::fs::read_dir(web1.state.join("kept")).expect("sums").flatten();
+    let lines: String = kept.map(|of| std::fs::read_to_string(of.path()).expect("lines")).collect();
+    assert_eq!(lines.lines().filter(|line| line.starts_with("package/")).count(), OVER + 2);
+}
+
+/// A line a call, where those of two threads were written in turns.
+fn whole_calls(text: &str) -> Vec<String> {
+    let mut begun: HashMap<&str, &str> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let (thread, call) = line.split_once(' ').expect("a thread");
+        if let Some(first) = call.strip_suffix("<unfinished ...>") {
+            begun.insert(thread, first);
+        } else if let Some((_, rest)) = call.split_once(" resumed>") {
+            calls.push(format!("{}{rest}", begun.remove(thread).unwrap_or_default()));
+        } else {
+            calls.push(call.to_string());
+        }
+    }
+    calls
+}
+
+/// Does this call name an object that a test made?
+fn is_of_object(call: &str) -> bool {
+    let made = |number: usize| octo_core::Digest::of(&number.to_le_bytes()).to_string();
+    call.contains("getdents64(") || (0..OVER).any(|number| call.contains(&made(number)))
+}
+
+/// Who decides asks whether the trust file is as it was, and reads it no more than once a
+/// process.
+#[test]
+fn a_run_reads_the_trust_file_once() {
+    if !can_trace("a_run_reads_the_trust_file_once") {
+        return;
+    }
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let path = web1.config.join("trusted");
+    let mut text = std::fs::read_to_string(&path).expect("trusted");
+    for number in 0..2000_usize {
+        let digest = octo_core::Digest::of(&number.to_le_bytes());
+        text.push_str(&format!("{digest} other\n"));
+    }
+    std::fs::write(&path, &text).expect("write");
+    let size = text.len();
+    let run = || {
+        let mut push = octopus.push(&["-t", "web1", "run", "-c", "true"]);
+        push.assert().success();
+        wait_for("its end", || is_settled(&web1));
+    };
+    // Of what changed a moment ago each look is one at its bytes.
+    let is_at_rest = || {
+        let changed = path.metadata().and_then(|file| file.modified()).expect("a time");
+        changed.elapsed().is_ok_and(|passed| passed.as_secs() >= 4)
+    };
+    wait_for("a file at rest", is_at_rest);
+    run();
+    let trace = octopus.sandbox.path("trace");
+    let text = traced_calls(web1.pid(), "read,pread64", &trace, run);
+    let calls = whole_calls(&text);
+    let reads = calls.iter().filter(|call| call.contains("/trusted>"));
+    let bytes = reads.filter_map(|call| call.rsplit("= ").next()?.parse::<usize>().ok());
+    // The listener may read it, too: it believes what it knows for ten seconds.
+    let times = bytes.sum::<usize>() / size;
+    assert!((1..=2).contains(&times), "{times} times: {text}");
 }
 
 fn is_list_of(line: &str, directory: &Path) -> bool {
