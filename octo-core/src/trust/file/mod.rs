@@ -6,6 +6,7 @@ mod line;
 mod lines;
 pub(super) mod owner;
 pub(super) mod parse;
+mod plain;
 
 pub use line::Line;
 pub use lines::Lines;
