@@ -134,6 +134,13 @@ impl Janitor {
         }
     }
 
+    /// The same, and what is left of those that are gone there.
+    pub(crate) fn drop_all_taken(&self) {
+        if let Some((own, taken)) = &self.stores {
+            self.log.ok(own.drop_all_taken(taken));
+        }
+    }
+
     /// Does the kernel wake us when there is more to do?
     fn sweep(&self) -> Result<bool> {
         self.watch.clear();

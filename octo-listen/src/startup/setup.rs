@@ -216,7 +216,7 @@ fn tidy(host: &Host) {
     if abandoned > 0 {
         host.log.event(format_args!("{abandoned} abandoned uploads were removed"));
     }
-    host.janitor.drop_taken();
+    host.janitor.drop_all_taken();
     let waiting = host.log.ok(start_waiting(host)).unwrap_or(0);
     if waiting > 0 {
         host.log.event(format_args!("{waiting} waiting jobs were started"));

@@ -2,7 +2,7 @@
 //! upload, of which the sender is a file.
 
 use super::upload::Names;
-use super::{Begin, Limits, ReceiveError, Store, StoreError, Who, remove};
+use super::{Begin, Limits, Object, ReceiveError, Store, StoreError, Who, remove};
 use crate::base::beneath;
 use crate::base::digest::Digest;
 use crate::base::error::{Error, Result};
@@ -116,27 +116,35 @@ impl Store {
     /// # Errors
     /// Where this store can't be read.
     pub fn drop_taken(&self, taken: &Store) -> Result<()> {
-        let has = |object: &super::Object| {
-            let holders = taken.holders(&object.digest).unwrap_or_default();
-            let is_whole =
-                matches!(taken.size(&object.digest), Ok(Some(size)) if size == object.size);
-            is_whole
-                && !holders.is_empty()
-                && object.holders.iter().all(|name| holders.contains(name))
-        };
-        let is_stale = |digest: &Digest| matches!(taken.size(digest), Ok(None));
-        let is_any = self.objects()?.iter().any(has) || self.left_names()?.iter().any(is_stale);
-        if !is_any {
-            return Ok(());
+        // At the end of each job: what was dropped before, thousands maybe, is not looked at.
+        match self.objects()?.iter().any(|object| taken.has_all_of(object)) {
+            true => self.drop_all_taken(taken),
+            false => Ok(()),
         }
+    }
+
+    /// The same, and removes the names of objects that octo-exec has no more, which count for
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Store::drop_taken`].
+    pub fn drop_all_taken(&self, taken: &Store) -> Result<()> {
+        let is_stale = |digest: &Digest| matches!(taken.size(digest), Ok(None));
         let changing = self.change()?;
-        for object in self.objects()?.iter().filter(|object| has(object)) {
+        for object in self.objects()?.iter().filter(|object| taken.has_all_of(object)) {
             remove(&self.path(&object.digest))?;
         }
         for digest in self.left_names()?.iter().filter(|digest| is_stale(digest)) {
             self.remove(digest, &changing)?;
         }
         publish::sync_directory(&self.directory)
+    }
+
+    /// Does this store have it whole, for all who put it in another?
+    fn has_all_of(&self, object: &Object) -> bool {
+        let holders = self.holders(&object.digest).unwrap_or_default();
+        let is_whole = matches!(self.size(&object.digest), Ok(Some(size)) if size == object.size);
+        is_whole && !holders.is_empty() && object.holders.iter().all(|name| holders.contains(name))
     }
 
     /// What of this pusher's octo-exec has taken over, for the listener of another user.
@@ -153,7 +161,7 @@ impl Store {
     }
 
     /// The names of objects that are gone from here.
-    fn left_names(&self) -> Result<Vec<Digest>> {
+    pub(super) fn left_names(&self) -> Result<Vec<Digest>> {
         let mut left = Vec::new();
         for name in names_below(&self.directory)? {
             let digest = name.strip_suffix(".by").and_then(Digest::parse);

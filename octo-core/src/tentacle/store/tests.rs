@@ -372,6 +372,12 @@ fn the_listener_drops_what_is_there_whole_for_all_who_put_it() {
     assert!(!is_dropped());
     taken.admit(&digest, &pusher("cron"), &changing).unwrap();
     assert!(is_dropped());
+    // Names of what is gone there go when more is dropped, or all is looked at.
+    assert_eq!(own.left_names().unwrap(), [digest]);
+    taken.remove(&digest, &changing).unwrap();
+    assert!(is_dropped() && own.left_names().unwrap() == [digest]);
+    own.drop_all_taken(taken).unwrap();
+    assert!(own.left_names().unwrap().is_empty());
 }
 
 #[test]
