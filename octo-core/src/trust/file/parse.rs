@@ -32,8 +32,8 @@ impl Trust {
         }
         let mut lines = Vec::new();
         let mut problems = Vec::new();
-        // What was seen to be sound behind a name; nothing is.
-        let mut sound = HashSet::from([&b""[..]]);
+        // What was seen to be sound behind a name.
+        let mut sound = HashSet::new();
         let own = thumbprint.map(|thumbprint| thumbprint.to_string());
         let mut rest = Some(bytes);
         for number in 1.. {
@@ -41,7 +41,8 @@ impl Trust {
             let bytes;
             (bytes, rest) = first_line(text);
             let plain = thumbprint.and_then(|_| Plain::of(bytes));
-            let is_known = |plain: &Plain| sound.contains(plain.options);
+            let is_known =
+                |plain: &Plain| plain.options.is_empty() || sound.contains(plain.options);
             let is_others = |plain: &Plain| own.as_deref() != Some(plain.digits);
             if plain.as_ref().is_some_and(|plain| is_others(plain) && is_known(plain)) {
                 continue;
