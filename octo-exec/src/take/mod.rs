@@ -269,9 +269,10 @@ impl Taking<'_> {
         let claims = refused.pusher.map(|pusher| pusher.to_string());
         let mut fields = vec![("entry", entry.as_str()), ("code", &code), ("reason", &reason)];
         fields.extend(claims.as_deref().map(|pusher| ("claims", pusher)));
-        account::add_note(self.places, refused.name.as_ref(), &entry)?;
+        let counted = account::add_note(self.places, refused.name.as_ref(), &entry)?;
         // First: as long as this fails it is tried again, and would fill the audit log.
         refuse(self.places, &entry, &refused)?;
+        drop(counted);
         // A job that can't be recorded doesn't run; one that doesn't run is told all the same.
         if let Err(error) = Audit::of(Side::Executor, self.places).append("refused", &fields) {
             self.tool.report(&error);

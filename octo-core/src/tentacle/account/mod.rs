@@ -127,14 +127,16 @@ pub fn settle(places: &Places, job: &JobDirectory) {
     }
 }
 
-/// Counts the note that is about to be written on an entry of this pusher's.
+/// Counts the note that is about to be written on an entry of this pusher's. Nobody looks at
+/// all notes while the result lives: from here on until it lies there.
 ///
 /// # Errors
 /// Where it can't be counted: then it must not be written.
-pub fn add_note(places: &Places, owner: Option<&PusherName>, entry: &str) -> Result<()> {
-    let _alone = lock_sums(places)?;
+pub fn add_note(places: &Places, owner: Option<&PusherName>, entry: &str) -> Result<File> {
+    let alone = lock_sums(places)?;
     let name = format!("{}{entry}", remembered::NOTE);
-    remembered::add(places, &Line { name, bytes: of_file(0), owner: owner.cloned() })
+    remembered::add(places, &Line { name, bytes: of_file(0), owner: owner.cloned() })?;
+    Ok(alone)
 }
 
 /// Counts the package that is about to be in octo-exec's store, for this pusher. Nobody looks

@@ -130,6 +130,12 @@ fn notes_add_up() {
     }
     rebuild(&places).expect("built");
     assert_eq!(bytes(), 0);
+    // Nobody looks at all before it lies there.
+    let counted = add_note(&places, Some(&ci), "x").expect("added");
+    let lock = layout::lock_file(&places, LOCK).expect("a lock");
+    assert!(lock.try_lock().is_err());
+    drop(counted);
+    assert!(lock.try_lock().is_ok());
 }
 
 /// What names it too late, or takes the name too early, would let a pusher have more
