@@ -1,5 +1,5 @@
 //! The fault proxy: a TCP proxy that delays, pauses, cuts and damages what it
-//! forwards, at exact bytes of either direction, and counts. On std alone.
+//! forwards, at exact bytes of either direction, and counts.
 //!
 //! A fresh proxy is transparent. [`FaultProxy::next`] plans one connection to come
 //! (in order), [`FaultProxy::always`] all that have no plan of their own: so a test
@@ -8,6 +8,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -100,6 +101,8 @@ impl FaultProxy {
         dial: impl Fn(&str) -> std::io::Result<TcpStream> + Send + 'static,
     ) -> FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        // Else the kernel takes megabytes before anybody sees how slow this is.
+        set_socket_recv_buffer_size(&listener, 64 << 10).expect("a receive buffer");
         let address = listener.local_addr().expect("own address");
         let shared = Arc::new(Shared::default());
         let (inside, server) = (Arc::clone(&shared), server.to_string());

@@ -100,6 +100,19 @@ impl Segments {
         &self.plan[index]
     }
 
+    /// One was not made, since compressing seemed slower than the link: a processor that was
+    /// busy then may not be so for ever.
+    pub(super) fn passed(&self) {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.pace = PACE.max(making.pace / 2.0);
+    }
+
+    /// The last end of a segment up to there; but the end of this one at least.
+    pub(super) fn end_before(&self, at: u64, index: usize) -> u64 {
+        let behind = self.plan.partition_point(|segment| segment.end <= at);
+        self.plan[behind.saturating_sub(1).max(index)].end
+    }
+
     /// How long compressing a byte takes, in seconds.
     pub(super) fn pace(&self) -> f64 {
         self.making.lock().unwrap_or_else(PoisonError::into_inner).pace

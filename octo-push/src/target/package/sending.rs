@@ -50,11 +50,14 @@ impl Source {
                     upload.came(segment.end - at);
                 }
                 Made::Stored => {
+                    // Where a segment ends: another part of it as a frame would be all of it.
                     let end = match segments.has_base() || is_slow || at == 0 {
                         true => segment.end,
-                        false => self.size().min(segment.end.max(at.saturating_add(run))),
+                        false => segments.end_before(at.saturating_add(run), index),
                     };
-                    run = LONGEST_RUN.min(run * 2);
+                    // In the beginning, and where it was slow, it is looked at soon again.
+                    run = if is_slow || at == 0 { RUN } else { LONGEST_RUN.min(run * 2) };
+                    segments.passed();
                     let part = Fields::of(StreamWord::Part).with("size", end - at);
                     upload.sent.wire += client.send_part(&part.with("body", end - at))?;
                     self.send(client, end, upload, stop)?;
