@@ -78,6 +78,17 @@ pub(crate) fn next_request(connection: &mut Played) -> Option<Message> {
     Some(request)
 }
 
+/// Takes the parts of a package, up to so many bytes of it; `None` once the octopus is gone.
+pub(crate) fn take_parts(connection: &mut Played, size: u64) -> Option<()> {
+    let mut left = size;
+    while left > 0 {
+        let part = next_request(connection)?;
+        let taken = part.number("size").ok()?? - part.number("skip").ok()?.unwrap_or(0);
+        left = left.checked_sub(taken)?;
+    }
+    Some(())
+}
+
 /// Says this, if there is still somebody to hear it.
 pub(crate) fn say(connection: &mut Played, what: &[u8]) -> Option<()> {
     connection.send_bytes(what).ok()

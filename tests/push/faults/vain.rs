@@ -1,6 +1,6 @@
 //! Connections that break again and again: without a gain pauses grow, and it ends.
 
-use super::played::{Played, next_request, one_that, one_that_is_cut, say};
+use super::played::{Played, next_request, one_that, one_that_is_cut, say, take_parts};
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
 use crate::support::PATIENCE;
 use crate::tentacle::Octopus;
@@ -34,8 +34,7 @@ impl Part {
             let Some(words) = words else { return };
             let _ = say(connection, words.as_bytes());
             if words == TAKEN {
-                // The line of its one part, and the part.
-                let _ = next_request(connection);
+                let _ = take_parts(connection, 7);
                 let _ = say(connection, b"ok\n");
             } else if words.contains("offset") || request.word() == "follow" {
                 return;

@@ -1,6 +1,6 @@
 //! Tentacles that live, and never come to an answer: every question ends all the same.
 
-use super::played::{Played, next_request, one_that, say};
+use super::played::{Played, next_request, one_that, say, take_parts};
 use crate::support::PATIENCE;
 use crate::tentacle::Octopus;
 use predicates::prelude::*;
@@ -115,7 +115,7 @@ fn a_package_that_is_never_stored_is_not_waited_for() {
     let (octopus, connections) = one_that(|connection, _| {
         let _ = next_request(connection);
         let _ = say(connection, b"ok offset=0\n");
-        let _ = connection.skip_body(7);
+        let _ = take_parts(connection, 7);
         again_and_again(connection, b"tick\n", Duration::from_millis(20));
     });
     let ended = ends(&octopus, LIMIT, &["put", "p"]).code(69);
@@ -135,7 +135,7 @@ fn what_is_said_while_bytes_are_sent_holds_up_nothing() {
             let _ = say(connection, then);
             // It takes all of it behind a tick, and nothing behind half a line.
             if then.ends_with(b"\n") {
-                let _ = connection.skip_body(LARGE as u64);
+                let _ = take_parts(connection, LARGE as u64);
                 let _ = say(connection, b"ok\n");
             }
             let _ = connection.read_message();
