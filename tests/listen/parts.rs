@@ -3,6 +3,7 @@
 
 use crate::fleet::{Fleet, fleet};
 use crate::listener::Pusher;
+use crate::support::random::Random;
 use crate::support::{peak_of, wait_for};
 use octo_core::Digest;
 use octo_core::patch::{self, Bytes, longest_frame, plan, ranges_text};
@@ -10,21 +11,12 @@ use octo_wire::Message;
 use rustix::process::Pid;
 use std::os::unix::fs::MetadataExt;
 
-/// Bytes that don't repeat themselves.
-fn noise(length: usize, mut state: u64) -> Vec<u8> {
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
 /// A base, and what differs little from it.
 fn pair() -> (Vec<u8>, Vec<u8>) {
-    let base = noise(300_000, 1);
+    let base = Random(1).bytes(300_000);
     let mut new = base.clone();
     new[150_000..150_100].fill(0);
-    new.extend(noise(777, 2));
+    new.extend(Random(2).bytes(777));
     (base, new)
 }
 
@@ -91,7 +83,7 @@ fn a_patch_makes_the_package_and_costs_its_change() {
     assert_eq!(object(&fleet, &new), new);
     assert!(sent < 2000, "{sent}");
     // It goes on in the midst of a segment: what is there is skipped.
-    let third = noise(100_000, 3);
+    let third = Random(3).bytes(100_000);
     let mut broken = fleet.ci();
     offer(&mut broken, &third, "");
     broken.send_part(third.len(), &third[..50_000]).expect("sent");
@@ -188,7 +180,7 @@ fn a_part_that_is_not_of_the_form_is_a_mismatch_and_the_next_try_passes() {
 #[test]
 fn parts_that_want_much_for_little_are_refused() {
     let fleet = fleet();
-    let (base, new) = (noise(16 << 20, 1), noise(300, 2));
+    let (base, new) = (Random(1).bytes(16 << 20), Random(2).bytes(300));
     assert_eq!(fleet.ci().put(&base).word(), "ok");
     let mut pusher = fleet.ci();
     offer(&mut pusher, &new, &Digest::of(&base).to_string());
@@ -251,10 +243,10 @@ fn a_damaged_base_spoils_nothing() {
 #[test]
 fn segments_that_wait_take_no_memory() {
     let fleet = fleet();
-    let large = noise(8 << 20, 9);
+    let large = Random(9).bytes(8 << 20);
     let sent = frame(b"", &large);
     assert!(sent.len() > 8 << 20);
-    let base = noise(16 << 20, 8);
+    let base = Random(8).bytes(16 << 20);
     assert_eq!(fleet.ci().put(&base).word(), "ok");
     let base = Digest::of(&base);
     let listener = fleet.tentacle.pid();

@@ -2,6 +2,7 @@
 
 use crate::fault_proxy::{Direction, FaultProxy, Faults, Plan};
 use crate::faults::{next_request, one_that, say};
+use crate::support::random::Random;
 use crate::support::{PATIENCE, stdout_of};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
@@ -12,20 +13,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes that don't repeat themselves.
-fn noise(length: usize, mut state: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        bytes.extend(&(state >> 16).to_le_bytes()[..6]);
-    }
-    bytes.truncate(length);
-    bytes
-}
-
 /// A version of a package of 3 MiB: the same bytes but for a few.
 fn version(number: u8) -> Vec<u8> {
-    let mut bytes = noise(3 << 20, 1);
+    let mut bytes = Random(1).bytes(3 << 20);
     bytes[(1 << 20)..(1 << 20) + 100].fill(number);
     bytes
 }
@@ -181,10 +171,10 @@ fn each_target_gets_what_it_lacks() {
 fn a_patch_that_breaks_off_goes_on_where_it_was() {
     let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     // So much is new that it doesn't pass at once.
-    let old = noise(20 << 20, 3);
+    let old = Random(3).bytes(20 << 20);
     let mut new = old.clone();
-    new[..2 << 20].copy_from_slice(&noise(2 << 20, 4));
-    new[18 << 20..].copy_from_slice(&noise(2 << 20, 5));
+    new[..2 << 20].copy_from_slice(&Random(4).bytes(2 << 20));
+    new[18 << 20..].copy_from_slice(&Random(5).bytes(2 << 20));
     let [old, path] = [("shop-1.tar", &old), ("shop-2.tar", &new)]
         .map(|(name, bytes)| write(&octopus, name, bytes));
     octopus.push(&["-a", "put", &old]).assert().success();
@@ -248,10 +238,10 @@ fn a_beginning_that_is_damaged_costs_a_second_try() {
 #[test]
 fn what_is_new_at_the_front_costs_no_more_than_itself() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
-    let old = (0..5).map(|n| (format!("file-{n}"), noise(4 << 20, 100 + n)));
+    let old = (0..5).map(|n| (format!("file-{n}"), Random(100 + n).bytes(4 << 20)));
     let old: Vec<_> = old.collect();
     let mut new = old.clone();
-    new.insert(0, ("a-film".into(), noise(10 << 20, 7)));
+    new.insert(0, ("a-film".into(), Random(7).bytes(10 << 20)));
     let [one, two] = [("shop-1.tar", &old), ("shop-2.tar", &new)]
         .map(|(name, files)| write(&octopus, name, &tar(files)));
     octopus.push(&["-a", "put", &one]).assert().success();
@@ -263,7 +253,7 @@ fn what_is_new_at_the_front_costs_no_more_than_itself() {
 #[test]
 fn many_packages_need_few_descriptors() {
     let (octopus, _web1) = Octopus::with_one(cargo_bin!("octo-push"));
-    let small = |n: u8| [&[n; 100], &noise(70_000, 1)[..]].concat();
+    let small = |n: u8| [&[n; 100], &Random(1).bytes(70_000)[..]].concat();
     let paths = (0..20).map(|n| write(&octopus, &format!("shop-{n}.tar"), &small(n)));
     let paths: Vec<_> = paths.collect();
     let put = octopus.start(&["-a", "put"]);
@@ -312,7 +302,7 @@ fn a_package_counts_once_however_often_it_is_offered() {
             say(connection, said);
         }
     });
-    let package = write(&octopus, "shop-1.tar", &noise(10_000, 3));
+    let package = write(&octopus, "shop-1.tar", &Random(3).bytes(10_000));
     let (size, wire) = told_of_one(&octopus, &["run", "-p", &package, "-c", "true"]);
     assert_eq!((size, connections.count()), (10_000, 2));
     assert!(wire > 10_000, "{wire}");

@@ -3,6 +3,7 @@
 
 use super::played::one_that_says;
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
+use crate::support::random::Random;
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
 use predicates::prelude::*;
@@ -23,7 +24,10 @@ fn a_file_that_changes_while_it_is_sent_is_refused() {
     let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
     let proxy = FaultProxy::start(&web1.address);
     octopus.set_targets(&format!("{}\n", web1.line_at(&proxy.address.to_string(), "web")));
-    let path = octopus.sandbox.write("big", vec![1; LARGE]);
+    // What can be compressed may be so little that it passes before the pause.
+    let mut bytes = Random(1).bytes(4 << 20);
+    bytes.resize(LARGE, 1);
+    let path = octopus.sandbox.write("big", bytes);
     let file = std::fs::File::options().write(true).open(&path).expect("open");
     for (said, change) in [
         (
