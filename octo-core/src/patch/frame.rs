@@ -84,16 +84,8 @@ pub fn decode(prefix: &[u8], frame: &[u8], bytes: &mut [u8]) -> Result<(), Strin
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::noise;
     use super::*;
-
-    /// Bytes that don't repeat themselves.
-    fn noise(length: usize, mut state: u64) -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) as u8
-        };
-        (0..length).map(|_| next()).collect()
-    }
 
     fn decode(prefix: &[u8], frame: &[u8], size: usize) -> Result<Vec<u8>, String> {
         let mut bytes = vec![0; size];

@@ -15,6 +15,7 @@ pub use members::Bytes;
 pub use plan::{Segment, plain, plan};
 
 use crate::base::units::whole;
+use std::io;
 
 /// The most output of one segment, in bytes.
 pub const LARGEST_SEGMENT: usize = 8 << 20;
@@ -54,6 +55,24 @@ impl Range {
     pub fn end(self) -> u64 {
         self.offset.saturating_add(self.length)
     }
+}
+
+/// Fills a buffer, as long as all of them, with the bytes of these ranges, one behind the
+/// other; `fill` fills a part of it from a place of the base on.
+///
+/// # Errors
+/// Those of `fill`.
+pub fn read_ranges(
+    mut buffer: &mut [u8],
+    ranges: &[Range],
+    fill: impl Fn(&mut [u8], u64) -> io::Result<()>,
+) -> io::Result<()> {
+    for range in ranges {
+        let (now, later) = buffer.split_at_mut(range.length as usize);
+        fill(now, range.offset)?;
+        buffer = later;
+    }
+    Ok(())
 }
 
 /// The ranges as they stand on the wire: `OFFSET+LENGTH`, joined by commas.

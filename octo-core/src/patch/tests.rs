@@ -4,7 +4,7 @@ use super::*;
 use std::io;
 
 /// Bytes that don't repeat themselves.
-fn noise(length: usize, mut state: u64) -> Vec<u8> {
+pub(super) fn noise(length: usize, mut state: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

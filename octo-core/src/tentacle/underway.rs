@@ -8,6 +8,7 @@
 //! are looked at once more. Until that is done who asks has to look at them himself.
 
 use super::layout;
+use super::objects::names_below;
 use crate::base::error::{Error, Result};
 use crate::base::leader;
 use crate::base::names::JobId;
@@ -69,9 +70,7 @@ pub fn names(places: &Places) -> Result<Option<Vec<JobId>>> {
 /// # Errors
 /// As [`names`].
 pub fn listed(places: &Places) -> Result<Vec<JobId>> {
-    let path = places.underway();
-    let Some(directory) = if_there(&path, File::open(&path))? else { return Ok(Vec::new()) };
-    let names = layout::names_in(directory).map_err(|e| Error::io(&path, &e.into()))?;
+    let names = names_below(&places.underway())?;
     Ok(names.iter().filter_map(|name| JobId::parse(name)).collect())
 }
 

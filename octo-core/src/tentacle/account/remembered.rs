@@ -11,6 +11,7 @@ use crate::base::error::{Error, Exit, Result};
 use crate::base::names::PusherName;
 use crate::base::paths::{Places, if_there, read_bounded};
 use crate::base::units::whole;
+use crate::tentacle::objects::names_below;
 use crate::tentacle::{layout, underway};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -169,7 +170,7 @@ pub(super) fn replace(places: &Places, there: &[(String, u64, String)]) -> Resul
 
 /// Of whom there are files.
 fn owners(places: &Places) -> Result<Vec<String>> {
-    let mut owners = names_in(&places.kept())?;
+    let mut owners = names_below(&places.kept())?;
     owners.retain(|name| name == NOBODY || PusherName::parse(name).is_some());
     Ok(owners)
 }
@@ -186,13 +187,8 @@ pub(super) fn package(digest: &Digest) -> String {
 
 /// All jobs and notes, as a line names them.
 pub(super) fn names(places: &Places) -> Result<Vec<String>> {
-    let mut names = names_in(&places.jobs())?;
-    let refused = names_in(&places.refused())?;
+    let mut names = names_below(&places.jobs())?;
+    let refused = names_below(&places.refused())?;
     names.extend(refused.into_iter().map(|entry| format!("{NOTE}{entry}")));
     Ok(names)
-}
-
-fn names_in(path: &Path) -> Result<Vec<String>> {
-    let Some(directory) = if_there(path, File::open(path))? else { return Ok(Vec::new()) };
-    layout::names_in(directory).map_err(|e| Error::io(path, &e.into()))
 }

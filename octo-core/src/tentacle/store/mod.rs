@@ -249,8 +249,9 @@ impl Store {
     pub fn remove(&self, digest: &Digest, _changing: &Guard) -> Result<bool> {
         // Without the object its names permit nothing: they go last.
         let removed = remove(&self.path(digest))?;
-        remove(&self.names(digest))?;
-        publish::sync_directory(&self.directory)?;
+        if remove(&self.names(digest))? || removed {
+            publish::sync_directory(&self.directory)?;
+        }
         Ok(removed)
     }
 

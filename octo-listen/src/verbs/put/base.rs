@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use octo_core::Digest;
-use octo_core::patch::{MOST_BASES, Range};
+use octo_core::patch::{MOST_BASES, Range, read_ranges};
 use octo_core::trust::Grant;
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
@@ -40,12 +40,7 @@ impl Base {
     }
 
     /// Fills a buffer, as long as all of them, with the bytes of these ranges.
-    pub(super) fn read(&self, mut buffer: &mut [u8], ranges: &[Range]) -> io::Result<()> {
-        for range in ranges {
-            let (now, later) = buffer.split_at_mut(range.length as usize);
-            self.file.read_exact_at(now, range.offset)?;
-            buffer = later;
-        }
-        Ok(())
+    pub(super) fn read(&self, buffer: &mut [u8], ranges: &[Range]) -> io::Result<()> {
+        read_ranges(buffer, ranges, |part, at| self.file.read_exact_at(part, at))
     }
 }

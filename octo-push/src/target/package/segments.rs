@@ -2,7 +2,7 @@
 //! the first target needs it, and kept for all others.
 
 use crate::target::package::source::Source;
-use octo_core::patch::{Range, Segment, encode, plain, plan, room};
+use octo_core::patch::{Segment, encode, plain, plan, read_ranges, room};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -141,11 +141,15 @@ impl Segments {
     }
 
     fn make(&self, source: &Source, segment: &Segment, making: &mut Making) -> io::Result<Made> {
-        if self.frames.get().is_none() {
-            // Not in /tmp, if it can be elsewhere: that may be memory.
-            let file = tempfile::tempfile_in(&self.directory).or_else(|_| tempfile::tempfile())?;
-            let _ = self.frames.set(file);
-        }
+        let frames = match self.frames.get() {
+            Some(frames) => frames,
+            None => {
+                // Not in /tmp, if it can be elsewhere: that may be memory.
+                let made = tempfile::tempfile_in(&self.directory);
+                let made = made.or_else(|_| tempfile::tempfile())?;
+                self.frames.get_or_init(|| made)
+            }
+        };
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut room = room();
@@ -154,7 +158,7 @@ impl Segments {
         let (prefix, rest) = rest.split_at_mut(sum as usize);
         let frame = &mut rest[..bytes.len() / 8 * WORTH];
         if let Some(base) = &self.base {
-            read_ranges(prefix, base, &segment.ranges)?;
+            read_ranges(prefix, &segment.ranges, |part, at| base.fill(part, at))?;
         }
         source.fill(bytes, segment.start)?;
         let length = encode(prefix, bytes, frame)?;
@@ -165,9 +169,7 @@ impl Segments {
         };
         making.pass = 1;
         let at = making.length;
-        if let Some(file) = self.frames.get() {
-            file.write_all_at(&frame[..length], at)?;
-        }
+        frames.write_all_at(&frame[..length], at)?;
         making.length += length as u64;
         Ok(Made::Frame { at, length: length as u64 })
     }
@@ -180,14 +182,4 @@ impl Segments {
         let file = self.frames.get().ok_or(io::ErrorKind::NotFound)?;
         file.read_exact_at(buffer, at)
     }
-}
-
-/// Fills a buffer, as long as all of them, with the bytes of these ranges.
-fn read_ranges(mut buffer: &mut [u8], base: &Source, ranges: &[Range]) -> io::Result<()> {
-    for range in ranges {
-        let (now, later) = buffer.split_at_mut(range.length as usize);
-        base.fill(now, range.offset)?;
-        buffer = later;
-    }
-    Ok(())
 }

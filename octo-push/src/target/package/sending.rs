@@ -6,7 +6,6 @@ use crate::target::package::link::Link;
 use crate::target::package::progress::UploadProgress;
 use crate::target::package::segments::{Made, Segments};
 use crate::target::package::source::{PIECE, Source};
-use crate::target::stop::Stop;
 use octo_core::base::error::{Error, Exit, describe};
 use octo_core::patch::ranges_text;
 use octo_wire::{Duplex, Fields, StreamWord};
@@ -24,7 +23,6 @@ impl Source {
         segments: &Segments,
         client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> Result<(), ClientError> {
         let (mut link, mut run) = (Link::default(), RUN);
         while upload.at < self.size() {
@@ -46,7 +44,7 @@ impl Source {
                     let ranges = ranges_text(&segment.ranges);
                     let part = part.maybe("ranges", Some(ranges).filter(|text| !text.is_empty()));
                     upload.sent.wire += client.send_part(&part.with("body", length))?;
-                    self.send_frame(segments, client, [from, length], upload, stop)?;
+                    self.send_frame(segments, client, [from, length], upload)?;
                     upload.came(segment.end - at);
                 }
                 Made::Stored => {
@@ -60,7 +58,7 @@ impl Source {
                     segments.passed();
                     let part = Fields::of(StreamWord::Part).with("size", end - at);
                     upload.sent.wire += client.send_part(&part.with("body", end - at))?;
-                    self.send(client, end, upload, stop)?;
+                    self.send(client, end, upload)?;
                 }
             }
             link.sent(upload.sent.wire - wire, began.elapsed());
@@ -75,12 +73,11 @@ impl Source {
         client: &mut Client<'_, S>,
         [from, length]: [u64; 2],
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> Result<(), ClientError> {
         let mut piece = vec![0; PIECE.min(length as usize)];
         let mut sent = 0;
         while sent < length {
-            self.check(stop).map_err(ClientError::Local)?;
+            self.check(&upload.context.stop).map_err(ClientError::Local)?;
             client.hear()?;
             let count = piece.len().min((length - sent) as usize);
             let read = segments.read(&mut piece[..count], from + sent);
@@ -99,11 +96,10 @@ impl Source {
         client: &mut Client<'_, S>,
         end: u64,
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> Result<(), ClientError> {
         let mut piece = vec![0; PIECE];
         while upload.at < end {
-            self.check(stop).map_err(ClientError::Local)?;
+            self.check(&upload.context.stop).map_err(ClientError::Local)?;
             // A refusal in mid-body: the disk is full, the trust is gone.
             client.hear()?;
             let wanted = usize::try_from(end - upload.at).unwrap_or(usize::MAX).min(PIECE);

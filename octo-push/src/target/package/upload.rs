@@ -166,16 +166,15 @@ impl Package {
         retry: &mut Retry,
     ) -> std::result::Result<Put, ClientError> {
         let Some(source) = &self.source else { return Ok(Put::There) };
-        let (size, stop) = (source.size(), &context.stop);
-        let mut upload = UploadProgress::begin(context, reporter, size, retry);
+        let mut upload = UploadProgress::begin(context, reporter, source.size(), retry);
         if let Some(tentacle) = reporter.peer.get()
             && self.has_bases()
         {
-            upload.held = held(upload.places, tentacle);
+            upload.held = held(&context.common.places, tentacle);
         }
-        self.send_ahead(source, client, &mut upload, stop)?;
+        self.send_ahead(source, client, &mut upload)?;
         let digest = self.digest().map_err(ClientError::Local)?;
-        let put = self.put_or_put_anew(source, digest, client, &mut upload, stop)?;
+        let put = self.put_or_put_anew(source, digest, client, &mut upload)?;
         upload.is_there = true;
         if let (Some(tentacle), Ok(digest)) = (reporter.peer.get(), self.digest()) {
             hold(&context.common.places, tentacle, digest);
@@ -189,21 +188,20 @@ impl Package {
         digest: Digest,
         client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
-        match self.put_once(source, digest, client, upload, stop) {
+        match self.put_once(source, digest, client, upload) {
             Err(ClientError::Refused(refusal @ Refusal::Mismatch, error, variables)) => {
-                let fresh = source.hash(stop).map_err(ClientError::Local)?;
+                let fresh = source.hash(&upload.context.stop).map_err(ClientError::Local)?;
                 // What was sent in vain is none of the package.
                 upload.sent.size = 0;
                 if fresh != digest && self.remembered {
                     let fresh = *self.corrected.get_or_init(|| fresh);
-                    return self.put_once(source, fresh, client, upload, stop);
+                    return self.put_once(source, fresh, client, upload);
                 }
                 let was_whole = std::mem::replace(&mut upload.retry.whole, true);
                 if fresh == digest && upload.built_on && !was_whole {
                     // What was there is damaged, or what was made of it: now it comes as it is.
-                    return match self.put_once(source, digest, client, upload, stop) {
+                    return match self.put_once(source, digest, client, upload) {
                         Err(ClientError::Lost(_)) => Err(ClientError::Lost(error)),
                         other => other,
                     };
@@ -223,7 +221,6 @@ impl Package {
         source: &Source,
         client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> std::result::Result<(), ClientError> {
         if !self.is_large() {
             return Ok(());
@@ -239,7 +236,7 @@ impl Package {
             let piece = end - upload.at;
             let request = request().with("offset", upload.at).with("body", piece);
             client.send_line(&request)?;
-            source.send(client, end, upload, stop)?;
+            source.send(client, end, upload)?;
             client.reply(piece)?;
             length = LARGEST.min(length * 2);
         }
@@ -252,7 +249,6 @@ impl Package {
         digest: Digest,
         client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
-        stop: &Stop,
     ) -> std::result::Result<Put, ClientError> {
         let size = source.size();
         let mut request = Request::new(Verb::Put)
@@ -280,7 +276,7 @@ impl Package {
                 let base = offered.iter().find(|base| base.digest == named).ok_or_else(|| {
                     client.wrong(Failure::Malformed("a base that was not offered".into()))
                 })?;
-                self.patch(source, base, &upload.places.state)
+                self.patch(source, base, &upload.context.common.places.state)
             }
         };
         upload.go_on_at(offset);
@@ -288,9 +284,11 @@ impl Package {
         upload.retry.stored(offset);
         let segments = match &patch {
             Some(patch) => patch,
-            None => self.alone.get_or_init(|| Segments::alone(source, &upload.places.state)),
+            None => self
+                .alone
+                .get_or_init(|| Segments::alone(source, &upload.context.common.places.state)),
         };
-        source.send_parts(segments, client, upload, stop)?;
+        source.send_parts(segments, client, upload)?;
         client.reply(size)?;
         Ok(Put::Sent(upload.sent))
     }
