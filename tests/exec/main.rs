@@ -24,6 +24,7 @@ mod states;
 mod substitute;
 mod substitute_whole;
 mod unpack;
+mod unpack_link;
 mod unpack_refused;
 mod unpack_whole;
 mod variables;

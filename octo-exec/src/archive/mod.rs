@@ -57,6 +57,8 @@ pub(crate) struct Member {
     /// In its one spelling, below the release; empty for the release itself.
     pub(crate) path: Vec<u8>,
     pub(crate) content: Content,
+    /// How many bytes a file has.
+    pub(crate) size: u64,
     /// The nine bits.
     pub(crate) mode: u32,
     /// Seconds, and nanoseconds behind them.
@@ -339,5 +341,5 @@ fn member(
     };
     let time = before.said().and_then(|said| said.time).unwrap_or((header.time, 0));
     let attributes = before.said().map(|said| said.attributes.clone()).unwrap_or_default();
-    Ok(Member { path, content, mode: header.mode & 0o777, time, attributes })
+    Ok(Member { path, content, size, mode: header.mode & 0o777, time, attributes })
 }

@@ -32,15 +32,23 @@ impl Former {
         Ok(Former { top, known, buffer: vec![0; 64 * 1024] })
     }
 
+    /// What the paths of its files are below.
+    pub(super) fn top(&self) -> &OwnedFd {
+        &self.top
+    }
+
+    /// The file at this path, if it is one of so many bytes.
+    pub(super) fn file(&self, path: &[u8], size: u64) -> Option<(File, Stat)> {
+        let file = beneath::open(&self.top, Path::new(OsStr::from_bytes(path))).ok()?;
+        let found = fstat(&file).ok()?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        (is_file && u64::try_from(found.st_size) == Ok(size)).then_some((file, found))
+    }
+
     /// The time of the file at this path, if it holds the same bytes; they are read, unless
     /// they are known, since its size and time alone prove nothing.
     pub(crate) fn time_of(&mut self, path: &[u8], new: &Written) -> Option<Time> {
-        let mut file = beneath::open(&self.top, Path::new(OsStr::from_bytes(path))).ok()?;
-        let found = fstat(&file).ok()?;
-        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-        if !is_file || u64::try_from(found.st_size) != Ok(new.size) {
-            return None;
-        }
+        let (mut file, found) = self.file(path, new.size)?;
         let is_same = match self.known.as_ref().and_then(|known| known.of(path, &found)) {
             Some(known) => known.digest == new.digest,
             None => self.has_digest(&mut file, new),

@@ -38,7 +38,7 @@ pub(super) fn lines_of(path: &[u8], names: &[u8]) -> String {
 
 /// Of the names of attributes, each of which ends in a NUL. Nobody misses what a system writes
 /// to each file by itself, as SELinux does.
-fn kinds(names: &[u8]) -> impl Iterator<Item = &'static str> {
+pub(super) fn kinds(names: &[u8]) -> impl Iterator<Item = &'static str> {
     let has = |prefixes: &[&str]| {
         let is_one = |name: &[u8]| prefixes.iter().any(|p| name.starts_with(p.as_bytes()));
         names.split(|byte| *byte == 0).any(is_one)

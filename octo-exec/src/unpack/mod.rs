@@ -31,7 +31,7 @@ use octo_core::base::paths::Places;
 use options::Told;
 use rustix::fs::Mode;
 use tree::{Free, Id, Node, TOP, Tree};
-use writer::Writer;
+use writer::{Place, Writer};
 
 /// The verb. Nobody hears of the manifest, or that all is well, before it is on the disk;
 /// a signal that comes sooner undoes it all.
@@ -82,8 +82,8 @@ struct Work {
     writer: Option<Writer>,
     tree: Tree,
     sharing: Option<Sharing>,
-    /// In the order of the archive.
-    files: Vec<Id>,
+    /// In the order of the archive; was one written, or has it its name only?
+    files: Vec<(Id, bool)>,
     /// Second names, and of what.
     same: Vec<(Id, Id)>,
 }
@@ -142,33 +142,32 @@ impl Work {
         writer.change_directory(&self.tree, self.tree.above(id), self.tree.name(id), mode)
     }
 
-    fn file(&mut self, member: &Member, to: (Id, &[u8])) -> Result<()> {
+    fn file(&mut self, member: &Member, (above, name): (Id, &[u8])) -> Result<()> {
         let mode = self.modes.file(member);
-        let open = match &mut self.writer {
-            Some(writer) => Some(writer.create(&self.tree, to.0, to.1, mode)?),
+        let to = Place { above, name, mode };
+        let mut output = match &mut self.writer {
+            Some(writer) => Some(writer.begin(&self.tree, to, member)?),
             None => None,
         };
-        let mut size = 0;
         loop {
             let piece = self.archive.piece()?;
             if piece.is_empty() {
                 break;
             }
-            size += piece.len() as u64;
-            if let (Some(writer), Some(open)) = (&self.writer, &open) {
-                writer.write(open, piece)?;
+            if let (Some(writer), Some(output)) = (&mut self.writer, &mut output) {
+                writer.go_on(&self.tree, to, output, piece)?;
             }
             if let Some(sharing) = &mut self.sharing {
                 sharing.read(&member.path, piece);
             }
         }
-        let mut written =
-            Written { mode, size, digest: Digest::from_bytes([0; 32]), time: member.time };
-        if let (Some(writer), Some(open)) = (&self.writer, open) {
-            written = writer.finish(open, written)?;
+        let digest = Digest::from_bytes([0; 32]);
+        let mut ended = (Written { mode, size: member.size, digest, time: member.time }, true);
+        if let (Some(writer), Some(output)) = (&mut self.writer, output) {
+            ended = writer.end(&self.tree, to, output, ended.0)?;
         }
-        let id = self.add(member, to, Node::File(written))?;
-        self.files.push(id);
+        let id = self.add(member, (above, name), Node::File(ended.0))?;
+        self.files.push((id, ended.1));
         Ok(())
     }
 
@@ -201,13 +200,13 @@ impl Work {
         if let Some((id, why)) = links::stray(&self.tree).or_else(by_shared) {
             return Err(self.archive.bad(&self.tree.path(id), why));
         }
-        for (id, digest) in self.files.iter().zip(self.archive.digests()?) {
-            let Node::File(written) = self.tree.node(*id) else { continue };
+        for ((id, is_own), digest) in self.files.into_iter().zip(self.archive.digests()?) {
+            let Node::File(written) = self.tree.node(id) else { continue };
             let mut written = Written { digest, ..*written };
-            if let Some(writer) = &mut self.writer {
-                written = writer.keep_time(&self.tree, *id, written)?;
+            if let Some(writer) = self.writer.as_mut().filter(|_| is_own) {
+                written = writer.keep_time(&self.tree, id, written)?;
             }
-            self.tree.set(*id, written);
+            self.tree.set(id, written);
         }
         for (id, old) in self.same {
             if let Node::File(written) = *self.tree.node(old) {

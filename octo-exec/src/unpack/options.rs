@@ -27,6 +27,7 @@ pub(crate) static UNPACK: OptionGroup = OptionGroup {
         value("", "max-entries", "N", "files, directories and links (200000)"),
         value("", "manifest", "FILE", "write down what was unpacked, for verify"),
         value("", "shared-by", "PATH", "file of the archive: no link may leave what it shares"),
+        flag("", "link", "what is the same in --like gets a second name, and no copy"),
         value("", "packed-from", "DIRECTORY", "print what this tree has that is lost"),
         flag("", "lost", "print what the archive itself has that is lost"),
     ],
@@ -88,6 +89,10 @@ impl Told {
             [_] => return Err(said.misuse("which DIRECTORY?")),
             _ => return Err(said.misuse("--dry-run writes no DIRECTORY")),
         };
+        let links = said.flag("link");
+        if links && said.one("like")?.is_none() {
+            return Err(said.misuse("--link: to what is the same in which release? say --like"));
+        }
         let bytes = said.parsed("max-bytes", "a size such as 500M", size)?.unwrap_or(BYTES);
         let bounds = Bounds { bytes, entries: entries(said)? };
         Ok(Told {
@@ -98,7 +103,7 @@ impl Told {
             shared_by: path(said, "shared-by")?.map(|p| p.into_os_string().into_vec()),
             packed_from: path(said, "packed-from")?,
             says_lost: said.flag("lost"),
-            rules: rules(said)?,
+            rules: Rules { links, ..rules(said)? },
         })
     }
 }
@@ -115,6 +120,7 @@ pub(crate) fn rules(said: &Said) -> Result<Rules> {
     Ok(Rules {
         time: time.and_then(|seconds| i64::try_from(seconds).ok()),
         former: like.map(|path| Former::open(&path, manifest.as_deref())).transpose()?,
+        links: false,
         group,
     })
 }

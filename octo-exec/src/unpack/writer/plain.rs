@@ -1,8 +1,8 @@
 //! Writes a release below its directory, by descriptors: no name of it is followed anywhere.
 
-use super::former::Former;
-use super::modes::{Modes, is_private};
-use super::tree::{Id, Node, TOP, Time, Tree, Written};
+use super::super::former::Former;
+use super::super::modes::{Modes, is_private};
+use super::super::tree::{Id, Node, TOP, Time, Tree, Written};
 use octo_core::base::beneath;
 use octo_core::base::error::{Error, Exit, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,29 +20,42 @@ pub(crate) struct Rules {
     /// In place of the archive's own.
     pub(crate) time: Option<i64>,
     pub(crate) former: Option<Former>,
+    /// What is the same there is not written, but gets a second name.
+    pub(crate) links: bool,
     /// Of what is private; else that which new files get there.
     pub(crate) group: Option<u32>,
 }
 
-pub(super) struct Writer {
-    path: PathBuf,
+pub(crate) struct Writer {
+    pub(super) path: PathBuf,
     top: OwnedFd,
     /// The directory that was written to last.
     last: Option<(Id, OwnedFd)>,
-    rules: Rules,
+    pub(super) rules: Rules,
+    /// Which new files get by themselves.
+    pub(super) group: u32,
+}
+
+/// Where a file is written to.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) above: Id,
+    pub(crate) name: &'a [u8],
+    pub(crate) mode: u32,
 }
 
 /// A file that is being written.
-pub(super) struct Open {
+pub(crate) struct Open {
     file: OwnedFd,
-    path: Vec<u8>,
+    pub(super) path: Vec<u8>,
 }
 
 impl Writer {
     /// # Errors
     /// Exit 73 where the directory can't be given to the group.
-    pub(super) fn new(path: &Path, top: OwnedFd, rules: Rules, modes: Modes) -> Result<Writer> {
-        let writer = Writer { path: path.to_path_buf(), top, last: None, rules };
+    pub(crate) fn new(path: &Path, top: OwnedFd, rules: Rules, modes: Modes) -> Result<Writer> {
+        let group = rustix::fs::fstat(&top).map_err(|e| Error::io(path, &e.into()))?.st_gid;
+        let writer = Writer { path: path.to_path_buf(), top, last: None, rules, group };
         let mode = modes.unnamed();
         if writer.rules.group.is_some() && is_private(mode) {
             writer.own(&writer.top, mode, b"")?;
@@ -51,7 +64,7 @@ impl Writer {
     }
 
     /// An error of the system over something below the release.
-    fn failed<'a>(
+    pub(super) fn failed<'a>(
         &'a self,
         action: &'static str,
         path: &'a [u8],
@@ -59,7 +72,7 @@ impl Writer {
         move |error| Error::doing(action, &self.path.join(OsStr::from_bytes(path)), &error.into())
     }
 
-    fn directory(&mut self, tree: &Tree, id: Id) -> Result<BorrowedFd<'_>> {
+    pub(super) fn directory(&mut self, tree: &Tree, id: Id) -> Result<BorrowedFd<'_>> {
         if id == TOP {
             return Ok(self.top.as_fd());
         }
@@ -72,7 +85,7 @@ impl Writer {
     }
 
     /// Makes a directory, and gives it its group and mode.
-    pub(super) fn make_directory(
+    pub(crate) fn make_directory(
         &mut self,
         tree: &Tree,
         above: Id,
@@ -92,7 +105,7 @@ impl Writer {
     }
 
     /// Of a directory that was made for what is below it, and is named now.
-    pub(super) fn change_directory(
+    pub(crate) fn change_directory(
         &mut self,
         tree: &Tree,
         above: Id,
@@ -123,9 +136,7 @@ impl Writer {
     pub(super) fn create(
         &mut self,
         tree: &Tree,
-        above: Id,
-        name: &[u8],
-        mode: u32,
+        Place { above, name, mode }: Place<'_>,
     ) -> Result<Open> {
         let is_given = self.rules.group.is_some() && is_private(mode);
         let first = if is_given { mode & 0o700 } else { mode };
@@ -167,7 +178,7 @@ impl Writer {
     }
 
     /// Gives a file the time that it had in the former release, if it is the same.
-    pub(super) fn keep_time(&mut self, tree: &Tree, id: Id, written: Written) -> Result<Written> {
+    pub(crate) fn keep_time(&mut self, tree: &Tree, id: Id, written: Written) -> Result<Written> {
         let Some(former) = &mut self.rules.former else { return Ok(written) };
         let path = tree.path(id);
         let Some(time) = former.time_of(&path, &written) else { return Ok(written) };
@@ -183,7 +194,7 @@ impl Writer {
     }
 
     /// Gives a file a second name.
-    pub(super) fn link(&mut self, tree: &Tree, old: Id, above: Id, name: &[u8]) -> Result<()> {
+    pub(crate) fn link(&mut self, tree: &Tree, old: Id, above: Id, name: &[u8]) -> Result<()> {
         let path = below(tree, above, name);
         let to = self.directory(tree, above)?.try_clone_to_owned();
         let to = to.map_err(|e| Error::io(&self.path, &e))?;
@@ -199,7 +210,7 @@ impl Writer {
     }
 
     /// Makes the links, which were looked at by then, and gives all directories their times.
-    pub(super) fn finish_tree(&mut self, tree: &Tree) -> Result<()> {
+    pub(crate) fn finish_tree(&mut self, tree: &Tree) -> Result<()> {
         for id in tree.all() {
             if let Node::Link { target, time } = tree.node(id) {
                 self.symlink(tree, id, target, *time)?;
@@ -229,12 +240,12 @@ impl Writer {
     }
 
     /// Brings all of it to the disk.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         rustix::fs::syncfs(&self.top).map_err(self.failed("write", b""))
     }
 }
 
-fn below(tree: &Tree, above: Id, name: &[u8]) -> Vec<u8> {
+pub(super) fn below(tree: &Tree, above: Id, name: &[u8]) -> Vec<u8> {
     let mut path = tree.path(above);
     if !path.is_empty() {
         path.push(b'/');
