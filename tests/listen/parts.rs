@@ -6,7 +6,7 @@ use crate::listener::Pusher;
 use crate::support::random::Random;
 use crate::support::{peak_of, wait_for};
 use octo_core::Digest;
-use octo_core::patch::{self, Bytes, longest_frame, plan, ranges_text};
+use octo_core::patch::{self, Bytes, Range, copies_text, longest_frame, plan, ranges_text};
 use octo_wire::Message;
 use rustix::process::Pid;
 use std::os::unix::fs::MetadataExt;
@@ -66,22 +66,23 @@ fn a_patch_makes_the_package_and_costs_its_change() {
         &Bytes { size: new.len() as u64, read: &of_new },
         &Bytes { size: base.len() as u64, read: &of_base },
     );
-    let mut sent = 0;
+    let (mut sent, mut copied) = (0, 0);
     for segment in segments.expect("a plan") {
-        let prefix: Vec<u8> = segment
-            .ranges
-            .iter()
-            .flat_map(|r| &base[r.offset as usize..r.end() as usize])
-            .copied()
-            .collect();
-        let bytes = &new[segment.start as usize..segment.end as usize];
-        let (frame, ranges) = (frame(&prefix, bytes), ranges_text(&segment.ranges));
-        sent += frame.len();
-        part(&mut pusher, &format!("size={} zstd=yes ranges={ranges}", bytes.len()), &frame);
+        let of = |bytes: &[u8], ranges: &[Range]| -> Vec<u8> {
+            let each = ranges.iter().map(|r| &bytes[r.offset as usize..r.end() as usize]);
+            each.collect::<Vec<_>>().concat()
+        };
+        let frame = frame(&of(&base, &segment.ranges), &of(&new, &segment.own()));
+        let (ranges, copies) = (ranges_text(&segment.ranges), copies_text(&segment.copies));
+        let size = segment.end - segment.start;
+        copied += size - segment.own_length();
+        sent += frame.len() + ranges.len() + copies.len();
+        let keys = format!("size={size} zstd=yes ranges={ranges} copies={copies}");
+        part(&mut pusher, &keys, &frame);
     }
     assert_eq!(pusher.reply().expect("a reply").word(), "ok");
     assert_eq!(object(&fleet, &new), new);
-    assert!(sent < 2000, "{sent}");
+    assert!(sent < 1000 && copied > 200_000, "{sent}, {copied}");
     // It goes on in the midst of a segment: what is there is skipped.
     let third = Random(3).bytes(100_000);
     let mut broken = fleet.ci();
@@ -119,6 +120,26 @@ fn a_base_is_ones_own_and_is_there() {
     part(&mut pusher, &keys, &frame(&base, &new));
     assert_eq!(pusher.reply().expect("a reply").word(), "ok");
     assert_eq!(object(&fleet, &new), new);
+}
+
+/// Copies that are not of the form, not of the base, not of the segment, or not with such a body:
+/// 0 is a frame behind the base, 1 one by itself, 2 its bytes, 3 few of them, 4 nothing.
+fn copies_not_of_the_form(size: usize, whole: usize) -> [(String, usize); 12] {
+    let plain = format!("size={size} zstd=yes");
+    [
+        (format!("{plain} copies=x"), 0),
+        (format!("{plain} copies=0+0+{}", whole + 1), 0),
+        (format!("{plain} copies=0+0+{size}"), 0),
+        (format!("{plain} copies={size}+0+1"), 0),
+        (format!("{plain} copies={}", ["0+0+1"; 65].join(",")), 0),
+        (format!("{plain} copies=0+0+1"), 1),
+        (format!("size={size} copies=0+0+{whole}"), 2),
+        (format!("size={whole} copies=0+0+{whole}"), 3),
+        (format!("size={whole} ranges=0+1 copies=0+0+{whole}"), 4),
+        (format!("size={whole} copies=0+0+{}", whole - 1), 4),
+        (format!("size={whole} zstd=yes copies=0+0+{whole}"), 4),
+        (format!("size={whole} skip={whole} copies=0+0+{whole}"), 4),
+    ]
 }
 
 #[test]
@@ -159,6 +180,9 @@ fn a_part_that_is_not_of_the_form_is_a_mismatch_and_the_next_try_passes() {
         (format!("size={size} ranges=0+1"), &new),
         (format!("size={}", size - 1), &new),
     ];
+    let (nothing, short) = (Vec::new(), new[..10].to_vec());
+    let bodies = [&good, &alone, &new, &short, &nothing];
+    cases.extend(copies_not_of_the_form(size, whole).map(|(keys, body)| (keys, bodies[body])));
     let cuts: Vec<Vec<u8>> = (0..good.len()).map(|cut| good[..cut].to_vec()).collect();
     let every = if std::env::var_os("OCTO_TEST_LONG").is_some() { 1 } else { 37 };
     let ranges = format!("0+{whole}");
@@ -174,6 +198,59 @@ fn a_part_that_is_not_of_the_form_is_a_mismatch_and_the_next_try_passes() {
     }
     assert_eq!(fleet.ci().put(&new).word(), "ok");
     assert_eq!(object(&fleet, &new), new);
+}
+
+/// However it is put together: what is there already is passed over, in its own bytes and in
+/// those of the base.
+#[test]
+fn copies_stand_between_its_own_bytes_and_are_skipped_with_them() {
+    let fleet = fleet();
+    let base = Random(4).bytes(200_000);
+    assert_eq!(fleet.ci().put(&base).word(), "ok");
+    let known = Digest::of(&base).to_string();
+    let own = Random(5).bytes(30_000);
+    let (first, second) = own.split_at(10_000);
+    let ranges = [&base[..50_000], &base[150_000..], first, &base[7..60_000], second].concat();
+    let copies = "0+0+50000,0+150000+50000,10000+7+59993";
+    for offset in [0, 20_480, 69_632, 102_400, 118_784, 184_320] {
+        // Another package each time, of which so much has come.
+        let new = [&ranges[..], format!("{offset}").as_bytes()].concat();
+        let frame =
+            frame(b"", &[first, &new[new.len() - second.len() - digits(offset)..]].concat());
+        if offset > 0 {
+            let mut broken = fleet.ci();
+            offer(&mut broken, &new, "");
+            broken.send_part(new.len(), &new[..offset]).expect("sent");
+            drop(broken);
+            let partial = fleet.packages(&format!("incoming/{}.ci", Digest::of(&new)));
+            wait_for("the partial", || partial.metadata().is_ok_and(|m| m.len() == offset as u64));
+        }
+        let mut pusher = fleet.ci();
+        let reply = offer(&mut pusher, &new, &known);
+        assert_eq!(reply.number("offset").expect("a number"), Some(offset as u64));
+        let skip = if offset > 0 { format!(" skip={offset}") } else { String::new() };
+        part(&mut pusher, &format!("size={}{skip} zstd=yes copies={copies}", new.len()), &frame);
+        assert_eq!(pusher.reply().expect("a reply").word(), "ok", "{offset}");
+        assert!(object(&fleet, &new) == new, "{offset}");
+    }
+    // And with none of its own.
+    let new = [&base[100..], &base[..150_000]].concat();
+    let mut pusher = fleet.ci();
+    offer(&mut pusher, &new, &known);
+    part(&mut pusher, "size=199900 copies=0+100+199900", b"");
+    part(&mut pusher, "size=150000 copies=0+0+150000", b"");
+    assert_eq!(pusher.reply().expect("a reply").word(), "ok");
+    assert!(object(&fleet, &new) == new);
+    // Without a base there is nothing to copy.
+    let other = [&new[..], b"x"].concat();
+    let mut pusher = fleet.ci();
+    offer(&mut pusher, &other, "");
+    part(&mut pusher, "size=150000 copies=0+0+150000", b"");
+    assert_eq!(pusher.reply().expect("a reply").text("code"), Some("mismatch"));
+}
+
+fn digits(number: usize) -> usize {
+    number.to_string().len()
 }
 
 /// What makes little reads little of the base, however often.

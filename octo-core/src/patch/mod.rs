@@ -1,15 +1,18 @@
 //! A package as its difference to another: segments of output, each one Zstandard frame
-//! (RFC 8878) whose prefix is made of stated ranges of the other, the base.
+//! (RFC 8878) whose prefix is made of stated ranges of the other, the base; between its bytes
+//! stand those that the base has, too, as they are.
 //!
 //! Who makes a patch knows both files; who applies one believes nothing of it: every
 //! length is checked before memory is spent, and the sha256 of the whole decides.
 
+mod copies;
 mod frame;
 mod members;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+pub use copies::{Copied, copies_text, parse_copies};
 pub use frame::{decode, encode};
 pub use members::Bytes;
 pub use plan::{Segment, plain, plan};
@@ -17,12 +20,14 @@ pub use plan::{Segment, plain, plan};
 use crate::base::units::whole;
 use std::io;
 
-/// The most output of one segment, in bytes.
+/// The most output of one frame, in bytes.
 pub const LARGEST_SEGMENT: usize = 8 << 20;
 /// The most bytes of all ranges of one segment.
 pub const LARGEST_PREFIX: u64 = 16 << 20;
-/// The most ranges of one segment.
+/// The most ranges of one segment, and the most copies.
 pub const MOST_RANGES: usize = 64;
+/// The most bytes of all copies of one segment.
+pub const LARGEST_COPIES: u64 = 32 << 20;
 /// The most bases that are offered for one package.
 pub const MOST_BASES: usize = 8;
 

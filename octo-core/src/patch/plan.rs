@@ -1,7 +1,8 @@
 //! Which segments a file is sent in, and which ranges of a base each of them has.
 
+use super::copies::{Copied, Same, same};
 use super::members::{Bytes, Member, members};
-use super::{LARGEST_PREFIX, LARGEST_SEGMENT, MOST_RANGES, Range};
+use super::{LARGEST_COPIES, LARGEST_PREFIX, LARGEST_SEGMENT, MOST_RANGES, Range};
 use std::collections::HashMap;
 use std::io;
 
@@ -18,6 +19,10 @@ const GAP: u64 = 16 * 1024;
 /// out moves the rest.
 const AROUND: u64 = 2 << 20;
 
+/// A frame of more is not made longer by what stands behind a copy: what breaks off within one is
+/// sent again from its beginning.
+const ENOUGH: u64 = 1 << 20;
+
 /// A segment of output, and what it is made of besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
@@ -27,6 +32,87 @@ pub struct Segment {
     pub end: u64,
     /// Of its base, in their order there; none where there is no base.
     pub ranges: Vec<Range>,
+    /// What of it is in the base as it is, in its own order.
+    pub copies: Vec<Copied>,
+}
+
+impl Segment {
+    fn empty(start: u64) -> Segment {
+        Segment { start, end: start, ranges: Vec::new(), copies: Vec::new() }
+    }
+
+    /// Which bytes of the file its frame has: those that are no copies.
+    pub fn own(&self) -> Vec<Range> {
+        let (mut own, mut at) = (Vec::new(), self.start);
+        for copied in &self.copies {
+            own.push(Range { offset: at, length: copied.after });
+            at += copied.after + copied.range.length;
+        }
+        own.push(Range { offset: at, length: self.end - at });
+        own.retain(|range| range.length > 0);
+        own
+    }
+
+    /// How many these are.
+    pub fn own_length(&self) -> u64 {
+        self.end - self.start - self.copied()
+    }
+
+    fn copied(&self) -> u64 {
+        self.copies.iter().map(|copied| copied.range.length).sum()
+    }
+
+    /// How many of them stand behind the last copy.
+    fn behind(&self) -> u64 {
+        self.own_length() - self.copies.iter().map(|copied| copied.after).sum::<u64>()
+    }
+
+    /// Goes on with what the base has, as far as there is room.
+    fn copy(&mut self, same: &Same) -> bool {
+        let room = LARGEST_COPIES - self.copied();
+        let (offset, length) = (same.offset + self.end - same.start, same.end - self.end);
+        if self.copies.len() == MOST_RANGES || room == 0 || self.own_length() >= ENOUGH {
+            return false;
+        }
+        let range = Range { offset, length: length.min(room) };
+        self.copies.push(Copied { after: self.behind(), range });
+        self.end += range.length;
+        true
+    }
+
+    /// Goes on with its own bytes up to there, behind a range of the base.
+    fn add(&mut self, end: u64, range: Range) -> bool {
+        let Some(joined) = joined(&self.ranges, range) else { return false };
+        (self.end, self.ranges) = (end, joined);
+        true
+    }
+
+    /// Ends where a disk likes it.
+    fn align(&mut self) {
+        let aligned = self.end - self.end % ALIGNMENT;
+        if aligned <= self.start {
+            return;
+        }
+        let mut behind = self.behind();
+        while let Some(last) = self.copies.last_mut()
+            && self.end - aligned > behind
+        {
+            // Its end is that of the segment now.
+            self.end -= behind;
+            let less = last.range.length.min(self.end - aligned);
+            last.range.length -= less;
+            self.end -= less;
+            behind = 0;
+            if last.range.length == 0 {
+                behind = last.after;
+                self.copies.pop();
+            }
+        }
+        self.end = aligned;
+        if self.own_length() == 0 {
+            self.ranges.clear();
+        }
+    }
 }
 
 /// The segments of a file of so many bytes without a base: small at first, so that it is
@@ -36,41 +122,45 @@ pub fn plain(size: u64) -> Vec<Segment> {
     let (mut start, mut length) = (0, LARGEST / 32);
     while start < size {
         let end = size.min(start + length);
-        segments.push(Segment { start, end, ranges: Vec::new() });
+        segments.push(Segment { end, ..Segment::empty(start) });
         (start, length) = (end, (length * 2).min(LARGEST));
     }
     segments
 }
 
-/// The segments of a file with a base: where both are archives the ranges follow the
-/// members, those of the same path, else of the same content; elsewhere the same places.
+/// The segments of a file with a base. What is the same for long is copied; else where both are
+/// archives the ranges follow the members, those of the same path, else of the same content;
+/// elsewhere the same places.
 ///
 /// # Errors
 /// Where one of them can't be read.
 pub fn plan(new: &Bytes<'_>, base: &Bytes<'_>) -> io::Result<Vec<Segment>> {
     let pieces = pieces(new, base)?;
-    let (mut segments, mut index, mut start) = (Vec::new(), 0, 0);
-    while start < new.size {
-        let most = new.size.min(start + LARGEST);
-        let (mut end, mut ranges) = (start, Vec::new());
-        while end < most {
-            let piece = &pieces[index];
-            let to = most.min(piece.end);
-            let Some(joined) = joined(&ranges, piece.part(end, to)) else { break };
-            (end, ranges) = (to, joined);
-            index += usize::from(end == piece.end);
+    let same = same(new, base, pieces.iter().map(Piece::counterpart))?;
+    let pieces = between(&same, &pieces);
+    let (mut segments, mut at) = (Vec::new(), 0);
+    while at < new.size {
+        let mut segment = Segment::empty(at);
+        while segment.end < new.size && goes_on(&mut segment, &pieces, &same) {}
+        if segment.end < new.size {
+            segment.align();
         }
-        let aligned = end - end % ALIGNMENT;
-        if end < new.size && aligned > start {
-            end = aligned;
-            while index == pieces.len() || pieces[index].start > end {
-                index -= 1;
-            }
-        }
-        segments.push(Segment { start, end, ranges });
-        start = end;
+        at = segment.end;
+        segments.push(segment);
     }
     Ok(segments)
+}
+
+/// Gives a segment what comes next; false where it has no room for that.
+fn goes_on(segment: &mut Segment, pieces: &[Piece], same: &[Same]) -> bool {
+    let at = segment.end;
+    let next = same.partition_point(|same| same.end <= at);
+    if let Some(same) = same.get(next).filter(|same| same.start <= at) {
+        return segment.copy(same);
+    }
+    let piece = &pieces[pieces.partition_point(|piece| piece.end <= at)];
+    let end = piece.end.min(at + LARGEST - segment.own_length());
+    end > at && segment.add(end, piece.part(at, end))
 }
 
 /// A piece of the new file, and what it is of the base.
@@ -81,6 +171,12 @@ struct Piece {
 }
 
 impl Piece {
+    /// Where it begins, and what of the base may be the same.
+    fn counterpart(&self) -> (u64, Range) {
+        let length = self.base.length.min(self.end - self.start);
+        (self.start, Range { length, ..self.base })
+    }
+
     /// What is to be looked at for this part of it.
     fn part(&self, from: u64, to: u64) -> Range {
         let (begins, ends) = (from == self.start, to == self.end);
@@ -119,6 +215,27 @@ fn pieces(new: &Bytes<'_>, base: &Bytes<'_>) -> io::Result<Vec<Piece>> {
         pieces.push(Piece { start, end: new.size, base });
     }
     Ok(pieces)
+}
+
+/// What of the pieces lies between stretches that are the same, and between theirs in the base.
+fn between(same: &[Same], pieces: &[Piece]) -> Vec<Piece> {
+    let mut found = Vec::new();
+    let mut add = |(start, offset): (u64, u64), end: u64, of_base: u64| {
+        let base = Range { offset, length: of_base.saturating_sub(offset) };
+        found.extend((end > start).then_some(Piece { start, end, base }));
+    };
+    for piece in pieces {
+        let mut from = (piece.start, piece.base.offset);
+        let first = same.partition_point(|same| same.end <= piece.start);
+        for same in same[first..].iter().take_while(|same| same.start < piece.end) {
+            let (start, end) = (same.start.max(piece.start), same.end.min(piece.end));
+            let in_base = |at: u64| same.offset + (at - same.start);
+            add(from, start, in_base(start));
+            from = (end, in_base(end));
+        }
+        add(from, piece.end, piece.base.end());
+    }
+    found
 }
 
 /// For each member its counterpart: of the same path, else of the same content.

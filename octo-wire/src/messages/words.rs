@@ -51,6 +51,7 @@ stream_words! {
         Key::new("skip", Form::Number),
         Key::new("zstd", Form::Flag),
         Key::new("ranges", Form::List),
+        Key::new("copies", Form::List),
         BODY
     ]
     /// The job is over.

@@ -7,6 +7,7 @@
 //! ```
 
 mod base;
+mod output;
 mod parts;
 pub(crate) mod turns;
 

@@ -2,11 +2,14 @@
 //! of a base. Nothing of it is believed: the sha256 of the whole decides.
 
 use super::base::Base;
-use super::turns::{Turn, Turns};
+use super::output::Output;
+use super::turns::Turns;
 use crate::host::{Host, No};
 use crate::session::Ended;
 use octo_core::Refusal;
-use octo_core::patch::{self, LARGEST_PREFIX, LARGEST_SEGMENT, longest_frame, parse_ranges};
+use octo_core::patch::{
+    self, Copied, LARGEST_PREFIX, LARGEST_SEGMENT, longest_frame, parse_copies, parse_ranges,
+};
 use octo_core::tentacle::store::{Store, StoreError};
 use octo_wire::body::Counted;
 use octo_wire::pace::TICK_EVERY;
@@ -46,7 +49,7 @@ pub(super) struct Parts<'a, S> {
 /// What is being received.
 enum Coming<'a> {
     Bytes(Counted),
-    Decoded { room: Vec<u8>, at: usize, end: usize, _turn: Turn<'a> },
+    Made(Output<'a>),
 }
 
 impl<'a, S: Duplex> Parts<'a, S> {
@@ -82,11 +85,8 @@ impl<'a, S: Duplex> Parts<'a, S> {
                 Coming::Bytes(counted) if counted.left() > 0 => {
                     return Ok(self.connection.read_counted(counted, buffer)?);
                 }
-                Coming::Decoded { room, at, end, .. } if *at < *end => {
-                    let count = buffer.len().min(*end - *at);
-                    buffer[..count].copy_from_slice(&room[*at..*at + count]);
-                    *at += count;
-                    return Ok(count);
+                Coming::Made(output) if !output.is_over() && !buffer.is_empty() => {
+                    return output.read(self.base, buffer).map_err(of_base);
                 }
                 _ if self.left == 0 || buffer.is_empty() => return Ok(0),
                 // What was decoded is given back before the next one waits for its turn.
@@ -114,16 +114,32 @@ impl<'a, S: Duplex> Parts<'a, S> {
         }
         self.left -= size - skip;
         self.wire += part.body();
+        let copies = self.copies(&part, size)?;
+        let own = size - copies.iter().map(|copied| copied.range.length).sum::<u64>();
         if part.flag("zstd") {
-            let frame = self.frame(&part, size)?;
+            let frame = self.frame(&part, own)?;
             self.pace.check_pace(size, began.elapsed())?;
-            return self.decoded(&part, frame, size as usize, skip as usize);
+            return self.decoded(&part, frame, own as usize, &copies, skip);
         }
         self.pace.check_pace(size, began.elapsed())?;
-        if skip > 0 || part.body() != size || part.get::<&str>("ranges").is_some() {
-            return Err(mismatch("a part without a frame is its own bytes"));
+        let is_copied = !copies.is_empty() && own == 0 && part.body() == 0;
+        if is_copied && part.get::<&str>("ranges").is_none() {
+            return Ok(Coming::Made(Output::new(None, 0, &copies, skip)));
+        }
+        let is_plain = copies.is_empty() && skip == 0 && part.body() == size;
+        if !is_plain || part.get::<&str>("ranges").is_some() {
+            return Err(mismatch("a part without a frame is its own bytes, or copies alone"));
         }
         Ok(Coming::Bytes(self.connection.count(size)))
+    }
+
+    /// What of a part is in the base.
+    fn copies(&self, part: &Fields, size: u64) -> Result<Vec<Copied>, Ended> {
+        match (part.get::<&str>("copies"), self.base) {
+            (None, _) => Ok(Vec::new()),
+            (Some(_), None) => Err(mismatch("a part has copies, and no base was named")),
+            (Some(text), Some(base)) => parse_copies(text, size, base.size()).map_err(mismatch),
+        }
     }
 
     /// The frame of a part, received.
@@ -161,8 +177,9 @@ impl<'a, S: Duplex> Parts<'a, S> {
         &mut self,
         part: &Fields,
         frame: Frame,
-        size: usize,
-        skip: usize,
+        own: usize,
+        copies: &[Copied],
+        skip: u64,
     ) -> Result<Coming<'a>, Ended> {
         let turn = self.turns.take();
         let mut room = patch::room();
@@ -175,15 +192,15 @@ impl<'a, S: Duplex> Parts<'a, S> {
         let left = self.ranges.checked_sub(sum);
         self.ranges = left.ok_or_else(|| mismatch("the parts want too much of the base"))?;
         // What they add up to was checked: the room has a place for each of the three.
-        let (bytes, rest) = room.split_at_mut(size);
+        let (bytes, rest) = room.split_at_mut(own);
         let (prefix, rest) = rest.split_at_mut(sum as usize);
         let received = &mut rest[..frame.length()];
         if let Some(base) = self.base {
-            base.read(prefix, &ranges).map_err(|e| mismatch(format!("the base: {e}")))?;
+            base.read(prefix, &ranges).map_err(of_base)?;
         }
         frame.read(received).map_err(|e| mismatch(format!("a segment: {e}")))?;
         patch::decode(prefix, received, bytes).map_err(mismatch)?;
-        Ok(Coming::Decoded { room, at: skip, end: size, _turn: turn })
+        Ok(Coming::Made(Output::new(Some((room, turn)), own as u64, copies, skip)))
     }
 }
 
@@ -212,4 +229,8 @@ impl Frame {
 
 fn mismatch(reason: impl Into<String>) -> Ended {
     Ended::Hopeless(No::new(Refusal::Mismatch, reason))
+}
+
+fn of_base(error: io::Error) -> Ended {
+    mismatch(format!("the base: {error}"))
 }

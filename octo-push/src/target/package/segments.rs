@@ -2,7 +2,7 @@
 //! the first target needs it, and kept for all others.
 
 use crate::target::package::source::Source;
-use octo_core::patch::{Segment, encode, plain, plan, read_ranges, room};
+use octo_core::patch::{Segment, encode, longest_frame, plain, plan, read_ranges, room};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -57,7 +57,7 @@ pub(super) enum Made {
     Frame {
         /// Where it begins.
         at: u64,
-        /// How long it is.
+        /// How long it is; 0 where all of it is copies.
         length: u64,
     },
 }
@@ -128,7 +128,7 @@ impl Segments {
         let segment = &self.plan[index];
         // What came before says nothing of what a base has: 8 MiB that didn't change must not
         // go because others did.
-        let is_told = segment.ranges.is_empty();
+        let is_told = segment.ranges.is_empty() && segment.copies.is_empty();
         let made = match making.passing.checked_sub(1).filter(|_| is_told) {
             Some(left) => {
                 making.passing = left;
@@ -150,17 +150,26 @@ impl Segments {
                 self.frames.get_or_init(|| made)
             }
         };
+        let own = segment.own();
+        if own.is_empty() {
+            return Ok(Made::Frame { at: making.length, length: 0 });
+        }
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut room = room();
-        let (bytes, rest) = room.split_at_mut((segment.end - segment.start) as usize);
+        let (bytes, rest) = room.split_at_mut(segment.own_length() as usize);
         let sum: u64 = segment.ranges.iter().map(|range| range.length).sum();
         let (prefix, rest) = rest.split_at_mut(sum as usize);
-        let frame = &mut rest[..bytes.len() / 8 * WORTH];
+        // As it is a segment would be sent with its copies.
+        let most = match segment.copies.is_empty() {
+            true => bytes.len() / 8 * WORTH,
+            false => longest_frame(bytes.len()),
+        };
+        let frame = &mut rest[..most];
         if let Some(base) = &self.base {
             read_ranges(prefix, &segment.ranges, |part, at| base.fill(part, at))?;
         }
-        source.fill(bytes, segment.start)?;
+        read_ranges(bytes, &own, |part, at| source.fill(part, at))?;
         let length = encode(prefix, bytes, frame)?;
         making.pace = began.elapsed().as_secs_f64() / bytes.len() as f64;
         let Some(length) = length else {

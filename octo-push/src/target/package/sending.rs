@@ -7,7 +7,7 @@ use crate::target::package::progress::UploadProgress;
 use crate::target::package::segments::{Made, Segments};
 use crate::target::package::source::{PIECE, Source};
 use octo_core::base::error::{Error, Exit, describe};
-use octo_core::patch::ranges_text;
+use octo_core::patch::{copies_text, ranges_text};
 use octo_wire::{Duplex, Fields, StreamWord};
 use std::time::Instant;
 
@@ -37,12 +37,14 @@ impl Source {
             match made {
                 Made::Frame { at: from, length } => {
                     upload.built_on = true;
+                    let (ranges, copies) =
+                        (ranges_text(&segment.ranges), copies_text(&segment.copies));
                     let part = Fields::of(StreamWord::Part)
                         .with("size", segment.end - segment.start)
                         .maybe("skip", Some(at - segment.start).filter(|skip| *skip > 0))
-                        .with("zstd", "yes");
-                    let ranges = ranges_text(&segment.ranges);
-                    let part = part.maybe("ranges", Some(ranges).filter(|text| !text.is_empty()));
+                        .maybe("zstd", (length > 0).then_some("yes"))
+                        .maybe("ranges", Some(ranges).filter(|text| !text.is_empty()))
+                        .maybe("copies", Some(copies).filter(|text| !text.is_empty()));
                     upload.sent.wire += client.send_part(&part.with("body", length))?;
                     self.send_frame(segments, client, [from, length], upload)?;
                     upload.came(segment.end - at);
