@@ -14,6 +14,7 @@ mod chatter;
 mod crash;
 mod faults;
 mod flood;
+mod frames;
 mod freezes;
 mod limits;
 mod lists;

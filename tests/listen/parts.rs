@@ -20,7 +20,7 @@ fn pair() -> (Vec<u8>, Vec<u8>) {
     (base, new)
 }
 
-fn frame(prefix: &[u8], bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(prefix: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; longest_frame(bytes.len())];
     let length = patch::encode(prefix, bytes, &mut frame).expect("encoded").expect("room");
     frame.truncate(length);

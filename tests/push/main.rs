@@ -26,6 +26,7 @@ mod real_input;
 mod releases;
 mod rolling;
 mod run;
+mod scripts;
 mod signals;
 mod signed;
 mod statements;

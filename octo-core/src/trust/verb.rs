@@ -164,6 +164,7 @@ verbs! {
             SIGNATURE,
             Key::new("spec", Form::Number),
             Key::new("script", Form::Number),
+            Key::new("frame", Form::Number),
             SIZE,
             BODY,
         ],

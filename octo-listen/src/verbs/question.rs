@@ -27,7 +27,8 @@ pub(super) fn question<S: Duplex>(
     let (host, peer) = (session.host, session.peer);
     let id: JobId = request.need("job")?;
     let (size, length): (u64, u64) = (request.need("size")?, request.body());
-    if ["request", "signature", "spec", "script"].into_iter().any(|key| request.flag(key)) {
+    if ["request", "signature", "spec", "script", "frame"].into_iter().any(|key| request.flag(key))
+    {
         return Err(Failure::Malformed("run has size, or request and signature".into()).into());
     }
     may_at_all(host, peer)?;

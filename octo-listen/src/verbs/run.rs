@@ -1,8 +1,8 @@
 //! `run`: a job, handed over once under the id that its pusher chose.
 //!
 //! The body is the statement (`request=` bytes of it), its signature (`signature=`), the
-//! spec (`spec=`), the script (`script=`), and the secrets (the rest). Asked again with
-//! the same id and spec, it attaches.
+//! spec (`spec=`), the script (`script=`, or `frame=` where it comes as one frame of
+//! Zstandard), and the secrets (the rest). Asked again with the same id and spec, it attaches.
 
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, Host, No, Peer};
@@ -10,6 +10,7 @@ use crate::session::{Answer, Ended, Session};
 use crate::starter::Ahead;
 use crate::submission::{Purpose, Submission};
 use octo_core::base::no_core;
+use octo_core::patch::{self, LARGEST_SEGMENT, longest_frame};
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{JobDirectory, Refused, is_pruned};
 use octo_core::tentacle::spec::sent::SentParts;
@@ -19,6 +20,9 @@ use octo_core::tentacle::statement::{Asks, Statement};
 use octo_core::trust::{Grant, RunQuestion, Verb};
 use octo_core::{Digest, JobId, Refusal};
 use octo_wire::{Duplex, Failure, Fields};
+
+/// So large a script is decoded at any time; a larger one waits for its turn, with packages.
+const SMALL: usize = 1 << 20;
 
 /// A run's body, taken apart and checked against itself.
 struct JobBody<'a> {
@@ -30,7 +34,10 @@ struct JobBody<'a> {
 /// How long the parts behind the statement are.
 struct Lengths {
     spec: usize,
+    /// The script's own length.
     script: usize,
+    /// That of its frame, where it came as one.
+    frame: Option<usize>,
 }
 
 pub(crate) fn run<S: Duplex>(
@@ -42,7 +49,12 @@ pub(crate) fn run<S: Duplex>(
     may_at_all(host, peer)?;
     host.starter.get_ready();
     let (bytes, lengths) = receive(session, request)?;
-    let body = JobBody::of(request, &bytes, &lengths)?;
+    // Until it is known to be the script of its spec: few bytes make 8 MiB. A turn is given
+    // back behind what it was for, which is declared later.
+    let turn = lengths.frame.filter(|_| lengths.script > SMALL).map(|_| host.turns.take());
+    let mut room = Vec::new();
+    let body = JobBody::of(request, &bytes, &lengths, &mut room)?;
+    drop(turn);
 
     if let Some(answer) = attach(host, peer, &id, &body)? {
         return Ok(answer);
@@ -83,7 +95,9 @@ fn receive<S: Duplex>(
     let (length, signed) = (request.body(), statement::lengths(request)?.0);
     let spec = request.get("spec").unwrap_or(length.saturating_sub(signed));
     let script = request.get("script").unwrap_or(0);
-    let front = [spec, script].iter().try_fold(signed, |sum, part| sum.checked_add(*part));
+    let frame: Option<u64> = request.get("frame");
+    let parts = [spec, frame.unwrap_or(script)];
+    let front = parts.iter().try_fold(signed, |sum, part| sum.checked_add(*part));
     let secrets = front.and_then(|front| length.checked_sub(front));
     let secrets =
         secrets.ok_or_else(|| Failure::Malformed("its parts are longer than body".into()))?;
@@ -97,20 +111,44 @@ fn receive<S: Duplex>(
             return Err(Ended::Hopeless(No::new(Refusal::Limit, reason)));
         }
     }
+    if let Some(frame) = frame
+        && (script > LARGEST_SEGMENT as u64 || frame > longest_frame(script as usize) as u64)
+    {
+        let reason = format!("a script of {script} bytes does not come as a frame of {frame}");
+        return Err(Failure::Malformed(reason).into());
+    }
     if secrets > 0 {
         no_core::of_us();
     }
     let most = signed + MAXIMUM + MAXIMUM_SCRIPT + MAXIMUM_SECRETS;
     let bytes = session.connection.read_body(length, most)?;
     // All are below their maximum, and so below usize's.
-    Ok((bytes, Lengths { spec: spec as usize, script: script as usize }))
+    let frame = frame.map(|frame| frame as usize);
+    Ok((bytes, Lengths { spec: spec as usize, script: script as usize, frame }))
 }
 
 impl<'a> JobBody<'a> {
-    fn of(request: &Fields, bytes: &'a [u8], lengths: &Lengths) -> Result<JobBody<'a>, Ended> {
+    /// What was received; `room` gets the script, where that came as a frame.
+    fn of(
+        request: &Fields,
+        bytes: &'a [u8],
+        lengths: &Lengths,
+        room: &'a mut Vec<u8>,
+    ) -> Result<JobBody<'a>, Ended> {
         let (signed, rest) = SignedBody::split(request, bytes)?;
         let (spec, rest) = rest.split_at(lengths.spec);
-        let (script, secrets) = rest.split_at(lengths.script);
+        let (came, secrets) = rest.split_at(lengths.frame.unwrap_or(lengths.script));
+        let script = match lengths.frame {
+            None => came,
+            Some(_) => {
+                // Not of the script's size: what is as large is given back when it is free.
+                *room = patch::room();
+                let script = &mut room[..lengths.script];
+                let decoded = patch::decode(b"", came, script);
+                decoded.map_err(|reason| Failure::Malformed(format!("the script: {reason}")))?;
+                script
+            }
+        };
         let sent = SentParts::check(spec, script, secrets).map_err(No::from)?;
         let statement = signed.parse()?;
         Ok(JobBody { signed, statement, sent })

@@ -138,7 +138,7 @@ fn plan(
     let package =
         package.map(|said| packages::open(&said, &context.common, digests, screen)).transpose()?;
     let package = package.map(Arc::new);
-    let plan = JobPlan { id, package, draft };
+    let plan = JobPlan::new(id, package, draft);
     plan.check(&context.targets)?;
     Ok(Arc::new(plan))
 }

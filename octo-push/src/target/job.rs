@@ -171,7 +171,7 @@ impl<'a> JobClient<'a> {
             }
             let request =
                 plan.request(target.name.as_str(), self.job).map_err(ClientError::Local)?;
-            let reply = self.ask_to_run(&mut client, &request);
+            let reply = self.ask_to_run(&mut client, plan, &request);
             let reply = reply.map_err(|error| located(plan, target, error))?;
             self.accepted();
             if detach {
@@ -187,16 +187,22 @@ impl<'a> JobClient<'a> {
     fn ask_to_run(
         &mut self,
         client: &mut TlsClient<'_>,
+        plan: &JobPlan,
         job: &JobPayload<'_>,
     ) -> Result<Fields, ClientError> {
-        let request = Request::new(Verb::Run)
+        let mut request = Request::new(Verb::Run)
             .with("job", self.job)
             .with("spec", job.spec.len())
             .with("script", job.script.len());
+        let frame = plan.frame(job);
+        if let Some(frame) = frame {
+            request = request.with("frame", frame.len());
+        }
+        let script = frame.unwrap_or(job.script);
         let signed = self.statements.sign(client, Asks::Request(Digest::of(&job.spec)))?;
         // From now on it may arrive, whatever becomes of us.
         self.stage = Stage::Asked;
-        self.statements.ask(client, &signed, request, &[&job.spec, job.script, &job.secrets])
+        self.statements.ask(client, &signed, request, &[&job.spec, script, &job.secrets])
     }
 
     fn accepted(&mut self) {

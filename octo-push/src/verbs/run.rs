@@ -41,7 +41,7 @@ fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
     let there = context.targets.iter().map(|target| Destination::Target(target.name.as_str()));
     let there: Vec<_> = there.collect();
     let draft = Draft::read(&context.common.places, options, &there, Programs::Run)?;
-    let plan = JobPlan { id: new_id()?, package: None, draft };
+    let plan = JobPlan::new(new_id()?, None, draft);
     plan.check(&context.targets)?;
     let fan_out = FanOut::asking(move |context, reporter| ask_one(context, reporter, &plan));
     fan_out::run(screen, context, fan_out)

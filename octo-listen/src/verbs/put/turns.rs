@@ -1,4 +1,4 @@
-//! How many segments are decoded at once, whoever sends them.
+//! How many segments, and large scripts, are decoded at once, whoever sends them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +14,10 @@ pub(crate) struct Turns {
 
 /// A turn, given back however it ends.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Turns);
+pub(crate) struct Turn<'a>(&'a Turns);
 
 impl Turns {
-    pub(super) fn take(&self) -> Turn<'_> {
+    pub(crate) fn take(&self) -> Turn<'_> {
         let taken = self.given_back.wait_while(self.taken(), |taken| *taken >= AT_ONCE);
         *taken.unwrap_or_else(PoisonError::into_inner) += 1;
         Turn(self)
