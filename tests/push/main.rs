@@ -22,6 +22,7 @@ mod hostile;
 mod jobs;
 mod output;
 mod patches;
+mod prepare;
 mod real_input;
 mod releases;
 mod rolling;

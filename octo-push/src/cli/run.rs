@@ -11,6 +11,7 @@ pub(crate) static ASKED: OptionGroup = OptionGroup {
     title: "",
     rows: &[
         flag("", "ask", "ask whether it would be accepted, and run nothing"),
+        flag("", "prepare", "the same, and put the package where it would be"),
         values("", "label", "NAME=VALUE", "the journal has it with all that is asked for"),
     ],
 };
@@ -24,6 +25,8 @@ pub(crate) struct Run {
     pub(crate) ends: Ends,
     /// `--ask`
     pub(crate) ask: bool,
+    /// `--prepare`
+    pub(crate) prepare: bool,
     /// `--label`
     pub(crate) labels: Labels,
 }
@@ -32,22 +35,29 @@ impl Run {
     ///
     /// # Errors
     /// As [`JobOptions::read`]; exit 64 for a job that is left in batches, or only asked
-    /// for and to be told of.
+    /// for and to be told of, or prepared without a package.
     pub(crate) fn read(call: &Call) -> Result<Run> {
         let options = JobOptions::read(&call.said)?;
         if options.detach && call.common.rolling.is_said() {
             return Err(call.said.misuse("-D leaves before the end: there are no batches"));
         }
-        for other in ["detach", "job", "end", "outputs", "output", "gather", "label"] {
-            call.said.apart("ask", other)?;
+        call.said.apart("ask", "prepare")?;
+        for asking in ["ask", "prepare"] {
+            for other in ["detach", "job", "end", "outputs", "output", "gather", "label"] {
+                call.said.apart(asking, other)?;
+            }
+            if call.said.flag(asking) && call.common.rolling.is_said() {
+                let reason = format!("--{asking} runs nothing: there are no batches");
+                return Err(call.said.misuse(reason));
+            }
         }
-        let ask = call.said.flag("ask");
-        if ask && call.common.rolling.is_said() {
-            return Err(call.said.misuse("--ask runs nothing: there are no batches"));
+        let (ask, prepare) = (call.said.flag("ask"), call.said.flag("prepare"));
+        if prepare && options.package.is_none() {
+            return Err(call.said.misuse("--prepare puts a package: -p says which"));
         }
         let labels = Labels::read(&call.said.many("label"))
             .map_err(|reason| call.said.misuse(format!("--label {reason}")))?;
-        Ok(Run { options, ends: Ends::read(&call.said)?, ask, labels })
+        Ok(Run { options, ends: Ends::read(&call.said)?, ask, prepare, labels })
     }
 }
 

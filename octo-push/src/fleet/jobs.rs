@@ -36,7 +36,7 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
-    let Run { options, ends, ask: _, labels } = run;
+    let Run { options, ends, labels, .. } = run;
     end_files::check(&common, &ends, options.inputs(), &context.targets)?;
     // Only they ask for it; else the journal is not read at all.
     let last = match common.rolling.is_said() || words.name_last() {
@@ -119,7 +119,10 @@ pub(crate) fn follow(
 }
 
 /// Reads all that the job needs, and checks what the targets will be sent.
-fn plan(
+///
+/// # Errors
+/// What is wrong with that.
+pub(crate) fn plan(
     context: &Context,
     options: JobOptions,
     digests: &mut DigestCache,

@@ -10,6 +10,9 @@ use octo_core::tentacle::spec::draft::Destination;
 use octo_core::trust::Verb;
 use octo_wire::Request;
 
+/// What a yes is told as.
+pub(crate) const YES: &str = "would be accepted";
+
 /// Asks.
 ///
 /// # Errors

@@ -74,6 +74,7 @@ fn give(call: &Call, order: Order) -> Result<u8> {
         options: JobOptions::of(What::Order(order)),
         ends,
         ask: false,
+        prepare: false,
         labels: Labels::default(),
     };
     jobs::run(screen, context, run, words)

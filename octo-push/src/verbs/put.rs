@@ -11,6 +11,8 @@ use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
 use crate::target::package::digests::DigestCache;
 use crate::target::package::upload::{Package, Put};
+use crate::target::question;
+use crate::target::request::JobPlan;
 use crate::target::retry::Gain;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
@@ -42,14 +44,18 @@ pub(super) fn run(call: &Call) -> Result<u8> {
         what,
         journal: Some(Verb::Put),
         packages: packages.clone(),
-        ..FanOut::asking(move |context, reporter| put(context, reporter, &sent))
+        ..FanOut::asking(move |context, reporter| put(context, reporter, &sent, None))
     };
     let status = fan_out::run(screen, context, fan_out)?;
     packages.iter().for_each(|package| package.remember(&mut digests));
     Ok(status)
 }
 
-fn described(packages: &[Arc<Package>]) -> Result<String> {
+/// What is put, in a few words.
+///
+/// # Errors
+/// Where it could not be hashed.
+pub(super) fn described(packages: &[Arc<Package>]) -> Result<String> {
     let mut said = Vec::new();
     for package in packages {
         said.push(format!("put {} {}", printable(package.name.as_bytes()), package.digest()?));
@@ -57,9 +63,18 @@ fn described(packages: &[Arc<Package>]) -> Result<String> {
     Ok(said.join(", "))
 }
 
-fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Outcome {
+/// Puts them, where the job that they are for would be accepted.
+pub(super) fn put(
+    context: &Context,
+    reporter: &Reporter,
+    packages: &[Arc<Package>],
+    job: Option<&JobPlan>,
+) -> Outcome {
     let mut said = Vec::new();
     let done = attempts::transfer(context, reporter, |client, retry| {
+        if let Some(plan) = job {
+            question::ask(client, &context.targets[reporter.target], plan, &plan.id)?;
+        }
         // What was put over a connection that broke since is put.
         for package in &packages[said.len()..] {
             let name = printable(package.name.as_bytes());
@@ -72,7 +87,10 @@ fn put(context: &Context, reporter: &Reporter, packages: &[Arc<Package>]) -> Out
         Ok(())
     });
     match done {
-        Ok(()) => Outcome { message: said.join(", "), ..Outcome::done() },
+        Ok(()) => {
+            said.splice(0..0, job.map(|_| question::YES.to_string()));
+            Outcome { message: said.join(", "), ..Outcome::done() }
+        }
         Err(error) => {
             // The journal names what was not put: it is waited for here, not there.
             packages.iter().for_each(|package| drop(package.digest()));

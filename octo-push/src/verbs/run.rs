@@ -1,4 +1,5 @@
 //! `run`: a script as a job of each target, followed to its end; `--ask`: would it be?
+//! `--prepare`: where it would be, the package is put, so that all have it before one runs it.
 
 use crate::cli::call::Call;
 use crate::cli::continuation::Words;
@@ -12,12 +13,15 @@ use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
+use crate::target::package::digests::DigestCache;
 use crate::target::question;
 use crate::target::request::JobPlan;
+use crate::verbs::put;
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::draft::{Destination, Draft};
 use octo_core::tentacle::spec::options::JobOptions;
 use octo_core::tentacle::spec::variable_file::Programs;
+use octo_core::trust::Verb;
 
 pub(super) fn run(call: &Call) -> Result<u8> {
     let run = Run::read(call)?;
@@ -26,6 +30,9 @@ pub(super) fn run(call: &Call) -> Result<u8> {
     };
     if run.ask {
         return ask(screen, context, run.options);
+    }
+    if run.prepare {
+        return prepare(screen, context, run);
     }
     let words = Words {
         words: call.words,
@@ -47,12 +54,36 @@ fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
     fan_out::run(screen, context, fan_out)
 }
 
+/// Asks each target, and puts the package over the same connection where the answer is yes.
+fn prepare(mut screen: Screen, context: Context, run: Run) -> Result<u8> {
+    let common = &context.common;
+    end_files::check(common, &run.ends, run.options.inputs(), &context.targets)?;
+    let mut digests = DigestCache::load(&common.places);
+    let plan = jobs::plan(&context, run.options, &mut digests, &mut screen)?;
+    // One whose sha256 was said is there, or isn't: there is nothing to put.
+    let packages: Vec<_> = plan.package.iter().filter(|p| p.is_sent()).cloned().collect();
+    let what = match packages.is_empty() {
+        true => "ask".into(),
+        false => format!("ask, then {}", put::described(&packages)?),
+    };
+    let sent = packages.clone();
+    let fan_out = FanOut {
+        what,
+        journal: (!packages.is_empty()).then_some(Verb::Put),
+        packages: packages.clone(),
+        ..FanOut::asking(move |context, reporter| put::put(context, reporter, &sent, Some(&plan)))
+    };
+    let status = fan_out::run(screen, context, fan_out)?;
+    packages.iter().for_each(|package| package.remember(&mut digests));
+    Ok(status)
+}
+
 fn ask_one(context: &Context, reporter: &Reporter, plan: &JobPlan) -> Outcome {
     let target = &context.targets[reporter.target];
     let asked =
         attempts::ask(context, reporter, |client| question::ask(client, target, plan, &plan.id));
     match asked {
-        Ok(()) => Outcome { message: "would be accepted".into(), ..Outcome::done() },
+        Ok(()) => Outcome { message: question::YES.into(), ..Outcome::done() },
         Err(error) => Outcome::failed(context, error),
     }
 }
