@@ -25,14 +25,12 @@ thumbprint() {
   grep -oE '[0-9a-f]{64}' | head -n 1
 }
 
-# make_tentacle NAME…: an identity, and a line that trusts the octopus
+# make_tentacle NAME [OPTIONS]: an identity, and a line that trusts the octopus
 make_tentacle() {
-  local name options='max-store=200G max-log=4G'
+  local name=$1 options="max-store=200G max-log=4G ${2-}"
   ((EUID != 0)) || options+=" user=$SHELL_USER"
-  for name; do
-    at "$name" "$BIN/octo-keys" new | thumbprint >"$HERE/$name.thumbprint"
-    at "$name" "$BIN/octo-keys" trust -o "$options" "$THUMBPRINT" bench >/dev/null
-  done
+  at "$name" "$BIN/octo-keys" new | thumbprint >"$HERE/$name.thumbprint"
+  at "$name" "$BIN/octo-keys" trust -o "$options" "$THUMBPRINT" bench >/dev/null
 }
 
 # like_tentacle OLD NAME: the same identity and trust, another STATE

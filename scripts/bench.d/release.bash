@@ -10,21 +10,27 @@ measure_release() {
   can root ip nsenter rsync sshd python3 || return 0
   local tree=$HERE/tree packages=$HERE/packages there=$HERE/there round
   wired_pair
+  prepared_tentacle
   make_tree "$tree"
   chmod -R a+rX "$tree"
-  mkdir -p "$packages" "$there/octo" "$there/rsync"
+  mkdir -p "$packages" "$there/octo" "$there/prepared" "$there/rsync"
   chown "$SHELL_USER" "$there"/*
   pack_tree "$packages" "$tree" 0 >/dev/null
-  deploy "$packages/bench-0.tar"
+  deploy bench 0
+  deploy prepared 0
   send_tree "$tree" 0
   for ((round = 1; round <= ROUNDS; round++)); do
     note "release: round $round of $ROUNDS"
     change_tree "$tree"
     sync
-    on_wire octo pack_and_deploy "$round"
+    on_wire octo pack_and_deploy bench "$round"
+    rm "$packages/bench-$round.tar"
+    sync
+    on_wire prepared pack_and_deploy prepared "$round"
     sync
     on_wire rsync send_tree "$tree" "$round" "--link-dest=../$((round - 1))"
     diff -rq "$there/octo/bench/current" "$there/rsync/$round" >&2
+    diff -rq "$there/prepared/bench/current" "$there/rsync/$round" >&2
   done
   cat <<REPORT
 
@@ -32,11 +38,17 @@ $(tree_of "$tree"), of which $CHANGED get another line each time:
 octo-pack and octo-deploy of the tree, beside \`rsync -az --link-dest\` over ssh into a new
 directory; $ROUNDS rounds, wall time of all of it, and bytes over the wire both ways, with
 handshakes and all headers, counted at a pair of interfaces. **octo-deploy hashes, verifies and
-syncs the release, switches to it, and can go back.**
+syncs the release, switches to it, and can go back.** Once to a target that has nothing but a
+listener, which is sent octo-release each time and whose releases have files of their own; and once
+to one whose admin has installed octo-release, permits that alone, and has releases share what
+is unchanged (\`unchanged=link\`), as rsync does here.
 REPORT
   comparisons
   compare bytes octo.bytes 'octo-pack, octo-deploy: bytes' rsync.bytes 'rsync -az --link-dest' 0.1
-  compare us octo 'the same, wall time' rsync 'rsync -az --link-dest' 1.0
+  compare bytes prepared.bytes 'the same, octo-release installed' rsync.bytes \
+    'rsync -az --link-dest' 0.1
+  compare us octo 'octo-pack, octo-deploy: wall time' rsync 'rsync -az --link-dest' 1.0
+  compare us prepared 'the same, unchanged=link' rsync 'rsync -az --link-dest' 1.0
 }
 
 # wired_pair: an octopus here, a tentacle and an sshd behind the wire
@@ -50,14 +62,31 @@ wired_pair() {
   start_sshd "$THERE" "${INSIDE[@]}"
 }
 
-pack_and_deploy() {
-  pack_tree "$packages" "$tree" "$1"
-  deploy "$packages/bench-$1.tar"
+# prepared_tentacle: another, on which octo-release is installed, and no other script is permitted
+prepared_tentacle() {
+  local admin=$HERE/admin
+  mkdir -p "$admin/scripts" "$admin/apps"
+  cp "$TOP/scripts/octo-release" "$admin/scripts/octo-release"
+  echo unchanged=link >"$admin/apps/bench"
+  chmod -R a+rX "$admin"
+  make_tentacle prepared \
+    "scripts=$admin/scripts set=OCTO_BASE=$HERE/there/prepared set=OCTO_CONFIG=$admin"
+  listen prepared "$THERE:0" "${INSIDE[@]}"
+  listening prepared
+  push -t prepared status >/dev/null
 }
 
+pack_and_deploy() {
+  pack_tree "$packages" "$tree" "$2"
+  deploy "$1" "$2"
+}
+
+# deploy TENTACLE NUMBER: of packages that were made
 deploy() {
-  OCTO_EXEC=$BIN/octo-exec PATH=$BIN:$PATH octopus "$TOP/scripts/octo-deploy" -q -t bench \
-    -b "$there/octo" "$1"
+  local words=(-b "$there/octo")
+  [[ $1 != prepared ]] || words=(--named)
+  OCTO_EXEC=$BIN/octo-exec PATH=$BIN:$PATH octopus "$TOP/scripts/octo-deploy" -q -t "$1" \
+    "${words[@]}" "$packages/bench-$2.tar"
 }
 
 # send_tree TREE NUMBER [OPTION]
