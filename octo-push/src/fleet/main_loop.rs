@@ -132,8 +132,7 @@ impl Fleet {
         each: &mut dyn FnMut(usize, &Outcome) -> bool,
     ) -> Result<Vec<usize>> {
         let queue = WorkQueue::new(targets.iter().copied());
-        let count = targets.len().min(self.context.common.fanout);
-        workers::start(count, &self.context, &queue, task, &self.sender)?;
+        self.start(&queue, targets.len().min(self.context.common.fanout), task)?;
         let mut left = targets.len();
         let mut held_back = Vec::new();
         while left > 0 && !self.left {
@@ -171,6 +170,16 @@ impl Fleet {
             }
         }
         Ok(held_back)
+    }
+
+    /// Starts workers, which dial while the disk takes what they are to ask for.
+    fn start(&self, queue: &Arc<WorkQueue<usize>>, count: usize, task: &Arc<Task>) -> Result<()> {
+        let mut unwritten = self.context.unwritten();
+        workers::start(count, &self.context, queue, task, &self.sender)?;
+        if let (None, Some(journal)) = (&*unwritten, &self.journal) {
+            *unwritten = journal.sync().err();
+        }
+        Ok(())
     }
 
     /// Waits between two batches, unless a signal comes. One that came while nobody

@@ -41,8 +41,8 @@ impl JournalWriter {
         JournalWriter { labels, ..self }
     }
 
-    /// Writes down which targets are about to be asked for which jobs, and brings it
-    /// to the disk. A job that can't be written down must not be sent.
+    /// Writes down which targets are about to be asked for which jobs. A job that is not on
+    /// the disk must not be sent: [`JournalWriter::sync`] comes before.
     pub(crate) fn begin<'a>(
         &self,
         jobs: impl IntoIterator<Item = (&'a str, &'a JobId)>,
@@ -53,8 +53,7 @@ impl JournalWriter {
             package,
             ..self.entry(target, BEGUN)
         };
-        self.journal.append(jobs.into_iter().map(begun))?;
-        self.journal.sync()
+        self.journal.append(jobs.into_iter().map(begun))
     }
 
     /// Writes down how it went with a target, and with its job where it had one.

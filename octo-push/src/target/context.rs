@@ -2,11 +2,13 @@
 
 use crate::cli::options::Common;
 use crate::target::connection::client_config::ClientConfig;
+use crate::target::connection::client_error::ClientError;
 use crate::target::package::counters::UploadCounters;
 use crate::target::retry::Bounds;
 use crate::target::stop::Stop;
-use octo_core::base::error::Result;
+use octo_core::base::error::{Error, Result};
 use octo_core::targets::Target;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One call of octo-push: who asks, what was said, whom it means.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) targets: Vec<Target>,
     pub(crate) stop: Stop,
     pub(crate) counters: UploadCounters,
+    /// Locked while the journal is brought to the disk; why it could not be.
+    unwritten: Mutex<Option<Error>>,
 }
 
 impl Context {
@@ -25,7 +29,22 @@ impl Context {
         let (identity, transport) = (common.identity.clone(), common.transport.clone());
         let client_config = ClientConfig::load(&common.places, identity, transport)?;
         let (stop, counters) = (Stop::default(), UploadCounters::default());
-        Ok(Context { client_config, common, targets, stop, counters })
+        let unwritten = Mutex::default();
+        Ok(Context { client_config, common, targets, stop, counters, unwritten })
+    }
+
+    /// Keeps all who call [`Context::written`] waiting, for as long as it is held.
+    pub(crate) fn unwritten(&self) -> MutexGuard<'_, Option<Error>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the disk has what the journal says is begun: before that a target may be
+    /// connected to, and is asked for nothing.
+    ///
+    /// # Errors
+    /// Where the disk doesn't take it.
+    pub(crate) fn written(&self) -> std::result::Result<(), ClientError> {
+        self.unwritten().clone().map_or(Ok(()), |error| Err(ClientError::Local(error)))
     }
 
     /// How long and how often a target is tried.

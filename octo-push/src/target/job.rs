@@ -155,6 +155,7 @@ impl<'a> JobClient<'a> {
         let context = self.context;
         let target = &context.targets[self.reporter.target];
         let mut client = attempts::connect(context, self.reporter, &mut self.retry)?;
+        context.written()?;
         if let Some((plan, detach)) = run
             && self.stage != Stage::Accepted
         {

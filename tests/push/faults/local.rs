@@ -3,6 +3,7 @@
 
 use super::played::one_that_says;
 use crate::fault_proxy::{FaultProxy, Faults, Plan};
+use crate::support::can_trace;
 use crate::support::random::Random;
 use crate::tentacle::Octopus;
 use assert_cmd::cargo::cargo_bin;
@@ -209,4 +210,32 @@ fn results_that_nobody_takes() {
             assert!(error.contains("standard output: no space left"), "{verb:?}: {error}");
         }
     }
+}
+
+/// The disk is slower than the handshake, and then doesn't take what is to be asked for: no
+/// target hears of it, also in batches that may fail.
+#[test]
+fn what_the_disk_does_not_take_is_asked_for_nowhere() {
+    if !can_trace("what_the_disk_does_not_take_is_asked_for_nowhere") {
+        return;
+    }
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let web2 = octopus.tentacle("web2", "web");
+    for options in [&[][..], &["--batch", "1", "--max-failures", "2"]] {
+        let push = octopus.start(&[&["-t", "web1,web2"], options, &["run", "-c", "true"]].concat());
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"]);
+        command.arg("inject=fdatasync:error=EIO:delay_enter=500000:when=1");
+        command.arg(push.get_program()).args(push.get_args()).env_clear();
+        command.envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.output().expect("strace");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("/journal: can't write: input/output error"), "{error}");
+        assert_eq!(output.status.code(), Some(74), "{options:?}: {error}");
+        assert_eq!((web1.jobs().len(), web2.jobs().len()), (0, 0), "{options:?}: {error}");
+    }
+    // What a disk takes after it has refused is not believed: the second batch never began.
+    let journal = std::fs::read_to_string(octopus.sandbox.state("journal")).expect("a journal");
+    let begun = |target: &str| journal.matches(&format!(" target={target} kind=begun ")).count();
+    assert_eq!((begun("web1"), begun("web2")), (2, 1), "{journal}");
 }

@@ -128,6 +128,9 @@ impl Rollout<'_, '_> {
             };
         }
         let begun = self.serve(batch)?;
+        if let Some(error) = self.fleet.context.unwritten().clone() {
+            return Ok(Some(error.message));
+        }
         if self.fleet.is_interrupted() {
             return Ok(self.cancelled());
         }
