@@ -25,6 +25,8 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
     // of a process that leaves no core the file is root's.
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     no_core::of_us();
+    // Before it is told: whoever tells it waits for the rest.
+    signals::heed_in_scripts();
     let bytes = read().map_err(|error| cant_run(&error))?;
     let Entry { identity, no_new_privileges, words, variables } = message::parse(&bytes)
         .map_err(|wrong| Error::new(Exit::Data, "enter: standard input", wrong))?;
@@ -39,7 +41,6 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
     if no_new_privileges {
         set_no_new_privs(true).map_err(|error| cant_run(&error.into()))?;
     }
-    signals::heed_in_scripts();
     // Not execvp(3), which has a shell read what the kernel doesn't know.
     let program = words.first().copied().unwrap_or_default();
     let Err(error) = execve(program, words, &variables);
