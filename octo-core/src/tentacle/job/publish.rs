@@ -110,7 +110,7 @@ impl NewJob<'_> {
             parts.push(("request.sig", signature));
             parts.push(("request.crt", certificate));
         }
-        write(RECORD, &record::encode(&parts), record)?.sync_all()?;
+        let kept = write(RECORD, &record::encode(&parts), record)?;
         for (name, part) in parts {
             write(name, part, record)?;
         }
@@ -129,6 +129,8 @@ impl NewJob<'_> {
         }
         // The job's user passes through, and lists nothing.
         opened.set_permissions(std::fs::Permissions::from_mode(0o751))?;
+        // Right behind each other: most of the second is done by the first.
+        kept.sync_all()?;
         opened.sync_all()
     }
 }
