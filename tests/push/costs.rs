@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const TRACE: &str = "trace=execve,clone,clone3,fork,vfork,connect,write,writev,sendto,sendmsg,\
-    rename,renameat,renameat2,exit_group";
+    rename,renameat,renameat2,exit_group,open,openat,getdents64";
 
 /// The calls that began behind this line of a trace, and did not fail.
 fn calls(trace: &str, from: usize) -> Vec<&str> {
@@ -114,4 +114,25 @@ fn what_takes_long_to_start_is_started_before_it_is_needed() {
     };
     assert!(starts(published("spool"), "CLONE_VFORK"), "{theirs}");
     assert!(starts(published("jobs"), "CLONE_THREAD"), "{theirs}");
+}
+
+/// Whoever waits for a job is woken by what it waits for, not by each file that is made.
+#[test]
+fn a_run_is_looked_at_when_something_has_become_of_it() {
+    if !can_trace("a_run_is_looked_at_when_something_has_become_of_it") {
+        return;
+    }
+    let Traced { theirs, tentacle, .. } = traced();
+    let lines = |what: &str, of: &str| {
+        theirs.lines().filter(|line| line.contains(what) && line.contains(of)).count()
+    };
+    // At the request, when it is spooled, a job, and started: each time up to the end of the
+    // directory. And once more, if the thread still had to do with the job before.
+    let spool = format!("{}/spool>", tentacle.state.display());
+    let listed = lines(" getdents64(", &spool);
+    assert!((2..=10).contains(&listed), "{listed}: {theirs}");
+    // By who brings it forward; by its follower when it is there, started, has an index and
+    // is over, and once more behind each state that it tells.
+    let looks = lines(" open", "/end\"");
+    assert!((2..=8).contains(&looks), "{looks}: {theirs}");
 }

@@ -5,7 +5,7 @@ use crate::log::Log;
 use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
 use octo_core::base::watch::Watch;
-use octo_core::base::watches::Watches;
+use octo_core::base::watches::{News, Watches};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spool::{EntryName, Spool};
 use octo_core::tentacle::store::Store;
@@ -22,6 +22,10 @@ const STACK: usize = 128 * 1024;
 
 /// What is published, in whatever way.
 const EVENTS: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO);
+
+/// What of a job says that an entry or a package is done with.
+const OF_A_JOB: News =
+    News { events: EVENTS, names: &["started", "waiting", "held", "cancel", "end"] };
 
 /// What wakes the thread.
 #[derive(Debug)]
@@ -106,11 +110,11 @@ impl Janitor {
 
     /// Notes the entries of which more is to come, whoever put them there: a listener that
     /// was killed looks after none.
-    fn expect_more(&self, awaited: &mut Vec<Awaited>) -> Result<()> {
-        for name in self.spool.names()? {
+    fn expect_more(&self, names: &[EntryName], awaited: &mut Vec<Awaited>) {
+        for name in names {
             let what = match name.is_cancel {
                 true => What::Cancel,
-                false if self.spool.is_undone_by_a_crash(&name) => What::Request,
+                false if self.spool.is_undone_by_a_crash(name) => What::Request,
                 false => continue,
             };
             let job = JobDirectory::of(&self.places, &name.job);
@@ -120,7 +124,6 @@ impl Janitor {
             }
         }
         self.settle(awaited);
-        Ok(())
     }
 
     fn awaited(&self) -> MutexGuard<'_, Vec<Awaited>> {
@@ -144,9 +147,10 @@ impl Janitor {
     /// Does the kernel wake us when there is more to do?
     fn sweep(&self) -> Result<bool> {
         self.watch.clear();
+        let names = self.spool.names();
         // Before what is done goes: what is done from here on wakes us.
-        let found = self.expect_more(&mut self.awaited());
-        let swept = found.and_then(|()| self.spool.remove_done());
+        self.expect_more(names.as_deref().unwrap_or_default(), &mut self.awaited());
+        let swept = names.and_then(|names| self.spool.remove_done(&names));
         let mut awaited = self.awaited();
         self.settle(&mut awaited);
         let is_seen = |awaited: &Awaited| !awaited.job.exists() || awaited.watched.is_some();
@@ -170,7 +174,7 @@ impl Janitor {
     fn is_done(&self, awaited: &mut Awaited) -> bool {
         let job = &awaited.job;
         if awaited.watched.is_none() && job.exists() {
-            awaited.watched = self.watch.add(job.path(), EVENTS).ok();
+            awaited.watched = self.watch.add(job.path(), OF_A_JOB).ok();
         }
         match awaited.what {
             What::Cancel => !self.spool.holds(&EntryName::cancel(job.id())),

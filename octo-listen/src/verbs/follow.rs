@@ -99,11 +99,11 @@ impl<S: Duplex> Following<'_, '_, S> {
                 Some(Event::End(end)) => return self.end(&end),
                 None => {}
             }
-            if self.out.is_empty() {
-                self.idle()?;
-            } else {
+            if !self.out.is_empty() {
                 self.send_gathered()?;
             }
+            // What has happened since the look wakes us at once.
+            self.idle()?;
         }
     }
 

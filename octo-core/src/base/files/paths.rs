@@ -286,12 +286,15 @@ pub fn if_there<T>(path: &Path, found: io::Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// Most of what is read is smaller: it is read at once.
+const USUAL: u64 = 1000;
+
 /// Reads all of an open file, up to a bound.
 ///
 /// # Errors
 /// Where reading fails, or the file is larger than `limit` bytes.
 pub fn read_bounded(file: &mut dyn Read, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    read_expected(file, path, 0, limit)
+    read_expected(file, path, USUAL, limit)
 }
 
 /// The same, of about so many bytes: they are read at once.

@@ -5,8 +5,8 @@
 //! fs.inotify.max_user_watches say otherwise), by a timer: many jobs at once are
 //! then seen a moment later, and not refused.
 
-use super::watches::{Bell, Watches};
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init, remove_watch};
+use super::watches::{Bell, News, Watches};
+use rustix::fs::inotify::{CreateFlags, Reader, add_watch, init, remove_watch};
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 impl Watch {
-    /// Watches a directory for these events, or looks `every` so often; by this instance,
+    /// Watches a directory for such news, or looks `every` so often; by this instance,
     /// where there is one for all.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Watch {
     pub fn new(
         watches: Option<&Arc<Watches>>,
         directory: &Path,
-        events: WatchFlags,
+        news: impl Into<News>,
         every: Duration,
     ) -> io::Result<Watch> {
         let watch = match watches {
@@ -56,7 +56,7 @@ impl Watch {
             },
         };
         let watch = Watch(watch);
-        match watch.add(directory, events) {
+        match watch.add(directory, news) {
             Err(error) if is_out_of_watches(&error) => Watch::timer(every),
             added => added.map(|_| watch),
         }
@@ -66,10 +66,11 @@ impl Watch {
     ///
     /// # Errors
     /// Where there is no such directory, or no watch left for it.
-    pub fn add(&self, directory: &Path, events: WatchFlags) -> io::Result<Option<i32>> {
+    pub fn add(&self, directory: &Path, news: impl Into<News>) -> io::Result<Option<i32>> {
+        let news = news.into();
         Ok(match &self.0 {
-            Kind::Own(instance) => Some(add_watch(instance, directory, events)?),
-            Kind::Shared(watches, bell) => Some(watches.add(bell, directory, events)?),
+            Kind::Own(instance) => Some(add_watch(instance, directory, news.events)?),
+            Kind::Shared(watches, bell) => Some(watches.add(bell, directory, news)?),
             Kind::Timer(_) => {
                 std::fs::metadata(directory)?;
                 None
@@ -147,6 +148,7 @@ impl AsFd for Watch {
 mod tests {
     use super::*;
     use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::fs::inotify::WatchFlags;
 
     fn wakes(watch: &Watch, within: i64) -> bool {
         let within = Timespec { tv_sec: within, tv_nsec: 0 };
@@ -181,6 +183,38 @@ mod tests {
             !wakes(&timer, 0)
         };
         assert!((0..100).any(quiet));
+    }
+
+    /// What is in the making wakes nobody, nor does a name that nobody waits for.
+    #[test]
+    fn names_that_say_nothing_wake_nobody() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let Some(watches) = Watches::start().expect("a thread") else { return };
+        let watch = |names| {
+            let news = News { events: WatchFlags::CREATE, names };
+            Watch::new(Some(&watches), top.path(), news, Duration::from_secs(3600)).expect("one")
+        };
+        let (end, staged, last) = (watch(&["end"]), watch(&[".octo-tmp-1"]), watch(&["last"]));
+        if [&end, &staged, &last].iter().any(|watch| watch.is_timer()) {
+            return;
+        }
+        let make = |name: &str| std::fs::write(top.path().join(name), "").expect("write");
+        // The thread takes them in their order.
+        let woken_by = |name: &str, watch: &Watch| {
+            make(name);
+            make("last");
+            assert!(wakes(&last, 60));
+            last.clear();
+            std::fs::remove_file(top.path().join("last")).expect("remove");
+            wakes(watch, 0)
+        };
+        assert!(woken_by("end", &end));
+        end.clear();
+        assert!(!woken_by("other", &end));
+        // Of several names in one directory, any.
+        end.add(top.path(), WatchFlags::CREATE).expect("added");
+        assert!(woken_by("another", &end));
+        assert!(!woken_by(".octo-tmp-1", &staged));
     }
 
     /// Each is woken by what it waits for, in the directories that it watches.

@@ -2,6 +2,7 @@
 //! close one takes the kernel milliseconds. A thread reads it, and wakes whose directory
 //! has changed.
 
+use super::publish::TEMPORARY_PREFIX;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
@@ -25,11 +26,34 @@ pub struct Watches {
     watched: Mutex<HashMap<i32, Vec<Watcher>>>,
 }
 
+/// What one who watches a directory waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct News {
+    /// What happens.
+    pub events: WatchFlags,
+    /// To which names; to any, where there are none. Who has an instance of his own is woken
+    /// by all.
+    pub names: &'static [&'static str],
+}
+
+impl From<WatchFlags> for News {
+    fn from(events: WatchFlags) -> News {
+        News { events, names: &[] }
+    }
+}
+
+impl News {
+    fn has(self, happened: ReadFlags, name: &[u8]) -> bool {
+        self.events.bits() & happened.bits() != 0
+            && (self.names.is_empty() || self.names.iter().any(|known| known.as_bytes() == name))
+    }
+}
+
 /// Who is to be woken by what happens in a directory.
 #[derive(Debug)]
 struct Watcher {
     bell: Arc<Bell>,
-    events: WatchFlags,
+    news: News,
 }
 
 /// What wakes one who waits.
@@ -80,15 +104,21 @@ impl Watches {
         let mut reader = Reader::new(&self.instance, &mut buffer);
         loop {
             match reader.next() {
-                Ok(event) => self.wake(event.wd(), event.events()),
+                Ok(event) => {
+                    let name = event.file_name().unwrap_or_default().to_bytes();
+                    // What is in the making is nobody's news: its rename is.
+                    if !name.starts_with(TEMPORARY_PREFIX.as_bytes()) {
+                        self.wake(event.wd(), event.events(), name);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 // It can't be read any more: whoever waits looks once more, and sleeps.
-                Err(_) => return self.wake(-1, ReadFlags::QUEUE_OVERFLOW),
+                Err(_) => return self.wake(-1, ReadFlags::QUEUE_OVERFLOW, b""),
             }
         }
     }
 
-    fn wake(&self, watch: i32, happened: ReadFlags) {
+    fn wake(&self, watch: i32, happened: ReadFlags, name: &[u8]) {
         let mut watched = self.watched();
         if happened.contains(ReadFlags::QUEUE_OVERFLOW) {
             watched.values().flatten().for_each(|watcher| watcher.bell.ring());
@@ -96,7 +126,7 @@ impl Watches {
         }
         let is_gone = happened.contains(ReadFlags::IGNORED);
         for watcher in watched.get(&watch).into_iter().flatten() {
-            if is_gone || watcher.events.bits() & happened.bits() != 0 {
+            if is_gone || watcher.news.has(happened, name) {
                 watcher.bell.ring();
             }
         }
@@ -109,21 +139,19 @@ impl Watches {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rings this bell at these events, too; once a directory.
-    pub(super) fn add(
-        &self,
-        bell: &Arc<Bell>,
-        directory: &Path,
-        events: WatchFlags,
-    ) -> io::Result<i32> {
+    /// Rings this bell at such news, too; once a directory.
+    pub(super) fn add(&self, bell: &Arc<Bell>, directory: &Path, news: News) -> io::Result<i32> {
         // Held from here on: what happens at once finds the bell.
         let mut watched = self.watched();
         // Of a directory there is one watch, for whatever anybody waits for in it.
-        let watch = add_watch(&self.instance, directory, events | WatchFlags::MASK_ADD)?;
+        let watch = add_watch(&self.instance, directory, news.events | WatchFlags::MASK_ADD)?;
         let watchers = watched.entry(watch).or_default();
         match watchers.iter_mut().find(|watcher| Arc::ptr_eq(&watcher.bell, bell)) {
-            Some(watcher) => watcher.events |= events,
-            None => watchers.push(Watcher { bell: Arc::clone(bell), events }),
+            Some(Watcher { news: known, .. }) => {
+                let names = if known.names == news.names { news.names } else { &[] };
+                *known = News { events: known.events | news.events, names };
+            }
+            None => watchers.push(Watcher { bell: Arc::clone(bell), news }),
         }
         Ok(watch)
     }

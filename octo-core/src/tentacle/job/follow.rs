@@ -6,7 +6,7 @@ use super::{End, JobDirectory, Refused, State};
 use crate::base::error::{Error, Result};
 use crate::base::paths::Places;
 use crate::base::watch::{Watch, is_out_of_watches};
-use crate::base::watches::Watches;
+use crate::base::watches::{News, Watches};
 use rustix::fs::inotify::WatchFlags;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,15 +17,16 @@ use std::time::Duration;
 /// How often a follower looks whom the kernel doesn't wake.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// Everything is published by rename; log and index grow by writes.
-const EVENTS: WatchFlags = WatchFlags::MODIFY
-    .union(WatchFlags::CREATE)
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::ONLYDIR);
+/// Everything is published by rename.
+const APPEARS: WatchFlags =
+    WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(WatchFlags::ONLYDIR);
 
-fn watch(watches: Option<&Arc<Watches>>, directory: &Path) -> io::Result<Watch> {
-    Watch::new(watches, directory, EVENTS, EVERY)
-}
+/// What a job's state and output are read off. The index grows by writes, each behind one to
+/// the log.
+const OF_A_JOB: News = News {
+    events: APPEARS.union(WatchFlags::MODIFY),
+    names: &["index", "end", "started", "waiting", "held", "approved"],
+};
 
 /// The watches of STATE/jobs and STATE/refused.
 type Spooled = [Option<i32>; 2];
@@ -35,9 +36,9 @@ type Spooled = [Option<i32>; 2];
 fn await_job(watches: Option<&Arc<Watches>>, places: &Places) -> Result<(Watch, Option<Spooled>)> {
     let (jobs, refused) = (places.jobs(), places.refused());
     let failed = |path: &Path, e: io::Error| Error::doing("watch", path, &e);
-    let watch = watch(watches, &jobs).map_err(|e| failed(&jobs, e))?;
+    let watch = Watch::new(watches, &jobs, APPEARS, EVERY).map_err(|e| failed(&jobs, e))?;
     // The first is watched already, and says so once more.
-    let add = |path: &Path| watch.add(path, EVENTS).map_err(|e| failed(path, e));
+    let add = |path: &Path| watch.add(path, APPEARS).map_err(|e| failed(path, e));
     let spooled = [add(&jobs)?, add(&refused)?];
     Ok((watch, Some(spooled)))
 }
@@ -85,7 +86,7 @@ impl Follower {
         job: &JobDirectory,
         offset: u64,
     ) -> Result<Follower> {
-        let (watch, spooled) = match watch(watches, job.path()) {
+        let (watch, spooled) = match Watch::new(watches, job.path(), OF_A_JOB, EVERY) {
             Ok(watch) => (watch, None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => await_job(watches, places)?,
             Err(error) => return Err(Error::doing("watch", job.path(), &error)),
@@ -111,7 +112,7 @@ impl Follower {
             return Ok(false);
         }
         let failed = |e: io::Error| Error::doing("watch", self.job.path(), &e);
-        match self.watch.add(self.job.path(), EVENTS) {
+        match self.watch.add(self.job.path(), OF_A_JOB) {
             Err(error) if is_out_of_watches(&error) => {
                 self.watch = Watch::timer(EVERY).map_err(failed)?;
             }

@@ -33,6 +33,9 @@ const PARTS: [&str; 8] =
 /// More than all that may be in one.
 const LARGEST: u64 = 4 << 20;
 
+/// Most are smaller.
+const IN_ONE_READ: usize = 4096;
+
 /// What a job's file of that name holds.
 pub(super) type Part<'a> = (&'a str, &'a [u8]);
 
@@ -83,7 +86,7 @@ impl JobDirectory {
             }
             other => other.map_err(|e| failed(&e))?,
         };
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(IN_ONE_READ);
         (&mut file).take(LARGEST).read_to_end(&mut bytes).map_err(|e| failed(&e))?;
         // What a crash has torn is written over.
         let end = decode(&bytes).1 as u64;

@@ -165,13 +165,12 @@ impl Spool {
         if_there(&path, std::fs::remove_file(&path)).map(drop)
     }
 
-    /// Takes away what octo-exec has done with, once a crash can't undo that. For the
+    /// Takes those away that octo-exec has done with, once a crash can't undo that. For the
     /// listener.
     ///
     /// # Errors
-    /// Where a directory can't be read or made durable.
-    pub fn remove_done(&self) -> Result<()> {
-        let names = self.names()?;
+    /// Where a directory can't be made durable.
+    pub fn remove_done(&self, names: &[EntryName]) -> Result<()> {
         let done = names.iter().filter(|name| !self.is_undone_by_a_crash(name));
         let done: Vec<_> =
             done.filter_map(|name| Some((name.done_in(&self.places)?, name))).collect();
@@ -195,13 +194,13 @@ impl Spool {
         !name.is_cancel && job.exists() && !more.iter().any(|file| job.file(file).exists())
     }
 
-    /// The same, and what a killed listener was writing. For a listener that begins.
+    /// The same of all, and of what a killed listener was writing. For a listener that begins.
     ///
     /// # Errors
-    /// As [`Spool::remove_done`].
+    /// As [`Spool::remove_done`], and where the spool can't be read.
     pub fn sweep(&self) -> Result<()> {
         publish::sweep(&self.places.spool());
-        self.remove_done()
+        self.remove_done(&self.names()?)
     }
 
     /// The entries, the oldest by its id first. What has another name is none.
@@ -233,7 +232,7 @@ impl Spool {
     pub fn announced(&self, name: &EntryName) -> Option<(Statement, [u64; 3])> {
         let directory = self.directory().ok()?;
         let file = beneath::open(&directory, Path::new(&name.to_string())).ok()?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(entry::BEGINNING as usize);
         file.take(entry::BEGINNING).read_to_end(&mut bytes).ok()?;
         entry::announced(&bytes)
     }
@@ -352,10 +351,10 @@ mod tests {
             assert!(spool.put(&name, &entry).expect("put"));
             let job = JobDirectory::of(&places, &id);
             std::fs::create_dir_all(job.path()).expect("mkdir");
-            spool.remove_done().expect("looked");
+            spool.remove_done(std::slice::from_ref(&name)).expect("looked");
             assert!(name.is_done(&places) && spool.holds(&name), "{file}");
             std::fs::write(job.file(file), "").expect("write");
-            spool.remove_done().expect("removed");
+            spool.remove_done(std::slice::from_ref(&name)).expect("removed");
             assert!(!spool.holds(&name), "{file}");
         }
     }
