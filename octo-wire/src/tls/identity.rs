@@ -75,12 +75,19 @@ impl Identity {
     /// # Errors
     /// Exit 78 if it is too large.
     pub fn read_open(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
+        // Of a pipe the size is not known before.
+        let most = Some(metadata.len()).filter(|size| metadata.is_file() && *size > 0);
+        let most = most.unwrap_or(MAXIMUM).min(MAXIMUM);
         // In one piece from the start: growing would leave copies of the key behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAXIMUM as usize + 1));
-        let read = file.take(MAXIMUM + 1).read_to_end(&mut bytes);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(most as usize + 1));
+        let read = file.take(most + 1).read_to_end(&mut bytes);
         read.map_err(|error| Error::io(path, &error))?;
-        if bytes.len() as u64 > MAXIMUM {
-            return Err(unsound(path, format!("is larger than {} KiB", MAXIMUM / 1024)));
+        if bytes.len() as u64 > most {
+            return Err(match most {
+                MAXIMUM => unsound(path, format!("is larger than {} KiB", MAXIMUM / 1024)),
+                _ => unsound(path, "grew while it was read".into()),
+            });
         }
         Ok(bytes)
     }
