@@ -177,6 +177,10 @@ impl Group {
         if let Some(scope) = &self.scope {
             return scope::forget(scope);
         }
+        // Most contain no other.
+        if fs::remove_dir(&self.directory).is_ok() {
+            return;
+        }
         for directory in self.beneath().iter().rev() {
             let _ = fs::remove_dir(directory);
         }

@@ -29,6 +29,10 @@ const NAMED: usize = 20;
 /// Keeps the job's artifacts; says which are not kept, and why: that changes nothing
 /// about how the script ended.
 pub(crate) fn keep(job: &JobDirectory, allowance: &Allowance) -> Vec<String> {
+    // Of most jobs there are none.
+    if std::fs::remove_dir(job.file(MADE)).is_ok() {
+        return Vec::new();
+    }
     let made = match beneath::directory(&job.file(MADE)) {
         Err(Errno::NOENT) => return Vec::new(),
         Err(error) => return vec![format!("its artifacts: {}", describe(&error.into()))],
