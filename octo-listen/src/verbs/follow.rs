@@ -61,8 +61,9 @@ pub(crate) fn follow<S: Duplex>(
         true => host.log.ok(host.audit.head()).flatten(),
         false => host.record_question(peer, &grant, "follow", id.as_str()),
     };
-    session.say(&Answer::ok(Verb::Follow, head).fields)?;
-    let (out, now) = (Vec::new(), Instant::now());
+    // Sent together with how the job stands.
+    let out = Answer::ok(Verb::Follow, head).fields.message().encode()?;
+    let now = Instant::now();
     Following { session, job, follower, head, out, judged: now, told: now, looked: now }.go()?;
     Err(Ended::Told)
 }
