@@ -31,6 +31,7 @@ measure_release() {
     on_wire rsync send_tree "$tree" "$round" "--link-dest=../$((round - 1))"
     diff -rq "$there/octo/bench/current" "$there/rsync/$round" >&2
     diff -rq "$there/prepared/bench/current" "$there/rsync/$round" >&2
+    [[ $(find "$there/prepared/bench/current/" -type f -links +1 | wc -l) -gt $CHANGED ]]
   done
   cat <<REPORT
 
@@ -64,13 +65,13 @@ wired_pair() {
 
 # prepared_tentacle: another, on which octo-release is installed, and no other script is permitted
 prepared_tentacle() {
-  local admin=$HERE/admin
-  mkdir -p "$admin/scripts" "$admin/apps"
-  cp "$TOP/scripts/octo-release" "$admin/scripts/octo-release"
-  echo unchanged=link >"$admin/apps/bench"
-  chmod -R a+rX "$admin"
-  make_tentacle prepared \
-    "scripts=$admin/scripts set=OCTO_BASE=$HERE/there/prepared set=OCTO_CONFIG=$admin"
+  local config=$HERE/prepared/config
+  make_tentacle prepared "scripts=$config/scripts set=OCTO_BASE=$HERE/there/prepared"
+  mkdir "$config/scripts" "$config/apps"
+  cp "$TOP/scripts/octo-release" "$config/scripts/octo-release"
+  echo unchanged=link >"$config/apps/bench"
+  chmod -R a+rX "$config/scripts" "$config/apps"
+  chmod a+x "$HERE/prepared" "$config"
   listen prepared "$THERE:0" "${INSIDE[@]}"
   listening prepared
   push -t prepared status >/dev/null
