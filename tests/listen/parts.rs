@@ -270,6 +270,32 @@ fn parts_that_want_much_for_little_are_refused() {
     assert_eq!(fleet.ci().put(&new).word(), "ok");
 }
 
+/// Only what came before the first part is there already: else a few bytes would be 8 MiB to
+/// decode for each byte of a package, and a drip of them no drip.
+#[test]
+fn only_the_first_part_skips() {
+    let fleet = fleet();
+    let (base, new) = pair();
+    assert_eq!(fleet.ci().put(&base).word(), "ok");
+    let known = Digest::of(&base).to_string();
+    let zeros = frame(b"", &vec![0; 8 << 20]);
+    let (size, copies) = (8 << 20, format!("skip={} copies=0+0+{}", base.len() - 1, base.len()));
+    for (keys, body) in [
+        (format!("size={size} skip={} zstd=yes", size - 1), &zeros[..]),
+        (format!("size={} {copies}", base.len()), b""),
+        (format!("size={0} skip={1}", i64::MAX, i64::MAX - 1), b"x"),
+    ] {
+        let mut pusher = fleet.ci();
+        offer(&mut pusher, &new, &known);
+        part(&mut pusher, "size=1", &new[..1]);
+        part(&mut pusher, &keys, body);
+        let reply = pusher.reply().expect("a reply");
+        let reason = reply.text("reason").unwrap_or_default();
+        assert!(reason.contains("only the first part skips"), "{keys}: {reply:?}");
+    }
+    assert_eq!(fleet.ci().put(&new).word(), "ok");
+}
+
 #[test]
 fn what_is_no_part_is_malformed() {
     let fleet = fleet();

@@ -36,6 +36,9 @@ pub(super) struct Parts<'a, S> {
     base: Option<&'a Base>,
     /// How many bytes of output are still to begin.
     left: u64,
+    /// What is there already is the beginning of the first part. Were it that of others, too, each
+    /// byte of a package might want 8 MiB decoded.
+    is_first: bool,
     /// How many bytes of the base may still be read.
     ranges: u64,
     /// When the pusher was last told that it goes on.
@@ -67,6 +70,7 @@ impl<'a, S: Duplex> Parts<'a, S> {
             turns: &host.turns,
             base,
             left: length,
+            is_first: true,
             ranges: length.saturating_mul(RANGES_EACH).saturating_add(RANGES_AT_LEAST),
             ticked: Instant::now(),
             wire: 0,
@@ -112,6 +116,10 @@ impl<'a, S: Duplex> Parts<'a, S> {
         if skip >= size || size - skip > self.left {
             return Err(mismatch(format!("a part of {size} bytes, {} are left", self.left)));
         }
+        if skip > 0 && !self.is_first {
+            return Err(mismatch("only the first part skips what is there"));
+        }
+        self.is_first = false;
         self.left -= size - skip;
         self.wire += part.body();
         let copies = self.copies(&part, size)?;
