@@ -4,8 +4,8 @@
 use crate::fleet::{fleet, fleet_with};
 use crate::listener::{Pusher, job_id};
 use crate::parts::frame;
-use crate::support::peak_of;
 use crate::support::random::Random;
+use crate::support::{peak_of, wait_for};
 use octo_core::Digest;
 use octo_core::patch::longest_frame;
 use octo_core::tentacle::statement::Asks;
@@ -192,4 +192,39 @@ fn frames_that_make_much_take_little_memory() {
     let came = frame(b"", &noise);
     let reply = ask(&mut fleet.ci(), &job_id(), &spec, &announced(&noise, &came), &came);
     assert_eq!(reply.text("code"), Some("mismatch"), "{reply:?}");
+}
+
+/// Nor where they are what they are said to be, however long the store keeps them waiting.
+#[test]
+fn large_scripts_that_are_accepted_take_their_turns_too() {
+    let fleet = fleet();
+    let script = vec![b'\n'; 8 << 20];
+    let (came, spec) = (frame(b"", &script), spec_of(&script));
+    let listener = fleet.tentacle.pid();
+    let peak = || peak_of(listener).expect("VmHWM");
+    fleet.ci().yes("status", b"");
+    let before = peak();
+    let path = fleet.packages(".lock");
+    let lock = std::fs::File::options().append(true).create(true).open(&path);
+    let lock = lock.expect("the lock of the store");
+    lock.lock().expect("locked");
+    let waiting = || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", listener.as_raw_pid()));
+        let files = open.expect("its files").flatten();
+        files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == path)).count()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let mut pusher = fleet.ci();
+            let keys = announced(&script, &came);
+            let (line, body) = request(&pusher, &job_id(), &spec, &keys, &came);
+            scope.spawn(move || pusher.yes(&line, &body));
+        }
+        wait_for("all who have a turn", || waiting() >= 4);
+        // Long enough for others, were they let in.
+        (0..50).for_each(|_| drop(fleet.ci().yes("status", b"")));
+        assert_eq!(waiting(), 4);
+        lock.unlock().expect("unlocked");
+    });
+    assert!(peak() < before + (44 << 10), "{before} {}", peak());
 }

@@ -19,6 +19,7 @@ use octo_core::tentacle::spool::{Entry, EntryName};
 use octo_core::tentacle::statement::{Asks, Statement};
 use octo_core::trust::{Grant, RunQuestion, Verb};
 use octo_core::{Digest, JobId, Refusal};
+use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Duplex, Failure, Fields};
 
 /// So large a script is decoded at any time; a larger one waits for its turn, with packages.
@@ -49,12 +50,13 @@ pub(crate) fn run<S: Duplex>(
     may_at_all(host, peer)?;
     host.starter.get_ready();
     let (bytes, lengths) = receive(session, request)?;
-    // Until it is known to be the script of its spec: few bytes make 8 MiB. A turn is given
-    // back behind what it was for, which is declared later.
-    let turn = lengths.frame.filter(|_| lengths.script > SMALL).map(|_| host.turns.take());
+    // As long as the script is in memory: few bytes make 8 MiB, of a job that is accepted, too.
+    let turn = match lengths.frame {
+        Some(_) if lengths.script > SMALL => Some(host.turns.take(TICK_EVERY, || session.tick())?),
+        _ => None,
+    };
     let mut room = Vec::new();
     let body = JobBody::of(request, &bytes, &lengths, &mut room)?;
-    drop(turn);
 
     if let Some(answer) = attach(host, peer, &id, &body)? {
         return Ok(answer);
@@ -62,11 +64,15 @@ pub(crate) fn run<S: Duplex>(
     let (grant, head, ahead) = spool(host, peer, &id, &body)?;
     let what = describe(&body.sent.spec);
     host.log.event(format_args!("{peer}: {}: run {id} {what}: accepted", grant.name));
+    let has_package = body.sent.spec.package.is_some();
+    // Not while a pusher is told, who may read slowly.
+    drop(body);
+    drop((room, turn));
     // It is handed over, durably: the pusher need not wait for its start.
     let answer = Answer::ok(Verb::Run, head).with("job", &id).fields;
     let told = session.say(&answer.maybe("audit-exec", host.exec_head()));
     ahead.map_or_else(|| host.start(&id), Ahead::go);
-    if body.sent.spec.package.is_some() {
+    if has_package {
         host.janitor.expect_package(&JobDirectory::of(&host.places, &id));
     }
     session.ran = Some(id);

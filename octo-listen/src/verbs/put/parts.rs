@@ -90,7 +90,9 @@ impl<'a, S: Duplex> Parts<'a, S> {
                     return Ok(self.connection.read_counted(counted, buffer)?);
                 }
                 Coming::Made(output) if !output.is_over() && !buffer.is_empty() => {
-                    return output.read(self.base, buffer).map_err(of_base);
+                    let count = output.read(self.base, buffer).map_err(of_base)?;
+                    self.tell()?;
+                    return Ok(count);
                 }
                 _ if self.left == 0 || buffer.is_empty() => return Ok(0),
                 // What was decoded is given back before the next one waits for its turn.
@@ -100,12 +102,18 @@ impl<'a, S: Duplex> Parts<'a, S> {
         }
     }
 
-    fn next(&mut self) -> Result<Coming<'a>, Ended> {
-        if self.ticked.elapsed() >= TICK_EVERY {
-            // What little bytes make may take long to be written: who sent them all waits.
-            self.ticked = Instant::now();
-            self.connection.send(Fields::of(StreamWord::Tick).message(), b"")?;
+    /// Tells the pusher that it goes on. What little bytes make may take long to be written, one
+    /// part of it, too: who sent them all waits.
+    fn tell(&mut self) -> Result<(), Failure> {
+        if self.ticked.elapsed() < TICK_EVERY {
+            return Ok(());
         }
+        self.ticked = Instant::now();
+        tick(self.connection)
+    }
+
+    fn next(&mut self) -> Result<Coming<'a>, Ended> {
+        self.tell()?;
         let began = Instant::now();
         let message = self.connection.read_message()?.ok_or(Failure::Truncated)?;
         let part = octo_wire::reply::streamed(message)?;
@@ -189,7 +197,7 @@ impl<'a, S: Duplex> Parts<'a, S> {
         copies: &[Copied],
         skip: u64,
     ) -> Result<Coming<'a>, Ended> {
-        let turn = self.turns.take();
+        let turn = self.turns.take(TICK_EVERY, || tick(self.connection))?;
         let mut room = patch::room();
         let ranges = match (part.get::<&str>("ranges"), self.base) {
             (None, _) => Vec::new(),
@@ -235,10 +243,63 @@ impl Frame {
     }
 }
 
+fn tick<S: Duplex>(connection: &mut Connection<S>) -> Result<(), Failure> {
+    connection.send(Fields::of(StreamWord::Tick).message(), b"")
+}
+
 fn mismatch(reason: impl Into<String>) -> Ended {
     Ended::Hopeless(No::new(Refusal::Mismatch, reason))
 }
 
 fn of_base(error: io::Error) -> Ended {
     mismatch(format!("the base: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tests::host_in;
+    use std::io::Read;
+
+    /// Says nothing, and keeps what it is told.
+    #[derive(Default)]
+    struct Pusher(Vec<u8>);
+
+    impl Read for Pusher {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Write for Pusher {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(buffer);
+            Ok(buffer.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Duplex for Pusher {}
+
+    #[test]
+    fn who_waits_for_what_one_part_makes_is_told() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let (host, _) = host_in(top.path(), "");
+        let mut connection = Connection::new(Pusher::default());
+        let mut parts = Parts::new(&mut connection, &host, None, 9);
+        let turn = host.turns.take(TICK_EVERY, || Err(())).expect("a turn");
+        let output = Output::new(Some((b"made".to_vec(), turn)), 4, &[], 0);
+        parts.coming = Coming::Made(output);
+        let mut buffer = [0; 1];
+        let long_ago = Instant::now().checked_sub(TICK_EVERY).expect("it was up so long");
+        for (ticked, byte, told) in [(None, b'm', ""), (Some(long_ago), b'a', "tick\n")] {
+            parts.ticked = ticked.unwrap_or(parts.ticked);
+            assert!(matches!(parts.read(&mut buffer), Ok(1)));
+            assert_eq!(buffer, [byte]);
+            assert_eq!(parts.connection.stream_mut().0, told.as_bytes());
+        }
+        assert!(parts.ticked > long_ago);
+    }
 }
