@@ -10,6 +10,7 @@ use octo_core::Digest;
 use octo_core::patch::longest_frame;
 use octo_core::tentacle::statement::Asks;
 use octo_wire::Message;
+use rustix::process::Pid;
 
 fn spec_of(script: &[u8]) -> String {
     format!("script {} s.sh\n", Digest::of(script))
@@ -194,37 +195,51 @@ fn frames_that_make_much_take_little_memory() {
     assert_eq!(reply.text("code"), Some("mismatch"), "{reply:?}");
 }
 
-/// Nor where they are what they are said to be, however long the store keeps them waiting.
+/// Nor where they are what they are said to be, however long the store keeps them waiting; and of
+/// small ones, which need no turn, each takes what it is.
 #[test]
-fn large_scripts_that_are_accepted_take_their_turns_too() {
+fn scripts_that_are_accepted_take_little_memory_too() {
     let fleet = fleet();
-    let script = vec![b'\n'; 8 << 20];
-    let (came, spec) = (frame(b"", &script), spec_of(&script));
     let listener = fleet.tentacle.pid();
-    let peak = || peak_of(listener).expect("VmHWM");
     fleet.ci().yes("status", b"");
-    let before = peak();
+    let data = || memory_of(listener, "VmData:");
+    let before = (peak_of(listener).expect("VmHWM"), data());
     let path = fleet.packages(".lock");
     let lock = std::fs::File::options().append(true).create(true).open(&path);
     let lock = lock.expect("the lock of the store");
-    lock.lock().expect("locked");
     let waiting = || {
         let open = std::fs::read_dir(format!("/proc/{}/fd", listener.as_raw_pid()));
         let files = open.expect("its files").flatten();
         files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == path)).count()
     };
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            let mut pusher = fleet.ci();
-            let keys = announced(&script, &came);
-            let (line, body) = request(&pusher, &job_id(), &spec, &keys, &came);
-            scope.spawn(move || pusher.yes(&line, &body));
-        }
-        wait_for("all who have a turn", || waiting() >= 4);
-        // Long enough for others, were they let in.
-        (0..50).for_each(|_| drop(fleet.ci().yes("status", b"")));
-        assert_eq!(waiting(), 4);
-        lock.unlock().expect("unlocked");
-    });
-    assert!(peak() < before + (44 << 10), "{before} {}", peak());
+    for (size, at_once) in [(100_000, 8), (8 << 20, 4)] {
+        lock.lock().expect("locked");
+        let script = vec![b'\n'; size];
+        let (came, spec) = (frame(b"", &script), spec_of(&script));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let mut pusher = fleet.ci();
+                let keys = announced(&script, &came);
+                let (line, body) = request(&pusher, &job_id(), &spec, &keys, &came);
+                scope.spawn(move || pusher.yes(&line, &body));
+            }
+            wait_for("all who have a turn", || waiting() >= at_once);
+            // Long enough for others, were they let in.
+            (0..50).for_each(|_| drop(fleet.ci().yes("status", b"")));
+            let (waiting, taken) = (waiting(), data() - before.1);
+            lock.unlock().expect("unlocked");
+            assert_eq!(waiting, at_once);
+            assert!(taken < if size > 1 << 20 { 200 << 10 } else { 64 << 10 }, "{size}: {taken}");
+        });
+    }
+    let peak = peak_of(listener).expect("VmHWM");
+    assert!(peak < before.0 + (44 << 10), "{} {peak}", before.0);
+}
+
+/// So many KiB of this kind.
+fn memory_of(process: Pid, kind: &str) -> u64 {
+    let status = format!("/proc/{}/status", process.as_raw_pid());
+    let said = std::fs::read_to_string(status).expect("its status");
+    let line = said.lines().find_map(|line| line.strip_prefix(kind)).expect(kind);
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

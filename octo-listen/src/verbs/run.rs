@@ -147,8 +147,12 @@ impl<'a> JobBody<'a> {
         let script = match lengths.frame {
             None => came,
             Some(_) => {
-                // Not of the script's size: what is as large is given back when it is free.
-                *room = patch::room();
+                // What is as large is given back when it is free; and as small, it is no larger than
+                // the script would have come: without a turn, all who are connected have it.
+                *room = match lengths.script > SMALL {
+                    true => patch::room(),
+                    false => vec![0; lengths.script],
+                };
                 let script = &mut room[..lengths.script];
                 let decoded = patch::decode(b"", came, script);
                 decoded.map_err(|reason| Failure::Malformed(format!("the script: {reason}")))?;
