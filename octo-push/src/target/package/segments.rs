@@ -141,6 +141,11 @@ impl Segments {
     }
 
     fn make(&self, source: &Source, segment: &Segment, making: &mut Making) -> io::Result<Made> {
+        let own = segment.own();
+        if own.is_empty() {
+            // Needs no file: where none can be made, what didn't change still isn't sent.
+            return Ok(Made::Frame { at: making.length, length: 0 });
+        }
         let frames = match self.frames.get() {
             Some(frames) => frames,
             None => {
@@ -150,10 +155,6 @@ impl Segments {
                 self.frames.get_or_init(|| made)
             }
         };
-        let own = segment.own();
-        if own.is_empty() {
-            return Ok(Made::Frame { at: making.length, length: 0 });
-        }
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let began = Instant::now();
         let mut room = room();
@@ -190,5 +191,29 @@ impl Segments {
     pub(super) fn read(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         let file = self.frames.get().ok_or(io::ErrorKind::NotFound)?;
         file.read_exact_at(buffer, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_all_copies_needs_no_file() {
+        let top = tempfile::tempdir().expect("tempdir");
+        let path = |name: &str| top.path().join(name).to_str().expect("a path").to_string();
+        let open = |name: &str, bytes: &[u8]| {
+            std::fs::write(path(name), bytes).expect("written");
+            Source::open(&path(name)).expect("a source")
+        };
+        let bytes = vec![b'x'; 3 << 20];
+        let (base, same) = (open("base", &bytes), open("same", &bytes));
+        let more = open("more", &[&bytes[..], b"more"].concat());
+        let segments = Segments::behind(&same, base, top.path()).expect("a plan");
+        assert_eq!(segments.made(&same, 0), Made::Frame { at: 0, length: 0 });
+        assert!(segments.frames.get().is_none());
+        let segments = Segments::behind(&more, same, top.path()).expect("a plan");
+        assert!(matches!(segments.made(&more, 0), Made::Frame { at: 0, length: 1.. }));
+        assert!(segments.frames.get().is_some());
     }
 }
