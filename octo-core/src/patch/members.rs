@@ -12,7 +12,7 @@ const LONGEST_NAME: u64 = 64 * 1024;
 
 /// So many members are looked for; what is behind them is compared by its place. All that is
 /// known of so many takes some 20 MB.
-const MOST: usize = 1 << 17;
+pub(super) const MOST: usize = 1 << 17;
 
 /// So many bytes of a member's beginning tell it from others of its length.
 const TOLD_BY: u64 = 4096;
@@ -52,15 +52,15 @@ impl Member {
     }
 }
 
-/// The members of a file, in their order. What is no archive has none.
+/// The members of a file, in their order, so many at most. What is no archive has none.
 ///
 /// # Errors
 /// Where it can't be read.
-pub(super) fn members(of: &Bytes<'_>) -> io::Result<Vec<Member>> {
+pub(super) fn members(of: &Bytes<'_>, most: usize) -> io::Result<Vec<Member>> {
     let mut members = Vec::new();
     let (mut at, mut start, mut named) = (0, 0, None);
     let mut header = [0; BLOCK];
-    while members.len() < MOST && at + BLOCK as u64 <= of.size {
+    while members.len() < most && at + BLOCK as u64 <= of.size {
         (of.read)(&mut header, at)?;
         let data = at + BLOCK as u64;
         let Some(length) = length(&header) else { break };

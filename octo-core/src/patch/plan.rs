@@ -1,7 +1,7 @@
 //! Which segments a file is sent in, and which ranges of a base each of them has.
 
 use super::copies::{Copied, Same, same};
-use super::members::{Bytes, Member, members};
+use super::members::{Bytes, MOST, Member, members};
 use super::{LARGEST_COPIES, LARGEST_PREFIX, LARGEST_SEGMENT, MOST_RANGES, Range};
 use std::collections::HashMap;
 use std::io;
@@ -135,7 +135,12 @@ pub fn plain(size: u64) -> Vec<Segment> {
 /// # Errors
 /// Where one of them can't be read.
 pub fn plan(new: &Bytes<'_>, base: &Bytes<'_>) -> io::Result<Vec<Segment>> {
-    let pieces = pieces(new, base)?;
+    plan_by(new, base, MOST)
+}
+
+/// The same, by so many members of each.
+pub(super) fn plan_by(new: &Bytes<'_>, base: &Bytes<'_>, most: usize) -> io::Result<Vec<Segment>> {
+    let pieces = pieces(new, base, most)?;
     let same = same(new, base, pieces.iter().map(Piece::counterpart))?;
     let pieces = between(&same, &pieces);
     let (mut segments, mut at) = (Vec::new(), 0);
@@ -192,8 +197,8 @@ impl Piece {
 }
 
 /// The pieces of the new file, without a gap between them.
-fn pieces(new: &Bytes<'_>, base: &Bytes<'_>) -> io::Result<Vec<Piece>> {
-    let (news, bases) = (members(new)?, members(base)?);
+fn pieces(new: &Bytes<'_>, base: &Bytes<'_>, most: usize) -> io::Result<Vec<Piece>> {
+    let (news, bases) = (members(new, most)?, members(base, most)?);
     let mut pieces = Vec::new();
     if !bases.is_empty() {
         let counterparts = counterparts(new, &news, base, &bases)?;
@@ -207,9 +212,11 @@ fn pieces(new: &Bytes<'_>, base: &Bytes<'_>) -> io::Result<Vec<Piece>> {
     let start = pieces.last().map_or(0, |piece: &Piece| piece.end);
     if start < new.size {
         // What is behind the last member, or all of what is no archive.
-        let offset = match pieces.is_empty() {
-            true => 0,
-            false => bases.last().map_or(0, |last| last.end),
+        let offset = match pieces.last() {
+            None => 0,
+            // More members: as many as are new among the others moved them.
+            Some(last) if news.len() == most && last.base.length > 0 => last.base.end(),
+            Some(_) => bases.last().map_or(0, |last| last.end),
         };
         let base = Range { offset, length: base.size.saturating_sub(offset) };
         pieces.push(Piece { start, end: new.size, base });

@@ -262,3 +262,20 @@ fn what_is_long_the_same_is_copied() {
     assert!(own < 100_000 && segments.len() < 3, "{own} in {}", segments.len());
     assert!(cost(&old, &new) < 300);
 }
+
+/// Of more members than are looked for, those behind them are found where they moved to.
+#[test]
+fn what_is_behind_the_members_that_are_known_moves_with_them() {
+    let base = release();
+    let mut new = base.clone();
+    new.insert(0, ("app/a-first".into(), noise(3 << 20, 9_000)));
+    let (old, new) = (tar(&base), tar(&new));
+    let (of_new, of_base) = (read_of(&new), read_of(&old));
+    let segments = plan::plan_by(
+        &Bytes { size: new.len() as u64, read: &of_new },
+        &Bytes { size: old.len() as u64, read: &of_base },
+        100,
+    );
+    let own: u64 = segments.expect("a plan").iter().map(Segment::own_length).sum();
+    assert!(own < (3 << 20) + 50_000, "{own}");
+}
