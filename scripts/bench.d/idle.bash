@@ -16,7 +16,8 @@ measure_idle() {
     who+=("octo-listen, of two users:${LISTENER[two]}" "octo-exec serve:$SERVE")
   fi
   note "idle: watching for $WATCHED s"
-  sleep 2
+  # Until what was asked is written down, once, and the thread of that has ended with its count.
+  sleep 62
   before=$(for one in "${who[@]}"; do switches "${one##*:}"; done)
   sleep "$WATCHED"
   after=$(for one in "${who[@]}"; do switches "${one##*:}"; done)
