@@ -2,7 +2,7 @@
 
 use crate::sandbox;
 use crate::support::random::Random;
-use crate::support::{Sandbox, can_inject, set_mode};
+use crate::support::{Sandbox, can_inject, set_mode, wait_for};
 use crate::tar::{archive, directory, file, hardlink, symlink};
 use crate::unpack::{seconds_of, unpack};
 use predicates::str::contains;
@@ -194,4 +194,45 @@ fn a_link_is_to_a_former_release() {
     let bytes = archive(&[file("a", "x")]);
     unpack(&sandbox, &["--link"], &bytes, "1.0").assert().code(64).stderr(contains("--like"));
     assert!(!sandbox.path("1.0").exists());
+}
+
+/// Somebody writes into a file of the former release just when it is looked at.
+#[test]
+fn what_is_touched_meanwhile_is_not_linked() {
+    if !can_inject("what_is_touched_meanwhile_is_not_linked") {
+        return;
+    }
+    let sandbox = sandbox();
+    let bytes = archive(&[file("a", "x")]);
+    released(&sandbox, &bytes);
+    sandbox.write("archive", &bytes);
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-qq", "-o", "strace", "-e", "inject=flistxattr:signal=STOP:when=1"]);
+    command.arg(sandbox.program("octo-exec")).arg("unpack").args(LINKED);
+    command.args(["archive", "2.0"]).current_dir(sandbox.path(""));
+    command.env_clear().env("HOME", sandbox.path("")).env("PATH", "/usr/bin:/bin");
+    let unpack = command.stderr(std::process::Stdio::piped()).spawn().expect("strace");
+    let stopped = || {
+        let log = std::fs::read_to_string(sandbox.path("strace")).ok()?;
+        let line = log.lines().find(|line| line.contains("--- stopped by SIGSTOP ---"))?;
+        line.split(' ').next()?.parse().ok().and_then(rustix::process::Pid::from_raw)
+    };
+    wait_for("the stop", || stopped().is_some());
+    let path = sandbox.path("1.0/a");
+    let changed = || {
+        let found = path.metadata().expect("stat");
+        (found.ctime(), found.ctime_nsec())
+    };
+    let before = changed();
+    // The clock of a file system goes on by steps.
+    while changed() == before {
+        set_mode(&path, 0o644);
+    }
+    let process = stopped().expect("its number");
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("a signal");
+    let output = unpack.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.contains("2.0/a: its file in the former release was written to"), "{said}");
+    assert!(!sandbox.path("2.0").exists());
 }

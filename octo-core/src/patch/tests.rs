@@ -1,5 +1,6 @@
 //! Patches of archives: what they cost, and that what comes back is what went in.
 
+use super::members::MOST;
 use super::*;
 use std::io;
 
@@ -54,16 +55,22 @@ fn read_of(bytes: &[u8]) -> impl Fn(&mut [u8], u64) -> io::Result<()> {
     }
 }
 
+/// The patch, by so many members of each.
+fn planned(base: &[u8], new: &[u8], most: usize) -> Vec<Segment> {
+    let (of_new, of_base) = (read_of(new), read_of(base));
+    let segments = plan::plan_by(
+        &Bytes { size: new.len() as u64, read: &of_new },
+        &Bytes { size: base.len() as u64, read: &of_base },
+        most,
+    );
+    segments.expect("memory can be read")
+}
+
 /// Makes the patch, applies it, and says how many bytes it would take on the wire.
 #[track_caller]
 fn cost(base: &[u8], new: &[u8]) -> usize {
-    let (of_new, of_base) = (read_of(new), read_of(base));
-    let segments = plan(
-        &Bytes { size: new.len() as u64, read: &of_new },
-        &Bytes { size: base.len() as u64, read: &of_base },
-    );
     let (mut cost, mut at) = (0, 0);
-    for segment in segments.expect("a plan") {
+    for segment in planned(base, new, MOST) {
         let Segment { start, end, ranges, copies } = &segment;
         assert_eq!(*start, at);
         at = *end;
@@ -210,12 +217,7 @@ fn little_is_not_looked_for_in_much() {
     let base: Vec<_> = (0..6).map(|n| (format!("f{n}"), noise(5 << 20, n))).collect();
     let new: Vec<_> = (0..3000).map(|n| (format!("f{}", n % 6), Vec::new())).collect();
     let (base, new) = (tar(&base), tar(&new));
-    let (of_new, of_base) = (read_of(&new), read_of(&base));
-    let segments = plan(
-        &Bytes { size: new.len() as u64, read: &of_new },
-        &Bytes { size: base.len() as u64, read: &of_base },
-    );
-    let segments = segments.expect("a plan");
+    let segments = planned(&base, &new, MOST);
     let read: u64 = segments.iter().flat_map(|s| &s.ranges).map(|r| r.length).sum();
     assert!(read < 100_000 && segments.len() == 1, "{read} in {}", segments.len());
 }
@@ -251,12 +253,7 @@ fn what_is_long_the_same_is_copied() {
     changed[300].1[5_000..5_200].fill(b'!');
     changed[599].1[..100].fill(b'!');
     let (old, new) = (tar(&base), tar(&changed));
-    let (of_new, of_base) = (read_of(&new), read_of(&old));
-    let segments = plan(
-        &Bytes { size: new.len() as u64, read: &of_new },
-        &Bytes { size: old.len() as u64, read: &of_base },
-    );
-    let segments = segments.expect("a plan");
+    let segments = planned(&old, &new, MOST);
     let own: u64 = segments.iter().map(Segment::own_length).sum();
     // Two changed stretches of 16 KiB, what is behind the last whole one of a file, and the end.
     assert!(own < 100_000 && segments.len() < 3, "{own} in {}", segments.len());
@@ -270,12 +267,6 @@ fn what_is_behind_the_members_that_are_known_moves_with_them() {
     let mut new = base.clone();
     new.insert(0, ("app/a-first".into(), noise(3 << 20, 9_000)));
     let (old, new) = (tar(&base), tar(&new));
-    let (of_new, of_base) = (read_of(&new), read_of(&old));
-    let segments = plan::plan_by(
-        &Bytes { size: new.len() as u64, read: &of_new },
-        &Bytes { size: old.len() as u64, read: &of_base },
-        100,
-    );
-    let own: u64 = segments.expect("a plan").iter().map(Segment::own_length).sum();
+    let own: u64 = planned(&old, &new, 100).iter().map(Segment::own_length).sum();
     assert!(own < (3 << 20) + 50_000, "{own}");
 }

@@ -128,10 +128,10 @@ impl Work {
     }
 
     fn directory(&mut self, member: &Member, to: (Id, &[u8]), node: Node) -> Result<Id> {
-        let mode = node.directory_mode();
+        let place = Place { above: to.0, name: to.1, mode: node.directory_mode() };
         let id = self.add(member, to, node)?;
         if let Some(writer) = &mut self.writer {
-            writer.make_directory(&self.tree, to.0, to.1, mode)?;
+            writer.make_directory(&self.tree, place)?;
         }
         Ok(id)
     }
@@ -139,7 +139,8 @@ impl Work {
     /// A directory that was made for what is below it.
     fn named(&mut self, id: Id, mode: u32) -> Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.change_directory(&self.tree, self.tree.above(id), self.tree.name(id), mode)
+        let to = Place { above: self.tree.above(id), name: self.tree.name(id), mode };
+        writer.change_directory(&self.tree, to)
     }
 
     fn file(&mut self, member: &Member, (above, name): (Id, &[u8])) -> Result<()> {

@@ -85,38 +85,22 @@ impl Writer {
     }
 
     /// Makes a directory, and gives it its group and mode.
-    pub(crate) fn make_directory(
-        &mut self,
-        tree: &Tree,
-        above: Id,
-        name: &[u8],
-        mode: u32,
-    ) -> Result<()> {
-        let made = mkdirat(
-            self.directory(tree, above)?,
-            OsStr::from_bytes(name),
-            Mode::from_raw_mode(mode),
-        );
-        made.map_err(|e| self.failed("create", &below(tree, above, name))(e))?;
+    pub(crate) fn make_directory(&mut self, tree: &Tree, to: Place<'_>) -> Result<()> {
+        let (name, mode) = (OsStr::from_bytes(to.name), Mode::from_raw_mode(to.mode));
+        let made = mkdirat(self.directory(tree, to.above)?, name, mode);
+        made.map_err(|e| self.failed("create", &below(tree, to.above, to.name))(e))?;
         match self.rules.group {
-            Some(_) if is_private(mode) => self.change_directory(tree, above, name, mode),
+            Some(_) if is_private(to.mode) => self.change_directory(tree, to),
             _ => Ok(()),
         }
     }
 
     /// Of a directory that was made for what is below it, and is named now.
-    pub(crate) fn change_directory(
-        &mut self,
-        tree: &Tree,
-        above: Id,
-        name: &[u8],
-        mode: u32,
-    ) -> Result<()> {
-        let path = below(tree, above, name);
-        let opened =
-            beneath::directory_in(self.directory(tree, above)?, Path::new(OsStr::from_bytes(name)));
+    pub(crate) fn change_directory(&mut self, tree: &Tree, to: Place<'_>) -> Result<()> {
+        let (path, name) = (below(tree, to.above, to.name), Path::new(OsStr::from_bytes(to.name)));
+        let opened = beneath::directory_in(self.directory(tree, to.above)?, name);
         let opened = opened.map_err(self.failed("create", &path))?;
-        self.own(&opened, mode, &path)
+        self.own(&opened, to.mode, &path)
     }
 
     /// The group first: its members may look in no sooner than the others may not.
