@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod error;
 mod files;
+mod name_service;
 pub mod problem;
 mod process;
 pub mod refusal;
@@ -12,8 +13,6 @@ mod text;
 pub use files::{
     appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch, watches,
 };
-pub use process::{
-    become_user, cgroups, descriptors, groups, leader, no_core, operator, printed, program,
-    signals, users,
-};
+pub use name_service::{groups, hosts, operator, users};
+pub use process::{become_user, cgroups, descriptors, leader, no_core, printed, program, signals};
 pub use text::{argv, digest, encoding, key, moment, names, nearest, record, thumbprint, units};

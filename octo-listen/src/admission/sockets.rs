@@ -1,15 +1,20 @@
 //! The sockets that are listened on.
 
 use octo_core::base::error::describe;
+use octo_core::base::hosts;
 use octo_core::base::units::whole;
 use octo_core::targets::DEFAULT_PORT;
 use octo_core::{Error, Exit, Result};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// How long a name may take, at the start.
+const RESOLVING: Duration = Duration::from_secs(10);
 
 /// The addresses of these options.
 ///
@@ -90,10 +95,8 @@ fn parse(text: &str) -> Result<Vec<SocketAddr>> {
     if host.is_empty() {
         return Err(wrong("not ADDRESS or ADDRESS:PORT"));
     }
-    let mut found: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .map_err(|e| wrong(&describe(&e)).exit(Exit::CannotCreate))?
-        .collect();
+    let found = hosts::addresses(host, port, RESOLVING);
+    let mut found = found.map_err(|why| wrong(&why).exit(Exit::CannotCreate))?;
     found.sort();
     found.dedup();
     Ok(found)

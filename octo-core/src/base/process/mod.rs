@@ -3,13 +3,10 @@
 mod become_user;
 pub mod cgroups;
 pub mod descriptors;
-pub mod groups;
 pub mod leader;
 pub mod no_core;
-pub mod operator;
 pub mod printed;
 pub mod program;
 pub mod signals;
-pub mod users;
 
 pub use become_user::become_user;

@@ -6,16 +6,16 @@
 
 use crate::target::connection::client_error::ClientError;
 use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::hosts;
 use octo_core::base::units::human_duration;
 use octo_core::targets::{Address, Target};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// The head start of each address before the next one is tried as well.
@@ -99,7 +99,7 @@ fn fill(argument: &str, target: &Target) -> String {
 
 fn tcp(address: &Address, wait: Duration) -> std::result::Result<TcpStream, ClientError> {
     let until = Instant::now() + wait;
-    let addresses = resolve(address, until, wait).map_err(ClientError::Unreachable)?;
+    let addresses = resolve(address, wait).map_err(ClientError::Unreachable)?;
     race(&addresses, until).map_err(|error| {
         let kind = error.kind();
         let error = match kind {
@@ -129,36 +129,9 @@ fn classified(kind: io::ErrorKind, error: Error) -> ClientError {
     }
 }
 
-/// getaddrinfo(3) knows no time limit: a thread asks it, and is left behind when
-/// the time is over.
-fn resolve(address: &Address, until: Instant, wait: Duration) -> Result<Vec<SocketAddr>> {
-    let (host, port) = (address.host().to_string(), address.port());
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    let (sender, receiver) = mpsc::channel();
-    let asked = host.clone();
-    std::thread::Builder::new()
-        .name("resolve".into())
-        .stack_size(512 * 1024)
-        .spawn(move || {
-            let found = (asked.as_str(), port).to_socket_addrs().map(|all| all.collect::<Vec<_>>());
-            let _ = sender.send(found);
-        })
-        .map_err(|error| unavailable(&host, describe(&error)))?;
-    let found = receiver.recv_timeout(until.saturating_duration_since(Instant::now()));
-    match found {
-        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-        Ok(Ok(_)) => Err(unavailable(host, "has no address")),
-        Ok(Err(error)) => {
-            let text = error.to_string();
-            let reason = text.rsplit_once(": ").map_or(text.as_str(), |(_, reason)| reason);
-            Err(unavailable(host, format!("does not resolve: {}", reason.to_lowercase())))
-        }
-        Err(_) => {
-            Err(unavailable(host, format!("does not resolve within {}", human_duration(wait))))
-        }
-    }
+fn resolve(address: &Address, wait: Duration) -> Result<Vec<SocketAddr>> {
+    let found = hosts::addresses(address.host(), address.port(), wait);
+    found.map_err(|reason| unavailable(address.host(), reason))
 }
 
 /// The first of several connections that succeeds.
