@@ -61,7 +61,7 @@ fn write(audit: &Audit, log: Log, event: &str, more: &More<Option<Thumbprint>, S
     // First: a log that nobody reads holds up who writes there.
     log.ok(audit.append(event, &fields));
     match event {
-        "denied" => log.event(format_args!("{who}: refused {count} times more: {what}")),
+        "denied" => log.warning(format_args!("{who}: refused {count} times more: {what}")),
         _ => log.detail(format_args!("{who}: asked {count} times more: {what}")),
     }
 }

@@ -3,6 +3,7 @@
 
 use octo_core::base::cli::Tool;
 use octo_core::base::problem::Problem;
+use octo_core::base::service::journal::Priority;
 use std::fmt;
 
 /// Where events go.
@@ -22,8 +23,22 @@ impl Log {
 
     /// An event that an administrator wants to see.
     pub(crate) fn event(&self, line: impl fmt::Display) {
+        self.at(Priority::Information, line);
+    }
+
+    /// What somebody was refused, or what is not as its administrator may think.
+    pub(crate) fn warning(&self, line: impl fmt::Display) {
+        self.at(Priority::Warning, line);
+    }
+
+    /// What failed here.
+    pub(crate) fn failure(&self, line: impl fmt::Display) {
+        self.at(Priority::Error, line);
+    }
+
+    fn at(&self, priority: Priority, line: impl fmt::Display) {
         if !self.silent {
-            self.tool.say(line);
+            self.tool.say_at(priority, line);
         }
     }
 

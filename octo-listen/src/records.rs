@@ -44,7 +44,7 @@ impl Host {
     /// Says in the log that a pusher finds no place.
     pub(crate) fn say_turned_away(&self, peer: &Peer, reason: &str) {
         if self.chatter.is_new_refusal(peer.thumbprint, "connect", "busy") {
-            self.log.event(format_args!("{peer}: turned away: {reason}"));
+            self.log.warning(format_args!("{peer}: turned away: {reason}"));
         }
     }
 
@@ -109,7 +109,7 @@ impl Host {
         // Whoever reads no log must not keep it out of the record.
         let head = self.log.ok(self.record(peer, "denied", &fields));
         let what = format!("{}: {}: {}{place}", verb.word(), no.refusal, no.reason);
-        self.log.event(format_args!("{peer}: {what}"));
+        self.log.warning(format_args!("{peer}: {what}"));
         No { head, ..no }
     }
 
@@ -132,7 +132,7 @@ impl Host {
         fields.extend(why.as_deref().map(|why| ("reason", why)));
         self.log.ok(self.audit.append("refused", &fields));
         match note {
-            Note::More(..) => self.log.event(format_args!("{from}: refused {count} times more")),
+            Note::More(..) => self.log.warning(format_args!("{from}: refused {count} times more")),
             _ => attempts.iter().for_each(|attempt| self.say_refused(&from, attempt)),
         }
     }
@@ -146,18 +146,18 @@ impl Host {
                     "/etc/octo" => String::new(),
                     other => format!("--config {other} "),
                 };
-                self.log.event(format_args!("{from}: refused: {thumbprint} is not trusted"));
+                self.log.warning(format_args!("{from}: refused: {thumbprint} is not trusted"));
                 // An octo-exec that is root runs nothing for a line that doesn't say as whom.
                 let user =
                     if layout::executor(&self.places).uid == 0 { "-o user=USER " } else { "" };
-                self.log.event(format_args!(
+                self.log.warning(format_args!(
                     "hint: to trust it: octo-keys {option}trust {user}{thumbprint} NAME"
                 ));
             }
             Some(thumbprint) => {
-                self.log.event(format_args!("{from}: refused: {thumbprint}: {}", attempt.reason));
+                self.log.warning(format_args!("{from}: refused: {thumbprint}: {}", attempt.reason));
             }
-            None => self.log.event(format_args!("{from}: refused: {}", attempt.reason)),
+            None => self.log.warning(format_args!("{from}: refused: {}", attempt.reason)),
         }
     }
 }

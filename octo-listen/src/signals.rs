@@ -5,6 +5,7 @@ use crate::admission::connections::Listening;
 use crate::host::Host;
 use crate::startup::identity::{Source, check_own};
 use octo_core::base::error::describe;
+use octo_core::base::service::notify;
 use octo_core::{Error, Exit, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -57,6 +58,7 @@ fn end(listening: &Arc<Listening>, signal: i32) {
     let (done, is_done) = std::sync::mpsc::channel();
     let listening = Arc::clone(listening);
     let flush = move || {
+        let _ = notify::stopping();
         listening.flush();
         // Nobody may wait any more.
         let _ = done.send(());
@@ -70,21 +72,34 @@ fn end(listening: &Arc<Listening>, signal: i32) {
 }
 
 fn reload(listening: &Listening, host: &Host, source: &Source) {
+    tell(host, notify::reloading());
     let identity = source.load().and_then(|identity| {
         check_own(&host.places, &identity)?;
         Ok(identity)
     });
-    match identity {
+    let status = match identity {
         Ok(identity) => {
-            let thumbprint = identity.thumbprint();
+            let status = format!("identity read again: {}", identity.thumbprint());
             listening.change_identity(identity);
             // Not before: whoever reads this may connect at once.
-            host.log.event(format_args!("identity read again: {thumbprint}"));
+            host.log.event(&status);
+            status
         }
         Err(error) => {
             host.log.error(&error);
-            host.log.event("the identity stays as it was");
+            let status = "the identity stays as it was";
+            host.log.failure(status);
+            status.to_string()
         }
-    }
+    };
     host.log.ok(host.trust.load());
+    // Also where the old one stays: it serves.
+    tell(host, notify::ready(&status));
+}
+
+/// systemd, which otherwise waits in vain.
+pub(crate) fn tell(host: &Host, told: io::Result<()>) {
+    if let Err(error) = told {
+        host.log.failure(format_args!("{}: {}", notify::VARIABLE, describe(&error)));
+    }
 }

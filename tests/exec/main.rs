@@ -19,6 +19,7 @@ mod pruned;
 mod releases;
 mod result_files;
 mod run;
+mod service;
 mod setup;
 mod states;
 mod substitute;

@@ -25,6 +25,7 @@ mod parts;
 mod put;
 mod question;
 mod releases;
+mod service;
 mod start;
 mod startup;
 mod strangers;

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 const NOT_ROOT: &str = "nobody";
 
 /// octo-listen behind these lines of sh, which end before it begins.
-fn behind(side: &Side, lines: &str, arguments: &[&str]) -> Command {
+pub(crate) fn behind(side: &Side, lines: &str, arguments: &[&str]) -> Command {
     let usual = side.command("octo-listen");
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{lines}; exec \"$@\"")).arg("sh");

@@ -8,6 +8,7 @@ mod name_service;
 pub mod problem;
 mod process;
 pub mod refusal;
+pub mod service;
 mod text;
 
 pub use files::{

@@ -7,6 +7,7 @@ use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::TEMPORARY_PREFIX;
+use octo_core::base::service::journal::Priority;
 use octo_core::tentacle::layout;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -76,7 +77,8 @@ impl Doorbell {
             // It stays in the queue, and would wake us at once: poll(2) has to leave it out
             // for a while.
             if self.rest.begin() {
-                tool.say(format!("doorbell: {}, resting", describe(&error)));
+                let resting = format!("doorbell: {}, resting", describe(&error));
+                tool.say_at(Priority::Error, resting);
             }
             return true;
         }

@@ -21,6 +21,8 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::base::service::journal::Priority;
+use octo_core::base::service::notify;
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::layout;
@@ -58,6 +60,9 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
     // Where that fails, each look is one at all jobs.
     if let Err(error) = account::rebuild(places) {
         serving.tool.report(&error);
+    }
+    if let Err(error) = notify::ready("serving") {
+        serving.tool.say_at(Priority::Error, format!("{}: {}", notify::VARIABLE, describe(&error)));
     }
     octo_core::base::cli::print("serving\n")?;
     // What an earlier serve, or a crash, left to do: its supervisors live on.
@@ -262,7 +267,8 @@ impl Serving<'_> {
             Ok(State::Held) => !self.held.notes(job),
             Ok(state) => {
                 if was_killed || state == State::Lost {
-                    self.tool.say(format!("job {}: its octo-exec died", job.id()));
+                    let died = format!("job {}: its octo-exec died", job.id());
+                    self.tool.say_at(Priority::Error, died);
                 }
                 true
             }

@@ -70,7 +70,7 @@ impl Rest {
     pub(crate) fn take(&mut self, log: &Log, error: &io::Error) {
         if self.said.is_none_or(|then| then.elapsed() >= REPEAT) {
             self.said = Some(Instant::now());
-            log.event(format_args!("accept: {}, resting", describe(error)));
+            log.failure(format_args!("accept: {}, resting", describe(error)));
         }
         std::thread::sleep((REST * (1 << self.errors.min(4))).min(LONGEST_REST));
         self.errors += 1;

@@ -6,6 +6,7 @@
 use crate::log::Log;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::base::service::notify;
 use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{self, JobDirectory, State, refuse};
 use octo_core::tentacle::layout::Side;
@@ -136,6 +137,7 @@ impl Program {
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
             .env_remove("CREDENTIALS_DIRECTORY")
+            .env_remove(notify::VARIABLE)
             .spawn()
             .map_err(|e| Error::doing("start", program, &e))
     }
@@ -159,7 +161,7 @@ impl Program {
     fn in_thread(&self, name: &str, stack: usize, work: impl FnOnce() + Send + 'static) {
         let thread = std::thread::Builder::new().name(name.into()).stack_size(stack);
         if thread.spawn(work).is_err() {
-            self.log.event("a job's octo-exec can't be looked after: no more threads");
+            self.log.failure("a job's octo-exec can't be looked after: no more threads");
         }
     }
 
@@ -181,7 +183,7 @@ impl Program {
         if left.is_empty() && !stands {
             return;
         }
-        self.log.event(format_args!("job {id}: its octo-exec failed: {how}"));
+        self.log.failure(format_args!("job {id}: its octo-exec failed: {how}"));
         if left.is_empty() || tries < TRIES {
             std::thread::sleep(if left.is_empty() { AGAIN_AFTER } else { TRY_AFTER });
             return self.try_to_start(id, tries + 1);

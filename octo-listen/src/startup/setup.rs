@@ -18,6 +18,7 @@ use octo_core::base::error::describe;
 use octo_core::base::no_core;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::SWEEP;
+use octo_core::base::service::notify;
 use octo_core::base::watches::Watches;
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
@@ -88,6 +89,7 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let ready = ready(&sockets)?;
     let failure = listening.accept(sockets)?;
     // What can fail as it starts has been started: whoever reads this may count on it.
+    signals::tell(&host, notify::ready(ready.trim_end()));
     cli::print(&ready)?;
     let none = |_| Error::new(Exit::Io, "accept", "no thread listens any more");
     Err(failure.recv().unwrap_or_else(none))
@@ -235,7 +237,7 @@ fn start_waiting(host: &Host) -> Result<usize> {
             match job.state() {
                 Ok(State::Queued | State::Lost) => drop(waiting.insert(job.id().clone())),
                 Ok(_) => {}
-                Err(error) => host.log.event(error),
+                Err(error) => host.log.error(&error),
             }
         }
     }

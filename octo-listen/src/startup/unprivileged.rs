@@ -4,6 +4,7 @@
 use super::{handover, side, terminal};
 use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
+use octo_core::base::service::{journal, notify};
 use octo_core::base::users::{self, User};
 use octo_core::base::{descriptors, groups, program};
 use octo_core::tentacle::layout::{self, Owner, setup};
@@ -16,8 +17,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// All that the user's process has of our environment. HOME would be root's.
-const KEPT: &[&str] = &["PATH", "TZ", "LANG"];
+/// All that the user's process has of our environment: HOME would be root's. The last two are
+/// how systemd is told what becomes of this process.
+const KEPT: &[&str] = &["PATH", "TZ", "LANG", notify::VARIABLE, journal::VARIABLE];
 
 /// The user of this name, for root to become.
 ///

@@ -55,7 +55,7 @@ pub(crate) fn follow<S: Duplex>(
         static SAID: Once = Once::new();
         let line = "followers look 20 times a second, as no inotify watch is left for them: \
                     raise fs.inotify.max_user_watches";
-        SAID.call_once(|| host.log.event(line));
+        SAID.call_once(|| host.log.warning(line));
     }
     let head = match session.ran.as_ref() == Some(&id) {
         true => host.log.ok(host.audit.head()).flatten(),

@@ -4,9 +4,13 @@ use super::pasted;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Result};
 use crate::base::problem::Problem;
+use crate::base::service::journal::Priority;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+/// What stands before what is no fault.
+const WARNING: &str = "warning";
 
 /// A tool: its name for messages, what makes its help.
 #[derive(Debug, Clone, Copy)]
@@ -45,27 +49,39 @@ impl Tool {
 
     /// Prints an error and its hints to standard error.
     pub fn report(&self, error: &Error) {
-        self.say(&error.message);
+        let priority = Priority::of(error.exit);
+        self.say_at(priority, &error.message);
         for hint in &error.hints {
-            self.hint(hint);
+            self.hint_at(priority, hint);
         }
     }
 
     /// Prints a hint; a command of ours in it is for the directories of this call.
     pub fn hint(&self, hint: &str) {
-        self.say(format!("hint: {}", pasted::hint(hint)));
+        self.hint_at(Priority::Information, hint);
+    }
+
+    fn hint_at(&self, priority: Priority, hint: &str) {
+        self.say_at(priority, format!("hint: {}", pasted::hint(hint)));
     }
 
     /// Prints what is wrong with a line of a file, and that line; `kind` stands before it.
     pub fn problem(&self, kind: &str, problem: &Problem) {
-        self.say(format!("{kind}{}", problem.heading()));
-        self.say(format!("  {}", problem.text));
+        let priority = if kind.starts_with(WARNING) { Priority::Warning } else { Priority::Error };
+        self.say_at(priority, format!("{kind}{}", problem.heading()));
+        self.say_at(priority, format!("  {}", problem.text));
     }
 
     /// Prints one line to standard error behind the tool's name, escaped; a
     /// closed standard error is no reason to stop.
     pub fn say(&self, line: impl Display) {
-        let line = format!("{}: {}\n", self.name, printable(line.to_string().as_bytes()));
+        self.say_at(Priority::Information, line);
+    }
+
+    /// As [`Tool::say`], of a line that matters so much.
+    pub fn say_at(&self, priority: Priority, line: impl Display) {
+        let (prefix, line) = (priority.prefix(), line.to_string());
+        let line = format!("{prefix}{}: {}\n", self.name, printable(line.as_bytes()));
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 }

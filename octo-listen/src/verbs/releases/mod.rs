@@ -24,7 +24,7 @@ pub(crate) fn releases<S: Duplex>(session: &mut Session<'_, S>) -> Result<Answer
     let head = host.record_question(peer, &grant, "releases", "");
     let (items, left_out) = items(host, &grant).map_err(|error| No::failed(host, &error))?;
     if left_out > 0 {
-        host.log.event(format_args!("releases: too many: {left_out} are not told"));
+        host.log.warning(format_args!("releases: too many: {left_out} are not told"));
     }
     let mut answer = Answer::ok(Verb::Releases, head).with("offers", offers(host, &grant));
     if left_out > 0 {

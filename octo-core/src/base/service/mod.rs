@@ -1,0 +1,4 @@
+//! What a service manager, systemd, tells its services and is told by them.
+
+pub mod journal;
+pub mod notify;
