@@ -282,7 +282,8 @@ impl Disk {
         let show = |found: Option<&Entry>| match found {
             None => "nothing".to_string(),
             Some((Kind::File(bytes), mode, owner)) => {
-                format!("{} bytes, {mode:o} {owner:?}", bytes.len())
+                let text = octo_core::base::encoding::printable(&bytes[..bytes.len().min(200)]);
+                format!("{} bytes, {mode:o} {owner:?} {text}", bytes.len())
             }
             Some((kind, mode, owner)) => format!("{kind:?} {mode:o} {owner:?}"),
         };

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// A number, and the open file that it stands for, if it is one of those we know.
+type Numbered = (i32, Option<Rc<RefCell<Opened>>>);
+
 /// An open file: of whom, and where it is written next.
 #[derive(Debug)]
 struct Opened {
@@ -37,12 +40,16 @@ pub(crate) struct Replay {
     processes: HashMap<u32, Process>,
     /// Syncs that have begun, by their call.
     syncing: HashMap<usize, Vec<(Node, Held)>>,
+    /// What was opened by a call that has not returned yet: until then its number may be that
+    /// of another file, which another thread writes to and closes.
+    opening: HashMap<usize, Numbered>,
 }
 
 impl Replay {
     pub(crate) fn new(disk: Disk) -> Replay {
-        let (threads, processes, syncing) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Replay { directory: disk.top.clone(), disk, threads, processes, syncing }
+        let (threads, processes) = (HashMap::new(), HashMap::new());
+        let (syncing, opening) = (HashMap::new(), HashMap::new());
+        Replay { directory: disk.top.clone(), disk, threads, processes, syncing, opening }
     }
 
     /// The program that this thread is of, and the words of its command line.
@@ -73,7 +80,11 @@ impl Replay {
             "sync" | "syncfs" => {
                 self.syncing.insert(index, self.disk.syncing(None));
             }
-            _ if call.value().is_some() => self.apply(call),
+            _ if call.value().is_some() => {
+                if let Some(opened) = self.apply(call) {
+                    self.opening.insert(index, opened);
+                }
+            }
             _ => {}
         }
     }
@@ -84,6 +95,13 @@ impl Replay {
             && call.value() == Some(0)
         {
             self.disk.synced(held);
+        }
+        if let Some((number, opened)) = self.opening.remove(&index) {
+            let files = &mut self.process(call.thread).files;
+            match opened {
+                Some(opened) => drop(files.insert(number, opened)),
+                None => drop(files.remove(&number)),
+            }
         }
     }
 
@@ -116,10 +134,17 @@ impl Replay {
         }
     }
 
-    fn apply(&mut self, call: &Call) {
+    /// Does it; gives the number that is another file from its end on, and which.
+    fn apply(&mut self, call: &Call) -> Option<Numbered> {
         match call.name.as_str() {
-            "open" | "creat" => self.open(call, 0, None),
-            "openat" | "openat2" => self.open(call, 1, Some(0)),
+            "open" | "creat" => return self.open(call, 0, None),
+            "openat" | "openat2" => return self.open(call, 1, Some(0)),
+            "dup" | "dup2" | "dup3" | "fcntl" => return self.duplicate(call),
+            "close" => {
+                if let Some(number) = descriptor(call.argument(0)).0 {
+                    self.process(call.thread).files.remove(&number);
+                }
+            }
             "mkdir" => self.make_directory(call, 0, None),
             "mkdirat" => self.make_directory(call, 1, Some(0)),
             "rename" => self.rename(call, [(0, None), (1, None)]),
@@ -170,6 +195,7 @@ impl Replay {
             }
             _ => self.with_descriptor(call),
         }
+        None
     }
 
     fn with(&mut self, path: &Path, act: impl FnOnce(&mut Disk, Node)) {
@@ -190,10 +216,9 @@ impl Replay {
         self.processes.insert(child, parent);
     }
 
-    fn open(&mut self, call: &Call, index: usize, at: Option<usize>) {
-        let (Some(number), given) = descriptor(&call.result) else { return };
+    fn open(&mut self, call: &Call, index: usize, at: Option<usize>) -> Option<Numbered> {
+        let (Some(number), given) = descriptor(&call.result) else { return None };
         let owner = self.process(call.thread).owner;
-        self.process(call.thread).files.remove(&number);
         // As the kernel says where it is, links resolved; of one that is new, as it was asked.
         let asked = self.path(call, index, at);
         let path = given.unwrap_or(asked);
@@ -204,13 +229,13 @@ impl Replay {
                 let mode = octal(call.arguments.last().map_or("", String::as_str)) & 0o7755;
                 self.disk.make(place, Body::File(Rc::default()), mode, owner)
             }
-            _ => return,
+            _ => return Some((number, None)),
         };
         if call.says("O_TRUNC") || call.name == "creat" {
             self.disk.set_length(node, 0);
         }
         let opened = Opened { node, at: 0, appends: call.says("O_APPEND") };
-        self.process(call.thread).files.insert(number, Rc::new(RefCell::new(opened)));
+        Some((number, Some(Rc::new(RefCell::new(opened)))))
     }
 
     fn make_directory(&mut self, call: &Call, index: usize, at: Option<usize>) {
@@ -264,9 +289,6 @@ impl Replay {
     }
 
     fn with_descriptor(&mut self, call: &Call) {
-        if let "dup" | "dup2" | "dup3" | "fcntl" | "close" = call.name.as_str() {
-            return self.move_descriptor(call);
-        }
         // Where it is written to, of calls that copy.
         let index = match call.name.as_str() {
             "copy_file_range" | "splice" => 2,
@@ -313,23 +335,13 @@ impl Replay {
         opened.at += written.len();
     }
 
-    fn move_descriptor(&mut self, call: &Call) {
-        let (Some(number), path) = descriptor(call.argument(0)) else { return };
-        if call.name == "close" {
-            self.process(call.thread).files.remove(&number);
-            return;
-        }
+    fn duplicate(&mut self, call: &Call) -> Option<Numbered> {
         if call.name == "fcntl" && !call.says("F_DUPFD") {
-            return;
+            return None;
         }
-        let new = call.value().and_then(|value| i32::try_from(value).ok());
-        let opened = path.and_then(|_| self.opened(call, 0));
-        let files = &mut self.process(call.thread).files;
-        match (new, opened) {
-            (Some(new), Some(opened)) => drop(files.insert(new, opened)),
-            (Some(new), None) => drop(files.remove(&new)),
-            _ => {}
-        }
+        let new = call.value().and_then(|value| i32::try_from(value).ok())?;
+        let (_, path) = descriptor(call.argument(0));
+        Some((new, path.and_then(|_| self.opened(call, 0))))
     }
 }
 

@@ -176,3 +176,35 @@ pub(crate) fn bytes(word: &str) -> Vec<u8> {
     }
     all
 }
+
+/// A file is not the one that a number stands for until the call that opens it is over: what
+/// another thread writes meanwhile to the one that had the number is no write to it.
+#[test]
+fn a_number_is_given_when_its_call_is_over() {
+    let sandbox = tempfile::tempdir().expect("tempdir");
+    let top = sandbox.path().canonicalize().expect("a path");
+    std::fs::write(top.join("kept"), "12345").expect("write");
+    let kept = top.join("kept");
+    let kept = kept.display();
+    let text = format!(
+        "7 clone3({{flags=CLONE_VM|CLONE_THREAD, stack_size=0x1}}) = 8\n\
+         7 openat(AT_FDCWD, \"{kept}\", O_RDWR <unfinished ...>\n\
+         8 write(9</sys/other>, \"xx\", 2) = 2\n\
+         8 close(9</sys/other>) = 0\n\
+         7 <... openat resumed>) = 9<{kept}>\n\
+         7 lseek(9<{kept}>, 3, SEEK_SET) = 3\n\
+         7 write(9<{kept}>, \"ab\", 2) = 2\n"
+    );
+    let trace = top.join("out");
+    std::fs::write(&trace, text).expect("write");
+    let calls = read(&trace);
+    let mut replay = crate::replay::Replay::new(crate::disk::Disk::load(&top));
+    std::fs::write(top.join("kept"), "123ab").expect("write");
+    for (begins, index) in moments(&calls) {
+        match begins {
+            true => replay.begins(index, &calls[index]),
+            false => replay.ends(index, &calls[index]),
+        }
+    }
+    assert_eq!(replay.disk.differences(), [""; 0]);
+}
