@@ -10,7 +10,6 @@ readonly EX_USAGE=64 EX_DATA=65 EX_UNAVAILABLE=69 EX_CREATE=73 EX_IO=74
 readonly EX_TEMPORARY=75 EX_REFUSED=77 EX_CONFIGURATION=78 EX_UNKNOWN=79
 
 TOOL=${0##*/}
-VERSION=0.1.0
 SAID=''
 DRY_RUN='' VERBOSE='' QUIET='' SCRATCH='' IDENTITY='' NAMED='' BASE='' BY_NAME=''
 SETTINGS=''
@@ -34,6 +33,10 @@ HERE=${BASH_SOURCE[0]%/*}
 source "$HERE/octo-options.bash"
 # shellcheck source=scripts/octo-lifetime.bash
 source "$HERE/octo-lifetime.bash"
+
+# The base utilities that each pipeline calls, whatever it is asked for; a script adds its own.
+# octo(7), REQUIREMENTS, has them as a table.
+NEEDS=(cat date dirname flock grep head mkdir mktemp mv readlink rm tr)
 
 # say MESSAGE…: where nobody can hear it, what is done goes on, and ends with its status
 say() {
@@ -127,17 +130,6 @@ changes() {
   fi
 }
 
-# changes_at HOST INPUT WORD…: the same on another machine, by ssh; what it says is no result
-changes_at() {
-  local host=$1 input=$2
-  shift 2
-  if [[ -n $DRY_RUN ]]; then
-    shows '%s <%s\n' "$(quoted ssh -- "$host" "$(quoted "$@")")" "$(quoted "$input")"
-  else
-    asks ssh -- "$host" "$(quoted "$@")" <"$input" >&2
-  fi
-}
-
 # push WORD…: octo-push with the options of this pipeline. Where it stopped and how
 # to go on, the pipeline says.
 push() {
@@ -166,6 +158,28 @@ plumb() {
 need_tools() {
   command -v octo-push >/dev/null ||
     fail "$EX_CONFIGURATION" "octo-push: not found; it is neither beside us nor in PATH"
+}
+
+# need_utilities UTILITY…: what is missing is named before anything happens, and no program is started
+# to find out
+need_utilities() {
+  local utility
+  for utility; do
+    type -P -- "$utility" >/dev/null || fail "$EX_UNAVAILABLE" \
+      "$utility: not installed, and $TOOL calls it: of Debian's package $(package_of "$utility")"
+  done
+}
+
+package_of() {
+  case $1 in
+    awk) echo 'mawk, or gawk' ;;
+    cmp | diff) echo diffutils ;;
+    find | xargs) echo findutils ;;
+    flock) echo util-linux ;;
+    grep | sed | tar) echo "$1" ;;
+    ssh) echo openssh-client ;;
+    *) echo coreutils ;;
+  esac
 }
 
 # find_places: sets CONFIG and STATE

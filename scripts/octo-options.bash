@@ -139,6 +139,7 @@ read_options() {
     esac
   done
   ((${#BEHIND[@]} == 0)) || TYPED+=(-- "${BEHIND[@]}")
+  need_utilities "${NEEDS[@]}"
   AGAIN=$(as_typed "${SELECTED[@]:CALLERS}" "${NARROWED[@]}" "${TYPED[@]}")
   check_apart
   check_options
@@ -353,8 +354,11 @@ show_help() {
   exit 0
 }
 
+# show_version: that of the tools, which are of the same release
 show_version() {
-  shows '%s %s\n' "$TOOL" "$VERSION"
+  local version
+  version=$(octo-exec --version) || fail "$EX_CONFIGURATION" "octo-exec: can't be run"
+  shows '%s %s\n' "$TOOL" "${version##* }"
   exit 0
 }
 

@@ -44,6 +44,11 @@ run_tests() {
   ((failed == 0))
 }
 
+# the_version: of the release, as the one place has it
+the_version() {
+  sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml"
+}
+
 # What is mounted noexec, or small, won't do.
 roomy_place() {
   local probe free

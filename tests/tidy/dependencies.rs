@@ -60,13 +60,13 @@ fn the_dependencies_keep_to_deny_toml() {
     let mut versions: BTreeMap<String, Set> = BTreeMap::new();
     let mut wrong = Vec::new();
     for (package, licence) in tree.lines().filter_map(|line| line.split_once('|')) {
-        // `name v1.2.3`, and behind it where it is from, unless that is crates.io.
+        // `name v1.2.3`, and behind it where it is from, unless that is cargo's own registry.
         let mut words = package.split(' ');
         let (name, version) = (words.next().expect("a name"), words.next().expect("a version"));
         versions.entry(name.to_string()).or_default().insert(version.to_string());
         let from = words.next().filter(|word| *word != "(proc-macro)").unwrap_or("");
         if !from.is_empty() && !from.contains(root().to_str().expect("UTF-8")) {
-            wrong.push(format!("{package}: not from crates.io"));
+            wrong.push(format!("{package}: not from the registry"));
         }
         if banned.contains(name) {
             wrong.push(format!("{name}: is banned"));

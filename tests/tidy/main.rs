@@ -4,6 +4,7 @@ mod circles;
 mod dependencies;
 mod documents;
 mod layout;
+mod once;
 mod words;
 
 use std::collections::BTreeSet;
@@ -36,12 +37,13 @@ fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
 fn files_below(directory: &Path, endings: &[&str]) -> Vec<PathBuf> {
     // By their places: a folder of sources may be called target, too.
     let built = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let apart = [root().join("target"), root().join(built), root().join(".git")];
+    let apart = ["target", ".git", "dist"].map(|name| root().join(name));
+    let built = root().join(built);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).expect("directory") {
         let path = entry.expect("entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if apart.contains(&path) || path.is_symlink() {
+        if apart.contains(&path) || path == built || path.is_symlink() {
             continue;
         }
         if path.is_dir() {
