@@ -140,11 +140,7 @@ impl Replay {
             "open" | "creat" => return self.open(call, 0, None),
             "openat" | "openat2" => return self.open(call, 1, Some(0)),
             "dup" | "dup2" | "dup3" | "fcntl" => return self.duplicate(call),
-            "close" => {
-                if let Some(number) = descriptor(call.argument(0)).0 {
-                    self.process(call.thread).files.remove(&number);
-                }
-            }
+            "close" => self.close(call),
             "mkdir" => self.make_directory(call, 0, None),
             "mkdirat" => self.make_directory(call, 1, Some(0)),
             "rename" => self.rename(call, [(0, None), (1, None)]),
@@ -333,6 +329,12 @@ impl Replay {
         }
         self.disk.write(opened.node, opened.at, written);
         opened.at += written.len();
+    }
+
+    fn close(&mut self, call: &Call) {
+        if let Some(number) = descriptor(call.argument(0)).0 {
+            self.process(call.thread).files.remove(&number);
+        }
     }
 
     fn duplicate(&mut self, call: &Call) -> Option<Numbered> {
