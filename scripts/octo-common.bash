@@ -160,8 +160,8 @@ need_tools() {
     fail "$EX_CONFIGURATION" "octo-push: not found; it is neither beside us nor in PATH"
 }
 
-# need_utilities UTILITY…: what is missing is named before anything happens, and no program is started
-# to find out
+# need_utilities UTILITY…: what is missing is named before anything happens; no program is
+# started to find out
 need_utilities() {
   local utility
   for utility; do

@@ -15,6 +15,7 @@ unpack_zip() {
     hint 'install unzip, that of Info-ZIP'
     exit "$EX_UNAVAILABLE"
   fi
+  need_utilities cut diff od tail xargs
   # To unzip a name with a bracket in it is a pattern.
   ln -s -- "$(readlink -f -- "$1")" "$link"
   SIZE=$(stat -L -c %s -- "$link")
