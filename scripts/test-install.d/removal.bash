@@ -7,6 +7,7 @@ remove_and_purge() {
   minimal_pair install_deb
   begin_job
   step 0 tentacle root 'dpkg -r octo'
+  check 'tentacle: it names what was started by hand' says 'octo-exec serve still runs: kill'
   check 'tentacle: it names the job' says '[0-9]{8}T[0-9]{6}-'
   check 'tentacle: the job goes on' job_runs
   check 'tentacle: no program is left' there '! ls /usr/bin/octo-* /usr/lib/octo'
