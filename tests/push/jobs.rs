@@ -1,7 +1,7 @@
 //! Jobs as their pusher sees them: how they ended, how soon their output comes,
 //! who follows them, and what may be replaced while they run.
 
-use crate::support::{copy_program, kill_session_of, wait_for};
+use crate::support::{PATIENCE, copy_program, kill_session_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use std::io::{BufRead, BufReader};
@@ -63,6 +63,21 @@ fn every_kind_of_end_is_told_apart() {
         assert_eq!(cancelled.join().expect("join").status.code(), Some(130));
         check(130, "cancelled", 130, "tentacle", "cancelled: by octopus");
     });
+}
+
+/// Of two streams, in pieces that are gathered: nothing more of it wakes who follows it.
+#[test]
+fn an_output_that_is_complete_is_told_without_a_pause() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let script =
+        "for i in $(seq 40); do head -c 20000 /dev/zero; head -c 20000 /dev/zero >&2; done";
+    octopus.push(&["-t", "web1", "run", "--detach", "-c", script]).assert().success();
+    wait_for("its end", || web1.jobs().iter().any(|job| job.join("end").exists()));
+    let job = web1.jobs().remove(0);
+    let id = job.file_name().expect("a name").to_str().expect("UTF-8");
+    // Behind each pause is a tick, 15 s later.
+    let follow = octopus.push(&["-t", "web1", "follow", id]).timeout(PATIENCE).assert().success();
+    assert_eq!(follow.get_output().stdout.len(), 800_000);
 }
 
 /// The script says 0, and knows nothing of what else is to be told.

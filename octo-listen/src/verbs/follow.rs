@@ -88,9 +88,11 @@ impl<S: Duplex> Following<'_, '_, S> {
                 }
                 Some(Event::Output(chunk)) => {
                     self.gather_body(word_of(chunk.stream), &chunk.bytes)?;
-                    if self.out.len() < GATHERED {
-                        continue;
+                    if self.out.len() >= GATHERED {
+                        self.send_gathered()?;
                     }
+                    // There may be more, which wakes nobody.
+                    continue;
                 }
                 Some(Event::State(state)) => {
                     self.gather_state(&state)?;
