@@ -3,11 +3,13 @@
 
 use crate::listener::{Side, Tentacle, sides};
 use crate::support::needs::SYSTEM_PATH;
-use crate::support::{NOBODY, is_root, needs, session_of, set_mode, stdout_of, wait_for};
+use crate::support::{
+    NOBODY, is_root, loopback_apart, needs, session_of, set_mode, stdout_of, wait_for,
+};
 use predicates::str::contains;
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -38,11 +40,8 @@ fn bound() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").expect("a port")
 }
 
-/// At an address that only this process has, and in it one test: a port that is let go
-/// there is taken by nobody else.
-fn bound_apart(test: u32) -> TcpListener {
-    let address = Ipv4Addr::from_bits((127 << 24) | (test << 22) | std::process::id());
-    TcpListener::bind((address, 0)).expect("a port")
+fn bound_apart() -> TcpListener {
+    TcpListener::bind((loopback_apart(), 0)).expect("a port")
 }
 
 /// A line of a process' status for each of its threads.
@@ -231,7 +230,7 @@ fn what_its_user_cant_read_is_said_before_it_listens() {
 #[test]
 fn sockets_of_systemd_are_listened_on() {
     let (side, ci) = sides();
-    let socket = bound_apart(1);
+    let socket = bound_apart();
     let address = socket.local_addr().expect("an address").to_string();
     let mut tentacle = Tentacle::with(&side, &mut activated(&side, socket, &["-v"]), 1);
     assert_eq!(tentacle.addresses, [address.as_str()]);
@@ -353,7 +352,7 @@ fn systemd_itself_starts_it_at_the_first_connection() {
         return;
     }
     let (side, ci) = sides();
-    let at = bound_apart(2).local_addr().expect("an address").to_string();
+    let at = bound_apart().local_addr().expect("an address").to_string();
     let mut command = Command::new("systemd-socket-activate");
     command.arg("-l").arg(&at).arg(side.sandbox.program("octo-listen")).env_clear();
     command.arg("--config").arg(side.sandbox.path("config"));

@@ -6,8 +6,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/release.bash"
 
 export PATH="${OCTO_BIN:-$ROOT/target/debug}:$PATH"
 
+# Of this test alone: else another takes a port that a listener has given up for a while.
+NETWORK=127.$((64 + $$ / 250 % 128)).$(($$ % 250))
+
 # fleet NAME:TAG,TAG…: the octopus, and a tentacle for each NAME, the first at
-# 127.0.0.1, the next at 127.0.0.2; applications live in NAME/srv
+# NETWORK.1, the next at NETWORK.2; applications live in NAME/srv
 fleet() {
   local word number=0
   trap end_listeners EXIT
@@ -15,7 +18,7 @@ fleet() {
   : >config/targets
   for word in "$@"; do
     number=$((number + 1))
-    tentacle "${word%%:*}" "127.0.0.$number" "${word#*:}"
+    tentacle "${word%%:*}" "$NETWORK.$number" "${word#*:}"
   done
 }
 
@@ -47,15 +50,27 @@ trust() {
     "$(thumbprint config)" octopus >/dev/null
 }
 
+# plug_in NAME: it listens again, where it did
+plug_in() {
+  local address
+  address=$(awk -v name="$1" '$1 == name { print $2 }' config/targets)
+  listen "$1" "$address"
+}
+
 # listen NAME ADDRESS: sets LISTENING to what it prints
 listen() {
   : >"$1/listening" # what an earlier one said there is stale
   env OCTO_CONFIG="$PWD/$1/config" OCTO_STATE="$PWD/$1/state" PATH="$PATH" \
     octo-listen -l "$2" >"$1/listening" 2>"$1/listen.log" &
   printf '%s\n' "$!" >"$1/pid"
-  eventually grep -q '^listening ' "$1/listening"
+  eventually listens_or_ended "$1"
+  grep -q '^listening ' "$1/listening" || die "$1 doesn't listen: $(<"$1/listen.log")"
   LISTENING=$(<"$1/listening")
   LISTENING=${LISTENING#listening }
+}
+
+listens_or_ended() {
+  grep -q '^listening ' "$1/listening" || ! kill -0 "$(<"$1/pid")"
 }
 
 # unplug NAME: nobody answers there any more

@@ -11,6 +11,7 @@ use assert_cmd::Command;
 use needs::SYSTEM_PATH;
 pub(crate) use needs::needs;
 use rustix::process::{Pid, Signal};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -20,6 +21,12 @@ pub(crate) const NOBODY: u32 = 65534;
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address that only this process has: a port that is let go there is taken by nobody
+/// else before it is listened on again.
+pub(crate) fn loopback_apart() -> Ipv4Addr {
+    Ipv4Addr::from_bits((127 << 24) | (1 << 22) | std::process::id())
+}
 
 /// A home, a configuration and a state directory, gone after the test.
 pub(crate) struct Sandbox {

@@ -1,6 +1,6 @@
 //! A tentacle of two users: octo-exec serve as root, the listener as nobody. For root.
 
-use crate::support::set_mode;
+use crate::support::{loopback_apart, set_mode};
 use crate::tentacle::{Octopus, Tentacle};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -28,7 +28,7 @@ impl Separated {
         set_mode(&tentacle.config, 0o755);
         set_mode(tentacle.config.parent().expect("a directory"), 0o755);
         let (serving, _) = start(octopus, &tentacle, "octo-exec", &["serve"], &[]);
-        let listen = ["-l", "127.0.0.1:0", "-u", "nobody"];
+        let listen = ["-l", &format!("{}:0", loopback_apart()), "-u", "nobody"];
         let (listening, said) = start(octopus, &tentacle, "octo-listen", &listen, &[]);
         let address = said.strip_prefix("listening ").expect("an address").to_string();
         octopus.add_target(&tentacle.line_at(&address, "web"));

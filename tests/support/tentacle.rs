@@ -156,7 +156,7 @@ impl Tentacle {
     /// Starts its listener, where it listened before if it did.
     pub(crate) fn start(&mut self) {
         let listen = match self.address.as_str() {
-            "" => "127.0.0.1:0".to_string(),
+            "" => format!("{}:0", crate::support::loopback_apart()),
             address => address.to_string(),
         };
         self.start_at(&listen);
