@@ -13,6 +13,7 @@ pub(crate) use needs::needs;
 use rustix::process::{Pid, Signal};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,10 +23,15 @@ pub(crate) const NOBODY: u32 = 65534;
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An address that only this process has: a port that is let go there is taken by nobody
-/// else before it is listened on again.
+/// An address that nobody else has: a port that is let go there is taken by no other test
+/// before it is listened on again.
 pub(crate) fn loopback_apart() -> Ipv4Addr {
-    Ipv4Addr::from_bits((127 << 24) | (1 << 22) | std::process::id())
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Neither the first nor the last of the network, which are nobody's.
+    let given = 1 + GIVEN.fetch_add(1, Ordering::Relaxed) % 62;
+    // Processes whose numbers are equal below 2^18 don't run at the same time.
+    let host = (std::process::id() << 6 | given) & 0xff_ffff;
+    Ipv4Addr::from_bits((127 << 24) | host)
 }
 
 /// A home, a configuration and a state directory, gone after the test.

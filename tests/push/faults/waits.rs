@@ -49,7 +49,7 @@ fn a_tentacle_that_only_lives_is_not_waited_for() {
                 let ended = ends(&octopus, LIMIT, &[verb]).code(69);
                 let said = format!("{verb} is not answered within --limit 5s");
                 let hint = contains("hint: --limit TIME waits longer");
-                ended.stderr(contains("octo-push: web1: 127.").and(contains(said)).and(hint));
+                ended.stderr(contains("octo-push: web1: 127.0.0.1:").and(contains(said)).and(hint));
             });
         }
     });
