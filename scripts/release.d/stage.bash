@@ -21,6 +21,7 @@ stage() {
   # A first look, without a compiler.
   place -m 755 scripts/quickstart "$bin/hello-web" "$tree/lib/octo"
   place -m 644 packaging/first-steps "$tree/lib/octo"
+  place -m 755 packaging/before-removal "$tree/lib/octo"
   cp -R examples/. "$tree/share/doc/octo/examples"
   rm -r "$tree"/share/doc/octo/examples/hello-web/{src,Cargo.toml}
   place -m 644 packaging/systemd/octo-* "$tree/lib/systemd/system"
