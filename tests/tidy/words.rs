@@ -86,7 +86,8 @@ fn pages_have_their_sections_and_refer_to_pages_that_exist() {
             }
         }
         for line in text.lines().filter(|line| line.contains("Xr octo")) {
-            let mut words = line.split_whitespace().skip_while(|w| !w.starts_with("octo"));
+            let words = line.split_whitespace().skip_while(|word| !word.ends_with("Xr"));
+            let mut words = words.skip(1);
             let (page, section) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
             if !root().join(format!("man/{page}.{section}")).exists() {
                 wrong.push(format!("man/{name}: {page}({section}) does not exist"));
