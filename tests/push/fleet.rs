@@ -167,7 +167,7 @@ fn gates_pauses_and_dry_runs() {
         .env("OCTO_AGAIN", "")
         .assert()
         .code(1)
-        .stderr("octo-push: rollout stopped: the gate false said no\n");
+        .stderr("octo-push: rollout stopped: the gate false said no, exit status: 1\n");
     octopus
         .push(&["-a", "--batch", "1", "--max-failures", "100%", "run", "-c", "exit 3"])
         .assert()
