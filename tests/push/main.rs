@@ -32,6 +32,7 @@ mod signals;
 mod signed;
 mod statements;
 mod story;
+mod transport;
 mod two_users;
 mod unprivileged;
 mod variables;

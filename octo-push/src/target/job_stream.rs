@@ -74,7 +74,7 @@ impl JobStream {
 
     fn end<S: Duplex>(
         &mut self,
-        client: &Client<'_, S>,
+        client: &mut Client<'_, S>,
         reporter: &Reporter,
         said: &Fields,
     ) -> Result<Outcome, ClientError> {

@@ -3,8 +3,9 @@
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::{Awaited, Deadlines, over_limit};
-use crate::target::connection::dial::{Link, Transport, dial};
+use crate::target::connection::dial::{Link, dial};
 use crate::target::connection::first_contact::Introduction;
+use crate::target::connection::transport::Transport;
 use octo_core::base::error::{Error, Exit, describe};
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::human_duration;
@@ -43,7 +44,7 @@ pub(crate) struct Client<'a, S> {
     awaited: Awaited,
     expires: Option<Instant>,
     /// Ends with the connection.
-    _transport: Option<Transport>,
+    transport: Option<Transport>,
 }
 
 /// The client of all tentacles.
@@ -62,9 +63,9 @@ impl<'a> TlsClient<'a> {
         let introduction = &client_config.introduction;
         let until = Instant::now() + wait;
         let link = dial(target, client_config.transport.as_deref(), wait)?;
-        let (channel, transport) = match link {
+        let (channel, mut transport) = match link {
             Link::Tcp(stream) => (Channel::tcp(stream), None),
-            Link::Program(stream, child) => (Channel::new(stream.into(), None), Some(child)),
+            Link::Program(stream, program) => (Channel::new(stream.into(), None), Some(program)),
         };
         let mut channel = channel.map_err(|error| {
             ClientError::Local(Error::new(Exit::Io, &target.address, describe(&error)))
@@ -72,18 +73,15 @@ impl<'a> TlsClient<'a> {
         channel.set_deadline(Some(until));
         let (trust, host) = (&target.trust, target.address.host());
         let stream = TlsStream::connect(&client_config.identity, channel, trust, host);
-        let mut stream = stream.map_err(|failure| match failure {
-            Failure::TimedOut => {
-                let reason = format!("no TLS handshake within {}", human_duration(wait));
-                let error = Error::new(Exit::Unavailable, &target.address, reason);
-                ClientError::Lost(
-                    error.hint("something listens there, but doesn't answer: is it octo-listen?"),
-                )
+        let mut stream = stream.map_err(|failure| {
+            let error = no_handshake(introduction, target, failure, wait);
+            match transport.as_mut() {
+                Some(program) => before_a_handshake(target, program, error),
+                None => error,
             }
-            other => ClientError::of_failure(introduction, target, other),
         })?;
         stream.set_idle(Some(LOST_AFTER));
-        Ok(Client { _transport: transport, ..Client::over(introduction, target, stream) })
+        Ok(Client { transport, ..Client::over(introduction, target, stream) })
     }
 
     /// The thumbprint that the tentacle showed.
@@ -107,7 +105,7 @@ impl<'a, S: Duplex> Client<'a, S> {
             deadlines: Deadlines::default(),
             awaited: Awaited::Bytes,
             expires: None,
-            _transport: None,
+            transport: None,
         };
         client.flows();
         client
@@ -333,11 +331,11 @@ impl<'a, S: Duplex> Client<'a, S> {
     }
 
     /// The error of a reply that makes no sense.
-    pub(crate) fn wrong(&self, failure: Failure) -> ClientError {
+    pub(crate) fn wrong(&mut self, failure: Failure) -> ClientError {
         self.explain(failure)
     }
 
-    fn explain(&self, failure: Failure) -> ClientError {
+    fn explain(&mut self, failure: Failure) -> ClientError {
         let is_over = self.expires.is_some_and(|expires| Instant::now() >= expires);
         if matches!(failure, Failure::TimedOut) && is_over {
             match (self.awaited, self.deadlines.limit) {
@@ -353,6 +351,41 @@ impl<'a, S: Duplex> Client<'a, S> {
                 (Awaited::Bytes, _) => {}
             }
         }
-        ClientError::of_failure(self.introduction, self.target, failure)
+        let error = ClientError::of_failure(self.introduction, self.target, failure);
+        match (error, self.transport.as_mut()) {
+            (ClientError::Lost(error), Some(program)) => ClientError::Lost(program.explain(error)),
+            (error, _) => error,
+        }
+    }
+}
+
+/// Why there was no handshake.
+fn no_handshake(
+    introduction: &Introduction,
+    target: &Target,
+    failure: Failure,
+    wait: Duration,
+) -> ClientError {
+    if !matches!(failure, Failure::TimedOut) {
+        return ClientError::of_failure(introduction, target, failure);
+    }
+    let reason = format!("no TLS handshake within {}", human_duration(wait));
+    let error = Error::new(Exit::Unavailable, &target.address, reason);
+    ClientError::Lost(error.hint("something listens there, but doesn't answer: is it octo-listen?"))
+}
+
+/// What it means for the program that should have been the connection. One that has ended
+/// would end so again: a login that was refused, tried for minutes, locks an account.
+fn before_a_handshake(target: &Target, program: &mut Transport, error: ClientError) -> ClientError {
+    match error {
+        ClientError::Lost(error) => match program.end() {
+            Some(end) => {
+                let error = Error::new(Exit::Unavailable, &target.address, end);
+                ClientError::Unreachable(error.hint(format!("by hand: {}", program.to_type())))
+            }
+            None => ClientError::Lost(program.explain(error)),
+        },
+        ClientError::Protocol(error) => ClientError::Protocol(program.explain(error)),
+        error => error,
     }
 }

@@ -5,6 +5,7 @@
 //! costs a quarter of a second, not the whole wait.
 
 use crate::target::connection::client_error::ClientError;
+use crate::target::connection::transport::Transport;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::hosts;
 use octo_core::base::units::human_duration;
@@ -15,7 +16,6 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The head start of each address before the next one is tried as well.
@@ -29,18 +29,6 @@ pub(crate) enum Link {
     Program(UnixStream, Transport),
 }
 
-/// A running transport program; it ends with the connection.
-#[derive(Debug)]
-pub(crate) struct Transport(Child);
-
-impl Drop for Transport {
-    fn drop(&mut self) {
-        // The session is over: what is still in its pipes is of no use.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Connects to a target within `wait`.
 ///
 /// # Errors
@@ -52,49 +40,15 @@ pub(crate) fn dial(
     wait: Duration,
 ) -> std::result::Result<Link, ClientError> {
     match transport {
-        Some(command) => start(target, command).map_err(ClientError::Unreachable),
+        Some(command) => Transport::start(target, command)
+            .map(|(stream, transport)| Link::Program(stream, transport))
+            .map_err(ClientError::Unreachable),
         None => tcp(&target.address, wait).map(Link::Tcp),
     }
 }
 
 fn unavailable(object: impl std::fmt::Display, reason: impl std::fmt::Display) -> Error {
     Error::new(Exit::Unavailable, object, reason)
-}
-
-fn start(target: &Target, command: &[String]) -> Result<Link> {
-    let filled: Vec<String> = command.iter().map(|argument| fill(argument, target)).collect();
-    let (program, arguments) =
-        filled.split_first().ok_or_else(|| unavailable("transport", "no command"))?;
-    let failed = |error: io::Error| unavailable(program, describe(&error));
-    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let output = theirs.try_clone().map_err(failed)?;
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::from(OwnedFd::from(output)))
-        .spawn()
-        .map_err(failed)?;
-    Ok(Link::Program(ours, Transport(child)))
-}
-
-/// `%h %p %n %%` in one argument.
-fn fill(argument: &str, target: &Target) -> String {
-    let mut filled = String::with_capacity(argument.len());
-    let mut letters = argument.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '%' {
-            filled.push(letter);
-            continue;
-        }
-        match letters.next() {
-            Some('h') => filled.push_str(target.address.host()),
-            Some('p') => filled.push_str(&target.address.port().to_string()),
-            Some('n') => filled.push_str(target.name.as_str()),
-            Some('%') | None => filled.push('%'),
-            Some(other) => filled.extend(['%', other]),
-        }
-    }
-    filled
 }
 
 fn tcp(address: &Address, wait: Duration) -> std::result::Result<TcpStream, ClientError> {

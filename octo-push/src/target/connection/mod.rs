@@ -7,3 +7,4 @@ pub(crate) mod client_error;
 pub(crate) mod deadlines;
 pub(crate) mod dial;
 pub(crate) mod first_contact;
+pub(crate) mod transport;

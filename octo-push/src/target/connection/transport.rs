@@ -1,0 +1,190 @@
+//! `-P`: a program whose standard input and output are the connection, as ssh has its
+//! ProxyCommand; and what can be told of it when it ends.
+//!
+//! What it writes to standard error is kept back, the last 4 KiB of it: banners of a
+//! connection that works are nobody's business, the reason of one that doesn't is.
+
+use crate::cli::argv;
+use octo_core::base::encoding::printable;
+use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::targets::Target;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// So much of what it says last is kept.
+const KEPT: usize = 4096;
+
+/// So many lines of that are told.
+const TOLD: usize = 3;
+
+/// So many characters of each.
+const LONGEST_LINE: usize = 200;
+
+/// A program that has closed the connection ends soon, if it ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
+/// A running transport program; it ends with the connection.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    /// The command as it was started.
+    command: Vec<String>,
+    child: Child,
+    /// Our end of its standard error.
+    errors: UnixStream,
+    said: Arc<Mutex<VecDeque<u8>>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Transport {
+    /// Starts the program; the stream is its standard input and output.
+    ///
+    /// # Errors
+    /// Exit 69, where it can't be started.
+    pub(crate) fn start(target: &Target, command: &[String]) -> Result<(UnixStream, Transport)> {
+        let filled: Vec<String> = command.iter().map(|argument| fill(argument, target)).collect();
+        let (program, arguments) = filled
+            .split_first()
+            .ok_or_else(|| Error::new(Exit::Unavailable, "transport", "no command"))?;
+        let failed = |error: io::Error| Error::new(Exit::Unavailable, program, describe(&error));
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        // Not a pipe: it can be shut from here, whoever else has its other end by then.
+        let (errors, their_errors) = UnixStream::pair().map_err(failed)?;
+        let output = theirs.try_clone().map_err(failed)?;
+        let heard = errors.try_clone().map_err(failed)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(OwnedFd::from(output)))
+            .stderr(Stdio::from(OwnedFd::from(their_errors)))
+            .spawn()
+            .map_err(failed)?;
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&said);
+        let thread = std::thread::Builder::new().stack_size(64 * 1024);
+        let listener = match thread.spawn(move || keep_last(heard, &kept)) {
+            Ok(listener) => listener,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed(error));
+            }
+        };
+        Ok((ours, Transport { command: filled, child, errors, said, listener: Some(listener) }))
+    }
+
+    /// Why the connection ended, if it did because the program has: its name, its status and
+    /// its last words. Waits a moment for its end.
+    pub(crate) fn end(&mut self) -> Option<String> {
+        let status = self.status_within(ENDS_WITHIN)?;
+        self.finish_listening();
+        let ended = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("ended with status {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended".to_string(),
+        };
+        let program = self.command.first().map_or("", String::as_str);
+        Some(format!("{} {ended}{}", printable(program.as_bytes()), self.last_words()))
+    }
+
+    /// The command as a shell takes it.
+    pub(crate) fn to_type(&self) -> String {
+        let words: Vec<_> = self.command.iter().map(|word| argv::quote(word)).collect();
+        words.join(" ")
+    }
+
+    /// An error of the connection, with what the program has to say to it.
+    pub(crate) fn explain(&mut self, error: Error) -> Error {
+        let message = match self.end() {
+            Some(end) => format!("{}; {end}", error.message),
+            None => format!("{}{}", error.message, self.last_words()),
+        };
+        Error { message, ..error }
+    }
+
+    /// What it said last, to stand behind something else.
+    fn last_words(&self) -> String {
+        let said: Vec<u8> =
+            self.said.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let lines: Vec<String> = said
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .map(|line| printable(line.trim_ascii()))
+            .filter(|line| !line.is_empty())
+            .map(|line| line.chars().take(LONGEST_LINE).collect())
+            .collect();
+        match lines.len() {
+            0 => String::new(),
+            count => format!(": {}", lines[count.saturating_sub(TOLD)..].join(" / ")),
+        }
+    }
+
+    fn status_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).ok()?)?;
+        // Without pidfds, as before Linux 5.3, it is asked once.
+        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+            let mut ended = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+            let _ = poll(&mut ended, Timespec::try_from(time).ok().as_ref());
+        }
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Reads what is there by now, and no more: what the program started may hold it open.
+    fn finish_listening(&mut self) {
+        let _ = self.errors.shutdown(Shutdown::Both);
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        // The session is over: what is still in its pipes is of no use.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.finish_listening();
+    }
+}
+
+/// Reads to the end, and keeps the last of it: who isn't read stands still.
+fn keep_last(mut errors: UnixStream, kept: &Mutex<VecDeque<u8>>) {
+    let mut piece = [0; KEPT];
+    while let Ok(count) = errors.read(&mut piece) {
+        if count == 0 {
+            return;
+        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(&piece[..count]);
+        let surplus = kept.len().saturating_sub(KEPT);
+        kept.drain(..surplus);
+    }
+}
+
+/// `%h %p %n %%` in one argument.
+fn fill(argument: &str, target: &Target) -> String {
+    let mut filled = String::with_capacity(argument.len());
+    let mut letters = argument.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            filled.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('h') => filled.push_str(target.address.host()),
+            Some('p') => filled.push_str(&target.address.port().to_string()),
+            Some('n') => filled.push_str(target.name.as_str()),
+            Some('%') | None => filled.push('%'),
+            Some(other) => filled.extend(['%', other]),
+        }
+    }
+    filled
+}
