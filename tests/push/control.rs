@@ -189,6 +189,27 @@ fn how_much_and_how_long() {
     octopus.push(&["-t", "web1", "cancel", holder]).assert().success();
 }
 
+/// From cron it would be an hour of silence.
+#[test]
+fn who_waits_for_a_lock_is_told_though_it_is_quiet() {
+    let (octopus, web1, user) = side();
+    trust(&octopus, &web1, &format!("{user} allow=any"));
+    let holder = "20260101T000000-bbbbbbbbbbbbb";
+    let held = octopus.sandbox.path("held");
+    let script = format!("touch {}; exec sleep 300", held.display());
+    let hold = ["-t", "web1", "run", "-D", "-j", holder, "-L", "db", "-c", &script];
+    octopus.push(&hold).assert().success();
+    wait_for("the lock is held", || held.exists());
+    let mut waits = octopus.start(&["-q", "-t", "web1", "run", "-L", "db", "-W", "1h", "-c", ":"]);
+    let mut waits = waits.stderr(Stdio::piped()).spawn().expect("starts");
+    let mut told = BufReader::new(waits.stderr.take().expect("a pipe")).lines();
+    let first = told.next().expect("told").expect("a line");
+    assert!(first.starts_with("octo-push: web1: waits for a lock, held by "), "{first}");
+    octopus.push(&["-t", "web1", "cancel", holder]).assert().success();
+    assert!(waits.wait().expect("ends").success());
+    assert_eq!(told.map_while(Result::ok).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
 #[test]
 fn what_is_held_is_shown_beside_what_was_approved() {
     let (octopus, web1, user) = side();

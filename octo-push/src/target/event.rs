@@ -17,7 +17,7 @@ pub(crate) enum TargetEvent {
     Accepted(JobId),
     /// Its job said something.
     Output(Stream, Vec<u8>),
-    /// It goes on once a person has done something there: told under `--quiet`, too.
+    /// It waits for a person or another job there: told under `--quiet`, too.
     Waits(String),
     /// Something the person may want to know now.
     Note(String),

@@ -16,6 +16,14 @@ pub(super) struct JobStream {
     offset: u64,
     /// The lines that it handed back.
     outputs: Vec<u8>,
+    /// What it waits for that has been told, once a kind: each connection hears of it again.
+    told: Told,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    approval: bool,
+    lock: bool,
 }
 
 impl JobStream {
@@ -48,7 +56,7 @@ impl JobStream {
         match word {
             Some(StreamWord::Out) => self.take(client, reporter, Stream::Out, &said)?,
             Some(StreamWord::Err) => self.take(client, reporter, Stream::Err, &said)?,
-            Some(StreamWord::State) => tell_state(reporter, job, &said),
+            Some(StreamWord::State) => self.told.tell(reporter, job, &said),
             Some(StreamWord::Outputs) => self.outputs = client.body(&said)?,
             Some(StreamWord::No) => return Err(client.refused(&said)),
             Some(StreamWord::End) => return self.end(client, reporter, &said).map(Some),
@@ -94,15 +102,23 @@ impl JobStream {
     }
 }
 
-fn tell_state(reporter: &Reporter, job: &JobId, said: &Fields) {
-    match (said.get("is").unwrap_or(""), said.get("holder").unwrap_or("")) {
-        ("held", _) => {
-            let text = format!("waits for an approval there: octo-exec approve {job}");
-            reporter.report(TargetEvent::Waits(text));
+impl Told {
+    fn tell(&mut self, reporter: &Reporter, job: &JobId, said: &Fields) {
+        let holder: &str = said.get("holder").unwrap_or("");
+        match said.get("is").unwrap_or("") {
+            "held" if !std::mem::replace(&mut self.approval, true) => {
+                let text = format!("waits for an approval there: octo-exec approve {job}");
+                reporter.report(TargetEvent::Waits(text));
+            }
+            "waiting" if !std::mem::replace(&mut self.lock, true) => {
+                let text = match holder {
+                    "" => "waits for a lock".to_string(),
+                    _ => format!("waits for a lock, held by {holder}"),
+                };
+                reporter.report(TargetEvent::Waits(text));
+            }
+            state => reporter.detail(format!("job {job} is {state}")),
         }
-        ("waiting", "") => reporter.note("waits for a lock"),
-        ("waiting", holder) => reporter.note(format!("waits for a lock, held by {holder}")),
-        (state, _) => reporter.detail(format!("job {job} is {state}")),
     }
 }
 
@@ -194,7 +210,7 @@ mod tests {
             TargetEvent::Output(stream, bytes) => {
                 format!("{stream:?} {}", String::from_utf8_lossy(&bytes))
             }
-            TargetEvent::Note(text) | TargetEvent::Detail(text) => text,
+            TargetEvent::Waits(text) | TargetEvent::Note(text) | TargetEvent::Detail(text) => text,
             other => format!("{other:?}"),
         });
         words.collect::<Vec<_>>().join("|")
@@ -221,6 +237,24 @@ mod tests {
         );
         let heads = [outcome.audit, outcome.audit_exec].map(|head| head.map(|head| head.seq));
         assert_eq!(heads, [Some(7), Some(37)]);
+    }
+
+    /// Each connection hears what it waits for; a person wants to hear it once.
+    #[test]
+    fn what_it_waits_for_is_told_once() {
+        let (reporter, events) = reporter();
+        let mut stream = JobStream::default();
+        let says = "ok\nstate is=held\nstate is=waiting\n";
+        for again in ["state is=waiting holder=ann\n", "state is=held\n"] {
+            let said = format!("{says}{again}");
+            follow(&mut stream, said.as_bytes(), &reporter).expect_err("cut");
+        }
+        let waits = events.try_iter().filter_map(|event| match event {
+            TargetEvent::Waits(text) => Some(text),
+            _ => None,
+        });
+        let approval = format!("waits for an approval there: octo-exec approve {JOB}");
+        assert_eq!(waits.collect::<Vec<_>>(), [approval.as_str(), "waits for a lock"]);
     }
 
     /// Cut at any byte, the rest comes over another connection, and nothing twice.
