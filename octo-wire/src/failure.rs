@@ -10,6 +10,8 @@ use std::io;
 pub enum Failure {
     /// The peer doesn't accept our certificate: its admin decides.
     Refused,
+    /// The peer can't believe what decides, and lets nobody in: its admin mends that.
+    Undecided,
     /// The tentacle has another thumbprint than the targets file says.
     Unexpected {
         /// Those that were expected.
@@ -39,6 +41,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Refused => out.write_str("the peer doesn't accept this identity"),
+            Failure::Undecided => out.write_str("the peer lets nobody in at the moment"),
             Failure::Unexpected { expected, seen } => {
                 let expected: Vec<_> = expected.iter().map(Thumbprint::to_string).collect();
                 write!(out, "expected thumbprint {}, seen {seen}", expected.join(" or "))

@@ -95,7 +95,9 @@ fn an_unsound_file_lets_nobody_in_and_is_named_in_the_log() {
     let sound = std::fs::read_to_string(here.sandbox.config("trusted")).expect("read");
     here.sandbox.write("config/trusted", format!("{sound}nonsense\n"));
     assert_eq!(open.no("status", b""), "policy");
-    assert!(refused(&tentacle, &ci));
+    // One who is trusted isn't told that he isn't.
+    let asked = tentacle.connect(&ci).and_then(|mut pusher| pusher.ask("status", b""));
+    assert!(matches!(asked, Err(Failure::Undecided)), "{asked:?}");
     tentacle.says("trusted:2: ");
     here.sandbox.write("config/trusted", &sound);
     crate::support::set_mode(&here.sandbox.config("trusted"), 0o666);

@@ -30,7 +30,7 @@ fn liar(separated: &Separated, octopus: &mut Octopus) -> Receiver<Vec<u8>> {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let channel = Channel::tcp(stream.expect("accept")).expect("channel");
-            let session = TlsStream::serve(&identity, channel, Box::new(|_| true));
+            let session = TlsStream::serve(&identity, channel, Box::new(|_| true.into()));
             let session = session.expect("handshake");
             let certificate = session.certificate().expect("a certificate").to_vec();
             let mut connection = Connection::new(session);

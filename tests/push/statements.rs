@@ -39,7 +39,7 @@ fn scene(answers: &'static [&'static str]) -> Scene {
         let mut last = "";
         for stream in listener.incoming() {
             let channel = Channel::tcp(stream.expect("accept")).expect("channel");
-            let session = TlsStream::serve(&identity, channel, Box::new(|_| true));
+            let session = TlsStream::serve(&identity, channel, Box::new(|_| true.into()));
             let mut connection = Connection::new(session.expect("handshake"));
             while let Ok(Some(message)) = connection.read_message() {
                 let request = Request::read(message).expect("a request");

@@ -91,7 +91,8 @@ pub(crate) fn serve(
     let mut channel = Channel::tcp(stream)?;
     channel.set_deadline(Some(Instant::now() + Duration::from_secs(10)));
     let trusted = trusted.to_vec();
-    let session = TlsStream::serve(identity, channel, Box::new(move |t| trusted.contains(t)))?;
+    let session =
+        TlsStream::serve(identity, channel, Box::new(move |t| trusted.contains(t).into()))?;
     let peer = session.peer();
     let mut connection = Connection::new(session);
     while connection.read_message()?.is_some() {

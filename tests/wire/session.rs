@@ -20,7 +20,7 @@ fn pair() -> (Connection<TlsStream>, Connection<TlsStream>) {
     let identity = other.identity();
     let served = std::thread::spawn(move || {
         let channel = Channel::tcp(accept(&listener)).expect("channel");
-        TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("handshake")
+        TlsStream::serve(&identity, channel, Box::new(|_| true.into())).expect("handshake")
     });
     let session = connect(&octopus.identity(), address, &pinned(other.thumbprint()), "x");
     let (ours, theirs) = (session.expect("connect"), served.join().expect("thread"));
@@ -150,7 +150,8 @@ fn a_record_that_drips_times_out() {
     let identity = other.identity();
     let served = std::thread::spawn(move || {
         let channel = Channel::tcp(accept(&listener)).expect("channel");
-        let session = TlsStream::serve(&identity, channel, Box::new(|_| true)).expect("handshake");
+        let session =
+            TlsStream::serve(&identity, channel, Box::new(|_| true.into())).expect("handshake");
         let mut connection = Connection::new(session);
         assert!(connection.read_message().expect("read").is_some());
         connection.stream_mut().set_idle(Some(Duration::from_millis(100)));

@@ -193,8 +193,9 @@ fn silence_and_drips_end_at_the_deadline() {
         let began = Instant::now();
         channel.set_deadline(Some(began + Duration::from_millis(200)));
         let identity = other.identity();
-        let served =
-            std::thread::spawn(move || TlsStream::serve(&identity, channel, Box::new(|_| true)));
+        let served = std::thread::spawn(move || {
+            TlsStream::serve(&identity, channel, Box::new(|_| true.into()))
+        });
         for byte in hello.iter().filter(|_| drip) {
             if client.write_all(&[*byte]).is_err() || served.is_finished() {
                 break;
@@ -261,7 +262,8 @@ fn the_connection_is_usable_on_pipes_too() {
     let served = std::thread::spawn(move || {
         let output = theirs.try_clone().expect("clone");
         let channel = Channel::new(theirs.into(), Some(output.into())).expect("channel");
-        let session = TlsStream::serve(&identity, channel, Box::new(move |t| *t == trusted));
+        let session =
+            TlsStream::serve(&identity, channel, Box::new(move |t| (*t == trusted).into()));
         let mut connection = Connection::new(session.expect("handshake"));
         connection.read_message().expect("read").expect("a message")
     });

@@ -3,6 +3,7 @@
 use crate::peers::{Parts, accept, ask, connect, pinned, plain_ask, plain_client, serve, tentacle};
 use octo_core::Thumbprint;
 use octo_core::targets::TargetTrust;
+use octo_wire::verify::Decision;
 use octo_wire::{Channel, Failure, TlsStream};
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
@@ -197,7 +198,7 @@ fn a_strangers_question_is_asked_once_and_before_anything_else() {
         let channel = Channel::tcp(accept(&listener)).expect("channel");
         let permit = move |thumbprint: &Thumbprint| {
             assert!(!noted.swap(true, Ordering::Relaxed));
-            *thumbprint == known
+            Decision::from(*thumbprint == known)
         };
         TlsStream::serve(&identity, channel, Box::new(permit)).map(|session| session.peer())
     });
@@ -205,6 +206,29 @@ fn a_strangers_question_is_asked_once_and_before_anything_else() {
     assert_eq!(session.expect("connect").peer(), Some(other.thumbprint()));
     assert_eq!(served.join().expect("thread").expect("served"), Some(octopus.thumbprint()));
     assert!(asked.load(Ordering::Relaxed));
+}
+
+/// A pusher who is trusted must not be told that it isn't.
+#[test]
+fn who_cannot_decide_says_another_thing_than_no() {
+    for decision in [Decision::Refused, Decision::Undecided] {
+        let (octopus, other) = (Parts::new(), Parts::new());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let identity = other.identity();
+        let served = std::thread::spawn(move || {
+            let channel = Channel::tcp(accept(&listener)).expect("channel");
+            TlsStream::serve(&identity, channel, Box::new(move |_| decision)).map(drop)
+        });
+        // The client is done before the tentacle has looked at its certificate.
+        let heard = ask(&octopus.identity(), address, &pinned(other.thumbprint()));
+        let failure = heard.expect_err("not let in");
+        match decision {
+            Decision::Undecided => assert!(matches!(failure, Failure::Undecided), "{failure:?}"),
+            _ => assert!(matches!(failure, Failure::Refused), "{failure:?}"),
+        }
+        assert!(served.join().expect("thread").is_err());
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use octo_core::base::error::describe;
 use octo_core::trust::{Question, Verb};
 use octo_core::{Error, Exit, Thumbprint};
 use octo_wire::tls::Rejected;
+use octo_wire::verify::{Decision, Permit};
 use octo_wire::{Channel, Connection, Failure, Identity, TlsStream};
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -44,7 +45,10 @@ pub(crate) struct Listening {
 type Known = (Connection<TlsStream>, Peer);
 
 /// How the question of the handshake was answered.
-type Verdict = Arc<Mutex<Option<(Thumbprint, Result<(), String>)>>>;
+type Verdict = Arc<Mutex<Option<(Thumbprint, Answer)>>>;
+
+/// What was decided, and why, for the log alone.
+type Answer = (Decision, String);
 
 impl Listening {
     /// Nobody is connected yet.
@@ -188,18 +192,18 @@ impl Listening {
         let permit = self.permit(address, Arc::clone(&verdict));
         let shaken = TlsStream::answer(&identity, channel, permit);
         let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let was_let_in = shaken.is_ok() && matches!(verdict, Some((_, Ok(()))));
+        let was_let_in = shaken.is_ok() && matches!(verdict, Some((_, (Decision::Permitted, _))));
         if let Some(place) = place {
             place.over(was_let_in);
         }
         let thumbprint = verdict.as_ref().map(|(thumbprint, _)| *thumbprint);
         match (shaken, verdict) {
-            (Ok(session), Some((_, Ok(())))) => {
+            (Ok(session), Some((_, (Decision::Permitted, _)))) => {
                 let certificate = session.certificate().unwrap_or_default();
                 let peer = Peer::new(certificate, identity.thumbprint(), address);
                 return Some((Connection::new(session), peer));
             }
-            (shaken, Some((_, Err(reason)))) => {
+            (shaken, Some((_, (Decision::Refused | Decision::Undecided, reason)))) => {
                 self.refused.note(address, thumbprint, &reason);
                 shaken.err().into_iter().for_each(|rejected| self.say_farewell(rejected));
             }
@@ -227,14 +231,14 @@ impl Listening {
     }
 
     /// Asks the trust file, as it now is, inside the handshake.
-    fn permit(&self, address: Option<IpAddr>, verdict: Verdict) -> Box<octo_wire::verify::Permit> {
+    fn permit(&self, address: Option<IpAddr>, verdict: Verdict) -> Box<Permit> {
         let host = Arc::clone(&self.host);
         Box::new(move |thumbprint| {
             let answer = may_connect(&host, *thumbprint, address);
-            let permitted = answer.is_ok();
+            let decision = answer.0;
             let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner);
             *verdict = Some((*thumbprint, answer));
-            permitted
+            decision
         })
     }
 
@@ -257,19 +261,24 @@ impl Listening {
     }
 }
 
-fn may_connect(host: &Host, thumbprint: Thumbprint, address: Option<IpAddr>) -> Result<(), String> {
+fn may_connect(host: &Host, thumbprint: Thumbprint, address: Option<IpAddr>) -> Answer {
     let trust = match host.trust.load() {
         Ok(trust) => trust,
         // The first pusher of a fresh machine is as unknown as any other.
-        Err(_) if host.trust.path().symlink_metadata().is_err() => return Err(String::new()),
-        Err(error) => return Err(error.message),
+        Err(_) if host.trust.path().symlink_metadata().is_err() => {
+            return (Decision::Refused, String::new());
+        }
+        Err(error) => return (Decision::Undecided, error.message),
     };
     let now = trust.now();
     let question = Question::new(thumbprint, address, &now, Verb::Connect);
     match trust.decide(&question) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(trust.passed_over(&question).first().map_or_else(String::new, |over| {
-            format!("line {}: {}", over.line.number, over.reason)
-        })),
+        Ok(_) => (Decision::Permitted, String::new()),
+        Err(_) => {
+            let over = trust.passed_over(&question);
+            let why =
+                over.first().map(|over| format!("line {}: {}", over.line.number, over.reason));
+            (Decision::Refused, why.unwrap_or_default())
+        }
     }
 }

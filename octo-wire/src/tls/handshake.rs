@@ -9,6 +9,9 @@ pub(super) const TELLING: usize = 16;
 /// The largest record of a handshake: RFC 8446 has 16 KiB and something for a cipher.
 const LARGEST_RECORD: usize = 16 * 1024 + 256;
 
+/// The first byte of a record of the handshake, RFC 8446, 5.1.
+const HANDSHAKE: u8 = 0x16;
+
 /// What there is of a peer's first record, which has its ClientHello.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FirstRecord {
@@ -23,7 +26,6 @@ pub enum FirstRecord {
 /// Looks at the first bytes of a peer, before any work is done for it; `there` is how
 /// many it has sent.
 pub fn first_record(first: &[u8], there: usize) -> FirstRecord {
-    const HANDSHAKE: u8 = 0x16;
     match first {
         [] | [HANDSHAKE] | [HANDSHAKE, 3] | [HANDSHAKE, 3, _] | [HANDSHAKE, 3, _, _] => {
             FirstRecord::Partial
@@ -66,6 +68,12 @@ pub(super) fn explain(error: Error, first: &[u8]) -> Failure {
             | AlertDescription::CertificateRequired
             | AlertDescription::UnknownCA,
         ) => Failure::Refused,
+        // Before its ServerHello it would say that we have no cipher in common.
+        Error::AlertReceived(AlertDescription::HandshakeFailure)
+            if first.first() == Some(&HANDSHAKE) =>
+        {
+            Failure::Undecided
+        }
         Error::AlertReceived(AlertDescription::NoApplicationProtocol)
         | Error::NoApplicationProtocol => speaks_something_else(),
         Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {

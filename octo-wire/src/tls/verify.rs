@@ -18,11 +18,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The largest certificate that is looked at, in bytes of DER.
 pub const MAXIMUM_CERTIFICATE: usize = 64 * 1024;
 
+/// Whether a thumbprint may in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It may.
+    Permitted,
+    /// It may not, and its admin would have to say otherwise.
+    Refused,
+    /// Nobody may, as long as what decides can't be believed.
+    Undecided,
+}
+
+impl From<bool> for Decision {
+    fn from(permitted: bool) -> Decision {
+        if permitted { Decision::Permitted } else { Decision::Refused }
+    }
+}
+
 /// Asked once a handshake: may this thumbprint in?
-pub type Permit = dyn Fn(&Thumbprint) -> bool + Send + Sync;
+pub type Permit = dyn Fn(&Thumbprint) -> Decision + Send + Sync;
 
 fn denied() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
+}
+
+/// Goes out as the alert handshake_failure, which no certificate that was looked at gets.
+fn undecided() -> Error {
+    Error::General("nobody is let in at the moment".into())
 }
 
 /// TLS 1.2 is not built in; should a peer bring us here all the same, it ends.
@@ -81,10 +103,14 @@ impl ClientCertVerifier for ByPermit {
         _chain: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if leaf.len() > MAXIMUM_CERTIFICATE || !(self.permit)(&Thumbprint::of_certificate(leaf)) {
+        if leaf.len() > MAXIMUM_CERTIFICATE {
             return Err(denied());
         }
-        Ok(ClientCertVerified::assertion())
+        match (self.permit)(&Thumbprint::of_certificate(leaf)) {
+            Decision::Permitted => Ok(ClientCertVerified::assertion()),
+            Decision::Refused => Err(denied()),
+            Decision::Undecided => Err(undecided()),
+        }
     }
 
     signatures!();

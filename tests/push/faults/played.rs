@@ -32,7 +32,7 @@ pub(crate) fn one_that(
     one_that_is_cut(move |stream, identity, number| {
         let channel = Channel::tcp(stream).expect("channel");
         // Who is refused, or gives up, plays no part.
-        if let Ok(session) = TlsStream::serve(identity, channel, Box::new(|_| true)) {
+        if let Ok(session) = TlsStream::serve(identity, channel, Box::new(|_| true.into())) {
             plays(&mut Connection::new(session), number);
         }
     })

@@ -209,7 +209,11 @@ fn limits_and_policy_are_refused_with_the_tentacles_reason() {
     octopus.push(&["-a", "put", "big"]).assert().code(77).stderr(contains("may send at once"));
     let line = std::fs::read_to_string(web1.config.join("trusted")).expect("read");
     web1.set_trusted(&format!("{line}nonsense\n"));
-    octopus.push(&["-a", "status"]).assert().failure();
+    // It is trusted, and not told that it isn't.
+    octopus.push(&["-a", "status"]).assert().code(75).stderr(
+        contains("this tentacle lets nobody in at the moment")
+            .and(contains("ask its admin to run octo-keys check")),
+    );
 }
 
 #[test]

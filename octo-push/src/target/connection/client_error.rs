@@ -79,6 +79,11 @@ impl ClientError {
             Failure::Refused => {
                 ClientError::Untrusted(None, first_contact::we_are_unknown(introduction, target))
             }
+            Failure::Undecided => ClientError::Refused(
+                Refusal::Policy,
+                first_contact::nobody_is_let_in(introduction, target),
+                Vec::new(),
+            ),
             Failure::Unexpected { expected, seen } => ClientError::Untrusted(
                 Some(seen),
                 first_contact::it_is_another(introduction, target, &expected, seen),

@@ -28,6 +28,13 @@ pub(crate) fn we_are_unknown(us: &Introduction, target: &Target) -> Error {
         ))
 }
 
+/// The tentacle's trust file is unsound, or can't be read: no line of ours would help.
+pub(crate) fn nobody_is_let_in(us: &Introduction, target: &Target) -> Error {
+    let reason = "this tentacle lets nobody in at the moment";
+    let error = Error::new(Refusal::Policy.exit(), &target.address, reason);
+    hint_on_refusal(us, Refusal::Policy, error)
+}
+
 /// The tentacle is not the one of the targets file.
 pub(crate) fn it_is_another(
     us: &Introduction,
