@@ -13,7 +13,6 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, open_trusted, read_bounded};
 use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::base::users;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::trust::{self, Line, Options, Trust};
@@ -136,14 +135,7 @@ fn check_trust(tool: &Tool, places: &Places, path: &Path) -> Result<Option<Strin
     };
     let now = jiff::Zoned::now();
     let mut warnings = trust.warnings(&started_by(places), &now);
-    // A user= that doesn't exist makes every run fail.
-    let users =
-        || trust.lines.iter().filter_map(|line| Some((line, line.options.user.as_deref()?)));
-    let unknown = users::unknown(users().map(|(_, user)| user));
-    for (line, user) in users().filter(|(_, user)| unknown.contains(user)) {
-        let reason = format!("there is no user {user} on this machine");
-        warnings.push(Problem::new(path, line.number, line.text.as_bytes(), reason));
-    }
+    warnings.extend(trust.unknown_users(..));
     warnings.extend(without_controllers(&trust));
     if bytes.last().is_some_and(|last| *last != b'\n') {
         let number = bytes.split(|b| *b == b'\n').count();

@@ -52,8 +52,10 @@ fn say_added(said: &Said, places: &Places, pusher: Thumbprint, added: &[Added]) 
             .say(format!("line {older} of this thumbprint decides while its conditions hold"));
     }
     let new = first.number..first.number + added.len();
-    let warnings = trust.warnings(&started_by(places), &jiff::Zoned::now());
-    for warning in warnings.iter().filter(|warning| new.contains(&warning.line)) {
+    let mut warnings = trust.warnings(&started_by(places), &jiff::Zoned::now());
+    warnings.retain(|warning| new.contains(&warning.line));
+    warnings.extend(trust.unknown_users(new));
+    for warning in warnings {
         said.tool().say(format!("warning: {}", warning.reason));
     }
     if listener::other_user(places).is_some() {

@@ -355,3 +355,26 @@ fn root_edits_for_a_service_that_can_still_read() {
     let metadata = path.metadata().unwrap();
     assert_eq!((metadata.uid(), metadata.gid(), mode_of(&path)), (0, NOBODY, 0o640));
 }
+
+/// Each run would be refused, and the first would tell.
+#[test]
+fn a_user_that_is_not_there_is_told_of() {
+    let sandbox = sandbox();
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["trust", "-o", "user=nosuchuser", &print("a"), "ci"])
+        .assert()
+        .success()
+        .stdout(is_empty())
+        .stderr(contains(
+            "octo-keys: warning: there is no user nosuchuser on this machine: \
+             useradd --system --create-home nosuchuser\n",
+        ));
+    // Older lines are for check to say.
+    let mut command = sandbox.tool("octo-keys");
+    command
+        .args(["trust", "-o", "allow=status", &print("b"), "monitor"])
+        .assert()
+        .success()
+        .stderr(contains("nosuchuser").not());
+}

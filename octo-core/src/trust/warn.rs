@@ -2,8 +2,10 @@
 
 use super::{Line, Options, StartedBy, Trust, TrustOption, Verb, scripts};
 use crate::base::problem::Problem;
+use crate::base::users;
 use jiff::Zoned;
 use std::collections::HashMap;
+use std::ops::RangeBounds;
 use std::path::Path;
 
 impl Trust {
@@ -24,6 +26,21 @@ impl Trust {
             );
         }
         warnings
+    }
+
+    /// Lines of these numbers whose `user=` is nobody on this machine: each run is refused.
+    pub fn unknown_users(&self, numbers: impl RangeBounds<usize>) -> Vec<Problem> {
+        let lines = self.lines.iter().filter(|line| numbers.contains(&line.number));
+        let users = || lines.clone().filter_map(|line| Some((line, line.options.user.as_deref()?)));
+        let unknown = users::unknown(users().map(|(_, user)| user));
+        let unknown = users().filter(|(_, user)| unknown.contains(user));
+        let problems = unknown.map(|(line, user)| {
+            let reason = format!(
+                "there is no user {user} on this machine: useradd --system --create-home {user}"
+            );
+            Problem::new(&self.path, line.number, line.text.as_bytes(), reason)
+        });
+        problems.collect()
     }
 }
 
