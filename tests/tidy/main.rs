@@ -4,6 +4,7 @@ mod circles;
 mod dependencies;
 mod documents;
 mod layout;
+mod messages;
 mod once;
 mod words;
 
