@@ -1,5 +1,6 @@
 //! `octo-exec setup`: STATE as it has to be, a fresh one or that of an older version.
 
+use octo_core::base::argv::quote;
 use octo_core::base::cli::options::{OptionGroup, Said, value};
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
@@ -29,6 +30,7 @@ fn user(name: &str) -> Result<Owner> {
     let user = found.ok_or_else(|| {
         let reason = "there is no such user on this machine";
         Error::new(Exit::Configuration, format!("user {name}"), reason)
+            .hint(format!("useradd --system {}", quote(name)))
     })?;
     Ok(Owner { uid: user.uid, gid: user.gid })
 }

@@ -27,7 +27,11 @@ fn it_is_ready_when_the_doorbell_is_there() {
 
     // Another one can't serve the same, and says nothing of the kind.
     let other = serve().wait_with_output().expect("wait");
-    assert_eq!(other.status.code(), Some(75), "{}", String::from_utf8_lossy(&other.stderr));
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert_eq!(other.status.code(), Some(75), "{said}");
+    let lock = sandbox.state("locks/.serve");
+    assert!(said.contains(&format!("hint: fuser -v {}\n", lock.display())), "{said}");
+    assert!(lock.exists());
     socket.set_nonblocking(true).expect("no waiting");
     assert!(socket.recv(&mut told).is_err());
     serving.kill().expect("kill");

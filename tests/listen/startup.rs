@@ -89,7 +89,8 @@ fn a_user_to_become_is_named_by_root() {
     let mut listen = side.sandbox.tool_as(NOBODY, "octo-listen");
     listen.args(["-l", "127.0.0.1:0", "-u", NOT_ROOT]);
     listen.assert().code(77).stderr(contains("only root can become another user"));
-    for (user, said) in [("no-such-user", "no such user here"), ("root", "is root")] {
+    let unknown = "no such user here\nocto-listen: hint: useradd --system no-such-user\n";
+    for (user, said) in [("no-such-user", unknown), ("root", "is root")] {
         let mut listen = side.sandbox.tool("octo-listen");
         let refused = listen.args(["-l", "127.0.0.1:0", "-u", user]).assert().code(78);
         refused.stderr(contains(format!("-u {user}: {said}")));

@@ -117,6 +117,8 @@ fn many_targets_are_named_by_a_file() {
     assert_eq!(runs(&tentacles), [1, 0, 0]);
     for (options, code, said) in [
         (&["-t", "@none"][..], 65, "the file names no target"),
+        (&["-t", "@none"], 65, "hint: it has a name or tag a line; -a takes all targets"),
+        (&["-t", "failed:20260131T235959-abcdefghijklm"], 65, "hint: octo-push journal"),
         (&["-t", "@wrong"], 65, "web9: no target and no tag has this name"),
         (&["-t", "@nosuch"], 65, "nosuch: no such file or directory"),
         (&["-t", "web1,@names"], 65, "@names: no target and no tag has this name"),

@@ -80,7 +80,8 @@ impl Targets {
                 .hint("name targets or tags with -t, or take all with -a"));
         }
         if selection.take.iter().any(Vec::is_empty) {
-            return Err(Error::new(Exit::Data, "-t", "the file names no target"));
+            return Err(Error::new(Exit::Data, "-t", "the file names no target")
+                .hint("it has a name or tag a line; -a takes all targets"));
         }
         let take: Vec<Union> = selection.take.iter().map(|terms| Union::of(terms)).collect();
         let leave = Union::of(&selection.leave);

@@ -57,7 +57,8 @@ impl Xz {
             return Ok(0);
         }
         let said = String::from_utf8_lossy(&said);
-        let first = said.lines().next().unwrap_or("xz failed").replace("(stdin): ", "");
+        let first =
+            said.lines().next().unwrap_or("xz failed, and gave no reason").replace("(stdin): ", "");
         Err(io::Error::other(first))
     }
 }

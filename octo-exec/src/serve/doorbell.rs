@@ -3,6 +3,7 @@
 
 use super::again::Pause;
 use octo_core::base::appended;
+use octo_core::base::argv::quote;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
@@ -45,7 +46,9 @@ impl Doorbell {
         let alone = layout::lock_file(places, "serve")?;
         if !appended::lock_alone(&alone, &path)? {
             let reason = "another octo-exec serve uses this state directory";
-            return Err(Error::new(Exit::Temporary, places.state.display(), reason));
+            let lock = layout::lock_path(places, "serve");
+            let holder = format!("fuser -v {}", quote(&lock.to_string_lossy()));
+            return Err(Error::new(Exit::Temporary, places.state.display(), reason).hint(holder));
         }
         // It appears with its group and mode: who rings before is told that nobody answers.
         let staged = places.state.join(format!("{TEMPORARY_PREFIX}doorbell"));

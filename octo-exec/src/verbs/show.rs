@@ -50,7 +50,11 @@ pub(super) fn show(said: &Said, places: &Places) -> Result<u8> {
 
 fn spec_record(job: &JobDirectory) -> Result<Record> {
     Record::parse(&job.spec_bytes()?).map_err(|line| {
-        Error::new(Exit::Data, format!("{}:{line}", job.file("spec").display()), "not of the form")
+        Error::new(
+            Exit::Data,
+            format!("{}:{line}", job.file("spec").display()),
+            "not of the form of octo-job(5)",
+        )
     })
 }
 

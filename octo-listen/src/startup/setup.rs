@@ -58,7 +58,9 @@ pub(crate) fn run(tool: &Tool, arguments: &[String]) -> Result<u8> {
     let user = wanted.user.as_deref().map(unprivileged::user).transpose()?;
     let Given { sockets, source, identity } = Given::take(&places, wanted.over_stdio)?;
     if !sockets.is_empty() && !addresses.is_empty() {
-        return Err(tool.misuse("-l: systemd has said already where to listen"));
+        return Err(tool
+            .misuse("-l: systemd has said already where to listen")
+            .hint("leave -l out, or change ListenStream= of the socket unit"));
     }
     let known = source.understand(&identity)?;
     check_own(&places, &known)?;

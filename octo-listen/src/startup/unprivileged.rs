@@ -2,6 +2,7 @@
 //! that user for good, in a process that keeps its id and nothing else of root's.
 
 use super::{handover, side, terminal};
+use octo_core::base::argv::quote;
 use octo_core::base::error::describe;
 use octo_core::base::paths::Places;
 use octo_core::base::service::{journal, notify};
@@ -31,8 +32,10 @@ pub(super) fn user(name: &str) -> Result<User> {
         return Err(Error::new(Exit::Refused, object, "only root can become another user")
             .hint("without -u, octo-listen listens as whoever starts it"));
     }
-    let user = users::named(name)
-        .ok_or_else(|| Error::new(Exit::Configuration, &object, "no such user here"))?;
+    let user = users::named(name).ok_or_else(|| {
+        Error::new(Exit::Configuration, &object, "no such user here")
+            .hint(format!("useradd --system {}", quote(name)))
+    })?;
     match user.uid {
         0 => {
             Err(Error::new(Exit::Configuration, object, "is root: name a user without privileges"))

@@ -3,6 +3,7 @@
 use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::base::beneath;
+use octo_core::base::encoding::printable;
 use octo_core::base::names::is_file_name;
 use octo_core::base::units::human_size;
 use octo_core::tentacle::job::JobDirectory;
@@ -33,7 +34,10 @@ pub(crate) fn get<S: Duplex>(
         let listed = list(&job).map_err(|e| No::failed(host, &e))?;
         return Ok(Answer::ok(Verb::Get, head).listing(&listed)?);
     };
-    let missing = || No::new(Refusal::Missing, format!("no such artifact of {id}"));
+    let missing = || {
+        let name = printable(artifact);
+        No::new(Refusal::Missing, format!("no artifact {name} of {id} here"))
+    };
     let opened = open(&job, artifact).map_err(|e| No::failed(host, &e))?;
     let (file, size) = opened.ok_or_else(missing)?;
     if size > grant.max_size {

@@ -99,7 +99,9 @@ fn term(common: &Common, word: &str) -> Result<Term> {
         None => RunRecord::default(),
     };
     if !record.has_results() {
-        return Err(Error::new(Exit::Data, shown, "no such run is on record"));
+        return Err(
+            Error::new(Exit::Data, shown, "no such run is on record").hint("octo-push journal")
+        );
     }
     let failed = record.with_result(TargetResult::Failed);
     if failed.is_empty() {

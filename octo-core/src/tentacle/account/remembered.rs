@@ -120,7 +120,7 @@ pub(super) fn add(places: &Places, line: &Line) -> Result<()> {
     }
     let Some(total) = end.total() else {
         underway::unset_built(places)?;
-        return Err(Error::new(Exit::Io, path.display(), "not of the form"));
+        return Err(Error::new(Exit::Io, path.display(), "not of the form of octo-job(5)"));
     };
     let torn = if end.is_open { "\n" } else { "" };
     let total = total.saturating_add(line.bytes);

@@ -120,7 +120,9 @@ impl JobDirectory {
     /// # Errors
     /// Where it can't be read or understood.
     pub fn origin(&self) -> Result<Origin> {
-        let missing = || Error::new(Exit::Data, self.file("origin").display(), "not of the form");
+        let missing = || {
+            Error::new(Exit::Data, self.file("origin").display(), "not of the form of octo-job(5)")
+        };
         let record = self.record("origin")?.ok_or_else(missing)?;
         Origin::of(&record).ok_or_else(missing)
     }
@@ -132,8 +134,9 @@ impl JobDirectory {
     pub fn end(&self) -> Result<Option<End>> {
         let Some(record) = self.record("end")? else { return Ok(None) };
         let end = End::of(&record);
-        end.map(Some)
-            .ok_or_else(|| Error::new(Exit::Data, self.file("end").display(), "not of the form"))
+        end.map(Some).ok_or_else(|| {
+            Error::new(Exit::Data, self.file("end").display(), "not of the form of octo-job(5)")
+        })
     }
 
     /// The name of the pusher whose job this is: as granted, else as asked.
@@ -158,7 +161,7 @@ impl JobDirectory {
             Error::new(
                 Exit::Data,
                 format!("{}:{line}", self.file(name).display()),
-                "not of the form",
+                "not of the form of octo-job(5)",
             )
         })
     }

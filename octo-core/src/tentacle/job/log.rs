@@ -291,7 +291,7 @@ impl LogReader {
     }
 
     fn damaged(&self) -> Error {
-        Error::new(Exit::Data, self.job.file("index").display(), "not of the form")
+        Error::new(Exit::Data, self.job.file("index").display(), "not of the form of octo-job(5)")
     }
 }
 

@@ -60,7 +60,7 @@ impl Refused {
         let path = places.refused().join(entry);
         let Some(mut file) = if_there(&path, File::open(&path))? else { return Ok(None) };
         let bytes = read_bounded(&mut file, &path, LARGEST)?;
-        let damaged = || Error::new(Exit::Data, path.display(), "not of the form");
+        let damaged = || Error::new(Exit::Data, path.display(), "not of the form of octo-job(5)");
         let record = Record::parse(&bytes).map_err(|_| damaged())?;
         Ok(Some(Refused {
             end: End::of(&record).ok_or_else(damaged)?,

@@ -174,7 +174,8 @@ fn read(path: &Path) -> Result<Option<Released>> {
     let bytes = read_bounded(&mut file, path, LARGEST)?;
     let record = Record::parse(&bytes).ok();
     let copy = record.as_ref().and_then(Released::of);
-    copy.map(Some).ok_or_else(|| Error::new(Exit::Data, path.display(), "not of the form"))
+    copy.map(Some)
+        .ok_or_else(|| Error::new(Exit::Data, path.display(), "not of the form of octo-job(5)"))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(super) fn read(path: &Path, application: String) -> Result<Option<Freeze>> {
     // It may have been thawed meanwhile.
     let Some(opened) = if_there(path, opened)? else { return Ok(None) };
     let bytes = read_bounded(&mut File::from(opened), path, LARGEST)?;
-    let damaged = || Error::new(Exit::Data, path.display(), "not of the form");
+    let damaged = || Error::new(Exit::Data, path.display(), "not of the form of octo-job(5)");
     let record = Record::parse(&bytes).map_err(|_| damaged())?;
     let text = |key| record.first(key).unwrap_or_default();
     let until = record.first("until").filter(|time| Form::Time.fits(time.as_bytes()));

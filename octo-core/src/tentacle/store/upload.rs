@@ -35,7 +35,8 @@ pub fn check_room(path: &Path, needed: u64) -> Result<(), StoreError> {
     let (free, reserve) = free_and_reserve(path)?;
     if needed > free.saturating_sub(reserve) {
         let reason = format!(
-            "{} more is needed, {} is free, of which {} stays free",
+            "{} more is needed, {} is free, of which {} stays free: octo-exec prune at the target \
+             makes room",
             human_size(needed),
             human_size(free),
             human_size(reserve)

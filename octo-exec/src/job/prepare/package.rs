@@ -28,8 +28,12 @@ pub(crate) fn prepare(
     let store = Store::open(places)?;
     let who = grant.who();
     if store.holds(digest, who)?.is_none() {
-        let missing =
-            || Unstarted::denied(Exit::Data, format!("package {digest} is not in the store"));
+        let missing = || {
+            Unstarted::denied(
+                Exit::Data,
+                format!("package {digest} is not in the store: put it again"),
+            )
+        };
         let handed = Handed::open(places, digest, who)?.ok_or_else(missing)?;
         store
             .take_over(handed, &grant.name, grant.limits())

@@ -89,7 +89,10 @@ fn sent(
     let path = job.file("script");
     let bytes = job.read("script", MAXIMUM_SCRIPT)?.unwrap_or_default();
     if Digest::of(&bytes) != *digest {
-        return Err(Unstarted::denied(Exit::Data, "the script's bytes are not those of the spec"));
+        return Err(Unstarted::denied(
+            Exit::Data,
+            "the script's bytes are not those of the spec: send it again",
+        ));
     }
     // A program of the machine's own kind is run by the kernel: it must be executable.
     let mode = if bytes.starts_with(b"\x7fELF") { 0o550 } else { 0o440 };

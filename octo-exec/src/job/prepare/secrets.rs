@@ -19,7 +19,7 @@ pub(crate) type Secrets = Vec<(VariableName, Vec<u8>)>;
 pub(crate) fn read(job: &JobDirectory, spec: &Spec) -> std::result::Result<Secrets, Unstarted> {
     let Some(digest) = &spec.secrets_digest else { return Ok(Vec::new()) };
     let Some(body) = job.read("secrets", MAXIMUM_SECRETS)?.map(Zeroizing::new) else {
-        return Err(Unstarted::denied(Exit::Data, "its secrets are missing"));
+        return Err(Unstarted::denied(Exit::Data, "its secrets are missing: send it again"));
     };
     secrets::decode(&body, digest, &spec.secrets)
         .map_err(|e| Unstarted::denied(Exit::Data, e.reason))

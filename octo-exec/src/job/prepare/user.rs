@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub(crate) fn of_job(name: Option<&str>) -> Result<User> {
     let Some(name) = name else { return Ok(own()) };
     users::named(name).ok_or_else(|| {
-        let reason = "there is no such user on this machine";
+        let reason = "there is no such user on this machine: useradd makes it, or user= of the \
+                      pusher's line names another";
         Error::new(Exit::Configuration, format!("user {name}"), reason)
     })
 }

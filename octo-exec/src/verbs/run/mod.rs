@@ -121,7 +121,8 @@ impl ResultFiles {
 fn package_of(places: &Places, text: &str) -> Result<(Digest, String)> {
     if let Some(digest) = Digest::parse(text) {
         if Store::at(places).holds(&digest, Who::Any)?.is_none() {
-            return Err(Error::new(Exit::Data, text, "is not in the store"));
+            return Err(Error::new(Exit::Data, text, "is not in the store")
+                .hint("-p FILE puts a package there"));
         }
         return Ok((digest, text.to_string()));
     }
