@@ -274,7 +274,8 @@ words_of_release() {
   if ((${#by_name[@]} == $# && $# > 0)); then
     RELEASE_WORDS=(--name octo-release --) # what follows is not of octo-push
   elif [[ ! -r ${RELEASE_WORDS[0]} ]]; then
-    fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing"
+    hint "install octo's scripts together: they send it to the targets"
+    fail "$EX_CONFIGURATION" "${RELEASE_WORDS[0]}: missing: it belongs beside this script"
   elif ((${#by_name[@]} > 0)); then
     RELEASE_WORDS=(--installed "$(listed "${by_name[@]}")" "${RELEASE_WORDS[@]}")
   fi
