@@ -13,7 +13,12 @@ pub(super) fn printing(scripts: &[String]) -> Set {
         let before = found.len();
         for text in scripts {
             for (name, body) in functions(text) {
-                let hands_on = |words: &Vec<String>| words.iter().any(|word| is_argument(word));
+                let own = own_names(body);
+                let hands_on = |words: &Vec<String>| {
+                    words.iter().any(|word| {
+                        is_argument(word) || names(word).iter().any(|name| own.contains(name))
+                    })
+                };
                 if calls(body, &found).iter().any(hands_on) {
                     found.insert(name.to_string());
                 }
@@ -142,6 +147,14 @@ fn words_of(rest: &str) -> Vec<String> {
     words
 }
 
+/// The variables that hold an argument: `local message=$2`.
+fn own_names(body: &str) -> Set {
+    let set = body.split([' ', '\n', ';']).filter_map(|word| word.split_once('='));
+    set.filter(|(_, value)| value.starts_with('$') && is_argument(value))
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
 /// A trace of what is called hands nothing on that is a message.
 fn is_argument(word: &str) -> bool {
     if word.starts_with('+') {
@@ -204,7 +217,12 @@ fn words_are_found_in_calls_wrappers_and_variables() {
 refuse() {
   fail "$EX_DATA" "$1: refused"
 }
+refuse_all() {
+  local what=$1
+  refuse "$what" and more
+}
 main() {
+  refuse_all 'the moon is full'
   [[ -f $file ]] || fail "$EX_DATA" "$(shown "$file"): not a file of ${words[0]:-ours}" \
     'mend it first'
   local why='it is late'
@@ -217,6 +235,7 @@ main() {
     assert!(printing.contains("refuse") && !printing.contains("main"));
     let wanted = [
         "{}: refused",
+        "the moon is full",
         "{}: not a file of {}",
         "mend it first",
         "{}: holds {}",
