@@ -77,9 +77,13 @@ static VERBS: &[PlainVerb] = &[
     verb("check", "[FILE]", "are trust file, targets file, identity and STATE sound?")
         .takes(&[&CHECK])
         .runs(check::run),
-    verb("explain", "THUMBPRINT ADDRESS VERB", "is it permitted, and by which line?")
-        .takes(&[&EXPLAIN])
-        .runs(explain::run),
+    verb(
+        "explain",
+        "WHO [ADDRESS] VERB|deploy APP|rollback APP",
+        "is it permitted, and by which line?",
+    )
+    .takes(&[&EXPLAIN])
+    .runs(explain::run),
 ];
 
 fn main() -> ExitCode {
@@ -96,7 +100,7 @@ fn help() -> String {
         about: "Identities, thumbprints, and who is trusted.",
         verbs: listed(VERBS),
         options: groups(VERBS),
-        notes: "For explain, ADDRESS - is none, and VERB one of octo-push's, or connect.",
+        notes: "For explain, WHO is a thumbprint or NAME, ADDRESS - none, VERB one of octo-push's, or connect.",
         examples: &[
             "octo-keys new",
             "octo-keys trust -o 'from=10.0.0.0/8 user=deploy' \"$thumbprint\" ci-octopus",

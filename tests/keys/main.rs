@@ -9,6 +9,7 @@ mod check;
 mod explain;
 mod identities;
 mod renew;
+mod rollouts;
 mod show;
 mod state;
 mod tentacle;
