@@ -33,6 +33,8 @@ HERE=${BASH_SOURCE[0]%/*}
 source "$HERE/octo-options.bash"
 # shellcheck source=scripts/octo-lifetime.bash
 source "$HERE/octo-lifetime.bash"
+# shellcheck source=scripts/octo-terminal.bash
+source "$HERE/octo-terminal.bash"
 
 # The base utilities that each pipeline calls, whatever it is asked for; a script adds its own.
 # octo(7), REQUIREMENTS, has them as a table.
@@ -41,11 +43,11 @@ NEEDS=(cat date dirname flock grep head mkdir mktemp mv readlink rm tr)
 # say MESSAGE…: where nobody can hear it, what is done goes on, and ends with its status
 say() {
   SAID+="$*"$'\n'
-  printf '%s: %s\n' "$TOOL" "$*" >&2 || :
+  complain "$TOOL: $*"
 }
 
 hint() {
-  printf '%s: hint: %s\n' "$TOOL" "$*" >&2 || :
+  complain "$TOOL: hint: $*"
 }
 
 # note: what a person wants to see, and cron doesn't
@@ -82,7 +84,7 @@ misuse() {
 # give_up CODE TEXT: ends as a tool ended, with what it said
 give_up() {
   SAID+=$2$'\n'
-  printf '%s\n' "$2" >&2
+  complain "$2"
   exit "$1"
 }
 

@@ -5,6 +5,7 @@
 //! full disk is remembered, and told after the jobs have ended.
 
 use crate::cli::options::Common;
+use octo_core::base::cli::terminal::{Terminal, cut, wants_colours};
 use octo_core::base::cli::{Tool, print_bytes};
 use octo_core::base::error::{Error, Result};
 use octo_core::tentacle::job::Stream;
@@ -25,13 +26,11 @@ pub(crate) struct Screen {
 impl Screen {
     /// The streams of this process.
     pub(crate) fn of(tool: &Tool) -> Screen {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|t| t == "dumb");
         Screen {
             tool: *tool,
             out_is_terminal: std::io::stdout().is_terminal(),
             err_is_terminal: std::io::stderr().is_terminal(),
-            colours: !no_color && !dumb,
+            colours: wants_colours(),
             failed: None,
             progress: false,
         }
@@ -78,15 +77,11 @@ impl Screen {
 
     /// Shows a progress line in place of the last one; only on a terminal.
     pub(crate) fn progress(&mut self, line: &str) {
-        if !self.err_is_terminal {
+        let Some(terminal) = Terminal::of_errors().filter(|_| self.err_is_terminal) else {
             return;
-        }
-        // Asked for each time: the window may have been resized. The last
-        // column stays free, since some terminals wrap at it.
-        let columns = rustix::termios::tcgetwinsize(std::io::stderr())
-            .map(|size| usize::from(size.ws_col))
-            .unwrap_or(80);
-        let line: String = line.chars().take(columns.max(20) - 1).collect();
+        };
+        // The last column stays free, since some terminals wrap at it.
+        let line = cut(line, terminal.columns.saturating_sub(1));
         let _ = std::io::stderr().lock().write_all(format!("\r{line}\x1b[K").as_bytes());
         self.progress = true;
     }

@@ -5,6 +5,7 @@ pub mod help;
 pub mod options;
 mod output;
 mod pasted;
+pub mod terminal;
 mod tool;
 pub mod verbs;
 

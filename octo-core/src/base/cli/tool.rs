@@ -1,6 +1,7 @@
 //! A tool as its command line knows it: its name, its help, how it complains.
 
 use super::pasted;
+use super::terminal::{Terminal, wrapped};
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Result};
 use crate::base::problem::Problem;
@@ -72,16 +73,18 @@ impl Tool {
         self.say_at(priority, format!("  {}", problem.text));
     }
 
-    /// Prints one line to standard error behind the tool's name, escaped; a
-    /// closed standard error is no reason to stop.
+    /// Prints one line to standard error behind the tool's name, escaped, on a terminal
+    /// wrapped; a closed standard error is no reason to stop.
     pub fn say(&self, line: impl Display) {
         self.say_at(Priority::Information, line);
     }
 
     /// As [`Tool::say`], of a line that matters so much.
     pub fn say_at(&self, priority: Priority, line: impl Display) {
-        let (prefix, line) = (priority.prefix(), line.to_string());
-        let line = format!("{prefix}{}: {}\n", self.name, printable(line.as_bytes()));
+        let line = line.to_string();
+        let (head, line) = (format!("{}: ", self.name), printable(line.as_bytes()));
+        let columns = Terminal::of_errors().map_or(0, |terminal| terminal.columns);
+        let line = format!("{}{}\n", priority.prefix(), wrapped(&head, &line, columns));
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 }
