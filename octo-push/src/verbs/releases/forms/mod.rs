@@ -1,10 +1,12 @@
 //! The forms in which rows are shown: each a function from rows to text.
 
 mod counts;
+mod grid;
 mod html;
 mod json;
 pub(super) mod metrics;
 mod nagios;
+mod narrow;
 mod range;
 mod table;
 mod tsv;
@@ -12,6 +14,7 @@ mod tsv;
 use super::row::TargetRow;
 use nagios::Thresholds;
 use octo_core::base::cli::options::{OptionRow, Said, flag, value};
+use octo_core::base::cli::terminal::Terminal;
 use octo_core::base::cli::utc_now;
 use octo_core::base::error::Result;
 use range::Range;
@@ -45,6 +48,11 @@ pub(super) enum Form {
     Plugin(Thresholds),
 }
 
+/// On standard output, as it is.
+fn table_of(rows: &[TargetRow], all: bool, messages: bool) -> String {
+    table::text(rows, Columns { all, messages, terminal: Terminal::of_output() })
+}
+
 impl Form {
     /// What the options say.
     ///
@@ -70,10 +78,8 @@ impl Form {
         Ok(match form.as_deref() {
             None if said.flag("tsv") => Form::Fields,
             None if said.flag("json") => Form::Answer(|rows, _| json::lines(rows)),
-            None => Form::Answer(|rows, all| table::text(rows, Columns { all, messages: false })),
-            Some("table") => {
-                Form::Report(|rows, all| table::text(rows, Columns { all, messages: true }))
-            }
+            None => Form::Answer(|rows, all| table_of(rows, all, false)),
+            Some("table") => Form::Report(|rows, all| table_of(rows, all, true)),
             Some("json") => Form::Report(|rows, _| json::lines(rows)),
             Some("html") => Form::Report(|rows, _| html::page(rows, &utc_now())),
             Some("nagios") => Form::Plugin(limits),

@@ -1,22 +1,29 @@
 //! For people: columns.
 
+use super::grid::Grid;
+use super::narrow;
+use crate::verbs::releases::mark::Mark;
 use crate::verbs::releases::row::{State, TargetRow};
+use octo_core::base::cli::terminal::Terminal;
 use std::collections::HashSet;
 
 /// What a column has of a row.
 type Cell = fn(&TargetRow) -> String;
 
-/// Which columns there are.
+/// Which columns there are, and where they are shown.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Columns {
     /// What the targets offer, and where all of it is.
     pub(super) all: bool,
     /// Why a target didn't tell, where nobody else says it.
     pub(super) messages: bool,
+    /// What a person looks at; a pipe gets all of it, a line a row.
+    pub(super) terminal: Option<Terminal>,
 }
 
 /// The table, with a dash for what there is not.
 pub(super) fn text(rows: &[TargetRow], columns: Columns) -> String {
+    let result: Cell = if columns.messages { result_or_why } else { result };
     let mut table: Vec<(&str, Cell)> = vec![
         ("TARGET", |row| row.target.clone()),
         ("APPLICATION", |row| row.shown("application")),
@@ -24,45 +31,58 @@ pub(super) fn text(rows: &[TargetRow], columns: Columns) -> String {
         ("REVISION", revision),
         ("SINCE", |row| row.shown("since")),
         ("BY", |row| row.shown("by")),
+        ("RESULT", result),
     ];
-    table.push(("RESULT", if columns.messages { result_or_why } else { result }));
-    if rows.iter().any(|row| last(row) != "-") {
-        table.push(("LAST", last));
-    }
-    if rows.iter().any(|row| changed(row) != "-") {
-        table.push(("CHANGED", changed));
-    }
-    if rows.iter().any(|row| freeze(row) != "-") {
-        table.push(("FREEZE", freeze));
-    }
-    if columns.all || has_twins(rows) {
-        table.push(("BASE", |row| row.shown("base")));
-        table.push(("USER", |row| row.shown("user")));
-    }
-    if columns.all {
-        table.push(("OFFERS", offers));
-    }
-    table.push(("", marks));
-    aligned(&table, rows)
-}
-
-fn aligned(table: &[(&str, Cell)], rows: &[TargetRow]) -> String {
-    let mut lines: Vec<Vec<String>> =
-        vec![table.iter().map(|(head, _)| head.to_string()).collect()];
-    lines.extend(rows.iter().map(|row| table.iter().map(|(_, cell)| cell(row)).collect()));
-    let mut widths = vec![0; table.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
+    let mut notes: Vec<(&str, Cell)> = Vec::new();
+    for (head, cell) in [("LAST", last as Cell), ("CHANGED", changed), ("FREEZE", freeze)] {
+        if rows.iter().any(|row| cell(row) != "-") {
+            notes.push((head, cell));
         }
     }
-    let mut text = String::new();
-    for line in lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  "));
-        text.push_str(cells.collect::<String>().trim_end());
-        text.push('\n');
+    if columns.all || has_twins(rows) {
+        notes.push(("BASE", |row| row.shown("base")));
+        notes.push(("USER", |row| row.shown("user")));
     }
-    text
+    if columns.all {
+        notes.push(("OFFERS", offers));
+    }
+    table.extend(&notes);
+    table.push(("", marks));
+    let wide = Grid::of(&table, rows);
+    let Some(terminal) = columns.terminal else {
+        return wide.text(&[], |_, text| text);
+    };
+    let colour = |row: usize, text: String| match rows.get(row) {
+        Some(row) if terminal.colours => coloured(row, &text),
+        _ => text,
+    };
+    if wide.width() <= terminal.columns {
+        return wide.text(&[], colour);
+    }
+    notes.insert(0, ("REVISION", revision_where_it_tells));
+    notes.insert(1, ("RESULT", if columns.messages { ill_result_or_why } else { ill_result }));
+    let below: Vec<String> =
+        rows.iter().map(|row| narrow::notes(&notes, row, terminal.columns)).collect();
+    let mut grid = Grid::of(&narrow::COLUMNS, rows);
+    grid.shorten(terminal.columns);
+    grid.text(&below, colour)
+}
+
+/// The marks of a row, which stand at its end, in their colours.
+fn coloured(row: &TargetRow, text: &str) -> String {
+    let words = marks(row);
+    match text.strip_suffix(&words) {
+        Some(before) if !words.is_empty() => {
+            let colour = |mark: &Mark| match mark {
+                Mark::Frozen => 36,
+                mark if mark.is_bad() => 31,
+                _ => 33,
+            };
+            let word = |mark: &Mark| format!("\x1b[{}m{}\x1b[0m", colour(mark), mark.word());
+            format!("{before}{}", row.marks.iter().map(word).collect::<Vec<_>>().join(","))
+        }
+        _ => text.to_string(),
+    }
 }
 
 /// Is an application at several places of one target?
@@ -84,6 +104,19 @@ fn result(row: &TargetRow) -> String {
 
 fn result_or_why(row: &TargetRow) -> String {
     row.message.clone().unwrap_or_else(|| result(row))
+}
+
+/// Of rows that have a mark: others run what the rest of the targets does.
+fn revision_where_it_tells(row: &TargetRow) -> String {
+    if row.marks.is_empty() { "-".into() } else { revision(row) }
+}
+
+fn ill_result(row: &TargetRow) -> String {
+    result(row).replace("succeeded", "-")
+}
+
+fn ill_result_or_why(row: &TargetRow) -> String {
+    row.message.clone().unwrap_or_else(|| ill_result(row))
 }
 
 /// What was tried last, where that isn't what is current.
@@ -119,7 +152,7 @@ pub(super) fn freeze(row: &TargetRow) -> String {
     }
 }
 
-fn marks(row: &TargetRow) -> String {
+pub(super) fn marks(row: &TargetRow) -> String {
     row.marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(",")
 }
 
@@ -131,6 +164,7 @@ fn offers(row: &TargetRow) -> String {
 mod tests {
     use super::*;
     use crate::verbs::releases::marking::tests::rows;
+    use octo_core::base::cli::terminal::columns_of;
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {
@@ -157,7 +191,7 @@ web2    shop         -        1#4       -      -   succeeded  -                 
             let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
             text.lines().map(words).collect::<Vec<_>>()
         };
-        let both = Columns { all: true, messages: true };
+        let both = Columns { all: true, messages: true, terminal: None };
         assert_eq!(squeeze(&text(&ill, both)), squeeze(expected));
         assert!(!text(&ill, Columns::default()).contains("no answer"));
     }
@@ -182,6 +216,41 @@ web2    shop         -        1#4       -      -   succeeded  -                 
             "succeeded 1 file, seen 2026-01-01T00:00:00Z changed"
         );
         assert_eq!(of("changed=2"), "succeeded 2 files changed");
+    }
+
+    /// As a terminal of so many columns shows it.
+    fn shown(rows: &[TargetRow], columns: usize, colours: bool) -> String {
+        let terminal = Some(Terminal { columns, colours });
+        text(rows, Columns { all: false, messages: true, terminal })
+    }
+
+    #[test]
+    fn a_terminal_gets_what_fits() {
+        let ill = rows(&[
+            "production-1 application=shop version=2026.11.25-1042_3 since=2026-11-25T10:42:01Z by=ada",
+            "production-2 !unreachable no answer within 10 seconds, and this goes on for quite a while",
+            "staging-0001 application=shop version=2026.11.25-1042_3 since=2026-11-25T10:42:01Z by=ada \
+             frozen-until=2027-01-01T00:00:00Z frozen-by=ann frozen-why=inventory",
+        ]);
+        let text = shown(&ill, 80, false);
+        let expected = "\
+TARGET        APP   VERSION            SINCE             BY
+production-2  -     -                  -                 -    unreachable
+    result: no answer within 10 seconds, and this goes on for quite a while
+production-1  shop  2026.11.25-1042_3  2026-11-25 10:42  ada
+staging-0001  shop  2026.11.25-1042_3  2026-11-25 10:42  ada  frozen
+    revision: 1#4
+    freeze: until 2027-01-01T00:00:00Z by ann: inventory
+";
+        assert_eq!(text, expected);
+        let narrow = shown(&ill, 62, true);
+        assert!(narrow.contains("\x1b[31munreachable\x1b[0m\n"), "{narrow}");
+        assert!(narrow.contains("\x1b[36mfrozen\x1b[0m\n"), "{narrow}");
+        let plain = narrow.replace("\x1b[31m", "").replace("\x1b[36m", "").replace("\x1b[0m", "");
+        assert!(plain.lines().all(|line| columns_of(line) <= 62), "{plain}");
+        assert!(plain.contains("production-1") && plain.contains("production-2"), "{plain}");
+        assert!(!shown(&ill, 240, false).contains("revision: "));
+        assert!(shown(&ill, 240, true).contains("\x1b[31munreachable\x1b[0m\n"));
     }
 
     #[test]
