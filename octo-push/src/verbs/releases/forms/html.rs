@@ -16,19 +16,19 @@ pub(super) fn page(rows: &[TargetRow], now: &str) -> String {
     let mut page = Page(HEAD.to_string());
     page.summary(rows, now);
     let silent = rows.iter().filter(|row| !row.state.has_told());
-    page.section("No answer", &["Target", "", "Why"], silent, |row| {
+    page.section("No answer", &["Target", "State", "Why"], silent, |row| {
         let why = escaped(row.message.as_deref().unwrap_or(""));
         cells(row, &[&td("", &marks(row)), &td("", &why)])
     });
     let answered: Vec<(&TargetRow, &Release)> =
         rows.iter().filter_map(|row| Some((row, row.release.as_ref()?))).collect();
     for section in answered.chunk_by(|(_, one), (_, other)| one.application == other.application) {
-        let heads = ["Target", "", "Version", "Since", "By"];
+        let heads = ["Target", "State", "Version", "Since", "By"];
         page.section(&section[0].1.application, &heads, section.iter(), |(row, r)| release(row, r));
     }
     let empty = rows.iter().filter(|row| row.state == State::Empty);
     page.section("Without an application", &["Target"], empty, |row| cells(row, &[]));
-    page.0 + "</body>\n</html>\n"
+    page.0 + "</main>\n</body>\n</html>\n"
 }
 
 /// A page in the making.
@@ -59,9 +59,11 @@ impl Page {
         if rows.is_empty() {
             return;
         }
-        let _ = write!(self.0, "<h2>{}</h2>\n<table><thead><tr>", escaped(title));
+        let title = escaped(title);
+        let caption = format!("<caption class=\"spoken\">{title}</caption>");
+        let _ = write!(self.0, "<h2>{title}</h2>\n<table>{caption}<thead><tr>");
         for head in heads {
-            let _ = write!(self.0, "<th>{head}</th>");
+            let _ = write!(self.0, "<th scope=\"col\">{head}</th>");
         }
         let _ = write!(self.0, "</tr></thead><tbody>\n{rows}</tbody></table>\n");
     }
@@ -71,7 +73,7 @@ impl Page {
 fn release(row: &TargetRow, release: &Release) -> String {
     let said = |key| escaped(&release.shown(key));
     let state = match row.marks[..] {
-        [] => "<span class=\"ok\">&#10003;</span>".to_string(),
+        [] => "<span class=\"ok\" role=\"img\" aria-label=\"well\">&#10003;</span>".to_string(),
         _ => marks(row),
     };
     let sha256 = release.sha256().as_ref().map_or("-".into(), Digest::to_string);
@@ -79,7 +81,7 @@ fn release(row: &TargetRow, release: &Release) -> String {
     let since = minute(&said("since"));
     let class = format!(" class=\"version\" title=\"{revision}, sha256 {sha256}\"");
     let place = format!(" title=\"in {} as {}\"", said("base"), said("user"));
-    let target = td(&place, &escaped(&row.target));
+    let target = heading(&place, &escaped(&row.target));
     line(
         row,
         &target,
@@ -94,7 +96,7 @@ fn release(row: &TargetRow, release: &Release) -> String {
 
 /// The target's cell and these, as a row.
 fn cells(row: &TargetRow, cells: &[&str]) -> String {
-    line(row, &td("", &escaped(&row.target)), cells)
+    line(row, &heading("", &escaped(&row.target)), cells)
 }
 
 fn line(row: &TargetRow, target: &str, cells: &[&str]) -> String {
@@ -104,6 +106,11 @@ fn line(row: &TargetRow, target: &str, cells: &[&str]) -> String {
         Some(_) => " class=\"marked drifts\"",
     };
     format!("<tr{class}>{target}{}</tr>\n", cells.concat())
+}
+
+/// The cell that names a row, of text that is escaped already.
+fn heading(attributes: &str, text: &str) -> String {
+    format!("<th scope=\"row\"{attributes}>{text}</th>")
 }
 
 /// A cell of text that is escaped already.
@@ -173,17 +180,37 @@ mod tests {
         for part in [
             "<p>2026-01-31 23:59 UTC, 5 targets <span class=\"mark bad\">1 unreachable</span> ",
             "<span class=\"mark frozen\">1 frozen</span></p>",
-            "<td>away</td><td><span class=\"mark bad\">unreachable</span></td>\
+            "<th scope=\"row\">away</th><td><span class=\"mark bad\">unreachable</span></td>\
              <td>&lt;b&gt;&quot;&amp;</td></tr>",
             "<span class=\"mark bad\">deploy 1.2 failed</span>",
             "title=\"until 2027-01-01T00:00:00Z by &lt;i&gt;: x\">frozen until 2027-01-01 00:00</span>",
-            "<tr class=\"marked drifts\"><td title=\"in /srv as app\">web3</td>",
+            "<tr class=\"marked drifts\"><th scope=\"row\" title=\"in /srv as app\">web3</th>",
             "<td><time>2026-01-31 23:59</time></td><td>ada</td></tr>",
-            "<h2>Without an application</h2>\n<table><thead><tr><th>Target</th></tr></thead>\
-             <tbody>\n<tr><td>db1</td></tr>\n</tbody></table>\n</body>\n</html>\n",
+            "<h2>Without an application</h2>\n<table><caption class=\"spoken\">Without an application\
+             </caption><thead><tr><th scope=\"col\">Target</th></tr></thead><tbody>\n<tr><th \
+             scope=\"row\">db1</th></tr>\n</tbody></table>\n</main>\n</body>\n</html>\n",
         ] {
             assert!(body.contains(part), "{part} is not in\n{body}");
         }
+        for (part, count) in [
+            ("<html lang=\"en\">", 1),
+            ("<title>", 1),
+            ("<meta name=\"viewport\"", 1),
+            ("<main>", 1),
+            ("<h1>", 1),
+            ("<caption", 4),
+            ("<th scope=\"row\"", 6),
+            ("<th scope=\"col\"></th>", 0),
+            ("<script", 0),
+            ("<td></td>", 0),
+            ("://", 0),
+            ("url(", 0),
+            ("src=", 0),
+            ("display: none", 0),
+        ] {
+            assert_eq!(page.matches(part).count(), count, "{part} in\n{page}");
+        }
+        assert_eq!(page.matches("aria-label=\"well\"").count(), 1, "{page}");
         let well = super::page(
             &crate::verbs::releases::marking::tests::rows(&["web1 application=api"]),
             "x",
