@@ -284,7 +284,10 @@ impl Fleet {
             return;
         }
         self.progress.running = self.running.len();
-        match self.progress.line(&self.context.counters) {
+        let mut running: Vec<usize> = self.running.keys().copied().collect();
+        running.sort_unstable();
+        let names = running.into_iter().map(|target| self.context.name(target));
+        match self.progress.line(&self.context.counters, names, self.screen.progress_columns()) {
             Some(line) => self.screen.progress(&line),
             None => self.screen.clear(),
         }

@@ -1,10 +1,15 @@
 //! The progress line: bytes, rate and time left of an upload; of several
-//! targets how many are done, running and failed.
+//! targets how many are done, running and failed, and which are still at it.
 
 use crate::target::package::counters::UploadCounters;
+use octo_core::base::cli::terminal::{columns_of, cut};
+use octo_core::base::encoding::printable;
 use octo_core::base::units::human_size;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// So many targets are named at most.
+const NAMES: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
@@ -23,8 +28,14 @@ impl ProgressLine {
         ProgressLine { targets, began: Instant::now(), done: 0, failed: 0, running: 0 }
     }
 
-    /// The line as it now is; `None` where there is nothing to tell.
-    pub(crate) fn line(&self, counters: &UploadCounters) -> Option<String> {
+    /// The line as it now is, of so many columns at most; `None` where there is nothing to
+    /// tell. `names` are of those that are worked on; a name is text of a file, so it is escaped.
+    pub(crate) fn line<'a>(
+        &self,
+        counters: &UploadCounters,
+        names: impl Iterator<Item = &'a str>,
+        columns: usize,
+    ) -> Option<String> {
         let uploading = counters.uploads.load(Ordering::Relaxed) > 0;
         let transfer = uploading.then(|| {
             transfer(
@@ -35,15 +46,31 @@ impl ProgressLine {
             )
         });
         if self.targets == 1 {
-            return transfer;
+            return transfer.map(|transfer| cut(&transfer, columns).to_string());
         }
         let ProgressLine { targets, done, failed, running, .. } = self;
-        let line = format!("{done} done, {running} running, {failed} failed of {targets}");
-        Some(match transfer {
-            Some(transfer) => format!("{line}   {transfer}"),
-            None => line,
-        })
+        let mut line = format!("{done} done, {running} running, {failed} failed of {targets}");
+        if let Some(transfer) = transfer {
+            line.push_str(&format!("   {transfer}"));
+        }
+        let room = columns.saturating_sub(columns_of(&line) + 3);
+        if let Some(names) = shown_names(names, room) {
+            line.push_str(&format!("   {names}"));
+        }
+        Some(cut(&line, columns).to_string())
     }
+}
+
+/// The first names, and `+N` for the rest; `None` where not even one has room.
+fn shown_names<'a>(names: impl Iterator<Item = &'a str>, room: usize) -> Option<String> {
+    let names: Vec<String> = names.map(|name| printable(name.as_bytes())).collect();
+    (1..=names.len().min(NAMES)).rev().find_map(|count| {
+        let mut text = names[..count].join(" ");
+        if count < names.len() {
+            text.push_str(&format!(" +{}", names.len() - count));
+        }
+        (columns_of(&text) <= room).then_some(text)
+    })
 }
 
 fn transfer(sent: u64, there: u64, total: u64, elapsed: Duration) -> String {
@@ -74,11 +101,30 @@ mod tests {
         let text = transfer(3 << 20, 1 << 20, 10 << 20, second);
         assert_eq!(text, "3.0 MiB of 10.0 MiB  30%  2.0 MiB/s  0:03 left");
         let mut progress = ProgressLine::of(1);
-        assert_eq!(progress.line(&UploadCounters::default()), None);
+        let names = ["web1", "web2"];
+        let counters = UploadCounters::default();
+        let line =
+            |progress: &ProgressLine, columns| progress.line(&counters, names.into_iter(), columns);
+        assert_eq!(line(&progress, 80), None);
         progress.targets = 3;
         progress.running = 2;
         progress.failed = 1;
-        let line = progress.line(&UploadCounters::default());
-        assert_eq!(line.as_deref(), Some("0 done, 2 running, 1 failed of 3"));
+        let counts = "0 done, 2 running, 1 failed of 3";
+        assert_eq!(line(&progress, 80), Some(format!("{counts}   web1 web2")));
+        assert_eq!(line(&progress, 43), Some(format!("{counts}   web1 +1")));
+        assert_eq!(line(&progress, 41), Some(counts.to_string()));
+        assert_eq!(line(&progress, 20).as_deref(), Some("0 done, 2 running, 1"));
+    }
+
+    #[test]
+    fn names_are_shown_where_they_have_room() {
+        let of = |names: &[&str], room| shown_names(names.iter().copied(), room);
+        assert_eq!(of(&[], 80), None);
+        let many = ["a", "b", "c", "d", "e", "f"];
+        assert_eq!(of(&many, 80).as_deref(), Some("a b c d +2"));
+        assert_eq!(of(&many, 4).as_deref(), Some("a +5"));
+        assert_eq!(of(&many, 3), None);
+        assert_eq!(of(&["中中"], 3), None);
+        assert_eq!(of(&["a\x1b[2J"], 80).as_deref(), Some("a\\x1b[2J"));
     }
 }

@@ -75,13 +75,19 @@ impl Screen {
         self.tool.report(error);
     }
 
+    /// So many a progress line may have; the last column of the terminal stays free, since
+    /// some wrap at it.
+    pub(crate) fn progress_columns(&self) -> usize {
+        let terminal = Terminal::of_errors().filter(|_| self.err_is_terminal);
+        terminal.map_or(0, |terminal| terminal.columns.saturating_sub(1))
+    }
+
     /// Shows a progress line in place of the last one; only on a terminal.
     pub(crate) fn progress(&mut self, line: &str) {
-        let Some(terminal) = Terminal::of_errors().filter(|_| self.err_is_terminal) else {
+        if !self.err_is_terminal {
             return;
-        };
-        // The last column stays free, since some terminals wrap at it.
-        let line = cut(line, terminal.columns.saturating_sub(1));
+        }
+        let line = cut(line, self.progress_columns());
         let _ = std::io::stderr().lock().write_all(format!("\r{line}\x1b[K").as_bytes());
         self.progress = true;
     }
