@@ -1,6 +1,5 @@
 //! For terminals that the whole table doesn't fit: fewer columns, and the rest below its row.
 
-use super::table::marks;
 use crate::verbs::releases::row::TargetRow;
 use octo_core::base::cli::terminal::columns_of;
 
@@ -40,7 +39,12 @@ fn wrapped(text: &str, columns: usize) -> String {
     lines + &line + "\n"
 }
 
+/// What a row is marked with.
+pub(super) fn marks(row: &TargetRow) -> String {
+    row.marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(",")
+}
+
 /// A time, for people.
-pub(super) fn minute(time: &str) -> String {
+fn minute(time: &str) -> String {
     time.chars().take(16).collect::<String>().replace('T', " ")
 }

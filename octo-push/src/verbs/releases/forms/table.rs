@@ -1,7 +1,7 @@
 //! For people: columns.
 
 use super::grid::Grid;
-use super::narrow;
+use super::narrow::{self, marks};
 use crate::verbs::releases::mark::Mark;
 use crate::verbs::releases::row::{State, TargetRow};
 use octo_core::base::cli::terminal::Terminal;
@@ -150,10 +150,6 @@ pub(super) fn freeze(row: &TargetRow) -> String {
             format!("until {until} by {}: {}", row.shown("frozen-by"), row.shown("frozen-why"))
         }
     }
-}
-
-pub(super) fn marks(row: &TargetRow) -> String {
-    row.marks.iter().map(|mark| mark.word()).collect::<Vec<_>>().join(",")
 }
 
 fn offers(row: &TargetRow) -> String {
