@@ -227,7 +227,8 @@ show_difference() {
   if [[ ${RELEASED["$name sha256"]} == "$SHA256" ]]; then
     shows '%s: %s %s: the same package%s\n' "$name" "$APP" "$RUNNING" "$more"
   else
-    shows '%s: %s: %s → %s%s\n' "$name" "$APP" "$RUNNING" "$RELEASE" "$more"
+    set_arrow
+    shows '%s: %s: %s %s %s%s\n' "$name" "$APP" "$RUNNING" "$ARROW" "$RELEASE" "$more"
   fi
   show_names "$name"
 }

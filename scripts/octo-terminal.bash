@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is read by the scripts that source it
 # Messages on standard error, as the tools print theirs. Sourced by octo-common.bash.
 #
 # It promises: only a terminal gets lines that are wrapped, and no command that may be pasted is;
@@ -52,4 +53,11 @@ terminal_width() {
   [[ $size =~ ^[1-9][0-9]{0,4}$ ]] || size=80
   if ((size < 20)); then size=99999; fi
   printf '%s' "$size"
+}
+
+# set_arrow: sets ARROW, between what was and what is; not all locales have it
+set_arrow() {
+  local locale=${LC_ALL:-${LC_CTYPE:-${LANG:-}}}
+  ARROW='->'
+  if [[ ${locale,,} =~ utf-?8 ]]; then ARROW='→'; fi
 }
