@@ -4,6 +4,9 @@ use crate::verbs::releases::row::TargetRow;
 use octo_core::base::cli::terminal::{columns_of, cut};
 use std::collections::HashSet;
 
+/// What a column has of a row.
+pub(super) type Cell = fn(&TargetRow) -> String;
+
 /// Between two columns.
 const GAP: usize = 2;
 /// What a cell has at least when it is shortened.
@@ -16,7 +19,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub(super) fn of(table: &[(&str, fn(&TargetRow) -> String)], rows: &[TargetRow]) -> Grid {
+    pub(super) fn of(table: &[(&str, Cell)], rows: &[TargetRow]) -> Grid {
         let mut lines: Vec<Vec<String>> =
             vec![table.iter().map(|(head, _)| (*head).to_string()).collect()];
         lines.extend(rows.iter().map(|row| table.iter().map(|(_, cell)| cell(row)).collect()));

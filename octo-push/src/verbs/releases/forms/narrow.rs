@@ -1,10 +1,8 @@
 //! For terminals that the whole table doesn't fit: fewer columns, and the rest below its row.
 
+use super::grid::Cell;
 use crate::verbs::releases::row::TargetRow;
 use octo_core::base::cli::terminal::columns_of;
-
-/// What a column has of a row.
-type Cell = fn(&TargetRow) -> String;
 
 /// What stays beside the target.
 pub(super) const COLUMNS: [(&str, Cell); 6] = [

@@ -1,14 +1,11 @@
 //! For people: columns.
 
-use super::grid::Grid;
+use super::grid::{Cell, Grid};
 use super::narrow::{self, marks};
 use crate::verbs::releases::mark::Mark;
 use crate::verbs::releases::row::{State, TargetRow};
 use octo_core::base::cli::terminal::Terminal;
 use std::collections::HashSet;
-
-/// What a column has of a row.
-type Cell = fn(&TargetRow) -> String;
 
 /// Which columns there are, and where they are shown.
 #[derive(Debug, Clone, Copy, Default)]
