@@ -3,6 +3,7 @@
 mod circles;
 mod dependencies;
 mod documents;
+mod examples;
 mod layout;
 mod messages;
 mod once;
