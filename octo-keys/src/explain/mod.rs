@@ -4,7 +4,7 @@ mod answer;
 mod rollout;
 mod time;
 
-use crate::trust::started_by;
+use crate::trust::{started_by, thumbprint};
 use answer::Explanation;
 use jiff::Zoned;
 use octo_core::base::cli::options::Said;
@@ -56,7 +56,7 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
         started_by: started_by(places),
         at: at.unwrap_or_else(Zoned::now),
     };
-    let pushers = pushers(&scene.trust, &arguments[0])?;
+    let pushers = pushers(tool, &scene.trust, &arguments[0])?;
     let mut status = 0;
     let mut text = String::new();
     for pusher in &pushers {
@@ -106,12 +106,9 @@ fn asked(tool: &Tool, words: &[String]) -> Result<Asked> {
 }
 
 /// A thumbprint, or all that a name has.
-fn pushers(trust: &Trust, text: &str) -> Result<Vec<Thumbprint>> {
+fn pushers(tool: &Tool, trust: &Trust, text: &str) -> Result<Vec<Thumbprint>> {
     let Some(name) = PusherName::parse(text).filter(|_| Thumbprint::parse(text).is_err()) else {
-        let thumbprint = Thumbprint::parse(text);
-        return thumbprint
-            .map(|one| vec![one])
-            .map_err(|reason| Error::new(Exit::Usage, text, reason).hint("octo-keys --help"));
+        return Ok(vec![thumbprint(tool, text)?]);
     };
     let mut all: Vec<Thumbprint> = Vec::new();
     for line in trust.lines.iter().filter(|line| line.name == name) {
