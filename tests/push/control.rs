@@ -210,6 +210,40 @@ fn who_waits_for_a_lock_is_told_though_it_is_quiet() {
     assert_eq!(told.map_while(Result::ok).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
+/// Who approves sees what it is before he reads a script.
+#[test]
+fn what_is_held_is_named_with_its_application() {
+    let (octopus, web1, user) = side();
+    trust(&octopus, &web1, &format!("{user} hold"));
+    let lines: String = (0..100).map(|number| format!("echo {number}\n")).collect();
+    octopus.sandbox.write("octo-release", lines);
+    octopus.sandbox.write("shop-1.5.tar", "a package");
+    let runs: [&[&str]; 3] = [
+        &["-p", "shop-1.5.tar", "octo-release", "--over", "1.4#1", "deploy"],
+        &["octo-release", "rollback", "shop", "x y\u{1b}[31m"],
+        &["-c", "true"],
+    ];
+    for run in runs {
+        octopus.push(&[&["-t", "web1", "run", "-D"], run].concat()).assert().success();
+    }
+    let mut list = octopus.sandbox.tool("octo-exec");
+    list.arg("--config").arg(&web1.config).arg("--state").arg(&web1.state);
+    let shown = stdout_of(list.args(["list", "--held"]));
+    let sha256 = octo_core::Digest::of(b"a package");
+    for said in [
+        "    application deploy shop 1.5\n".to_string(),
+        "    arguments --over '1.4#1' deploy\n".to_string(),
+        format!("    package {sha256} shop-1.5.tar\n"),
+        "    application rollback shop\n".to_string(),
+        "    arguments rollback shop $'x y\\033[31m'\n".to_string(),
+        "more lines: octo-exec show 2".to_string(),
+    ] {
+        assert!(shown.contains(&said), "{said}\n{shown}");
+    }
+    assert_eq!(shown.matches("    application ").count(), 2, "{shown}");
+    assert!(!shown.contains("echo 99"), "{shown}");
+}
+
 #[test]
 fn what_is_held_is_shown_beside_what_was_approved() {
     let (octopus, web1, user) = side();

@@ -16,4 +16,6 @@ pub use files::{
 };
 pub use name_service::{groups, hosts, operator, users};
 pub use process::{become_user, cgroups, descriptors, leader, no_core, printed, program, signals};
-pub use text::{argv, digest, encoding, key, moment, names, nearest, record, thumbprint, units};
+pub use text::{
+    argv, digest, encoding, key, moment, names, nearest, package_name, record, thumbprint, units,
+};

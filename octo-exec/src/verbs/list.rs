@@ -2,13 +2,23 @@
 
 use super::approved::Approved;
 use super::show::difference;
+use octo_core::base::argv::quote;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
+use octo_core::base::package_name;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::{JobDirectory, State};
+use octo_core::tentacle::spec::{Script, Spec};
 use std::fmt::Write;
+
+/// So many lines of a difference leave room for the next job; `show` has all of them.
+const SHOWN: usize = 20;
+
+/// Verbs of octo-release(1) that are about one application.
+const APPLICATION_VERBS: [&str; 6] = ["deploy", "rollback", "prune", "adopt", "recover", "remove"];
+
 pub(super) static LIST: OptionGroup = OptionGroup {
     title: "list",
     rows: &[flag("", "held", "those that wait for approval, and what it would be for")],
@@ -59,16 +69,61 @@ fn line(job: &JobDirectory) -> Result<(State, String)> {
     Ok((state, line))
 }
 
-/// What an approval of this job is about: digests, since when it waits, and how
-/// its script differs from the one approved before.
+/// What an approval of this job is about: what it would run on what, digests, since when it
+/// waits, and how its script differs from the one approved before.
 fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
     let mut text = String::new();
+    let (spec, _) = job.spec()?;
+    if let Some(application) = application(&spec) {
+        let _ = writeln!(text, "    application {application}");
+    }
+    if !spec.arguments.is_empty() {
+        let words: Vec<_> = spec.arguments.iter().map(|word| shown(word)).collect();
+        let _ = writeln!(text, "    arguments {}", words.join(" "));
+    }
     for (key, values) in job.record("held")?.unwrap_or_default().lines() {
-        let value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
+        let mut value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
+        if let ("package", Some((_, name))) = (key, &spec.package) {
+            let _ = write!(value, " {}", printable(name.as_bytes()));
+        }
         let _ = writeln!(text, "    {key} {value}");
     }
-    for line in difference(approved, job)?.lines().filter(|line| !line.is_empty()) {
+    let difference = difference(approved, job)?;
+    let lines: Vec<&str> = difference.lines().filter(|line| !line.is_empty()).collect();
+    for line in lines.iter().take(SHOWN) {
         let _ = writeln!(text, "    {line}");
     }
+    if lines.len() > SHOWN {
+        let left = lines.len() - SHOWN;
+        let _ = writeln!(text, "    {left} more lines: octo-exec show {}", job.id());
+    }
     Ok(text)
+}
+
+/// What octo-release is to do with which application, as it reads its arguments: the
+/// application is the package's, or stands behind the verb.
+fn application(spec: &Spec) -> Option<String> {
+    let (Script::Sent { name, .. } | Script::Named(name)) = &spec.script else { return None };
+    if name != "octo-release" {
+        return None;
+    }
+    let words = spec.arguments.iter().map(|word| std::str::from_utf8(word).ok());
+    let words: Vec<&str> = words.collect::<Option<_>>()?;
+    let verb = words.iter().position(|word| APPLICATION_VERBS.contains(word))?;
+    let name = match (&spec.package, words.get(verb + 1)) {
+        (Some((_, file)), _) if words[verb] == "deploy" => {
+            let (application, version) = package_name::parts(file).ok()?;
+            format!("{application} {version}")
+        }
+        (_, Some(application)) if package_name::is_plain_name(application) => {
+            (*application).to_string()
+        }
+        _ => return None,
+    };
+    Some(format!("{} {}", words[verb], printable(name.as_bytes())))
+}
+
+/// An argument as a shell takes it, where it is text.
+fn shown(word: &[u8]) -> String {
+    std::str::from_utf8(word).map_or_else(|_| quote(&printable(word)), quote)
 }

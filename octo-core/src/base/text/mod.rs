@@ -7,6 +7,7 @@ pub mod key;
 pub mod moment;
 pub mod names;
 pub mod nearest;
+pub mod package_name;
 pub mod record;
 pub mod thumbprint;
 pub mod units;

@@ -2,11 +2,11 @@
 //! of the same application beside it, and those that are remembered as put.
 
 use crate::target::package::digests::DigestCache;
-use crate::target::package::name::parts;
 use crate::target::package::source::Source;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::identity::FileStamp;
+use octo_core::base::package_name::parts;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

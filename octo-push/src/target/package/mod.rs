@@ -5,7 +5,6 @@ pub(crate) mod counters;
 pub(crate) mod digests;
 mod held;
 mod link;
-pub(crate) mod name;
 pub(crate) mod progress;
 mod segments;
 mod sending;

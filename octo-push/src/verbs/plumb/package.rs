@@ -1,11 +1,11 @@
 //! Which application and version a package is, and its sha256.
 
 use crate::target::package::digests::DigestCache;
-use crate::target::package::name::parts;
 use crate::target::package::source::Source;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::package_name::parts;
 use octo_core::base::paths::Places;
 
 /// The options of `package`.

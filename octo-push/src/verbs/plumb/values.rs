@@ -2,12 +2,12 @@
 //! script's options share with ours is read by the same function.
 
 use crate::cli::rolling;
-use crate::target::package::name::{PLAIN_NAME, is_plain_name};
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, utc};
 use octo_core::base::error::Result;
 use octo_core::base::moment;
 use octo_core::base::names::PusherName;
+use octo_core::base::package_name::{PLAIN_NAME, is_plain_name};
 use octo_core::base::paths::Places;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::{Share, duration, whole};

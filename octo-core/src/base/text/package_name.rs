@@ -8,7 +8,7 @@ const ENDINGS: &[&str] = &[".tar", ".tar.gz", ".tar.xz", ".tar.zst", ".tgz"];
 ///
 /// # Errors
 /// Why it is no such name.
-pub(crate) fn parts(name: &str) -> Result<(&str, &str), String> {
+pub fn parts(name: &str) -> Result<(&str, &str), String> {
     let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
     let stem = stem.ok_or("not NAME-VERSION.tar[.gz|.xz|.zst]")?;
     // Behind the first dash that a digit follows, else behind the last dash.
@@ -27,11 +27,11 @@ pub(crate) fn parts(name: &str) -> Result<(&str, &str), String> {
 }
 
 /// What an application, a version or a release may be called.
-pub(crate) const PLAIN_NAME: &str =
+pub const PLAIN_NAME: &str =
     "a name of letters, digits and . _ + -, beginning with a letter or digit, up to 100";
 
 /// Is it [`PLAIN_NAME`]? That of octo-release(1).
-pub(crate) fn is_plain_name(text: &str) -> bool {
+pub fn is_plain_name(text: &str) -> bool {
     text.len() <= 100
         && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
