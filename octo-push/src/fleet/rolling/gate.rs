@@ -2,13 +2,16 @@
 
 use crate::cli::argv;
 use octo_core::base::error::{Error, Exit, Result, describe};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Runs the gate with the batch's names behind its own arguments; returns why the
 /// rollout has to stop, if it has to.
 pub(super) fn objection(gate: &[String], names: &[&str]) -> Option<String> {
     let (program, arguments) = gate.split_first()?;
-    let gate = argv::quote(program);
+    // Of octo-deploy, which is its own gate, the path says nothing.
+    let name = Path::new(program).file_name().and_then(|name| name.to_str());
+    let gate = argv::quote(name.unwrap_or(program));
     match run(program, arguments, names) {
         Ok(status) if status.success() => None,
         // `exit status: 1` or `signal: 15 (SIGTERM)`.
