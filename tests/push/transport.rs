@@ -17,7 +17,7 @@ fn with_program(lines: &str) -> (Octopus, String) {
     (octopus, format!("{} %h %p", program.display()))
 }
 
-fn starts(octopus: &Octopus) -> usize {
+fn starts_of(octopus: &Octopus) -> usize {
     std::fs::read_to_string(octopus.sandbox.path("starts")).expect("starts").lines().count()
 }
 
@@ -35,7 +35,7 @@ fn a_program_that_ends_is_told_with_its_last_words_and_not_started_again() {
                 .and(contains("hint: by hand: ")),
         );
     }
-    assert_eq!(starts(&octopus), 2, "one start a call");
+    assert_eq!(starts_of(&octopus), 2, "one start a call");
 }
 
 #[test]
@@ -93,4 +93,49 @@ fn nothing_of_one_that_works_is_told() {
         .code(3)
         .stdout("done\n")
         .stderr(contains("bastion").not());
+}
+
+/// Each target says what its own program said.
+#[test]
+fn of_several_each_has_its_own_reason() {
+    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    octopus.set_targets(&format!(
+        "web1 one.example {0} web\nweb2 two.example {0} web\n",
+        web1.thumbprint
+    ));
+    let command = "sh -c 'echo no route to $0 >&2; exit 4' %h";
+    octopus.push(&["-t", "web", "-P", command, "status"]).assert().code(69).stderr(
+        contains("web1: one.example:10933: sh ended with status 4: no route to one.example\n").and(
+            contains("web2: two.example:10933: sh ended with status 4: no route to two.example\n"),
+        ),
+    );
+}
+
+/// The connection broke, and now the login is refused: a few times, not for two minutes.
+#[test]
+fn a_login_that_is_refused_later_is_tried_a_few_times() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let (starts, go) = (octopus.sandbox.path("starts"), octopus.sandbox.path("go"));
+    let text = format!(
+        "#!/bin/sh\necho x >>'{}'\n[ \"$(wc -l <'{0}')\" -eq 1 ] || exit 255\nexec 3<&0\n\
+         '{}' --config '{}' --state '{}' --stdio <&3 &\n\
+         until [ -e '{}' ]; do sleep 0.1; done\nkill $!\n",
+        starts.display(),
+        octopus.sandbox.program("octo-listen").display(),
+        web1.config.display(),
+        web1.state.display(),
+        go.display()
+    );
+    let program = octopus.sandbox.write("program", text);
+    crate::support::set_mode(&program, 0o755);
+    let program = program.display().to_string();
+    let script = format!("touch '{}'; exec sleep 300", go.display());
+    octopus
+        .push(&["-t", "web1", "-P", &program, "run", "-j", "20260101T000000-aaaaaaaaaaaaa"])
+        .args(["-c", &script])
+        .assert()
+        .code(79)
+        .stderr(contains("program ended with status 255"));
+    assert_eq!(starts_of(&octopus), 1 + 2);
+    octopus.push(&["-t", "web1", "cancel", "20260101T000000-aaaaaaaaaaaaa"]).assert().success();
 }

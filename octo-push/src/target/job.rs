@@ -247,7 +247,10 @@ impl<'a> JobClient<'a> {
         let answered = matches!(error, ClientError::Refused(..) | ClientError::Untrusted(..));
         let unheard = matches!(
             error,
-            ClientError::Unreachable(_) | ClientError::Lost(_) | ClientError::Overdue(_)
+            ClientError::Unreachable(_)
+                | ClientError::Ended(_)
+                | ClientError::Lost(_)
+                | ClientError::Overdue(_)
         );
         let known = match self.stage {
             Stage::Accepted => Stage::Accepted,

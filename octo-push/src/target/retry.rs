@@ -23,6 +23,9 @@ const FIRST: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
 
+/// How often a program that ends is started again: a fifth refused login locks many an account.
+const ENDED_TRIES: u32 = 2;
+
 /// A file that grows by less with each connection would take for ever.
 const LEAST_STORED: u64 = 64 << 10;
 
@@ -213,8 +216,12 @@ impl Retry {
         let Bounds { wait, outage, retries, .. } = self.bounds;
         match (error, self.contact.is_some()) {
             (ClientError::Unreachable(_) | ClientError::Lost(_), true) => Some((outage, 0)),
+            // It was let in once: a bastion that starts anew may let it in again.
+            (ClientError::Ended(_), true) => Some((Duration::ZERO, ENDED_TRIES)),
             // So many tries were asked for, not so much time.
-            (ClientError::Unreachable(_), false) => Some((Duration::ZERO, retries)),
+            (ClientError::Unreachable(_) | ClientError::Ended(_), false) => {
+                Some((Duration::ZERO, retries))
+            }
             (ClientError::Lost(_), false) => Some((wait, retries)),
             // Too much at once: the same request may pass on another connection.
             (ClientError::Refused(Refusal::Busy, ..), _) => Some((wait, 0)),

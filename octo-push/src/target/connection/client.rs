@@ -381,9 +381,9 @@ fn before_a_handshake(target: &Target, program: &mut Transport, error: ClientErr
         ClientError::Lost(error) => match program.end() {
             Some(end) => {
                 let error = Error::new(Exit::Unavailable, &target.address, end);
-                ClientError::Unreachable(error.hint(format!("by hand: {}", program.to_type())))
+                ClientError::Ended(error.hint(format!("by hand: {}", program.to_type())))
             }
-            None => ClientError::Lost(program.explain(error)),
+            None => ClientError::Lost(program.still_runs(error)),
         },
         ClientError::Protocol(error) => ClientError::Protocol(program.explain(error)),
         error => error,

@@ -14,6 +14,9 @@ use octo_wire::{Failure, Fields};
 pub(crate) enum ClientError {
     /// No connection: nothing answers there. Trying again is up to the person.
     Unreachable(Error),
+    /// The program that was to be the connection has ended by itself. A login that is refused
+    /// is refused again, and in the end for good.
+    Ended(Error),
     /// The connection broke or fell silent. Trying again may help.
     Lost(Error),
     /// The time for it is over, however lively the tentacle is. Trying again would begin
@@ -35,6 +38,7 @@ impl ClientError {
     pub(crate) fn into_error(self) -> Error {
         match self {
             ClientError::Unreachable(error)
+            | ClientError::Ended(error)
             | ClientError::Lost(error)
             | ClientError::Overdue(error)
             | ClientError::Untrusted(_, error)

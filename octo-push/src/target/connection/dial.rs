@@ -63,6 +63,10 @@ fn tcp(address: &Address, wait: Duration) -> std::result::Result<TcpStream, Clie
             }
             io::ErrorKind::ConnectionRefused => unavailable(address, describe(&error))
                 .hint("is octo-listen running there, on this port?"),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                unavailable(address, describe(&error))
+                    .hint("is there a route: ip route get, a VPN?")
+            }
             _ => unavailable(address, describe(&error)),
         };
         let error = match addresses.len() {
@@ -85,7 +89,10 @@ fn classified(kind: io::ErrorKind, error: Error) -> ClientError {
 
 fn resolve(address: &Address, wait: Duration) -> Result<Vec<SocketAddr>> {
     let found = hosts::addresses(address.host(), address.port(), wait);
-    found.map_err(|reason| unavailable(address.host(), reason))
+    found.map_err(|reason| {
+        unavailable(address.host(), reason)
+            .hint("is the name right? getent hosts asks as this does")
+    })
 }
 
 /// The first of several connections that succeeds.

@@ -111,6 +111,17 @@ impl Transport {
         Error { message, ..error }
     }
 
+    /// An error of a handshake that never came, though the program runs: it may have reached
+    /// nobody.
+    pub(crate) fn still_runs(&self, error: Error) -> Error {
+        let message = format!("{}{}", error.message, self.last_words());
+        Error {
+            message,
+            hints: vec![format!("does it connect? by hand: {}", self.to_type())],
+            ..error
+        }
+    }
+
     /// What it said last, to stand behind something else.
     fn last_words(&self) -> String {
         let said: Vec<u8> =

@@ -106,7 +106,10 @@ impl Answer {
     /// listener stuck, or what leads there.
     fn without(error: &ClientError, is_reached: bool) -> Answer {
         match error {
-            ClientError::Unreachable(_) | ClientError::Lost(_) | ClientError::Overdue(_)
+            ClientError::Unreachable(_)
+            | ClientError::Ended(_)
+            | ClientError::Lost(_)
+            | ClientError::Overdue(_)
                 if !is_reached =>
             {
                 Answer::Unreachable
