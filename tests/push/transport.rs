@@ -118,7 +118,7 @@ fn a_login_that_is_refused_later_is_tried_a_few_times() {
     let (starts, go) = (octopus.sandbox.path("starts"), octopus.sandbox.path("go"));
     let text = format!(
         "#!/bin/sh\necho x >>'{}'\n[ \"$(wc -l <'{0}')\" -eq 1 ] || exit 255\nexec 3<&0\n\
-         '{}' --config '{}' --state '{}' --stdio <&3 &\n\
+         '{}' --config '{}' --state '{}' --stdio <&3 3<&- &\n\
          until [ -e '{}' ]; do sleep 0.1; done\nkill $!\n",
         starts.display(),
         octopus.sandbox.program("octo-listen").display(),

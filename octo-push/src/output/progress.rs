@@ -50,8 +50,9 @@ impl ProgressLine {
         }
         let ProgressLine { targets, done, failed, running, .. } = self;
         let mut line = format!("{done} done, {running} running, {failed} failed of {targets}");
-        if let Some(transfer) = transfer {
-            line.push_str(&format!("   {transfer}"));
+        let left = left(done + failed, *targets, self.began.elapsed());
+        if let Some(more) = transfer.or(left) {
+            line.push_str(&format!("   {more}"));
         }
         let room = columns.saturating_sub(columns_of(&line) + 3);
         if let Some(names) = shown_names(names, room) {
@@ -59,6 +60,17 @@ impl ProgressLine {
         }
         Some(cut(&line, columns).to_string())
     }
+}
+
+/// About how long the others take, if they take as long as those that are over; `None` where
+/// that is a guess.
+fn left(over: usize, targets: usize, elapsed: Duration) -> Option<String> {
+    let others = targets.saturating_sub(over);
+    if over == 0 || others == 0 || elapsed < Duration::from_secs(5) {
+        return None;
+    }
+    let seconds = elapsed.as_secs().saturating_mul(others as u64) / over as u64;
+    Some(format!("about {}:{:02} left", seconds / 60, seconds % 60))
 }
 
 /// The first names, and `+N` for the rest; `None` where not even one has room.
@@ -114,6 +126,18 @@ mod tests {
         assert_eq!(line(&progress, 43), Some(format!("{counts}   web1 +1")));
         assert_eq!(line(&progress, 41), Some(counts.to_string()));
         assert_eq!(line(&progress, 20).as_deref(), Some("0 done, 2 running, 1"));
+    }
+
+    #[test]
+    fn what_is_left_goes_by_what_is_over() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(left(3, 12, minute).as_deref(), Some("about 3:00 left"));
+        assert_eq!(left(2, 3, minute).as_deref(), Some("about 0:30 left"));
+        for (over, targets, elapsed) in
+            [(0, 3, minute), (3, 3, minute), (4, 3, minute), (1, 3, Duration::from_secs(4))]
+        {
+            assert_eq!(left(over, targets, elapsed), None);
+        }
     }
 
     #[test]

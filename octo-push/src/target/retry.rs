@@ -22,10 +22,8 @@ const AT_ONCE_EACH: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
-
-/// How often a program that ends is started again: a fifth refused login locks many an account.
+/// How often a program that let us in once, and ends now, is started again: logins lock.
 const ENDED_TRIES: u32 = 2;
-
 /// A file that grows by less with each connection would take for ever.
 const LEAST_STORED: u64 = 64 << 10;
 
@@ -189,7 +187,6 @@ impl Retry {
         let is_first = self.failures == 0 && !self.gained.is_empty();
         let pause = match (is_first, &error) {
             (true, ClientError::Lost(_)) if rarely => Duration::ZERO,
-            // Less where contact may not be lost for as long as that.
             (true, _) => spread(SECOND.min(bound / 2)),
             _ => spread(grown(self.failures)),
         };
@@ -216,13 +213,12 @@ impl Retry {
         let Bounds { wait, outage, retries, .. } = self.bounds;
         match (error, self.contact.is_some()) {
             (ClientError::Unreachable(_) | ClientError::Lost(_), true) => Some((outage, 0)),
-            // It was let in once: a bastion that starts anew may let it in again.
             (ClientError::Ended(_), true) => Some((Duration::ZERO, ENDED_TRIES)),
+            (ClientError::Lost(_), false) => Some((wait, retries)),
             // So many tries were asked for, not so much time.
-            (ClientError::Unreachable(_) | ClientError::Ended(_), false) => {
+            (ClientError::Unreachable(_) | ClientError::Ended(_), _) => {
                 Some((Duration::ZERO, retries))
             }
-            (ClientError::Lost(_), false) => Some((wait, retries)),
             // Too much at once: the same request may pass on another connection.
             (ClientError::Refused(Refusal::Busy, ..), _) => Some((wait, 0)),
             _ => None,
@@ -236,8 +232,8 @@ impl Retry {
             None => format!("not answered within {}", human_duration(USUAL_LIMIT)),
         };
         let message = format!("{said}; the last try: {}", last.message);
-        let error = Error { exit: Exit::Unavailable, message, hints: last.hints };
-        ClientError::Overdue(error.hint("--limit TIME waits longer"))
+        let hints = [last.hints, vec!["--limit TIME waits longer".into()]].concat();
+        ClientError::Overdue(Error { exit: Exit::Unavailable, message, hints })
     }
 }
 
@@ -263,8 +259,8 @@ mod tests {
     use super::*;
 
     fn bounds(wait: u64, outage: u64) -> Bounds {
-        let seconds = Duration::from_secs;
-        Bounds { wait: seconds(wait), outage: seconds(outage), retries: 0, limit: None }
+        let [wait, outage] = [wait, outage].map(Duration::from_secs);
+        Bounds { wait, outage, retries: 0, limit: None }
     }
 
     fn lost() -> ClientError {
@@ -301,8 +297,7 @@ mod tests {
         assert!(retry.pause_after(lost(), Instant::now()).is_ok());
         let share = retry.begin();
         assert!(share < Duration::from_secs(3600));
-        let late = Error::new(Exit::Unavailable, "web1", "no connection within 0s");
-        let late = ClientError::Unreachable(late);
+        let late = ClientError::Unreachable(Error::new(Exit::Unavailable, "web1", "too late"));
         let told = retry.pause_after(late, Instant::now() + share).expect_err("no time is left");
         let ClientError::Lost(told) = told else { panic!("{told:?}") };
         assert!(told.message.contains("the connection broke off"), "{}", told.message);
