@@ -113,7 +113,7 @@ fn two_who_have_not_met_are_told_what_to_add() {
     let me = octopus.thumbprint.clone();
     octopus.push(&["-a", "status"]).assert().code(77).stderr(
         contains("doesn't trust this identity")
-            .and(contains(format!("octo-keys trust -o user=NAME {me} ")))
+            .and(contains(format!("octo-keys trust -o user=USER {me} ")))
             .and(contains(octopus.sandbox.path("config").display().to_string())),
     );
     web1.trust(&octopus.sandbox, &me, "allow=any");

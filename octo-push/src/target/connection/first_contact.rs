@@ -23,7 +23,7 @@ pub(crate) fn we_are_unknown(us: &Introduction, target: &Target) -> Error {
     Error::new(Exit::Refused, &target.address, "this tentacle doesn't trust this identity")
         .hint(format!("this identity is {thumbprint}, of {}", us.config.display()))
         .hint(format!(
-            "its admin can let it in: octo-keys trust -o user=NAME {thumbprint} {}",
+            "its admin can let it in: octo-keys trust -o user=USER {thumbprint} {}",
             us.name
         ))
 }
