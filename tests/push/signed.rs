@@ -11,7 +11,7 @@ const PAGE: &str = include_str!("../../man/octo-job.5");
 
 /// Stands before each example of the page that is run here, with the kinds of key that it
 /// is for.
-const MARK: &str = r#".\" tests/push/signed.rs runs this for: "#;
+const MARK: &str = r#".\" run: tests/push/signed.rs "#;
 
 /// The kinds of key that sign statements, and how openssl makes one.
 const KINDS: [(&str, &[&str]); 4] = [
