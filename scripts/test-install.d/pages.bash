@@ -2,17 +2,12 @@
 # What the pages tell to type, taken from the pages themselves: lines of HOST, a tab and
 # COMMAND.
 
-# readme_commands: of "On real servers"; whose line it is, its comment says, or else it is that
-# of the line before
+# readme_commands: of "On real servers"; whose line it is, the last comment says that names one
 readme_commands() {
   sed -n '/^## On real servers/,/^## The tools/s/^    //p' "$TOP/README.md" |
     awk '
-      { comment = "" }
-      match($0, /  +# /) {
-        comment = substr($0, RSTART + RLENGTH)
-        $0 = substr($0, 1, RSTART - 1)
-      }
-      comment ~ /^(everywhere|octopus|tentacle)/ { host = comment; sub(/[^a-z].*/, "", host) }
+      /^# (everywhere|octopus|tentacle)[,:]/ { host = $2; sub(/[^a-z].*/, "", host) }
+      /^#/ { next }
       { print host "\t" $0 }'
 }
 

@@ -34,6 +34,9 @@ const NOT_YET: &[&str] = &[
     "octo.7",
 ];
 
+/// A terminal has two more.
+const COLUMNS: usize = 78;
+
 /// What an example shows that is nothing to type.
 const FORMS: [&str; 9] = [
     "diagram",
@@ -164,8 +167,8 @@ fn every_example_is_run_or_says_why_not() {
         all.forms += sums.forms;
         all.never += sums.never;
     }
-    println!("{all:?}");
-    assert_eq!(all.found, all.here + all.elsewhere + all.forms + all.never);
+    let sum = all.here + all.elsewhere + all.forms + all.never;
+    assert_eq!(all.found, sum, "{all:?}");
     assert_eq!(not_yet, NOT_YET, "pages that {RUNNER} doesn't run");
 }
 
@@ -195,4 +198,35 @@ fn blocks_of_markdown_are_found() {
     let mut sums = Sums::default();
     assert_eq!(wrong("README.md", page, &mut sums), [""; 0]);
     assert_eq!(sums, Sums { found: 3, here: 2, elsewhere: 1, forms: 0, never: 0 });
+}
+
+/// The lines of a page's examples that a terminal of 80 columns cuts, as a reader sees them.
+fn too_long(page: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut long = Vec::new();
+    for line in page.lines() {
+        let begins = line.starts_with(".Bd ") && line.contains("-literal");
+        inside = begins || inside && line != ".Ed";
+        let shown = match line.strip_prefix(".Dl ") {
+            Some(shown) => shown,
+            None if inside && !begins => line,
+            None => continue,
+        };
+        let shown = shown.replace("\\(dq", "\"").replace("\\e", "\\").replace("\\&", "");
+        long.extend((shown.chars().count() > COLUMNS).then_some(shown));
+    }
+    long
+}
+
+#[test]
+fn no_example_is_wider_than_a_terminal() {
+    for path in files_below(&root().join("man"), &[]) {
+        assert_eq!(too_long(&read(&path)), [""; 0], "{}", path.display());
+    }
+    for line in read(&root().join("README.md")).lines().filter(|l| l.starts_with("    ")) {
+        assert!(line.trim_start().chars().count() <= COLUMNS, "README.md: {line}");
+    }
+    let wide = "x".repeat(COLUMNS + 1);
+    let page = format!(".Dl {wide}\n{wide}\n.Bd -literal\n{wide}\n.Ed\n.Dl {}\\e\n", &wide[2..]);
+    assert_eq!(too_long(&page), [wide.as_str(), wide.as_str()]);
 }
