@@ -7,7 +7,7 @@ use crate::*;
 const RUNNER: &str = "tests/shell/pages";
 
 /// Pages whose examples without a mark nobody runs yet.
-const NOT_YET: &[&str] = &["octo-keys.1", "octo-protocol.7"];
+const NOT_YET: &[&str] = &["octo-keys.1"];
 
 /// A terminal has two more.
 const COLUMNS: usize = 78;
