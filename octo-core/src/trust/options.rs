@@ -231,6 +231,14 @@ impl TrustOption {
         ROWS.iter()
     }
 
+    /// How it is written, as far as its value: `hold`, `user=`.
+    pub fn written(&self) -> String {
+        match self.takes {
+            Takes::Nothing(_) => self.key.to_string(),
+            Takes::Value(_) | Takes::Variable(_) => format!("{}=", self.key),
+        }
+    }
+
     /// Its values as the file spells them; none where these options don't say it.
     pub fn values(&self, options: &Options) -> Vec<String> {
         (self.show)(options)

@@ -89,6 +89,11 @@ impl Environments {
         Ok(Environments { directory, lifecycle: (path, lines), known })
     }
 
+    /// Their names.
+    pub(super) fn names(self) -> impl Iterator<Item = String> {
+        self.known.into_iter()
+    }
+
     /// Is this one of them?
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod ask;
 mod environments;
+mod offers;
 pub(super) mod package;
 mod settings;
 mod thumbprint;
@@ -53,6 +54,9 @@ static WORDS: &[PlainVerb] = &[
     )
     .takes(&[&thumbprint::OPTIONS])
     .runs(thumbprint::thumbprint),
+    verb("offers", "KIND...", "what the completion offers: all values of these kinds")
+        .takes(&[&environments::OPTIONS])
+        .runs(offers::offers),
     verb("variables", "TARGET...", "what octo-vars shows")
         .takes(&[&variables::OPTIONS])
         .runs(variables::variables),
