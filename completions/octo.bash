@@ -10,7 +10,7 @@
 # _octo_table TOOL: its --help as lines of `option NAME [VALUE]`, `verb WORD ARGUMENT…` and
 # `usage ARGUMENT…`, this one of the first line of the usage
 _octo_table() {
-  "$1" --help 2>/dev/null | LC_ALL=C awk '
+  "$1" --help </dev/null 2>/dev/null | LC_ALL=C awk '
     function arguments(text) {
       sub(/   .*/, "", text)
       gsub(/\[(-|OPTION)[^]]*\](\.\.\.)?/, "", text)
@@ -161,7 +161,7 @@ _octo_names() {
       *) places+=("$place") ;;
     esac
   done
-  octo-push plumb offers "$@" "${places[@]+"${places[@]}"}" 2>/dev/null
+  octo-push plumb offers "$@" "${places[@]+"${places[@]}"}" </dev/null 2>/dev/null
 }
 
 # _octo_released: applications that live below BASE on this machine
@@ -175,7 +175,7 @@ _octo_released() {
 
 # _octo_alternatives TOOL OPTION: its help has them, as in `table, json or html`
 _octo_alternatives() {
-  "$1" --help 2>/dev/null | awk -v option="$2" '
+  "$1" --help </dev/null 2>/dev/null | awk -v option="$2" '
     index($0, option " ") && match($0, /[a-z0-9-]+(, [a-z0-9-]+)* or [a-z0-9-]+/) {
       text = substr($0, RSTART, RLENGTH)
       gsub(/, | or /, "\n", text)

@@ -2,7 +2,11 @@
 # in a directory of fish_complete_path. What there is to offer the one for bash knows; nothing
 # that was typed is evaluated.
 
-set -g __octo_here (path resolve (status filename) | path dirname)
+# Without a file that would be the current directory, and a file of that would be run.
+set -g __octo_here /usr/share/octo
+if test -f (status filename)
+    set -g __octo_here (path resolve (status filename) | path dirname)
+end
 
 function __octo_engine
     set -l tool (command -s octo-push)
@@ -25,7 +29,7 @@ function __octo_offers
     set -l engine (__octo_engine)
     or return
     set -l current (commandline -ct)
-    set -l offers (bash $engine (commandline -opc) "$current" 2>/dev/null)
+    set -l offers (bash $engine (commandline -opc) "$current" </dev/null 2>/dev/null)
     set -l before $offers[2]
     set -l typed (string sub -s (math (string length -- "$before") + 1) -- "$current")
     switch "$offers[1]"

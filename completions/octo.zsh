@@ -5,9 +5,15 @@
 # _octo_engine: that file, beside this one or where the tools are installed
 _octo_engine() {
   local place
-  for place in ${functions_source[_octo]:A:h}/octo.bash \
-    ${commands[octo-push]:A:h:h}/share/bash-completion/completions/octo-push \
-    /usr/share/bash-completion/completions/octo-push; do
+  local -a places
+  # An empty path would be the current directory, and a file of that would be run.
+  if [[ -n $functions_source[_octo] ]]; then
+    places+=(${functions_source[_octo]:A:h}/octo.bash)
+  fi
+  if [[ -n $commands[octo-push] ]]; then
+    places+=(${commands[octo-push]:A:h:h}/share/bash-completion/completions/octo-push)
+  fi
+  for place in $places /usr/share/bash-completion/completions/octo-push; do
     if [[ -r $place ]]; then
       print -r -- $place
       return
@@ -17,12 +23,11 @@ _octo_engine() {
 }
 
 _octo() {
-  emulate -L zsh
   zmodload -F zsh/parameter p:functions_source p:commands
   local engine before
   local -a offers
   engine=$(_octo_engine) || return 1
-  offers=("${(@f)$(bash $engine "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
+  offers=("${(@f)$(bash $engine "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" </dev/null 2>/dev/null)}")
   before=${offers[2]-}
   # A value behind its option, as in --config=DIR and -tNAME, is completed by itself.
   IPREFIX+=$before

@@ -4,9 +4,9 @@
 
 # stage TREE BIN VERSION: etc/ is for /etc
 stage() {
-  local tree=$1 bin=$2 version=$3 file page
+  local tree=$1 bin=$2 version=$3 file page shells=$1/share
   place -d "$tree"/bin "$tree"/lib/{octo,systemd/system,sysusers.d,tmpfiles.d} \
-    "$tree/etc/logrotate.d" "$tree/share/bash-completion/completions" \
+    "$tree/etc/logrotate.d" "$tree"/share/{bash-completion/completions,fish/vendor_completions.d} \
     "$tree/share/doc/octo/examples"
   place -m 755 "$bin"/octo-{exec,keys,listen,push} "$tree/bin"
   # The scripts find what they share beside the file that their link points to.
@@ -31,10 +31,19 @@ stage() {
   for page in man/*.[1-8]; do
     place -D -m 644 -t "$tree/share/man/man${page##*.}" "$page"
   done
-  place -m 644 completions/octo.bash "$tree/share/bash-completion/completions/octo-push"
+  # Where each shell looks. Debian's zsh has vendor-completions in its fpath, others have
+  # site-functions, which Debian's looks for in /usr/local alone.
+  place -D -m 644 completions/octo.zsh "$tree/share/zsh/site-functions/_octo"
+  place -d "$tree/share/zsh/vendor-completions"
+  ln -s ../site-functions/_octo "$tree/share/zsh/vendor-completions/_octo"
+  place -m 644 completions/octo.bash "$shells/bash-completion/completions/octo-push"
+  place -m 644 completions/octo.fish "$shells/fish/vendor_completions.d/octo-push.fish"
   for file in "$tree"/bin/octo-*; do
     file=${file##*/}
-    [[ $file == octo-push ]] || ln -s octo-push "$tree/share/bash-completion/completions/$file"
+    if [[ $file != octo-push ]]; then
+      ln -s octo-push "$shells/bash-completion/completions/$file"
+      ln -s octo-push.fish "$shells/fish/vendor_completions.d/$file.fish"
+    fi
   done
   place -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-* "$tree/share/doc/octo"
   printf '%s\n' "$version" >"$tree/share/doc/octo/VERSION"

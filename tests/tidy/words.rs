@@ -57,6 +57,22 @@ fn help_page_and_completion_name_the_same_verbs() {
 }
 
 #[test]
+fn each_shell_completes_each_tool() {
+    let tools: Set = tools().into_iter().collect();
+    for (shell, before, behind) in [
+        ("bash", "  complete -F _octo ", "\nfi"),
+        ("zsh", "#compdef ", "\n"),
+        ("fish", "for tool in ", "\n    complete"),
+    ] {
+        let file = read(&root().join(format!("completions/octo.{shell}")));
+        let list = file.split_once(before).and_then(|(_, list)| list.split_once(behind));
+        let list = list.expect("a list of tools").0.replace('\\', " ");
+        let named: Set = list.split_whitespace().map(String::from).collect();
+        assert_eq!(named, tools, "octo.{shell} (left), the tools (right)");
+    }
+}
+
+#[test]
 fn every_tool_has_one_version_and_a_bounded_help() {
     for tool in tools() {
         // The scripts ask the tools.

@@ -279,7 +279,7 @@ const PRINTING: [(&str, &str); 14] = [
     ("octo-push", "-a releases --form nagios|-t web1 run -D -c true|-t web1 run -c pwd"),
     ("octo-push", "-t web1 -g run -c pwd|-t web1 --json run -c true|-t web1 thaw shop"),
     ("octo-push", "-t web1 freeze shop --until 1h why|plumb places|plumb hosts web1|plumb job"),
-    ("octo-push", "plumb nearest rnu run|plumb package --sha256 shop-1.0.tar"),
+    ("octo-push", "plumb offers VERB|plumb nearest rnu run|plumb package --sha256 shop-1.0.tar"),
     ("octo-push", "-t web1 follow JOB|-t web1 get JOB"),
     ("octo-keys", "--help|--version|show|cert|new -"),
     ("octo-exec", "--help|--version|HERE list|HERE show JOB|HERE run -c pwd"),
