@@ -28,7 +28,8 @@ fn explain(sandbox: &Sandbox, words: &[&str]) -> (i32, String) {
 
 #[test]
 fn a_name_stands_for_all_its_keys() {
-    let sandbox = sandbox(&["a ci user=OWN", "b ci allow=status", "c night from=10.0.0.0/8 user=OWN"]);
+    let sandbox =
+        sandbox(&["a ci user=OWN", "b ci allow=status", "c night from=10.0.0.0/8 user=OWN"]);
     let (code, said) = explain(&sandbox, &["ci", "10.0.0.1", "run"]);
     // One of its keys may.
     assert_eq!(code, 0, "{said}");
@@ -71,13 +72,23 @@ fn each_step_of_a_rollout_has_its_answer() {
         ("allow=status,run user=OWN", &["deploy", "shop"], 77, "step put no: allow: "),
         ("allow=status,run user=OWN", &["rollback", "shop"], 0, "step run yes\n"),
         ("user=OWN hold", &["deploy", "shop"], 0, "step approval waits: hold: "),
-        ("user=OWN window=\"02:00-03:00\"", &["deploy", "shop"], 75, "step run no: window: outside"),
+        (
+            "user=OWN window=\"02:00-03:00\"",
+            &["deploy", "shop"],
+            75,
+            "step run no: window: outside",
+        ),
         ("user=OWN set=OCTO_APPS=shop,api", &["deploy", "shop"], 0, "step application yes\n"),
         ("user=OWN set=OCTO_APPS=api", &["deploy", "shop"], 77, "no: set=OCTO_APPS permits api\n"),
         ("user=OWN set=OCTO_BASE=/srv", &["deploy", "shop"], 0, "step application yes: in /srv\n"),
         ("user=OWN scripts=HERE/scripts", &["deploy", "shop"], 0, "scripts/octo-release\n"),
         ("user=OWN scripts=HERE/config", &["deploy", "shop"], 65, "octo-release: no such file"),
-        ("user=OWN", &["deploy", "web"], 75, "step frozen no: by ann until 2099-01-01T00:00:00Z: no\n"),
+        (
+            "user=OWN",
+            &["deploy", "web"],
+            75,
+            "step frozen no: by ann until 2099-01-01T00:00:00Z: no\n",
+        ),
         ("user=OWN", &["rollback", "web"], 0, "step run yes\n"),
         (
             "user=OWN allow=status,put,run,despite",
