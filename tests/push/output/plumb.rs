@@ -46,6 +46,14 @@ fn places_are_those_of_every_tool() {
 }
 
 #[test]
+fn what_is_not_there_is_not_offered() {
+    let sandbox = sandbox();
+    plumb(&sandbox, &["offers"]).assert().code(64).stderr(contains("an argument is missing"));
+    plumb(&sandbox, &["offers", "COLOUR"]).assert().code(64).stderr(contains("none of APP, "));
+    plumb(&sandbox, &["offers", "TARGET", "JOB"]).assert().success().stdout("").stderr("");
+}
+
+#[test]
 fn messages_are_under_the_name_of_who_asks() {
     let sandbox = sandbox();
     let mut asked =
