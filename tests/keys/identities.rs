@@ -251,6 +251,7 @@ fn misuse_is_64() {
         (&["explain", &print], "an argument is missing"),
         (&["explain", &print, "10.0.0.1"], "10.0.0.1: no such verb"),
         (&["explain", &print, "deploy"], "deploy: of which application?"),
+        (&["explain", &print, "deploy", "../x"], "../x: not a name of letters"),
         (&["explain", &print, "run", "x"], "x: one argument too many"),
         (&["explain", &print, "web1", "run"], "web1: not an IP address"),
         (&["explain", &print, "10.0.0.1", "any"], "any: no such verb"),

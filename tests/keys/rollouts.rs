@@ -87,15 +87,10 @@ fn each_step_of_a_rollout_has_its_answer() {
             "user=OWN",
             &["deploy", "web"],
             75,
-            "step frozen no: by ann until 2099-01-01T00:00:00Z: no\n",
+            "step not-frozen no: by ann until 2099-01-01T00:00:00Z: no\n",
         ),
         ("user=OWN", &["rollback", "web"], 0, "step run yes\n"),
-        (
-            "user=OWN allow=status,put,run,despite",
-            &["deploy", "web"],
-            0,
-            "step frozen yes: only --despite: by ann until ",
-        ),
+        ("user=OWN allow=status,put,run,despite", &["deploy", "web"], 75, "REASON may\n"),
     ] {
         let sandbox = sandbox(&[&format!("a ci {options}")]);
         let script = sandbox.write("scripts/octo-release", "#!/bin/sh\n");

@@ -218,9 +218,10 @@ fn what_is_held_is_named_with_its_application() {
     let lines: String = (0..100).map(|number| format!("echo {number}\n")).collect();
     octopus.sandbox.write("octo-release", lines);
     octopus.sandbox.write("shop-1.5.tar", "a package");
-    let runs: [&[&str]; 3] = [
-        &["-p", "shop-1.5.tar", "octo-release", "--over", "1.4#1", "deploy"],
-        &["octo-release", "rollback", "shop", "x y\u{1b}[31m"],
+    let runs: [&[&str]; 4] = [
+        &["-p", "shop-1.5.tar", "octo-release", "deploy", "--over", "1.4#1"],
+        &["octo-release", "--complete", "rollback", "shop", "x y\u{1b}[31m"],
+        &["octo-release", "--environment", "rollback", "deploy", "shop"],
         &["-c", "true"],
     ];
     for run in runs {
@@ -231,15 +232,16 @@ fn what_is_held_is_named_with_its_application() {
     let shown = stdout_of(list.args(["list", "--held"]));
     let sha256 = octo_core::Digest::of(b"a package");
     for said in [
-        "    application deploy shop 1.5\n".to_string(),
-        "    arguments --over '1.4#1' deploy\n".to_string(),
+        "    application deploy shop 1.5, by the script that was sent\n".to_string(),
+        "    arguments deploy --over '1.4#1'\n".to_string(),
         format!("    package {sha256} shop-1.5.tar\n"),
-        "    application rollback shop\n".to_string(),
-        "    arguments rollback shop $'x y\\033[31m'\n".to_string(),
+        "    application rollback shop, by the script that was sent\n".to_string(),
+        "    arguments --complete rollback shop $'x y\\033[31m'\n".to_string(),
         "more lines: octo-exec show 2".to_string(),
     ] {
         assert!(shown.contains(&said), "{said}\n{shown}");
     }
+    // An option's value is no verb, whatever it looks like.
     assert_eq!(shown.matches("    application ").count(), 2, "{shown}");
     assert!(!shown.contains("echo 99"), "{shown}");
 }

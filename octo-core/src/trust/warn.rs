@@ -30,7 +30,11 @@ impl Trust {
 
     /// Lines of these numbers whose `user=` is nobody on this machine: each run is refused.
     pub fn unknown_users(&self, numbers: impl RangeBounds<usize>) -> Vec<Problem> {
-        let lines = self.lines.iter().filter(|line| numbers.contains(&line.number));
+        // Of a line that permits no run the user is of no matter.
+        let lines = self
+            .lines
+            .iter()
+            .filter(|line| numbers.contains(&line.number) && line.options.allow.covers(Verb::Run));
         let users = || lines.clone().filter_map(|line| Some((line, line.options.user.as_deref()?)));
         let unknown = users::unknown(users().map(|(_, user)| user));
         let unknown = users().filter(|(_, user)| unknown.contains(user));

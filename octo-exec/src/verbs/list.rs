@@ -16,6 +16,9 @@ use std::fmt::Write;
 /// So many lines of a difference leave room for the next job; `show` has all of them.
 const SHOWN: usize = 20;
 
+/// Its options that take no value, and may stand before the verb.
+const FLAGS: [&str; 5] = ["--complete", "--skip-deployed", "--stays-good", "-q", "-v"];
+
 /// Verbs of octo-release(1) that are about one application.
 const APPLICATION_VERBS: [&str; 6] = ["deploy", "rollback", "prune", "adopt", "recover", "remove"];
 
@@ -100,27 +103,29 @@ fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
     Ok(text)
 }
 
-/// What octo-release is to do with which application, as it reads its arguments: the
-/// application is the package's, or stands behind the verb.
+/// What octo-release is to do with which application, and whose octo-release that is; nothing
+/// where an option may hide the verb: who approves must not read another one.
 fn application(spec: &Spec) -> Option<String> {
-    let (Script::Sent { name, .. } | Script::Named(name)) = &spec.script else { return None };
-    if name != "octo-release" {
-        return None;
-    }
+    let whose = match &spec.script {
+        Script::Named(name) if name == "octo-release" => "by the one installed here",
+        Script::Sent { name, .. } if name == "octo-release" => "by the script that was sent",
+        _ => return None,
+    };
     let words = spec.arguments.iter().map(|word| std::str::from_utf8(word).ok());
     let words: Vec<&str> = words.collect::<Option<_>>()?;
-    let verb = words.iter().position(|word| APPLICATION_VERBS.contains(word))?;
-    let name = match (&spec.package, words.get(verb + 1)) {
-        (Some((_, file)), _) if words[verb] == "deploy" => {
+    let verb = words.iter().position(|word| !FLAGS.contains(word))?;
+    if !APPLICATION_VERBS.contains(&words[verb]) {
+        return None;
+    }
+    let said = words.get(verb + 1).filter(|word| package_name::is_plain_name(word));
+    let name = match &spec.package {
+        Some((_, file)) if words[verb] == "deploy" => {
             let (application, version) = package_name::parts(file).ok()?;
             format!("{application} {version}")
         }
-        (_, Some(application)) if package_name::is_plain_name(application) => {
-            (*application).to_string()
-        }
-        _ => return None,
+        _ => (*said?).to_string(),
     };
-    Some(format!("{} {}", words[verb], printable(name.as_bytes())))
+    Some(format!("{} {name}, {whose}", words[verb]))
 }
 
 /// An argument as a shell takes it, where it is text.

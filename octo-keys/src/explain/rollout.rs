@@ -5,6 +5,7 @@ use super::Scene;
 use super::answer::{self, Explanation};
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
+use octo_core::base::package_name::{PLAIN_NAME, is_plain_name};
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::releases::freezes;
 use octo_core::trust::{Line, Verb, scripts};
@@ -41,6 +42,9 @@ impl Rollout {
             return Ok(None);
         }
         match rest {
+            [application] if !is_plain_name(application) => {
+                Err(tool.misuse(format!("{application}: not {PLAIN_NAME}")))
+            }
             [application] => {
                 Ok(Some(Rollout { application: application.clone(), deploys: word == "deploy" }))
             }
@@ -74,7 +78,7 @@ impl Rollout {
             steps.push(("script", script(line)));
             steps.push(("application", self.application(line)));
             if self.deploys {
-                steps.push(("frozen", self.frozen(scene, line)?));
+                steps.push(("not-frozen", self.frozen(scene, line)?));
             }
             steps.push(("approval", approval(line)));
         }
@@ -118,11 +122,11 @@ impl Rollout {
     fn frozen(&self, scene: &Scene, line: &Line) -> Result<Step> {
         let (all, _) = freezes(scene.places, scene.at.timestamp())?;
         let Some(freeze) = all.iter().find(|freeze| freeze.application == self.application) else {
-            return Ok(Step::Yes("is not frozen then".into()));
+            return Ok(Step::Yes(String::new()));
         };
         let why = format!("by {} until {}: {}", freeze.by, freeze.until, freeze.reason);
         Ok(match line.options.allow.covers_despite() {
-            true => Step::Yes(format!("only --despite: {why}")),
+            true => Step::No(75, format!("{why}; octo-deploy --despite REASON may")),
             false => Step::No(75, why),
         })
     }
