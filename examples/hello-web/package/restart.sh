@@ -21,7 +21,7 @@ stop() {
   is_hello_web "$pid" || return 0
   kill "$pid"
   for ((tries = 0; tries < 100; tries++)); do
-    is_hello_web "$pid" || return 0
+    ! is_over "$pid" || return 0
     sleep 0.05
   done
   echo "hello-web: process $pid doesn't end" >&2
@@ -30,6 +30,13 @@ stop() {
 
 is_hello_web() {
   [[ $(readlink "/proc/$1/exe" 2>/dev/null) == */bin/hello-web* ]]
+}
+
+# One that ends loses its exe before its sockets: until then the port is taken.
+is_over() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || :
+  [[ -z $state || $state == [ZX] ]]
 }
 
 # Its own session and no pipe of ours, or the deployment would wait for it.
