@@ -218,7 +218,8 @@ show_difference() {
   local name=$1 more=''
   running_on "$name"
   if ! answered "$name"; then
-    shows '%s: %s\n' "$name" "$(silence_of "$name")"
+    find_silence "$name"
+    shows '%s: %s\n' "$name" "$SILENCE"
     return
   fi
   [[ -z ${RELEASED["$name seen"]} ]] || more=', when it was looked at last'

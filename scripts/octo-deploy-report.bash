@@ -115,7 +115,8 @@ report_one() {
   fi
   if is_down "$1"; then
     status=$EX_UNAVAILABLE
-    why=$(silence_of "$1" "$why")
+    find_silence "$1" "$why"
+    why=$SILENCE
   fi
   [[ -z $status ]] || agree "$status"
   tell "$1: $APP $RELEASE: $why${NOW[$1]}"

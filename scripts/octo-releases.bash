@@ -130,16 +130,17 @@ is_out_of_reach() {
 say_out_of_reach() {
   local name
   for name in "$@"; do
-    say "$name: $(silence_of "$name")"
+    find_silence "$name"
+    say "$name: $SILENCE"
   done
 }
 
-# silence_of TARGET [MESSAGE]: why nobody knows what it runs; one that answered something else
-# was reached
-silence_of() {
+# find_silence TARGET [MESSAGE]: sets SILENCE to why nobody knows what it runs; one that answered
+# something else was reached
+find_silence() {
   local why="can't be reached"
   [[ ${RELEASED["$1 state"]} != unknown ]] || why="doesn't say what it runs"
-  printf '%s: %s' "$why" "${RELEASED["$1 message"]:-${2:-no answer}}"
+  SILENCE="$why: ${RELEASED["$1 message"]:-${2:-no answer}}"
 }
 
 # revision_on TARGET: sets REVISION
