@@ -9,6 +9,7 @@ pub mod known;
 pub mod layout;
 pub mod objects;
 pub mod releases;
+pub mod signature;
 pub mod spec;
 pub mod spool;
 pub mod statement;

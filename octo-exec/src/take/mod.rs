@@ -4,7 +4,6 @@
 //! fails by this machine's trouble is left where it is, and whoever called tries again.
 
 mod room;
-mod signature;
 mod verify;
 
 use crate::job::entering::Entering;

@@ -1,7 +1,6 @@
 //! Who asks for this? Nothing of an entry is believed before its signature is: the
 //! listener that spooled it faces the network.
 
-use super::signature;
 use crate::admission::admit::{believe_address, lines_of};
 use jiff::Timestamp;
 use octo_core::base::error::Exit;
@@ -10,6 +9,7 @@ use octo_core::base::paths::Places;
 use octo_core::base::refusal::Refusal;
 use octo_core::tentacle::job::{End, Pusher, Refused};
 use octo_core::tentacle::known::OwnThumbprints;
+use octo_core::tentacle::signature;
 use octo_core::tentacle::spool::Entry;
 use octo_core::tentacle::statement::{Asks, Expected, Statement};
 use octo_core::trust::{Grant, Question, Trust, Verb};

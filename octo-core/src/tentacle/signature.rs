@@ -1,5 +1,5 @@
-//! Is a statement signed by the key of this certificate? The one place where
-//! cryptography of public keys is done here, and without TLS.
+//! Are these bytes signed by the key of this certificate? The one place where
+//! cryptography of public keys is done without TLS: statements, and the ends of jobs.
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::aws_lc_rs::{
@@ -15,7 +15,7 @@ const ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 4] =
 ///
 /// # Errors
 /// In words, why it isn't.
-pub(super) fn verify(certificate: &[u8], message: &[u8], signature: &[u8]) -> Result<(), String> {
+pub fn verify(certificate: &[u8], message: &[u8], signature: &[u8]) -> Result<(), String> {
     let der = CertificateDer::from(certificate);
     let leaf = EndEntityCert::try_from(&der)
         .map_err(|error| format!("its certificate can't be used: {error}"))?;
