@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod changes;
 pub mod doorbell;
 pub mod job;
 pub mod known;
