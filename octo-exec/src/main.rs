@@ -6,6 +6,7 @@
 mod admission;
 mod archive;
 mod cgroup;
+mod changes;
 mod enter;
 mod job;
 mod processes;

@@ -27,6 +27,20 @@ pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
     spawn(places, job, Stdio::null()).map(drop)
 }
 
+/// Starts `octo-exec announce JOB`, for a job that is held; what goes wrong is said where our
+/// own messages go.
+///
+/// # Errors
+/// As [`program`].
+pub(crate) fn announcing(places: &Places, job: &JobDirectory) -> Result<()> {
+    let failed =
+        |e: io::Error| Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e));
+    let mut command = own(places).map_err(failed)?;
+    command.arg("announce").arg(job.id().as_str()).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command.spawn().map(drop).map_err(failed)
+}
+
 fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {
     let failed =
         |e: io::Error| Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e));

@@ -6,6 +6,7 @@ mod support;
 mod tar;
 
 mod approval;
+mod changes;
 mod control;
 mod ends;
 mod enter;

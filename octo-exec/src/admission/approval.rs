@@ -86,6 +86,10 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
             let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
             record.push(key, &values);
         }
+        // What was said of another hold is not said of this one.
+        for name in ["changes", "notified"] {
+            let _ = std::fs::remove_file(job.file(name));
+        }
         job.publish_record("held", &record)?;
     }
     Err(Unstarted::Held)

@@ -17,6 +17,7 @@ use octo_core::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Result};
 use pax::Extended;
+use std::fs::File;
 use std::path::Path;
 use stream::Stream;
 
@@ -104,7 +105,26 @@ impl Archive {
         stop: &Stop,
     ) -> Result<Archive> {
         let stream = Stream::open(path, bounds.stream(), is_hashed, stop)?;
-        Ok(Archive {
+        Ok(Archive::of(stream, bounds))
+    }
+
+    /// Reads one that comes through a pipe and begins with these bytes, hashed; the path is
+    /// for messages.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub(crate) fn piped(
+        path: &Path,
+        (pipe, begin): (File, &[u8]),
+        bounds: Bounds,
+        stop: &Stop,
+    ) -> Result<Archive> {
+        let reader = source::unpacked(path, pipe, begin, stop)?;
+        Ok(Archive::of(Stream::of(path, reader, bounds.stream(), true, stop)?, bounds))
+    }
+
+    fn of(stream: Stream, bounds: Bounds) -> Archive {
+        Archive {
             stream,
             bounds,
             entries: 0,
@@ -113,7 +133,7 @@ impl Archive {
             padding: 0,
             given: 0,
             is_in_file: false,
-        })
+        }
     }
 
     /// The next member; `None` behind the last one, when all was looked at.

@@ -31,7 +31,19 @@ pub(super) fn open(path: &Path, stop: &Stop) -> Result<Box<dyn Read>> {
     }
     let mut begin = [0; 6];
     let length = file.read_at(&mut begin, 0).map_err(io)?;
-    let begin = &begin[..length];
+    unpacked(path, file, &begin[..length], stop)
+}
+
+/// The same of what is open already, a pipe perhaps, and begins with these bytes.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn unpacked(
+    path: &Path,
+    file: File,
+    begin: &[u8],
+    stop: &Stop,
+) -> Result<Box<dyn Read>> {
     let other = |what: &str| Error::new(Exit::Data, path.display(), format!("is {what}"));
     match begin {
         [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(file))),

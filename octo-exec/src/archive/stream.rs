@@ -37,9 +37,23 @@ impl Stream {
     /// # Errors
     /// As [`source::open`]; exit 75 without a thread.
     pub(super) fn open(path: &Path, most: u64, is_hashed: bool, stop: &Stop) -> Result<Stream> {
+        Stream::of(path, source::open(path, stop)?, most, is_hashed, stop)
+    }
+
+    /// The same, where it is open and unpacked already.
+    ///
+    /// # Errors
+    /// Exit 75 without a thread.
+    pub(super) fn of(
+        path: &Path,
+        reader: Box<dyn Read>,
+        most: u64,
+        is_hashed: bool,
+        stop: &Stop,
+    ) -> Result<Stream> {
         Ok(Stream {
             path: path.to_path_buf(),
-            reader: source::open(path, stop)?,
+            reader,
             buffers: Vec::new(),
             buffer: Arc::new(vec![0; BUFFER]),
             start: 0,

@@ -5,6 +5,7 @@ use super::entering::Entering;
 use super::runner::Runner;
 use super::{freezing, settle, signals};
 use crate::admission::unstarted::Unstarted;
+use crate::start;
 use octo_core::JobId;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::{Error, Result};
@@ -75,7 +76,13 @@ fn run(
     };
     let end = match ended {
         Ok(end) | Err(Unstarted::Over(end)) => end,
-        Err(Unstarted::Held) => return Ok(()),
+        Err(Unstarted::Held) => {
+            // What it needs is computed by another process: this one's end is waited for.
+            if let Err(error) = start::announcing(places, job) {
+                tool.report(&error);
+            }
+            return Ok(());
+        }
         Err(Unstarted::Failed(error)) => return fail(tool, places, job, held, error, room),
     };
     // Written while `attempt` lives: to close its watch takes milliseconds.

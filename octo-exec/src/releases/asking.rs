@@ -26,7 +26,7 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Where nobody could be asked.
-pub(super) fn ask(
+pub(crate) fn ask(
     places: &Places,
     identity: &Identity,
     directories: &[Directory],
@@ -47,16 +47,20 @@ fn told(mut command: Command, entry: &[u8], until: Instant) -> io::Result<Vec<u8
     // It reads all of it before it does anything else, as whom we are.
     let written = child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(entry));
     let printed = match (&child.stdout, written) {
-        (Some(pipe), Ok(())) => printed(pipe, until),
+        (Some(pipe), Ok(())) => printed(pipe, LARGEST, until),
         (_, written) => written.map(|()| Vec::new()),
     };
     end(&mut child);
     printed
 }
 
-fn printed(pipe: impl AsFd, until: Instant) -> io::Result<Vec<u8>> {
+/// What comes out of a pipe until it ends, the time is up, or so many bytes are there.
+///
+/// # Errors
+/// Where it can't be read.
+pub(crate) fn printed(pipe: impl AsFd, most: usize, until: Instant) -> io::Result<Vec<u8>> {
     let (mut bytes, mut buffer) = (Vec::new(), vec![0; 32 << 10]);
-    while bytes.len() < LARGEST {
+    while bytes.len() < most {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -75,12 +79,12 @@ fn printed(pipe: impl AsFd, until: Instant) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error.into()),
         }
     }
-    bytes.truncate(LARGEST);
+    bytes.truncate(most);
     Ok(bytes)
 }
 
 /// Ends it, and waits a moment: one that the kernel holds goes when that lets go.
-fn end(child: &mut Child) {
+pub(crate) fn end(child: &mut Child) {
     let until = Instant::now() + A_MOMENT;
     let _ = child.kill();
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {

@@ -42,7 +42,11 @@ pub(crate) fn look(said: &Said, _: &Places) -> Result<u8> {
     Ok(0)
 }
 
-fn at(path: &Path) -> rustix::io::Result<Looked> {
+/// What is in a directory, for this process's user.
+///
+/// # Errors
+/// The system's, where he may not write there or it can't be read.
+pub(crate) fn at(path: &Path) -> rustix::io::Result<Looked> {
     let directory = match beneath::top(path) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Looked::Gone),
         other => other?,

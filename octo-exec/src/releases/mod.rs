@@ -2,7 +2,7 @@
 //! it is lost. octo-release says where it works by `releases=BASE/APP` in the file of
 //! `$OCTO_OUTPUT`; what lies there is the job's user's, and is looked at as that user.
 
-mod asking;
+pub(crate) mod asking;
 pub(crate) mod look;
 
 use crate::job::prepare::directories::VALUES;

@@ -26,7 +26,7 @@ const LARGEST: u64 = 512 << 20;
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Directory {
         mode: u32,
     },
@@ -40,7 +40,7 @@ pub(super) enum Item {
 
 /// Paths below a release, and what is there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Manifest(pub(super) BTreeMap<Vec<u8>, Item>);
+pub(crate) struct Manifest(pub(crate) BTreeMap<Vec<u8>, Item>);
 
 impl Manifest {
     /// Of what was unpacked.
@@ -68,7 +68,15 @@ impl Manifest {
     /// Exit 65 for what is none, naming the line; the system's.
     pub(super) fn read(path: &Path) -> Result<Manifest> {
         let mut file = File::open(path).map_err(|e| Error::io(path, &e))?;
-        let bytes = read_bounded(&mut file, path, LARGEST)?;
+        Manifest::read_from(&mut file, path, LARGEST)
+    }
+
+    /// Reads one of so many bytes at most.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub(crate) fn read_from(file: &mut File, path: &Path, most: u64) -> Result<Manifest> {
+        let bytes = read_bounded(file, path, most)?;
         Manifest::parse(&bytes).map_err(|line| {
             Error::new(Exit::Data, path.display(), format!("line {line} is not of a manifest"))
         })

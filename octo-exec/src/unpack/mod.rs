@@ -12,17 +12,17 @@ mod verify;
 mod walk;
 mod writer;
 
-pub(crate) use modes::is_private;
+pub(crate) use manifest::{Item, Manifest};
+pub(crate) use modes::{Modes, is_private};
 pub(crate) use tree::Written;
 pub(crate) use verify::{manifest, verify};
+pub(crate) use walk::{Found, Walk};
 pub(crate) use writer::{Rules, times};
 
 use crate::archive::{Archive, Content, Member};
 use crate::stop::Stop;
 use destination::Destination;
 use links::Sharing;
-use manifest::Manifest;
-use modes::Modes;
 use octo_core::Digest;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;

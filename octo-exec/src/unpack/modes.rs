@@ -10,19 +10,19 @@ pub(crate) fn is_private(mode: u32) -> bool {
 
 /// What the umask of our caller takes away.
 #[derive(Clone, Copy)]
-pub(super) struct Modes {
+pub(crate) struct Modes {
     umask: u32,
     /// It was named: what is kept from others is for it, whatever the umask says of groups.
     has_group: bool,
 }
 
 impl Modes {
-    pub(super) fn new(umask: u32, has_group: bool) -> Modes {
+    pub(crate) fn new(umask: u32, has_group: bool) -> Modes {
         Modes { umask, has_group }
     }
 
     /// What others could not read, they can't.
-    pub(super) fn file(self, member: &Member) -> u32 {
+    pub(crate) fn file(self, member: &Member) -> u32 {
         self.limited(match (member.mode & 0o004, member.mode & 0o111) {
             (0, 0) => 0o640,
             (0, _) => 0o750,
@@ -31,12 +31,12 @@ impl Modes {
         })
     }
 
-    pub(super) fn directory(self, member: &Member) -> u32 {
+    pub(crate) fn directory(self, member: &Member) -> u32 {
         self.limited(if member.mode & 0o004 == 0 { 0o750 } else { 0o755 })
     }
 
     /// Of a directory of which nothing is said.
-    pub(super) fn unnamed(self) -> u32 {
+    pub(crate) fn unnamed(self) -> u32 {
         self.limited(0o755)
     }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const DEEPEST: usize = 255;
 
 /// What is at a path.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Whether its directory is to be looked into, says who asks.
     Item(Item),
     /// A FIFO, socket or device; or a file that can't be as it is expected.
@@ -31,7 +31,7 @@ pub(super) enum Found {
     Odd,
 }
 
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     path: PathBuf,
     earlier: Option<Earlier>,
     expected: Option<&'a BTreeMap<Vec<u8>, Item>>,
@@ -41,7 +41,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Of the release here.
-    pub(super) fn new(path: &Path, entries: u64) -> Walk<'a> {
+    pub(crate) fn new(path: &Path, entries: u64) -> Walk<'a> {
         Walk { path: path.to_path_buf(), earlier: None, expected: None, left: entries, entries }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Exit 65 where it holds too much, else the system's, naming the path; what `each` says.
-    pub(super) fn each(
+    pub(crate) fn each(
         mut self,
         mut each: impl FnMut(Vec<u8>, Found) -> Result<bool>,
     ) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::approved::Approved;
 use super::show::difference;
+use crate::changes;
 use octo_core::base::argv::quote;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::print;
@@ -9,6 +10,7 @@ use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::package_name;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::changes::Changes;
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec};
 use std::fmt::Write;
@@ -90,6 +92,9 @@ fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
             let _ = write!(value, " {}", printable(name.as_bytes()));
         }
         let _ = writeln!(text, "    {key} {value}");
+    }
+    for line in changes::recorded(job)?.iter().flat_map(Changes::short) {
+        let _ = writeln!(text, "    {line}");
     }
     let difference = difference(approved, job)?;
     let lines: Vec<&str> = difference.lines().filter(|line| !line.is_empty()).collect();

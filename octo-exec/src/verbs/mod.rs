@@ -14,6 +14,8 @@ mod prune;
 mod run;
 mod show;
 
+use crate::changes::announce;
+use crate::changes::compare::compare;
 use crate::enter::enter;
 use crate::job::drain::drain;
 use crate::releases::look::look;
@@ -49,6 +51,10 @@ pub(crate) static VERBS: &[PlainVerb] = &[
         .runs(drain),
     verb("look", "", "see what a job released, as its user; octo-exec itself calls this")
         .runs(look),
+    verb("compare", "", "compare a package with what is released; octo-exec itself calls this")
+        .runs(compare),
+    verb("announce", "JOB", "say what a held job would change; octo-exec itself calls this")
+        .runs(announce),
     verb("serve", "", "take over what a listener of another user spools; needs no network")
         .runs(serve::serve),
     verb("take", "JOB [REASON]", "make a job of what a listener spooled, or note that none is")
@@ -86,6 +92,7 @@ const ANYBODYS: &[&str] = &[
     "enter",
     "drain",
     "look",
+    "compare",
     "setup",
     "list",
     "show",

@@ -3,6 +3,7 @@
 use super::approved::{Approved, script_file};
 use super::named::named;
 use crate::admission::approval;
+use crate::changes;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::encoding::printable;
@@ -37,6 +38,9 @@ pub(super) fn show(said: &Said, places: &Places) -> Result<u8> {
     }
     if state == State::Held {
         text.push_str(&difference(&Approved::read(places)?, &job)?);
+        if let Some(changes) = changes::up_to_date(places, &job)? {
+            let _ = writeln!(text, "\n{}", changes.lines().join("\n"));
+        }
         let _ = writeln!(
             text,
             "\nto approve exactly this:\n  octo-exec approve {} {}",

@@ -63,6 +63,8 @@ const RECORDS: &[&str] = &[
     "cancel.request.sig",
     "cancel.request.crt",
     "approved",
+    "changes",
+    "notified",
     "grant",
     "held",
     "waiting",

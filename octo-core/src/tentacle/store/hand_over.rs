@@ -68,6 +68,11 @@ impl Handed {
         let size = own_size(places, &file).map_err(|e| Error::io(&path, &e))?;
         Ok(size.map(|size| Handed { digest: *digest, file, size }))
     }
+
+    /// The file, whose owner may still be writing to it.
+    pub fn into_file(self) -> File {
+        self.file
+    }
 }
 
 impl Store {
