@@ -15,6 +15,7 @@ use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
 use octo_core::tentacle::known::OwnThumbprints;
+use octo_core::tentacle::settings::Settings;
 use octo_core::trust::{self, Line, Options, Trust};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
             FileKind::Trust => check_trust(said.tool(), places, &path),
             FileKind::Targets => check_targets(said.tool(), &path),
             FileKind::Tentacle => check_tentacle(&path),
+            FileKind::Settings => check_settings(&path),
             FileKind::Identity => identity::check(&path, listener::other_user(places))
                 .map(|it| Some(format!("{} {}", it.fields.name, it.thumbprint))),
         };
@@ -70,6 +72,7 @@ enum FileKind {
     Targets,
     Identity,
     Tentacle,
+    Settings,
 }
 
 /// What there is on this machine. One that pushes only has no trust file.
@@ -90,6 +93,9 @@ fn configured(places: &Places) -> Vec<(FileKind, PathBuf)> {
     if is_tentacle || there(&places.tentacle()) {
         files.push((FileKind::Tentacle, places.tentacle()));
     }
+    if there(&places.settings()) {
+        files.push((FileKind::Settings, places.settings()));
+    }
     files
 }
 
@@ -100,6 +106,7 @@ fn kind_of(path: &Path) -> Result<FileKind> {
         Some("targets") => Some(FileKind::Targets),
         Some("identity.pem") => Some(FileKind::Identity),
         Some("tentacle") => Some(FileKind::Tentacle),
+        Some("octo-exec") => Some(FileKind::Settings),
         _ => None,
     };
     if let Some(kind) = by_name {
@@ -213,6 +220,17 @@ fn check_tentacle(path: &Path) -> Result<Option<String>> {
             .hint(format!("octo-keys tentacle makes {} the first", shown.thumbprint)));
     }
     Ok(Some(format!("this tentacle is {}", own.current)))
+}
+
+/// As [`check_trust`].
+fn check_settings(path: &Path) -> Result<Option<String>> {
+    let settings = Settings::read(path)?;
+    settings.check().map_err(|error| error.exit(Exit::Configuration))?;
+    let notify = settings.notify.iter().flatten().next();
+    Ok(Some(match notify {
+        Some(program) => format!("what waits for approval is told by {program}"),
+        None => "nothing is set".into(),
+    }))
 }
 
 fn show(tool: &Tool, kind: &str, problems: &[Problem]) -> Option<String> {

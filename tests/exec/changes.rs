@@ -2,10 +2,10 @@
 
 use crate::jobs::{Draft, own_user, trust};
 use crate::sandbox;
-use crate::support::{Sandbox, stdout_of, wait_for};
-use crate::tar::{Entry, directory, file, symlink};
-use octo_core::tentacle::changes::Changes;
-use octo_core::tentacle::job::JobDirectory;
+use crate::support::{Sandbox, set_mode, stdout_of, wait_for};
+use crate::tar::{Entry, archive, directory, file, symlink};
+use octo_core::tentacle::changes::{Changes, MAXIMUM_LISTED};
+use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::{Digest, PusherName};
 use std::path::{Path, PathBuf};
 
@@ -90,8 +90,9 @@ fn release(hook: &str, more: &[Entry]) -> Vec<u8> {
         file("octo.conf", "shared=log/\nsubstitute=app.ini\n"),
         file("app.ini", "x=#{OCTO_APP}\n"),
     ];
-    let entries = first.iter().chain(more).map(Entry::bytes);
-    [entries.collect::<Vec<_>>().concat(), vec![0; 1024]].concat()
+    let mut bytes: Vec<u8> = first.iter().chain(more).flat_map(Entry::bytes).collect();
+    bytes.extend([0; 1024]);
+    bytes
 }
 
 #[test]
@@ -147,4 +148,176 @@ fn who_approves_a_deployment_sees_what_it_would_change() {
     let shown = target.shown(&job);
     assert!(shown.contains("beside release 3.0#2") && shown.contains("-echo three\n"), "{shown}");
     assert_eq!(changes(&job).outcome.expect("compared").current.expect("one").number, Some(2));
+}
+
+/// A target where `octo-release` finds a release that nobody deployed, as a job may leave it.
+fn released(target: &Target, files: &[(&str, &str)]) -> PathBuf {
+    let shop = target.base.join("shop");
+    for (name, text) in files {
+        let path = shop.join("releases/1.0").join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("mkdir");
+        std::fs::write(path, text).expect("write");
+    }
+    std::os::unix::fs::symlink("releases/1.0", shop.join("current")).expect("symlink");
+    std::fs::write(shop.join("journal"), "x").expect("write");
+    shop
+}
+
+/// Without a manifest its files are read; whatever they are called drives no terminal.
+#[test]
+fn names_in_a_release_drive_no_terminal_and_look_like_no_line_of_ours() {
+    let target = Target::own();
+    let evil = "a\x1b[2J\n  removed b";
+    released(&target, &[(evil, "x"), ("same", "as it was"), ("b: file 0644", "x")]);
+    let job = target.hold("2.0", &archive(&[file("same", "as it was"), file("octo.conf", "")]));
+    let shown = target.shown(&job);
+    for line in [
+        "1 added, 2 removed, 0 changed, 1 the same\n",
+        "  removed $'a\\033[2J\\n  removed b': file 0644 1 byte\n",
+        "  removed 'b: file 0644': file 0644 1 byte\n",
+        "  the release has no manifest: its files were read\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+    assert!(!shown.contains('\x1b'), "{shown}");
+}
+
+#[test]
+fn what_cant_be_compared_says_why_and_is_held_all_the_same() {
+    let target = Target::own();
+    let shop = released(&target, &[("same", "x")]);
+    let good = archive(&[file("same", "x")]);
+    let twice = archive(&[file("same", "x"), file("same", "y")]);
+    let said = |job: &JobDirectory, why: &str| {
+        let failed = changes(job).outcome.expect_err(why);
+        assert!(failed.contains(why), "{failed}");
+        let shown = target.shown(job);
+        assert!(shown.contains("what it would change is not known: "), "{shown}");
+        assert!(shown.contains("octo-exec approve "), "{shown}");
+    };
+    said(&target.hold("2.0", &twice), "the package: same: is in it twice");
+    said(&target.hold("2.0", &[b'x'; 1024]), "is no archive of tar");
+    let cut = &good[..good.len() - 512];
+    said(&target.hold("2.0", cut), "the package: ");
+    let digest = target.put("2.0", &good);
+    said(&target.job(&format!("package {digest} shop-2.0.tar\narg -x\narg deploy\n")), "none of");
+    // Its bytes are others by now: what would be shown is not what is approved.
+    std::fs::write(
+        target.sandbox.state(&format!("packages/{digest}")),
+        archive(&[file("evil", "")]),
+    )
+    .expect("write");
+    let job = target.job(&format!("package {digest} shop-2.0.tar\narg deploy\n"));
+    said(&job, "are others than its sha256 says");
+    // Nor is anything read that a job has put in the place of its release.
+    std::fs::remove_file(shop.join("current")).expect("remove");
+    std::os::unix::fs::symlink("/etc", shop.join("current")).expect("symlink");
+    let job = target.hold("3.0", &archive(&[file("hosts", "x")]));
+    said(&job, "current: leads to no release of it");
+    assert!(!target.shown(&job).contains("passwd"));
+}
+
+/// A hook into which a secret was filled stays where it is; the package's is shown whole.
+#[test]
+fn values_that_were_filled_into_a_hook_are_not_shown() {
+    let target = Target::own();
+    let conf = ("octo.conf", "substitute=Deploy.sh\n");
+    released(&target, &[conf, ("Deploy.sh", "login hunter2\n"), ("same", "x")]);
+    let hook = file("Deploy.sh", "login #{TOKEN}\nevil\n");
+    let job = target.hold("2.0", &archive(&[hook, file(conf.0, conf.1), file("same", "x")]));
+    let shown = target.shown(&job);
+    assert!(shown.contains("+login #{TOKEN}\n    +evil\n"), "{shown}");
+    assert!(shown.contains("  Deploy.sh: values were filled into the release's"), "{shown}");
+    let record = std::fs::read_to_string(job.file("changes")).expect("read");
+    assert!(!record.contains("hunter2") && !shown.contains("hunter2"), "{record}");
+}
+
+/// Whatever a package holds: the record is bounded, and says how much more there is.
+#[test]
+fn a_package_of_two_hundred_thousand_files_is_counted_and_a_part_of_it_listed() {
+    let target = Target::own();
+    released(&target, &[("same", "x"), ("gone", "y"), ("zz", "before")]);
+    let mut bytes = Vec::with_capacity(110 << 20);
+    let mut entry = |entry: &Entry| bytes.extend(entry.bytes());
+    for name in 0..199_997 {
+        entry(&file(format!("a/{name}"), ""));
+    }
+    entry(&file("same", "x"));
+    entry(&file("zz", "after"));
+    bytes.extend([0; 1024]);
+    let job = target.hold("2.0", &bytes);
+    let counted = changes(&job).outcome.expect("compared");
+    let counts = counted.counts;
+    assert_eq!((counts.added, counts.removed, counts.changed, counts.same), (199_998, 1, 1, 1));
+    assert_eq!(counted.entries.len(), MAXIMUM_LISTED);
+    let shown = target.shown(&job);
+    assert!(shown.contains("  changed zz: file 0644 5 bytes, was file 0644 6 bytes\n"), "{shown}");
+    assert!(shown.contains("  removed gone: file 0644 1 byte\n"), "{shown}");
+    assert!(shown.contains("  and more, not listed: 199000 added\n"), "{shown}");
+}
+
+/// Sets notify= to a program that runs this.
+fn notify(target: &Target, script: &str) {
+    let tell = target.sandbox.write("tell", format!("#!/bin/sh\n{script}\n"));
+    set_mode(&tell, 0o755);
+    let line = format!("# who approves\nnotify={} \"one word\"\n", tell.display());
+    let settings = target.sandbox.write("config/octo-exec", line);
+    set_mode(&settings, 0o644);
+}
+
+#[test]
+fn an_approver_is_told_once_of_each_hold() {
+    let target = Target::own();
+    let told = target.sandbox.path("told");
+    notify(&target, &format!("{{ echo \"$@\"; env | grep -v ^PWD=; cat; }} >>{}", told.display()));
+    let digest = target.put("2.0", &archive(&[file("same", "x")]));
+    let job = target.job(&format!("package {digest} shop-2.0.tar\narg deploy\n"));
+    let id = job.id().as_str();
+    wait_for("the mark", || job.file("notified").exists());
+    for _ in 0..2 {
+        target.sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+        target.sandbox.tool("octo-exec").args(["announce", id]).assert().success();
+    }
+    let text = std::fs::read_to_string(&told).expect("told");
+    for line in [
+        format!("one word {id}\n"),
+        format!("OCTO_JOB={id}\n"),
+        format!("job {id}\npusher ci\nby me@laptop\nruns octo-release\narguments deploy\n"),
+        format!("package {digest} shop-2.0.tar\nexpires 20"),
+        format!("look octo-exec show {id}\n"),
+    ] {
+        assert_eq!(text.matches(&line).count(), 1, "{line}{text}");
+    }
+    assert!(!text.contains("HOME="), "{text}");
+    // Another line of the trust file: what was approved is held anew, and that is told.
+    let options = format!("user={} hold set=OCTO_BASE={}", own_user(), target.base.display());
+    trust(&target.sandbox, &format!("{options} set=MORE=1"));
+    target.sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
+    wait_for("the second", || {
+        std::fs::read_to_string(&told).expect("told").matches("\nlook ").count() == 2
+    });
+}
+
+#[test]
+fn a_program_that_fails_or_floods_is_a_line_in_the_log_and_changes_nothing() {
+    let target = Target::own();
+    let held = || {
+        let spec = "command true\n";
+        let job = Draft::pushed(spec).publish(&target.sandbox);
+        let mut bring = target.sandbox.tool("octo-exec");
+        let assert = bring.arg("job").arg(job.path()).assert().success();
+        assert!(matches!(job.state().expect("a state"), State::Held));
+        String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+    };
+    assert_eq!(held(), "");
+    notify(&target, "printf 'no \\033[2J mail\\n' >&2; exit 3");
+    let said = held();
+    assert!(said.contains(": notify=: exit status: 3: no \\x1b[2J mail\n"), "{said}");
+    notify(&target, "exec yes");
+    let said = held();
+    assert!(said.contains(": notify=: it printed more than 1048576 bytes, killed: y\n"), "{said}");
+    set_mode(&target.sandbox.path("tell"), 0o777);
+    assert!(held().contains("tell: is writable"), "others could have written it");
+    target.sandbox.write("config/octo-exec", "notfy=/bin/true\n");
+    assert!(held().contains("octo-exec:1: no such setting"));
 }

@@ -10,6 +10,7 @@ pub mod known;
 pub mod layout;
 pub mod objects;
 pub mod releases;
+pub mod settings;
 pub mod signature;
 pub mod spec;
 pub mod spool;

@@ -8,6 +8,7 @@ mod conf;
 mod deployment;
 mod diff;
 mod former;
+mod notify;
 mod package;
 
 use crate::admission::admit::admit;
@@ -19,7 +20,7 @@ use crate::releases::asking as looking;
 use deployment::Deployment;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::utc_now;
-use octo_core::base::error::{Error, Result, describe};
+use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::tentacle::changes::{Changes, Compared, LARGEST};
 use octo_core::tentacle::job::{JobDirectory, State};
@@ -44,11 +45,24 @@ pub(crate) fn announce(said: &Said, places: &Places) -> Result<u8> {
     if !job.exists() || job.state()? != State::Held {
         return Ok(0);
     }
+    std::thread::scope(|threads| {
+        let tool = said.tool();
+        // Neither waits for the other.
+        let thread = std::thread::Builder::new().name("notify".into());
+        let started = thread.spawn_scoped(threads, || notify::notify(tool, places, &job));
+        if let Err(error) = started {
+            tool.report(&Error::new(Exit::Temporary, "a thread", describe(&error)));
+        }
+        compute(places, &job)
+    })
+}
+
+fn compute(places: &Places, job: &JobDirectory) -> Result<u8> {
     let _turn = layout::lock(places, LOCK)?;
-    if let Some(asked) = Asked::of(places, &job)?
+    if let Some(asked) = Asked::of(places, job)?
         && job.state()? == State::Held
     {
-        asked.renew(places, &job)?;
+        asked.renew(places, job)?;
     }
     Ok(0)
 }

@@ -96,6 +96,11 @@ impl Places {
         self.state.join("refused")
     }
 
+    /// CONFIG/octo-exec: settings of octo-exec
+    pub fn settings(&self) -> PathBuf {
+        self.config.join("octo-exec")
+    }
+
     /// STATE/releases: octo-exec's copies of what is released, a directory a user.
     pub fn releases(&self) -> PathBuf {
         self.state.join("releases")
