@@ -68,7 +68,8 @@ fn a_held_script_is_shown_beside_the_last_of_its_name_that_was_approved() {
         wait_for("its end", || job.end().expect("readable").is_some());
         if script == "echo 1\n" {
             // Approvals are told apart by the second.
-            let approved = "digest x\nby me\nat 2026-01-01T00:00:00Z\n";
+            let digest = octo_core::Digest::of(b"it");
+            let approved = format!("digest {digest}\noperator me@here 2026-01-01T00:00:00Z\n");
             std::fs::write(job.file("approved"), approved).expect("write");
         }
     }
@@ -119,7 +120,7 @@ fn an_approval_is_no_longer_worth_anything_after_its_time() {
     let job = submit(&sandbox, "command true\n");
     let held = job.record("held").expect("readable").expect("held");
     let digest = held.first("digest").expect("a digest");
-    let approved = format!("digest {digest}\nby me\nat 2026-01-01T00:00:00Z\n");
+    let approved = format!("digest {digest}\noperator me@here 2026-01-01T00:00:00Z\n");
     std::fs::write(job.file("approved"), approved).expect("write");
     sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
     assert_eq!(end(&job).0, "expired");

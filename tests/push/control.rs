@@ -283,7 +283,7 @@ fn what_is_held_is_shown_beside_what_was_approved() {
             let at = at
                 .expect("approved")
                 .lines()
-                .find_map(|l| Some(l.strip_prefix("at ")?.to_string()));
+                .find_map(|l| Some(l.strip_prefix("operator ")?.split_once(' ')?.1.to_string()));
             while octo_core::base::cli::utc_now() == at.clone().expect("a time").replace("%3A", ":")
             {
                 std::thread::sleep(Duration::from_millis(20));

@@ -10,6 +10,7 @@ mod support;
 mod tentacle;
 
 mod ahead;
+mod approvals;
 mod control;
 mod costs;
 mod faults;

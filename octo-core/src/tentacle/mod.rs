@@ -2,6 +2,7 @@
 //! the audit log, by which thumbprints it is known.
 
 pub mod account;
+pub mod approval;
 pub mod audit;
 pub mod changes;
 pub mod doorbell;

@@ -22,8 +22,8 @@ pub struct Grant {
     pub sudo: bool,
     /// The directory whose scripts alone may run.
     pub scripts: Option<PathBuf>,
-    /// A run waits for a local operator's approval.
-    pub hold: bool,
+    /// How many must approve a run before it starts; 0 is nobody.
+    pub hold: u8,
     /// Variables of jobs that the pusher can't give.
     pub set: Vec<(VariableName, String)>,
     /// The longest wait for a lock; `None` is as long as asked for.
@@ -142,7 +142,7 @@ impl Grant {
             user: None,
             sudo: true,
             scripts: None,
-            hold: false,
+            hold: 0,
             set: Vec::new(),
             max_wait: None,
             max_size: u64::MAX,

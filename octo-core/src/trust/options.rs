@@ -31,8 +31,8 @@ pub struct Options {
     pub scripts: Option<PathBuf>,
     /// When a run may start.
     pub window: Option<Windows>,
-    /// A run waits for a local operator's approval.
-    pub hold: bool,
+    /// How many must approve a run before it starts; 0 is nobody.
+    pub hold: u8,
     /// The variables and secrets that the pusher may give to jobs; `None` is none where
     /// scripts= is said, else all that aren't forbidden.
     pub env: Option<Vec<VariablePattern>>,
@@ -70,7 +70,7 @@ impl Default for Options {
             sudo: false,
             scripts: None,
             window: None,
-            hold: false,
+            hold: 0,
             env: None,
             set: Vec::new(),
             locks: None,
@@ -108,6 +108,8 @@ enum Takes {
     Nothing(fn(&mut Options)),
     /// `key=VALUE`; the error says what a value is.
     Value(fn(&mut Options, &str) -> Result<(), String>),
+    /// The word alone, or `key=VALUE`.
+    Either(fn(&mut Options), fn(&mut Options, &str) -> Result<(), String>),
     /// `key=NAME=VALUE`, once a name.
     Variable(fn(&mut Options, VariableName, String)),
 }
@@ -143,9 +145,18 @@ static ROWS: &[TrustOption] = &[
     .shown(|options| values::one(options.window.as_ref()))
     .otherwise("at any time")
     .bounds(RUN),
-    word("hold", |options| options.hold = true)
-        .shown(|options| values::yes_or_no(options.hold))
-        .bounds(RUN),
+    option(
+        "hold",
+        Takes::Either(
+            |options| options.hold = 1,
+            |options, value| values::approvals(value).map(|count| options.hold = count),
+        ),
+    )
+    .shown(|options| match options.hold {
+        0 | 1 => values::yes_or_no(options.hold == 1),
+        count => vec![count.to_string()],
+    })
+    .bounds(RUN),
     value("env", |options, value| values::patterns(value).map(|all| options.env = Some(all)))
         .shown(|options| values::list(options.env.as_deref()))
         .otherwise("none with scripts=, else all but those that choose code or configuration")
@@ -168,7 +179,7 @@ static ROWS: &[TrustOption] = &[
         .bounds(&[Verb::Put, Verb::Run, Verb::Get]),
     value("max-store", |options, value| values::size(value).map(|size| options.max_store = size))
         .shown(|options| vec![values::size_text(options.max_store)])
-        .bounds(&[Verb::Put, Verb::Run, Verb::Freeze]),
+        .bounds(&[Verb::Put, Verb::Run, Verb::Freeze, Verb::Approve]),
     value("max-jobs", |options, value| values::count(value).map(|jobs| options.max_jobs = jobs))
         .shown(|options| vec![options.max_jobs.to_string()])
         .bounds(RUN),
@@ -234,7 +245,7 @@ impl TrustOption {
     /// How it is written, as far as its value: `hold`, `user=`.
     pub fn written(&self) -> String {
         match self.takes {
-            Takes::Nothing(_) => self.key.to_string(),
+            Takes::Nothing(_) | Takes::Either(..) => self.key.to_string(),
             Takes::Value(_) | Takes::Variable(_) => format!("{}=", self.key),
         }
     }
@@ -275,10 +286,10 @@ impl Options {
         };
         let row = ROWS.iter().find(|row| row.key == key).ok_or_else(|| unknown(key))?;
         match (&row.takes, raw) {
-            (Takes::Nothing(take), None) => take(self),
+            (Takes::Nothing(take) | Takes::Either(take, _), None) => take(self),
             (Takes::Nothing(_), Some(_)) => return Err(format!("{key} takes no value")),
             (_, None) => return Err(format!("{key} needs a value: {key}=…")),
-            (Takes::Value(take), Some(raw)) => {
+            (Takes::Value(take) | Takes::Either(_, take), Some(raw)) => {
                 let value = values::unquoted(raw)?;
                 take(self, value).map_err(|wrong| values::wrong(key, value, &wrong))?;
             }
@@ -307,8 +318,8 @@ fn unknown(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run,freeze,despite user=app sudo \
-        scripts=/srv/scripts window=22:00-05:00 hold env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
+    const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run,freeze,despite,approve user=app sudo \
+        scripts=/srv/scripts window=22:00-05:00 hold=2 env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
         max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h memory=64M cpu=150% tasks=32";
 
     /// What is shown is what the file would say, so that a record can be read.

@@ -31,13 +31,23 @@ pub struct Allow {
     pub freeze: bool,
     /// To deploy what is frozen.
     pub despite: bool,
+    /// To look at what others have waiting, to approve and to deny it.
+    pub approve: bool,
     /// Everything, and other pushers' jobs too.
     pub any: bool,
 }
 
 impl Default for Allow {
     fn default() -> Allow {
-        Allow { status: true, put: true, run: true, freeze: false, despite: false, any: false }
+        Allow {
+            status: true,
+            put: true,
+            run: true,
+            freeze: false,
+            despite: false,
+            approve: false,
+            any: false,
+        }
     }
 }
 
@@ -50,7 +60,8 @@ impl Allow {
             AllowWord::Put => self.put,
             AllowWord::Run => self.run,
             AllowWord::Freeze => self.freeze,
-            AllowWord::RunOrFreeze => self.run || self.freeze,
+            AllowWord::Approve => self.approve,
+            AllowWord::AnyJob => self.run || self.freeze || self.approve,
         };
         brought || self.any
     }
@@ -68,14 +79,15 @@ impl Allow {
         self.despite || self.any
     }
 
-    fn words(self) -> [(&'static str, bool); 6] {
-        let Allow { status, put, run, freeze, despite, any } = self;
+    fn words(self) -> [(&'static str, bool); 7] {
+        let Allow { status, put, run, freeze, despite, approve, any } = self;
         [
             ("status", status),
             ("put", put),
             ("run", run),
             ("freeze", freeze),
             ("despite", despite),
+            ("approve", approve),
             ("any", any),
         ]
     }
@@ -150,6 +162,7 @@ pub(super) fn allow(value: &str) -> Result<Allow, String> {
         run: has("run"),
         freeze: has("freeze"),
         despite: has("despite"),
+        approve: has("approve"),
         any: has("any"),
     })
 }
@@ -229,6 +242,12 @@ pub(super) fn percent(text: &str) -> Result<u32, String> {
     let share = number.filter(|number| (1..=MOST_PERCENT).contains(number));
     let share = share.and_then(|share| u32::try_from(share).ok());
     share.ok_or_else(|| format!("not a share of one processor from 1% to {MOST_PERCENT}%"))
+}
+
+/// How many people have to approve: more than a few never come together.
+pub(super) fn approvals(text: &str) -> Result<u8, String> {
+    let count = units::whole(text).and_then(|count| u8::try_from(count).ok());
+    count.filter(|count| (1..=9).contains(count)).ok_or_else(|| "not a number from 1 to 9".into())
 }
 
 /// How many processes and threads; with none nothing runs.

@@ -18,8 +18,10 @@ pub enum AllowWord {
     Run,
     /// `freeze`
     Freeze,
-    /// `run` or `freeze`: whoever has jobs.
-    RunOrFreeze,
+    /// `approve`
+    Approve,
+    /// `run`, `freeze` or `approve`: whoever has jobs.
+    AnyJob,
 }
 
 /// All that is said about a verb in one place.
@@ -182,10 +184,69 @@ verbs! {
         item: None,
         features: &["freeze"],
     }
+    /// What waits for approval, whoever asked for it.
+    Held {
+        word: "held",
+        allow: AllowWord::Approve,
+        does: "see what waits for approval",
+        request: &[],
+        reply: &[BODY],
+        item: Some(Word {
+            word: "held",
+            keys: &[
+                JOB,
+                Key::new("since", Form::Time),
+                Key::new("expires", Form::Time),
+                Key::new("name", Form::Text),
+                Key::new("by", Form::Text),
+                Key::new("script", Form::Text),
+                Key::new("named", Form::Text),
+                Key::new("command", Form::Text),
+                Key::new("arguments", Form::Text),
+                Key::new("package", Form::Text),
+                SHA256,
+                Key::new("digest", Form::Digest),
+                Key::new("needs", Form::Number),
+                Key::new("approved", Form::List),
+            ],
+        }),
+        features: &["approve"],
+    }
+    /// All that is known of a held job.
+    Show {
+        word: "show",
+        allow: AllowWord::Approve,
+        does: "see what waits for approval",
+        request: &[JOB],
+        // How long its parts are, one behind the other in the body.
+        reply: &[
+            REQUEST,
+            SIGNATURE,
+            Key::new("certificate", Form::Number),
+            Key::new("spec", Form::Number),
+            Key::new("script", Form::Number),
+            Key::new("held", Form::Number),
+            Key::new("approvals", Form::Number),
+            Key::new("changes", Form::Number),
+            BODY,
+        ],
+        item: None,
+        features: &[],
+    }
+    /// To approve a held job, or to deny it: a `run` whose spec says so. Never a request of its own.
+    Approve {
+        word: "approve",
+        allow: AllowWord::Approve,
+        does: "approve jobs",
+        request: &[],
+        reply: &[],
+        item: None,
+        features: &[],
+    }
     /// To read a job's output and end.
     Follow {
         word: "follow",
-        allow: AllowWord::RunOrFreeze,
+        allow: AllowWord::AnyJob,
         does: "follow jobs",
         request: &[JOB, OFFSET],
         reply: &[],
@@ -222,6 +283,8 @@ verbs! {
                 Key::new("command", Form::Text),
                 Key::new("freeze", Form::Text),
                 Key::new("thaw", Form::Text),
+                Key::new("approve", Form::Text),
+                Key::new("deny", Form::Text),
                 Key::new("package", Form::Text),
                 SHA256,
                 Key::new("code", Form::Number),
@@ -279,9 +342,9 @@ impl Verb {
         ROWS.iter().find(|row| row.word == word).map(|row| row.verb)
     }
 
-    /// Does a request begin with it? To connect is none, and a freeze is a `run`.
+    /// Does a request begin with it? To connect is none, and an order is a `run`.
     pub fn is_requested(self) -> bool {
-        !matches!(self, Verb::Connect | Verb::Freeze)
+        !matches!(self, Verb::Connect | Verb::Freeze | Verb::Approve)
     }
 
     /// The verb that a request begins with.
@@ -325,5 +388,6 @@ mod tests {
         }
         assert_eq!(Verb::requested("connect"), None);
         assert_eq!(Verb::requested("freeze"), None);
+        assert_eq!(Verb::requested("approve"), None);
     }
 }

@@ -1,56 +1,140 @@
-//! hold=: a job that waits for a local operator, and what exactly he approves.
+//! hold=: a job that waits until enough people have approved exactly what it is.
 
-use super::admit::is_expired;
+use super::admit::{believe_address, is_expired, lines_of};
 use super::unstarted::Unstarted;
+use crate::job::prepare::secrets;
 use octo_core::base::cli::utc_now;
 use octo_core::base::error::{Error, Exit, Result};
+use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
-use octo_core::tentacle::job::JobDirectory;
-use octo_core::tentacle::spec::Spec;
-use octo_core::trust::Cited;
-use octo_core::{Digest, JobId};
+use octo_core::tentacle::approval::{self, Approval, Approvals, Approver, EXPIRES_AFTER};
+use octo_core::tentacle::audit::Audit;
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, Pusher, State};
+use octo_core::tentacle::layout::Side;
+use octo_core::trust::{Question, Verb};
+use octo_core::{Digest, PusherName};
+use rustix::fs::{Gid, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
-/// A held job that nobody approved expires after this long.
-pub(crate) const EXPIRES_AFTER: Duration = Duration::from_secs(7 * 86400);
-
-/// What an approval binds: the job, the spec, the script, the package and the
-/// line, so that nothing can be swapped between the approval and the start, nor
-/// an approval be used for another job.
-pub(crate) fn subject(
-    job: &JobId,
-    spec: &Spec,
-    spec_digest: &Digest,
-    script: Option<Digest>,
-    line: Option<&Cited>,
-) -> Record {
-    Record::new()
-        .with("job", job)
-        .with("spec", spec_digest)
-        .with_each("script", script)
-        .with_each("package", spec.package.as_ref().map(|(digest, _)| digest))
-        .with_each("line", line.map(|line| &line.text))
+/// An approval that was recorded, or was there before.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// So many have approved it.
+    pub(crate) count: usize,
+    /// So many must.
+    pub(crate) needs: usize,
+    /// Who, as messages name them.
+    pub(crate) names: Vec<String>,
+    /// Is this one new?
+    pub(crate) is_new: bool,
 }
 
-/// The digest of the subject: what `approve` may name.
-pub(crate) fn digest(subject: &Record) -> Digest {
-    Digest::of(subject.encode().as_bytes())
+impl Given {
+    /// May the job start?
+    pub(crate) fn is_enough(&self) -> bool {
+        self.count >= self.needs
+    }
+}
+
+/// A job that is to be approved, if it is held.
+///
+/// # Errors
+/// Exit 65 where it isn't there, or not held.
+pub(crate) fn held(job: &JobDirectory) -> Result<&JobDirectory> {
+    let no = |reason: String| Error::new(Exit::Data, format!("job {}", job.id()), reason);
+    if !job.exists() {
+        return Err(no("is not here".into()));
+    }
+    match job.state()? {
+        State::Held => Ok(job),
+        state => Err(no(format!("is not held: {}", state.word()))),
+    }
 }
 
 /// The digest of what a held job waits to have approved.
 ///
 /// # Errors
 /// Exit 65 where it isn't held.
-pub(crate) fn held_digest(job: &JobDirectory) -> Result<String> {
+pub(crate) fn held_digest(job: &JobDirectory) -> Result<Digest> {
     let held = job.record("held")?;
-    let digest = held.as_ref().and_then(|record| record.first("digest")).map(str::to_string);
+    let digest = held.as_ref().and_then(|record| Digest::parse(record.first("digest")?));
     digest.ok_or_else(|| Error::new(Exit::Data, format!("job {}", job.id()), "is not held"))
 }
 
-/// When it was approved; nothing where there is none.
-pub(crate) fn given_at(job: &JobDirectory) -> Result<Option<String>> {
-    let approved = job.record("approved")?;
-    Ok(approved.and_then(|r| r.first("at").map(str::to_string)))
+/// Records an approval of this, durably; who has given his already is not counted twice.
+///
+/// # Errors
+/// Exit 65 where the job isn't held, has expired, or waits for something else; 75 where
+/// somebody starts or ends it right now.
+pub(crate) fn give(
+    places: &Places,
+    job: &JobDirectory,
+    approved: Digest,
+    approval: Approval,
+) -> Result<Given> {
+    let no = |reason: String| Error::new(Exit::Data, format!("job {}", job.id()), reason);
+    held(job)?;
+    let _held = hold(job)?;
+    held(job)?;
+    let digest = held_digest(job)?;
+    if expires_in(job).is_none() {
+        return Err(no("expired: it was held for 7 days".into()));
+    }
+    if digest != approved {
+        return Err(no(format!("is not what you saw: it is {digest} now")));
+    }
+    let needed = approval::needed(&job.record("held")?.unwrap_or_default());
+    let mut approvals = recorded(job, digest)?;
+    if let Some(asker) = &job.origin()?.pusher {
+        let needs = Needs { places, asker: Some(asker), name: &asker.name, count: 0 };
+        approvals.given.retain(|approval| still_holds(&approval.by, needs));
+    }
+    let (shown, is_new) = (approval.by.shown(), approvals.add(approval));
+    if is_new {
+        let digest = digest.to_string();
+        let fields = [("job", job.id().as_str()), ("digest", &digest), ("by", &shown)];
+        Audit::of(Side::Executor, places).append("approve", &fields)?;
+        // What runs is compared with this once more at the start.
+        job.publish_record("approved", &approvals.record())?;
+    }
+    let names = approvals.given.iter().map(|given| given.by.shown()).collect();
+    Ok(Given { count: approvals.given.len(), needs: needed, names, is_new })
+}
+
+/// Ends a held job, for this reason.
+///
+/// # Errors
+/// As [`give`].
+pub(crate) fn deny(places: &Places, job: &JobDirectory, by: &str, reason: &str) -> Result<()> {
+    held(job)?;
+    let _held = hold(job)?;
+    if job.end()?.is_some() || job.open("started")?.is_some() {
+        return Err(busy(job));
+    }
+    let said = match reason.is_empty() {
+        true => format!("denied by {by}"),
+        false => format!("denied by {by}: {reason}"),
+    };
+    let end = End::unstarted(EndKind::Denied(Exit::Refused.code()), said);
+    let fields = [("job", job.id().as_str()), ("by", by), ("reason", reason)];
+    Audit::of(Side::Executor, places).append("deny", &fields)?;
+    let _ = secrets::unlink(job);
+    job.publish_end(&end, None)
+}
+
+fn hold(job: &JobDirectory) -> Result<JobLock> {
+    job.try_hold()?.ok_or_else(|| busy(job))
+}
+
+fn busy(job: &JobDirectory) -> Error {
+    Error::new(Exit::Temporary, format!("job {}", job.id()), "somebody is starting it")
+}
+
+/// The approvals of exactly this so far.
+fn recorded(job: &JobDirectory, digest: Digest) -> Result<Approvals> {
+    let approvals = job.record("approved")?.and_then(|record| Approvals::of(&record));
+    Ok(approvals.filter(|of| of.digest == digest).unwrap_or_else(|| Approvals::none(digest)))
 }
 
 /// How much longer a held job waits; `None` where its time is over.
@@ -63,16 +147,33 @@ pub(crate) fn expires_in(job: &JobDirectory) -> Option<Duration> {
     EXPIRES_AFTER.checked_sub(passed)
 }
 
+/// Whose job it is, and how many must approve it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs<'a> {
+    pub(crate) places: &'a Places,
+    /// Who asked, and what he is called.
+    pub(crate) asker: Option<&'a Pusher>,
+    pub(crate) name: &'a PusherName,
+    /// So many must.
+    pub(crate) count: u8,
+}
+
 /// Looks whether a job that is to be approved may go on, and writes `held` if it
-/// may not.
-pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Result<(), Unstarted> {
-    let wanted = digest(subject).to_string();
-    if job.record("approved")?.is_some_and(|r| r.first("digest") == Some(&wanted)) {
-        return Ok(());
-    }
-    if job.open("approved")?.is_some() {
-        // It was for something else: a line that changed, a script that was swapped.
-        let _ = std::fs::remove_file(job.file("approved"));
+/// may not; when the last of those that are needed approved it.
+pub(crate) fn require(
+    job: &JobDirectory,
+    subject: &Record,
+    needs: Needs<'_>,
+) -> std::result::Result<String, Unstarted> {
+    let wanted = approval::digest(subject);
+    let mut approvals = recorded(job, wanted)?;
+    let given = approvals.given.len();
+    // Asked once more: a line may have gone since, and a name may be another's by now.
+    approvals.given.retain(|approval| still_holds(&approval.by, needs));
+    if let Some(last) = approvals.given.last()
+        && approvals.given.len() >= usize::from(needs.count)
+    {
+        return Ok(last.at.clone());
     }
     let held = job.record("held")?;
     let since = held.as_ref().and_then(|r| r.first("since")).map(str::to_string);
@@ -80,8 +181,14 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
     if is_expired(&since, EXPIRES_AFTER) {
         return Err(Unstarted::expired("nobody approved it in time"));
     }
-    if held.is_none_or(|r| r.first("digest") != Some(&wanted)) {
-        let mut record = Record::new().with("digest", &wanted).with("since", since);
+    let of = |record: &Record| record.first("digest").and_then(Digest::parse);
+    let is_same = held.as_ref().is_some_and(|held| {
+        of(held) == Some(wanted) && approval::needed(held) == usize::from(needs.count)
+    });
+    if !is_same {
+        show_script(job)?;
+        let mut record =
+            Record::new().with("digest", wanted).with("needs", needs.count).with("since", since);
         for (key, values) in subject.lines() {
             let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
             record.push(key, &values);
@@ -92,5 +199,39 @@ pub(crate) fn require(job: &JobDirectory, subject: &Record) -> std::result::Resu
         }
         job.publish_record("held", &record)?;
     }
+    if given != approvals.given.len() {
+        job.publish_record("approved", &approvals.record())?;
+    } else if given == 0 && job.open("approved")?.is_some() {
+        // It was for something else: a line that changed, a script that was swapped.
+        let _ = std::fs::remove_file(job.file("approved"));
+    }
     Err(Unstarted::Held)
+}
+
+/// May who approved it still do so, and is he still somebody else than who asked?
+fn still_holds(by: &Approver, needs: Needs<'_>) -> bool {
+    let Approver::Pusher { name, thumbprint, address, .. } = by else { return true };
+    let is_asker =
+        name == needs.name || needs.asker.is_some_and(|asker| asker.thumbprint == *thumbprint);
+    let Ok(trust) = lines_of(needs.places, *thumbprint) else { return false };
+    let now = trust.now();
+    let grant = believe_address(needs.places, &trust, *thumbprint, &now).ok().and_then(|()| {
+        trust.decide(&Question::new(*thumbprint, *address, &now, Verb::Approve)).ok()
+    });
+    !is_asker && grant.is_some_and(|grant| grant.name == *name)
+}
+
+/// Who approves reads the script, also by way of a listener that is another user: it has
+/// passed through that, and is no secret. The job's user gets it when the job starts.
+fn show_script(job: &JobDirectory) -> Result<()> {
+    let path = job.file("script");
+    if job.open("script")?.is_none() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Error::io(&path, &error);
+    let group = job.path().metadata().map_err(failed)?.gid();
+    if path.symlink_metadata().map_err(failed)?.gid() != group {
+        chown(&path, None, Some(Gid::from_raw(group))).map_err(|error| failed(error.into()))?;
+    }
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).map_err(failed)
 }

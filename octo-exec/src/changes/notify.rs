@@ -1,7 +1,6 @@
 //! `notify=` of CONFIG/octo-exec: a program of the operator's is told that a job waits for
 //! approval, once a hold. What comes of it changes nothing: a failure is a line in our log.
 
-use crate::admission::approval::EXPIRES_AFTER;
 use octo_core::JobId;
 use octo_core::base::argv;
 use octo_core::base::cli::{Tool, utc, utc_now};
@@ -12,6 +11,7 @@ use octo_core::base::publish;
 use octo_core::base::record::Record;
 use octo_core::base::service::journal::Priority;
 use octo_core::base::users::PATH;
+use octo_core::tentacle::approval::EXPIRES_AFTER;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::layout;
 use octo_core::tentacle::settings::Settings;

@@ -3,7 +3,7 @@
 
 use super::entering::Entering;
 use super::runner::Runner;
-use super::{freezing, settle, signals};
+use super::{orders, settle, signals};
 use crate::admission::unstarted::Unstarted;
 use crate::start;
 use octo_core::JobId;
@@ -71,7 +71,7 @@ fn run(
         Err(error) => return fail(tool, places, job, held, error, room),
     };
     let ended = match attempt.order() {
-        Some(order) => freezing::obey(&attempt, order, &mut room),
+        Some(order) => orders::obey(&attempt, order, &mut room),
         None => attempt.run(&mut room),
     };
     let end = match ended {

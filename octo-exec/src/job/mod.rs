@@ -3,9 +3,9 @@
 pub(crate) mod drain;
 pub(crate) mod entering;
 pub(crate) mod forward;
-mod freezing;
 mod left;
 mod mask;
+mod orders;
 mod output;
 pub(crate) mod prepare;
 pub(crate) mod runner;

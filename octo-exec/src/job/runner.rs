@@ -16,7 +16,7 @@ use super::supervise::{self, Launch};
 use super::turn::Turn;
 use super::watch::JobWatch;
 use crate::admission::admit::{admit, is_expired};
-use crate::admission::approval;
+use crate::admission::approval::{self, Needs};
 use crate::admission::unstarted::Unstarted;
 use crate::cgroup::Placed;
 use crate::enter::identity::Identity;
@@ -29,8 +29,9 @@ use octo_core::base::paths::Places;
 use octo_core::base::publish::Reserved;
 use octo_core::base::record::Record;
 use octo_core::base::users::User;
+use octo_core::tentacle::approval::subject;
 use octo_core::tentacle::audit::Audit;
-use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Origin};
+use octo_core::tentacle::job::{End, EndKind, JobDirectory, LogWriter, Origin, Pusher};
 use octo_core::tentacle::layout::Side;
 use octo_core::tentacle::spec::{Order, Script, Spec};
 use octo_core::trust::{Cited, Grant};
@@ -130,14 +131,14 @@ impl<'a> Runner<'a> {
         } = &grant;
         let (line, scripts) = (line.as_ref(), scripts.as_deref());
         let (pusher, subject) = (self.pusher(name, line), self.subject(line, scripts));
-        self.wait_for_approval(*hold, &subject)?;
+        self.wait_for_approval(*hold, name, &subject)?;
         self.decide_again(&grant)?;
         let locks = self.turn(&pusher, *max_wait).take(&self.spec.locks)?;
         if locks.waited {
             self.decide_again(&grant)?;
         }
         // An installed script may be another one now than what was approved.
-        if *hold && self.subject(line, scripts) != subject {
+        if *hold > 0 && self.subject(line, scripts) != subject {
             let reason = "its script changed after it was approved";
             return Err(Unstarted::denied(Exit::Refused, reason));
         }
@@ -169,6 +170,11 @@ impl<'a> Runner<'a> {
         self.watch.cancelled().map_or(Ok(()), |who| Err(Unstarted::cancelled(who)))
     }
 
+    /// Who asks for it; nobody for a job of this machine.
+    pub(super) fn asker(&self) -> Option<&Pusher> {
+        self.origin.pusher.as_ref()
+    }
+
     /// When it came, RFC 3339.
     pub(super) fn received(&self) -> &str {
         &self.origin.received
@@ -197,19 +203,22 @@ impl<'a> Runner<'a> {
 
     fn subject(&self, line: Option<&Cited>, scripts: Option<&Path>) -> Record {
         let script = script::digest(&self.spec, scripts);
-        approval::subject(self.job.id(), &self.spec, &self.spec_digest, script, line)
+        let line = line.map(|line| line.text.as_str());
+        subject(self.job.id(), &self.spec, &self.spec_digest, script, line)
     }
 
     /// An approved job is queued from its approval on.
     fn wait_for_approval(
         &self,
-        hold: bool,
+        hold: u8,
+        name: &PusherName,
         subject: &Record,
     ) -> std::result::Result<(), Unstarted> {
         let mut approved = None;
-        if hold {
-            approval::require(self.job, subject)?;
-            approved = approval::given_at(self.job)?;
+        if hold > 0 {
+            let (places, asker) = (self.places, self.asker());
+            let needs = Needs { places, asker, name, count: hold };
+            approved = Some(approval::require(self.job, subject, needs)?);
         }
         in_time(approved.as_deref().unwrap_or(&self.origin.received))
     }

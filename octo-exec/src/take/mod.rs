@@ -190,7 +190,7 @@ impl Taking<'_> {
     /// tried again when it is needed, and that is told.
     fn begin(&self, grant: &Grant, sent: &SentParts<'_>) {
         let is_order = matches!(sent.spec.script, Script::Order(_));
-        if grant.hold || is_order || !sent.spec.locks.is_empty() {
+        if grant.hold > 0 || is_order || !sent.spec.locks.is_empty() {
             return;
         }
         if sent.secrets.is_some() {

@@ -3,6 +3,7 @@
 use octo_core::JobId;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::approval::Approvals;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::{Script, Spec};
 use std::collections::HashMap;
@@ -25,7 +26,8 @@ impl Approved {
             };
             let Some(path) = script_file(&job, &spec) else { continue };
             // By the time of the approval: the time in an id is its pusher's word.
-            let at = record.first("at").unwrap_or_default().to_string();
+            let given = Approvals::of(&record).and_then(|mut approvals| approvals.given.pop());
+            let at = given.map(|last| last.at).unwrap_or_default();
             let new = (at, job.id().clone(), path);
             let last = approved.by_name.entry(spec.summary()).or_insert_with(|| new.clone());
             if *last < new {

@@ -10,6 +10,7 @@ use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::package_name;
 use octo_core::base::paths::Places;
+use octo_core::tentacle::approval::{Approvals, needed};
 use octo_core::tentacle::changes::Changes;
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::tentacle::spec::{Script, Spec};
@@ -86,7 +87,9 @@ fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
         let words: Vec<_> = spec.arguments.iter().map(|word| shown(word)).collect();
         let _ = writeln!(text, "    arguments {}", words.join(" "));
     }
-    for (key, values) in job.record("held")?.unwrap_or_default().lines() {
+    let held = job.record("held")?.unwrap_or_default();
+    let several = Some(needed(&held)).filter(|needs| *needs > 1);
+    for (key, values) in held.lines().filter(|(key, _)| *key != "needs") {
         let mut value = values.iter().map(|v| printable(v)).collect::<Vec<_>>().join(" ");
         if let ("package", Some((_, name))) = (key, &spec.package) {
             let _ = write!(value, " {}", printable(name.as_bytes()));
@@ -95,6 +98,14 @@ fn to_approve(approved: &Approved, job: &JobDirectory) -> Result<String> {
     }
     for line in changes::recorded(job)?.iter().flat_map(Changes::short) {
         let _ = writeln!(text, "    {line}");
+    }
+    if let Some(needs) = several {
+        let given = job.record("approved")?.and_then(|record| Approvals::of(&record));
+        let given = given.map(|approvals| approvals.given).unwrap_or_default();
+        let names =
+            given.iter().map(|given| format!(" {}", printable(given.by.shown().as_bytes())));
+        let _ =
+            writeln!(text, "    approved {} of {needs}{}", given.len(), names.collect::<String>());
     }
     let difference = difference(approved, job)?;
     let lines: Vec<&str> = difference.lines().filter(|line| !line.is_empty()).collect();

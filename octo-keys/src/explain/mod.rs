@@ -89,8 +89,12 @@ fn asked(tool: &Tool, words: &[String]) -> Result<Asked> {
     if let Some(rollout) = Rollout::from_words(tool, word, rest)? {
         return Ok(Asked::Rollout(rollout));
     }
-    // octo-push(1) has a verb for each of the two orders that are one question here.
-    let known = Verb::from_word(if word == "thaw" { Verb::Freeze.word() } else { word });
+    // octo-push(1) has a verb for each of two orders that are one question here.
+    let known = Verb::from_word(match word {
+        "thaw" => Verb::Freeze.word(),
+        "deny" => Verb::Approve.word(),
+        word => word,
+    });
     let Some(verb) = known else {
         if !rest.is_empty() {
             return Err(tool.misuse(format!("{word}: not an IP address (- is none)")));

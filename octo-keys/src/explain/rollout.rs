@@ -145,10 +145,13 @@ fn script(line: &Line) -> Step {
 
 fn approval(line: &Line) -> Step {
     match line.options.hold {
-        true => {
+        0 => Step::Yes("none is needed".into()),
+        1 => {
             Step::Waits("hold: octo-exec list --held shows it, octo-exec approve starts it".into())
         }
-        false => Step::Yes("none is needed".into()),
+        count => Step::Waits(format!(
+            "hold={count}: octo-exec list --held shows it, {count} have to approve it"
+        )),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::tentacle::spec::Script;
+use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::trust::{Grant, Verb};
 use octo_wire::{Duplex, Fields};
 
@@ -42,20 +42,24 @@ fn entry(grant: &Grant, job: &JobDirectory) -> Option<Fields> {
     if let State::Over(end) = &state {
         item = item.with("code", end.kind.code()).with("at", &end.at);
     }
-    if let Ok((spec, _)) = job.spec() {
-        item = match &spec.script {
-            Script::Sent { name, .. } => item.with("script", name),
-            Script::Named(name) => item.with("named", name),
-            Script::Command(text) => {
-                item.with("command", text.chars().take(SHOWN).collect::<String>())
-            }
-            Script::Order(order) => item.with(order.word(), order),
-        };
-        if let Some((digest, name)) = &spec.package {
-            item = item.with("package", name).with("sha256", digest);
-        }
+    match job.spec() {
+        Ok((spec, _)) => Some(what_runs(item, &spec)),
+        Err(_) => Some(item),
     }
-    Some(item)
+}
+
+/// The line with what runs, and with which package.
+pub(crate) fn what_runs(item: Fields, spec: &Spec) -> Fields {
+    let item = match &spec.script {
+        Script::Sent { name, .. } => item.with("script", name),
+        Script::Named(name) => item.with("named", name),
+        Script::Command(text) => item.with("command", text.chars().take(SHOWN).collect::<String>()),
+        Script::Order(order) => item.with(order.word(), order),
+    };
+    match &spec.package {
+        Some((digest, name)) => item.with("package", name).with("sha256", digest),
+        None => item,
+    }
 }
 
 /// That a job is lost, octo-exec says, when it has looked.

@@ -1,5 +1,6 @@
 //! The verbs, one a file; each is a function from a request to its answer.
 
+mod approvals;
 mod audit;
 mod cancel;
 mod follow;
@@ -27,7 +28,7 @@ pub(crate) fn answer<S: Duplex>(
     let fields = &request.fields;
     match request.verb {
         // `Request::read` gives no such verb: only the trust file's judge knows them.
-        Verb::Connect | Verb::Freeze => {
+        Verb::Connect | Verb::Freeze | Verb::Approve => {
             let reason = format!("{} is no request", request.verb);
             Err(Ended::No(No::new(Refusal::Unsupported, reason)))
         }
@@ -36,6 +37,8 @@ pub(crate) fn answer<S: Duplex>(
         Verb::Put => put::put(session, fields),
         Verb::Run if question::is_one(fields) => question::question(session, fields),
         Verb::Run => run::run(session, fields),
+        Verb::Held => approvals::held::held(session),
+        Verb::Show => approvals::show::show(session, fields),
         Verb::Follow => follow::follow(session, fields),
         Verb::Cancel => cancel::cancel(session, fields),
         Verb::Jobs => jobs::jobs(session),

@@ -84,9 +84,9 @@ pub(crate) fn run<S: Duplex>(
 /// later: a job that is there is attached to at any time.
 pub(super) fn may_at_all(host: &Host, peer: &Peer) -> Result<(), Ended> {
     let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
-    if !grant.allow.covers(Verb::Run) && !grant.allow.covers(Verb::Freeze) {
+    if ![Verb::Run, Verb::Freeze, Verb::Approve].iter().any(|verb| grant.allow.covers(*verb)) {
         host.judge(peer, Verb::Run, Asked::default()).map_err(|no| {
-            let neither = "may neither run scripts nor freeze applications";
+            let neither = "may neither run scripts, nor freeze applications, nor approve jobs";
             let reason = no.reason.replace("may not run scripts", neither);
             Ended::Hopeless(No { reason, ..no })
         })?;
@@ -285,7 +285,7 @@ pub(super) fn judge<'a>(
     let submission = Submission::new(host, peer, &grant.name, id, lengths, purpose);
     let submission = submission.map_err(|error| No::failed(host, &error))?;
     // What an operator is to approve starts when he does, and is judged then.
-    let grant = ask(!grant.hold, Some(submission.jobs))?;
+    let grant = ask(grant.hold == 0, Some(submission.jobs))?;
     submission.check_room(&grant)?;
     Ok((grant, submission))
 }

@@ -4,7 +4,7 @@
 use crate::cli::argv;
 use octo_core::base::cli::utc;
 use octo_core::base::names::JobId;
-use octo_core::tentacle::spec::Order;
+use octo_core::tentacle::spec::{Freezing, Order};
 
 /// The options of one letter that take no value.
 const FLAGS: [char; 5] = ['a', 'g', 'n', 'q', 'v'];
@@ -65,7 +65,7 @@ impl Words<'_> {
                 ("--all", _) => {}
                 ("--shard", _) if value.is_some() => {}
                 ("--shard", _) => drop(rest.next()),
-                ("--until", Order::Freeze { until, .. }) => {
+                ("--until", Order::Freezing(Freezing::Freeze { until, .. })) => {
                     if value.is_none() {
                         rest.next();
                     }
@@ -119,8 +119,9 @@ mod tests {
     fn a_few_are_given_an_order_again_with_the_time_that_was_meant() {
         let until = "2026-12-01T06:00:00Z".parse().expect("a time");
         let (application, reason) = ("shop".to_string(), "x".into());
-        let freeze = Order::Freeze { application: application.clone(), until, reason };
-        let thaw = Order::Thaw { application };
+        let freeze =
+            Order::Freezing(Freezing::Freeze { application: application.clone(), until, reason });
+        let thaw = Order::Freezing(Freezing::Thaw { application });
         for (line, order, expected) in [
             ("-a freeze shop --until 2h x", &freeze, "freeze shop --until 2026-12-01T06:00:00Z x"),
             (

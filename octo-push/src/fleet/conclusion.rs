@@ -31,12 +31,8 @@ pub(crate) fn of_order(fleet: &mut Fleet, order: &Order, words: &Words) {
     if names.is_empty() || std::env::var_os("OCTO_AGAIN").is_some_and(|again| again.is_empty()) {
         return;
     }
-    let done = match order {
-        Order::Freeze { .. } => "frozen",
-        Order::Thaw { .. } => "thawed",
-    };
     let (folded, again) = (fold(names.iter().copied()), words.narrowed(&names, order));
-    fleet.screen.say(format!("{} is not {done} on {folded}", order.application()));
+    fleet.screen.say(format!("{} is not {} on {folded}", order.about(), order.done()));
     fleet.screen.say(format!("hint: to try them again: {again}"));
 }
 

@@ -14,9 +14,9 @@ use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::moment;
 use octo_core::tentacle::releases::is_name;
-use octo_core::tentacle::spec::Order;
 use octo_core::tentacle::spec::options::{JobOptions, What};
 use octo_core::tentacle::spec::order::{LONGEST_FREEZE, check_reason};
+use octo_core::tentacle::spec::{Freezing, Order};
 
 pub(super) static FREEZE: OptionGroup = OptionGroup {
     title: "freeze",
@@ -35,13 +35,13 @@ pub(super) fn freeze(call: &Call) -> Result<u8> {
     check_until(said, until, now.timestamp())?;
     let (application, reason) = (application(said, &words[0])?, words[1..].join(" "));
     check_reason(&reason).map_err(|why| said.misuse(why))?;
-    give(call, Order::Freeze { application, until, reason })
+    give(call, Freezing::Freeze { application, until, reason })
 }
 
 /// `thaw APP`
 pub(super) fn thaw(call: &Call) -> Result<u8> {
     let application = application(&call.said, &call.said.counted(1..=1)?[0])?;
-    give(call, Order::Thaw { application })
+    give(call, Freezing::Thaw { application })
 }
 
 fn application(said: &Said, text: &str) -> Result<String> {
@@ -61,7 +61,7 @@ fn check_until(said: &Said, until: Timestamp, now: Timestamp) -> Result<()> {
     }
 }
 
-fn give(call: &Call, order: Order) -> Result<u8> {
+fn give(call: &Call, order: Freezing) -> Result<u8> {
     if call.said.flag("outputs") {
         return Err(call.said.misuse("--outputs: nothing runs that could hand something back"));
     }
@@ -71,7 +71,7 @@ fn give(call: &Call, order: Order) -> Result<u8> {
     };
     let words = Words { words: call.words, verb: call.verb, own: 0, named: false };
     let run = Run {
-        options: JobOptions::of(What::Order(order)),
+        options: JobOptions::of(What::Order(Order::Freezing(order))),
         ends,
         ask: false,
         prepare: false,

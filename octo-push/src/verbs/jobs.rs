@@ -7,6 +7,7 @@ use crate::target::context::Context;
 use crate::target::event::Reporter;
 use crate::target::outcome::Outcome;
 use octo_core::base::error::Result;
+use octo_core::tentacle::spec::Order;
 use octo_core::trust::Verb;
 use octo_wire::{Fields, Request};
 
@@ -22,9 +23,10 @@ fn line(name: &str, job: &Fields) -> String {
     let text = |key| shown(job, key, "-");
     let code = job.get::<u64>("code").map_or_else(String::new, |code| format!(" {code}"));
     let is_given = |key: &&str| job.get::<&[u8]>(key).is_some();
-    let what = ["script", "named", "command", "freeze", "thaw"].into_iter().find(is_given);
+    let orders = Order::WORDS;
+    let what = ["script", "named", "command"].into_iter().chain(orders).find(is_given);
     // Of these alone it doesn't say what they are.
-    let order = what.filter(|word| ["freeze", "thaw"].contains(word));
+    let order = what.filter(|word| orders.contains(word));
     format!(
         "{name}: {} {}{code} {} {} {}{}\n",
         text("job"),

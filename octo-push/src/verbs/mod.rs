@@ -1,6 +1,7 @@
 //! The verbs: a row and a file each. Dispatch, help, completion and the refusal
 //! of other words and options follow from the rows.
 
+mod approvals;
 mod audit;
 mod cancel;
 mod follow;
@@ -67,6 +68,18 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
     verb("thaw", "APP", "let APP be deployed again")
         .takes(&[&WHICH, &HOW, &ENDS])
         .runs(freeze::thaw),
+    verb(Verb::Held.word(), "", "list what waits for approval, whoever asked for it")
+        .takes(ASK)
+        .runs(approvals::held::run),
+    verb(Verb::Show.word(), "JOB", "show a job that waits for approval, and verify who asked")
+        .takes(ASK)
+        .runs(approvals::show::run),
+    verb(Verb::Approve.word(), "JOB [DIGEST]", "let a held job run, that somebody else asked for")
+        .takes(&[&WHICH, &HOW, &ENDS])
+        .runs(approvals::verdict::approve),
+    verb("deny", "JOB [REASON]...", "end a held job; its pusher sees the reason")
+        .takes(&[&WHICH, &HOW, &ENDS])
+        .runs(approvals::verdict::deny),
     verb("targets", "", "show CONFIG/targets as it is understood")
         .takes(ASK)
         .runs(local::targets::run),
@@ -115,7 +128,7 @@ mod tests {
         let here: Vec<&str> = VERBS.iter().map(|row| row.word).collect();
         let of_the_wire = Verb::all().filter(|verb| *verb != Verb::Connect);
         let mut expected: Vec<&str> = of_the_wire.map(Verb::word).collect();
-        expected.extend(["thaw", "targets", "journal"]);
+        expected.extend(["thaw", "deny", "targets", "journal"]);
         let sorted = |mut words: Vec<&'static str>| {
             words.sort_unstable();
             words

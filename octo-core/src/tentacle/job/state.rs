@@ -3,7 +3,7 @@
 //! from its start.
 //!
 //! ```text
-//! no `started`                   queued, or held (`held` without `approved`), or
+//! no `started`                   queued, or held (`held`, and too few in `approved`), or
 //!                                waiting (for a named lock: its octo-exec lives)
 //! `started`, its leader lives    running
 //! `started`, its leader is gone  lost, until octo-exec writes the `end` that says so
@@ -13,13 +13,14 @@
 use super::{End, JobDirectory};
 use crate::base::error::{Error, Result};
 use crate::base::leader::Leader;
+use crate::tentacle::approval;
 use std::fs::{File, TryLockError};
 use std::time::{Duration, Instant};
 
 /// A job's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Waits for a local operator's approval.
+    /// Waits for somebody's approval.
     Held,
     /// Waits for somebody to start it.
     Queued,
@@ -79,8 +80,9 @@ impl JobDirectory {
         {
             return Ok(State::Waiting(waiting.first("holder").map(str::to_string)));
         }
-        let held = self.open("held")?.is_some() && self.open("approved")?.is_none();
-        Ok(if held { State::Held } else { State::Queued })
+        let Some(held) = self.record("held")? else { return Ok(State::Queued) };
+        let is_approved = approval::is_enough(&held, self.record("approved")?.as_ref());
+        Ok(if is_approved { State::Queued } else { State::Held })
     }
 
     /// The process that brings the job forward, where one says so.

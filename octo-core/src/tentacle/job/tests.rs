@@ -139,9 +139,11 @@ fn the_state_is_read_off_files_and_off_who_lives() {
     let own = Leader::this_process();
     let dead = Leader { ticks: own.ticks + 1, ..own.clone() };
     assert_eq!(job.state().expect("state"), State::Queued);
-    job.publish_record("held", &Record::new()).expect("held");
+    let digest = Digest::of(b"this");
+    job.publish_record("held", &Record::new().with("digest", digest)).expect("held");
     assert_eq!(job.state().expect("state"), State::Held);
-    job.publish_record("approved", &Record::new()).expect("approved");
+    let approved = format!("digest {digest}\noperator ann 1\n");
+    job.publish_bytes("approved", approved.as_bytes()).expect("approved");
     assert_eq!(job.state().expect("state"), State::Queued);
     let waiting = || Record::new().with("holder", "job x");
     job.publish_record("waiting", &dead.add_to(waiting())).expect("waiting");

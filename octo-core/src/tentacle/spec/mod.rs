@@ -19,7 +19,7 @@ use crate::base::names::{LockName, VariableName};
 use crate::base::record::Record;
 use crate::base::refusal::Refusal;
 use crate::trust::Verb;
-pub use order::Order;
+pub use order::{Freezing, Order, Verdict};
 use std::time::Duration;
 
 /// The largest spec, in bytes.
@@ -131,10 +131,10 @@ impl Spec {
         }
     }
 
-    /// What is asked for by it: a freeze is no run.
+    /// What is asked for by it: an order is no run.
     pub fn verb(&self) -> Verb {
         match &self.script {
-            Script::Order(_) => Verb::Freeze,
+            Script::Order(order) => order.verb(),
             Script::Sent { .. } | Script::Named(_) | Script::Command(_) => Verb::Run,
         }
     }
@@ -153,11 +153,7 @@ impl Spec {
             }
             Script::Named(name) => record.push("name", &[name.as_bytes()]),
             Script::Command(text) => record.push("command", &[text.as_bytes()]),
-            Script::Order(order) => {
-                let fields = order.fields();
-                let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
-                record.push(order.word(), &fields);
-            }
+            Script::Order(order) => order.add_to(&mut record),
         }
         if let Some((digest, name)) = &self.package {
             record.push("package", &[digest.to_string().as_bytes(), name.as_bytes()]);
@@ -229,8 +225,8 @@ mod tests {
         for script in [
             Script::Named("octo-release".into()),
             Script::Command("echo\n".into()),
-            Script::Order(Order::Thaw { application: application.clone() }),
-            Script::Order(Order::Freeze { application, until, reason }),
+            Script::Order(Order::Freezing(Freezing::Thaw { application: application.clone() })),
+            Script::Order(Order::Freezing(Freezing::Freeze { application, until, reason })),
         ] {
             let spec = Spec::of(script);
             assert_eq!(Spec::parse(&spec.encode()), Ok(spec));

@@ -1,6 +1,6 @@
 //! A spec's lines, one at a time, each checked and bounded before the next.
 
-use super::order::{Order, check_reason};
+use super::order::{Order, Verdict, check_reason};
 use super::{LockRequest, MAXIMUM, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
 use super::{Script, Spec, SpecError, limit, malformed};
 use crate::base::digest::Digest;
@@ -85,7 +85,14 @@ impl Reading {
     fn line(&mut self, key: &str, values: Vec<Vec<u8>>) -> Result<(), SpecError> {
         let fields = SpecLine { key, values };
         match key {
-            "script" | "name" | "command" | "freeze" | "thaw" => self.script(&fields),
+            "script" | "name" | "command" => self.script(&fields),
+            word if Order::WORDS.contains(&word) => self.script(&fields),
+            "subject" => match &mut self.script {
+                Some(Script::Order(Order::Verdict(Verdict::Approve { subjects, .. }))) => {
+                    subjects.read(&fields.texts()?)
+                }
+                _ => Err(malformed("subject without approve")),
+            },
             "package" => {
                 fields.count(2)?;
                 once(&mut self.spec.package, (fields.digest(0)?, fields.file_name(1)?))
@@ -129,14 +136,16 @@ impl Reading {
         }
         match fields.key {
             // Each order has a number of its own.
-            "freeze" | "thaw" => {}
+            word if Order::WORDS.contains(&word) => {}
             "script" => fields.count(2)?,
             _ => fields.count(1)?,
         }
         self.script = Some(match fields.key {
             "script" => Script::Sent { digest: fields.digest(0)?, name: fields.file_name(1)? },
             "name" => Script::Named(fields.file_name(0)?),
-            word @ ("freeze" | "thaw") => Script::Order(Order::parse(word, &fields.texts()?)?),
+            word if Order::WORDS.contains(&word) => {
+                Script::Order(Order::parse(word, &fields.texts()?)?)
+            }
             _ => {
                 let command = fields.text(0)?;
                 if command.contains('\0') {
@@ -206,6 +215,11 @@ impl Reading {
             // Nothing of a job's would come of it: who says it has meant something else.
             Script::Order(order) if spec != Spec::of(spec.script.clone()) => {
                 Err(malformed(format!("{} stands alone", order.word())))
+            }
+            Script::Order(Order::Verdict(Verdict::Approve { subjects, .. }))
+                if subjects.is_empty() =>
+            {
+                Err(malformed("it approves nothing"))
             }
             _ => Ok(spec),
         }

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(full.expires.map(|d| d.to_string()), Some("2027-06-30".into()));
         assert!(full.allow.put && full.allow.run && !full.allow.status && !full.allow.any);
         assert_eq!(full.user.as_deref(), Some("app"));
-        assert!(full.sudo && full.hold && full.window.is_some());
+        assert!(full.sudo && full.hold == 1 && full.window.is_some());
         assert_eq!(full.scripts, Some(PathBuf::from("/srv/my scripts")));
         let set: Vec<_> = full.set.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(set, [("A", "1"), ("B", "two words"), ("C", "a=b c"), ("D", "")]);
@@ -246,7 +246,11 @@ mod tests {
             (format!("{a} ci user=a user=a"), "user stands there twice"),
             (format!("{a} ci set=A=1 set=A=2"), "set=A stands there twice"),
             (format!("{a} ci sudo=yes"), "sudo takes no value"),
-            (format!("{a} ci hold="), "hold takes no value"),
+            (format!("{a} ci hold="), "hold=: not a number from 1 to 9"),
+            (format!("{a} ci hold=0"), "hold=0: not a number from 1 to 9"),
+            (format!("{a} ci hold=10"), "hold=10: not a number from 1 to 9"),
+            (format!("{a} ci hold hold=2"), "hold stands there twice"),
+            (format!("{a} ci sudo="), "sudo takes no value"),
             (format!("{a} ci user"), "user needs a value"),
             (format!("{a} ci user="), "not a user's name"),
             (format!("{a} ci user=-x"), "not a user's name"),

@@ -72,7 +72,7 @@ pub(crate) fn prepare(
             let head = head_of(file, &path)?;
             (path, head)
         }
-        // freezing.rs does it, and nothing is prepared for that.
+        // orders/ does it, and nothing is prepared for that.
         Script::Order(_) => return Err(Unstarted::denied(Exit::Data, "it names nothing to run")),
     };
     Ok(match interpreter::command(&path, &head) {

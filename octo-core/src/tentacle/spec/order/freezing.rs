@@ -1,5 +1,4 @@
-//! What octo-exec does itself, by a spec that names nothing to run: an application is not to
-//! be deployed until then, or may be again.
+//! An application is not to be deployed until then, or may be again.
 
 use super::{SpecError, limit, malformed};
 use crate::base::cli::utc;
@@ -19,7 +18,7 @@ const CLOCKS: i64 = 24;
 
 /// `freeze APP UNTIL REASON` or `thaw APP`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub enum Freezing {
     /// It is not to be deployed.
     Freeze {
         /// The application.
@@ -36,29 +35,29 @@ pub enum Order {
     },
 }
 
-impl Order {
+impl Freezing {
     /// `freeze` or `thaw`.
     pub fn word(&self) -> &'static str {
         match self {
-            Order::Freeze { .. } => "freeze",
-            Order::Thaw { .. } => "thaw",
+            Freezing::Freeze { .. } => "freeze",
+            Freezing::Thaw { .. } => "thaw",
         }
     }
 
     /// Of which application.
     pub fn application(&self) -> &str {
         match self {
-            Order::Freeze { application, .. } | Order::Thaw { application } => application,
+            Freezing::Freeze { application, .. } | Freezing::Thaw { application } => application,
         }
     }
 
     /// The fields of its line, behind its word.
     pub fn fields(&self) -> Vec<String> {
         match self {
-            Order::Freeze { application, until, reason } => {
+            Freezing::Freeze { application, until, reason } => {
                 vec![application.clone(), utc(*until), reason.clone()]
             }
-            Order::Thaw { application } => vec![application.clone()],
+            Freezing::Thaw { application } => vec![application.clone()],
         }
     }
 
@@ -67,7 +66,7 @@ impl Order {
     /// # Errors
     /// [`Refusal::Late`] where its end is past, [`Refusal::Limit`] where that is too far.
     pub fn check(&self, now: Timestamp) -> Result<(), SpecError> {
-        let Order::Freeze { until, .. } = self else { return Ok(()) };
+        let Freezing::Freeze { until, .. } = self else { return Ok(()) };
         let left = until.duration_since(now);
         if !left.is_positive() {
             let reason = format!("{} is past, and nothing would be frozen", utc(*until));
@@ -80,7 +79,7 @@ impl Order {
     }
 
     /// The order of this line of a spec.
-    pub(super) fn parse(word: &str, fields: &[&str]) -> Result<Order, SpecError> {
+    pub(super) fn parse(word: &str, fields: &[&str]) -> Result<Freezing, SpecError> {
         let application = fields.first().filter(|name| is_name(name));
         let application = application.ok_or_else(|| malformed("not the name of an application"))?;
         let application = application.to_string();
@@ -90,21 +89,21 @@ impl Order {
                 let until = until.and_then(|until| until.parse().ok());
                 let until = until.ok_or_else(|| malformed("until is not a time in UTC"))?;
                 check_reason(reason).map_err(malformed)?;
-                Ok(Order::Freeze { application, until, reason: reason.to_string() })
+                Ok(Freezing::Freeze { application, until, reason: reason.to_string() })
             }
-            ("thaw", []) => Ok(Order::Thaw { application }),
+            ("thaw", []) => Ok(Freezing::Thaw { application }),
             _ => Err(malformed(format!("{word} takes other fields"))),
         }
     }
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for Freezing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Order::Freeze { application, until, reason } => {
+            Freezing::Freeze { application, until, reason } => {
                 write!(out, "{application} until {}: {reason}", utc(*until))
             }
-            Order::Thaw { application } => out.write_str(application),
+            Freezing::Thaw { application } => out.write_str(application),
         }
     }
 }
@@ -131,8 +130,8 @@ pub fn check_reason(text: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn order(line: &[&str]) -> Result<Order, String> {
-        Order::parse(line[0], &line[1..]).map_err(|error| error.reason)
+    fn order(line: &[&str]) -> Result<Freezing, String> {
+        Freezing::parse(line[0], &line[1..]).map_err(|error| error.reason)
     }
 
     #[test]
