@@ -3,11 +3,14 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tar.rs"]
+mod tar;
 
 mod accounts;
 mod approvals;
 mod cancels;
 mod certificates;
+mod changes;
 mod crowds;
 mod entries;
 mod every_call;

@@ -234,12 +234,14 @@ fn values_that_were_filled_into_a_hook_are_not_shown() {
 
 /// Whatever a package holds: the record is bounded, and says how much more there is.
 #[test]
-fn a_package_of_two_hundred_thousand_files_is_counted_and_a_part_of_it_listed() {
+fn a_package_of_thousands_of_files_is_counted_and_a_part_of_it_listed() {
+    // As many as octo-release permits take nine seconds of a processor here.
+    let all = if std::env::var_os("OCTO_TEST_LONG").is_some() { 200_000 } else { 20_000 };
     let target = Target::own();
     released(&target, &[("same", "x"), ("gone", "y"), ("zz", "before")]);
-    let mut bytes = Vec::with_capacity(110 << 20);
+    let mut bytes = Vec::with_capacity((all + 2) << 9);
     let mut entry = |entry: &Entry| bytes.extend(entry.bytes());
-    for name in 0..199_997 {
+    for name in 0..all - 3 {
         entry(&file(format!("a/{name}"), ""));
     }
     entry(&file("same", "x"));
@@ -248,12 +250,16 @@ fn a_package_of_two_hundred_thousand_files_is_counted_and_a_part_of_it_listed() 
     let job = target.hold("2.0", &bytes);
     let counted = changes(&job).outcome.expect("compared");
     let counts = counted.counts;
-    assert_eq!((counts.added, counts.removed, counts.changed, counts.same), (199_998, 1, 1, 1));
+    assert_eq!(
+        (counts.added, counts.removed, counts.changed, counts.same),
+        (all as u64 - 2, 1, 1, 1)
+    );
     assert_eq!(counted.entries.len(), MAXIMUM_LISTED);
     let shown = target.shown(&job);
     assert!(shown.contains("  changed zz: file 0644 5 bytes, was file 0644 6 bytes\n"), "{shown}");
     assert!(shown.contains("  removed gone: file 0644 1 byte\n"), "{shown}");
-    assert!(shown.contains("  and more, not listed: 199000 added\n"), "{shown}");
+    let more = format!("  and more, not listed: {} added\n", all - 1000);
+    assert!(shown.contains(&more), "{shown}");
 }
 
 /// Sets notify= to a program that runs this.

@@ -250,3 +250,22 @@ fn an_identity_is_checked_whole() {
         .success()
         .stderr(contains("identity.pem: sound: x "));
 }
+
+#[test]
+fn settings_of_octo_exec_are_checked_with_the_program_that_they_name() {
+    let sandbox = sandbox();
+    sandbox.write("config/trusted", format!("{} ci allow=put\n", print("a")));
+    let tell = sandbox.write("tell", "#!/bin/sh\n");
+    let check = |text: &str| {
+        sandbox.write("config/octo-exec", text);
+        sandbox.tool("octo-keys").args(["check", "-v"]).assert()
+    };
+    let line = format!("notify={} ops\n", tell.display());
+    check(&line).code(78).stderr(contains("can't be executed, and notify= names it"));
+    set_mode(&tell, 0o755);
+    check(&line).success().stderr(contains("octo-exec: sound: what waits for approval is told by"));
+    check("# nothing\n").success().stderr(contains("octo-exec: sound: nothing is set"));
+    check("\nnotice=x\n").code(78).stderr(contains("octo-exec:2: no such setting; there are:"));
+    check("notify=/nowhere/tell\n").code(78).stderr(contains("/nowhere: no such file"));
+    check("notify=tell\n").code(78).stderr(contains("begins with the absolute path"));
+}

@@ -104,7 +104,12 @@ impl Serving<'_> {
             Ok(State::Over(_)) => {}
             // It began between the two looks: watched it must be, or its loss is nobody's.
             Ok(State::Running | State::Waiting(_)) => self.again.put_off(job.id()),
-            Ok(State::Held) if self.held.notes(job) => {}
+            // Whoever was to say so may have been killed; said twice it isn't.
+            Ok(State::Held) if self.held.notes(job) => {
+                if let Err(error) = start::announcing(self.places, job) {
+                    self.tool.report(&error);
+                }
+            }
             Ok(_) => self.start(job.id(), None, None),
             Err(error) => {
                 self.tool.report(&error);
