@@ -2,7 +2,7 @@
 
 use crate::jobs::{Draft, own_user, trust};
 use crate::sandbox;
-use crate::support::{Sandbox, set_mode, stdout_of, wait_for};
+use crate::support::{Sandbox, needs, set_mode, stdout_of, wait_for};
 use crate::tar::{Entry, archive, directory, file, symlink};
 use octo_core::tentacle::changes::{Changes, MAXIMUM_LISTED};
 use octo_core::tentacle::job::{JobDirectory, State};
@@ -215,6 +215,28 @@ fn what_cant_be_compared_says_why_and_is_held_all_the_same() {
     let job = target.hold("3.0", &archive(&[file("hosts", "x")]));
     said(&job, "current: leads to no release of it");
     assert!(!target.shown(&job).contains("passwd"));
+}
+
+/// Through the pipe as from a file, whatever a package is compressed with.
+#[test]
+fn a_package_may_be_compressed() {
+    let target = Target::own();
+    released(&target, &[("same", "x")]);
+    let plain = archive(&[file("same", "x"), file("new", "y".repeat(300_000))]);
+    for (program, ending) in [("gzip", "gz"), ("xz", "xz"), ("zstd", "zst")] {
+        if !needs("a_package_may_be_compressed", program) {
+            continue;
+        }
+        let compressed = std::process::Command::new(program)
+            .arg("-c")
+            .stdin(std::fs::File::open(target.sandbox.write("plain", &plain)).expect("open"))
+            .output()
+            .expect("it runs");
+        let digest = target.put("2.0", &compressed.stdout);
+        let job = target.job(&format!("package {digest} shop-2.0.tar.{ending}\narg deploy\n"));
+        let counts = changes(&job).outcome.expect("compared").counts;
+        assert_eq!((counts.added, counts.changed, counts.same), (1, 0, 1), "{program}");
+    }
 }
 
 /// A hook into which a secret was filled stays where it is; the package's is shown whole.

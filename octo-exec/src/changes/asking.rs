@@ -17,11 +17,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::channel;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// So long it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So long behind its end it may take to see that all of the package had passed.
+const A_MOMENT: Duration = Duration::from_secs(5);
 
 /// What is said of this package; the error is why nothing is.
 pub(super) fn ask(
@@ -39,11 +42,13 @@ pub(super) fn ask(
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err("no pipe".into());
     };
-    let feeding = Builder::new().name("package".into()).spawn(|| feed(input, entry, package));
+    let (sender, fed) = channel();
+    let feeding = move || drop(sender.send(feed(input, entry, package)));
+    Builder::new().name("package".into()).spawn(feeding).map_err(failed)?;
     let bytes = printed(&output, LARGEST + 1, Instant::now() + PATIENCE);
-    // Whoever feeds it fails then, if it hasn't ended.
     end(&mut child);
-    let fed = feeding.map_err(failed)?.join().map_err(|_| "a thread is lost".to_string())?;
+    // Over, or it fails now; but one that the kernel holds keeps it, and must not keep us.
+    let fed = fed.recv_timeout(A_MOMENT);
     let bytes = bytes.map_err(failed)?;
     let Ok(changes) = Changes::parse(&bytes) else {
         let seconds = PATIENCE.as_secs();
@@ -51,7 +56,7 @@ pub(super) fn ask(
     };
     let compared = changes.outcome?;
     match fed {
-        Ok(digest) if digest == deployment.package => Ok(compared),
+        Ok(Ok(digest)) if digest == deployment.package => Ok(compared),
         _ => Err("the bytes of the package there are others than its sha256 says".into()),
     }
 }
