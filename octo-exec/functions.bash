@@ -22,8 +22,8 @@ set_octopusvariable() {
   esac
   if [[ ${3:-} == -sensitive ]]; then
     wrong='-sensitive: what is handed back is shown, where it was not given as a secret'
-  elif [[ $value == *$'\n'* ]]; then
-    wrong='a value that is handed back has one line'
+  elif [[ $value == *[[:cntrl:]]* ]]; then
+    wrong='a value that is handed back has one line, and no control character'
   fi
   if [[ -n $wrong ]]; then
     printf 'set_octopusvariable: %s: %s\n' "${1:-}" "$wrong" >&2

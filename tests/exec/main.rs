@@ -29,6 +29,7 @@ mod unpack;
 mod unpack_link;
 mod unpack_refused;
 mod unpack_whole;
+mod values;
 mod variables;
 mod verify;
 mod whose;

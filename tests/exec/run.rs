@@ -1,4 +1,4 @@
-//! octo-exec run: codes, interpreters, output, environment, secrets, values.
+//! octo-exec run: codes, interpreters, output, environment, secrets.
 
 use crate::sandbox;
 use crate::support::{Sandbox, mode_of, needs, set_mode, stdout_of};
@@ -6,7 +6,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use std::path::Path;
 
-fn job_of(sandbox: &Sandbox) -> std::path::PathBuf {
+pub(crate) fn job_of(sandbox: &Sandbox) -> std::path::PathBuf {
     let jobs = std::fs::read_dir(sandbox.state("jobs")).expect("jobs");
     let mut jobs: Vec<_> = jobs.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
     assert_eq!(jobs.len(), 1, "{jobs:?}");
@@ -260,11 +260,8 @@ fn secrets_leave_no_trace() {
     let job = job_of(&sandbox);
     assert!(!job.join("secrets").exists());
     for entry in std::fs::read_dir(&job).expect("job").flatten().filter(|e| e.path().is_file()) {
-        // What the script itself wrote is its own.
-        if entry.file_name() != "values" {
-            let bytes = std::fs::read(entry.path()).expect("read");
-            assert!(!bytes.windows(12).any(|w| w == b"s3cret-value"), "{:?}", entry.path());
-        }
+        let bytes = std::fs::read(entry.path()).expect("read");
+        assert!(!bytes.windows(12).any(|w| w == b"s3cret-value"), "{:?}", entry.path());
     }
     let audit = std::fs::read_to_string(sandbox.state("audit.log")).expect("audit");
     assert!(!audit.contains("s3cret"));
@@ -290,34 +287,6 @@ fn a_job_with_secrets_can_be_repeated_and_leaves_no_core() {
     run("s3cret-value").assert().code(0).stdout(limit);
     assert_eq!(std::fs::read(sandbox.state("runs")).expect("it ran"), b"once\n");
     run("other-value").assert().code(65).stderr(contains("taken by another job"));
-}
-
-#[test]
-fn values_come_back_and_bad_ones_are_named() {
-    let sandbox = sandbox();
-    let outputs = sandbox.path("outputs");
-    let end = sandbox.path("end");
-    let script = "printf 'VERSION=1.4\\nnot a value\\nURL=http://x/?a=b' >>$OCTO_OUTPUT; echo hi >$OCTO_ARTIFACTS/a.txt";
-    let mut command = sandbox.tool("octo-exec");
-    command.args(["run", "--outputs"]).arg(&outputs).arg("--end").arg(&end).args(["-c", script]);
-    command.assert().success();
-    assert_eq!(
-        std::fs::read_to_string(&outputs).expect("outputs"),
-        "VERSION=1.4\nURL=http://x/?a=b\n"
-    );
-    let record = std::fs::read_to_string(&end).expect("end");
-    assert!(record.contains("line%202"), "{record}");
-    assert_eq!(std::fs::read(job_of(&sandbox).join("artifacts/a.txt")).expect("artifact"), b"hi\n");
-}
-
-#[test]
-fn values_behind_a_link_are_not_read() {
-    let sandbox = sandbox();
-    let outputs = sandbox.path("outputs");
-    let mut command = sandbox.tool("octo-exec");
-    command.args(["run", "--outputs"]).arg(&outputs);
-    command.args(["-c", "rm $OCTO_OUTPUT; ln -s /etc/passwd $OCTO_OUTPUT"]).assert().success();
-    assert_eq!(std::fs::read_to_string(&outputs).expect("outputs"), "");
 }
 
 #[test]

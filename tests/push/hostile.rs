@@ -100,3 +100,33 @@ fn beside_a_hostile_pusher_another_is_served() {
     assert!(length("log") + length("index") <= 2 << 20, "{} {}", length("log"), length("index"));
     serve(1);
 }
+
+/// What a job handed back is fed on to programs; a tentacle that was taken over would send
+/// what they obey.
+#[test]
+fn values_that_no_job_hands_back_are_refused_whole() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let job = detached(&octopus, "echo A=1 >$OCTO_OUTPUT");
+    let follow = ["-t", "web1", "--json", "follow", "--end", "end", "--outputs", "values", &job];
+    octopus.push(&follow).assert().success().stdout(contains(r#""outputs":{"A":"1"}"#));
+    let values = octopus.sandbox.path("values");
+    assert_eq!(std::fs::read_to_string(&values).expect("values"), "A=1\n");
+    let sent = job_of(&web1, &job).join("outputs");
+    for (lines, told) in [
+        ("A=1\nPATH=/tmp/x\n", "variable PATH is refused: "),
+        ("A=1\nLD_PRELOAD=x\nBASH_ENV=x\n", "variables BASH_ENV, LD_PRELOAD are refused: "),
+        ("A=1\nrm -rf x\n", "not NAME=VALUE in line 2"),
+        ("A=1\n$(x)=\n", "not NAME=VALUE in line 2"),
+        ("A=\u{1b}]0;x\u{7}\n", "a control character in A"),
+        ("A=1\nA=2\n", "twice there: A"),
+    ] {
+        std::fs::write(&sent, lines).expect("write");
+        let said = contains("its values are refused: ").and(contains(told));
+        let run = octopus.push(&follow).assert().code(65);
+        run.stderr(contains("web1").and(said)).stdout(contains(r#""outputs":{}"#));
+        let end = std::fs::read_to_string(octopus.sandbox.path("end")).expect("end");
+        assert!(end.contains("kind exit\ncode 0\norigin script\n"), "{end}");
+        assert!(end.contains("status 65\n"), "{end}");
+        assert!(!values.exists(), "{lines}");
+    }
+}

@@ -1,5 +1,5 @@
-//! What a target keeps: jobs and what they are asked to do, packages, what is released,
-//! the audit log, by which thumbprints it is known.
+//! What a target keeps: jobs, what they are asked to do and hand back, packages, what is
+//! released, the audit log, by which thumbprints it is known.
 
 pub mod account;
 pub mod approval;
@@ -10,6 +10,7 @@ pub mod job;
 pub mod known;
 pub mod layout;
 pub mod objects;
+pub mod outputs;
 pub mod releases;
 pub mod settings;
 pub mod signature;

@@ -3,6 +3,7 @@
 
 use super::left::allowance::Allowance;
 use super::left::artifacts;
+use super::left::values;
 use super::prepare::directories::MADE;
 use super::prepare::secrets;
 use crate::cgroup::Group;
@@ -41,6 +42,8 @@ pub(crate) fn over(
     clear(job);
     // Before the end is told: whoever waits for it asks next what is released.
     releases::keep(places, job).into_iter().for_each(|why| end.add_reason(why));
+    // Behind what reads them, before the end: who is killed here comes again.
+    values::clear(job);
     job.publish_end(&end, room)?;
     // What another octo-exec was writing when it died, before this one.
     publish::sweep(job.path());
@@ -81,6 +84,7 @@ pub(crate) fn lost(
     publish::sweep(job.path());
     let kept = artifacts::keep(job, &Allowance::recorded(places, job));
     let unseen = releases::keep(places, job);
+    values::clear(job);
     let reasons: Vec<String> =
         std::iter::once(reason).chain(trouble).chain(kept).chain(unseen).collect();
     settle_lost(job, held, &reasons.join("; "), strays)?;

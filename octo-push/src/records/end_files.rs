@@ -239,8 +239,9 @@ impl<'a> EndFiles<'a> {
     fn write(&mut self, target: &Target, outcome: &Outcome) -> Result<()> {
         if let Some(pattern) = &self.ends.outputs
             && matches!(outcome.kind, OutcomeKind::End(_))
+            && let Some(values) = &outcome.outputs
         {
-            result_file::write(&named(pattern, target), &outcome.outputs, MODE)?;
+            result_file::write(&named(pattern, target), values, MODE)?;
         }
         let Some(pattern) = &self.ends.end else { return Ok(()) };
         let record = outcome.record(target.name.as_str()).encode();

@@ -5,7 +5,8 @@ use crate::target::connection::client_error::ClientError;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::outcome::Outcome;
 use octo_core::base::names::JobId;
-use octo_core::tentacle::job::{EndKind, Stream};
+use octo_core::tentacle::job::{EndKind, MAXIMUM_OUTPUTS, Stream};
+use octo_core::tentacle::outputs;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Fields, Request, StreamWord};
 
@@ -14,8 +15,8 @@ use octo_wire::{Duplex, Failure, Fields, Request, StreamWord};
 pub(super) struct JobStream {
     /// How many bytes of its output.
     offset: u64,
-    /// The lines that it handed back.
-    outputs: Vec<u8>,
+    /// The lines that it handed back, or what is wrong with them.
+    outputs: Option<Result<Vec<u8>, String>>,
     /// What it waits for that has been told, once a kind: each connection hears of it again.
     told: Told,
 }
@@ -57,7 +58,7 @@ impl JobStream {
             Some(StreamWord::Out) => self.take(client, reporter, Stream::Out, &said)?,
             Some(StreamWord::Err) => self.take(client, reporter, Stream::Err, &said)?,
             Some(StreamWord::State) => self.told.tell(reporter, job, &said),
-            Some(StreamWord::Outputs) => self.outputs = client.body(&said)?,
+            Some(StreamWord::Outputs) => self.outputs = Some(values(client, &said)?),
             Some(StreamWord::No) => return Err(client.refused(&said)),
             Some(StreamWord::End) => return self.end(client, reporter, &said).map(Some),
             Some(StreamWord::Tick | StreamWord::Part) | None => client.skip(&said)?,
@@ -97,8 +98,8 @@ impl JobStream {
             // Not as it should be, though the script knows nothing of it.
             reporter.note(&outcome.message);
         }
-        outcome.outputs = std::mem::take(&mut self.outputs);
-        Ok(outcome.with_heads(said))
+        let values = self.outputs.take().unwrap_or_else(|| Ok(Vec::new()));
+        Ok(outcome.with_heads(said).with_values(values))
     }
 }
 
@@ -120,6 +121,20 @@ impl Told {
             state => reporter.detail(format!("job {job} is {state}")),
         }
     }
+}
+
+/// What the job handed back. A tentacle that was taken over sends what it likes, and people
+/// feed this on.
+fn values<S: Duplex>(
+    client: &mut Client<'_, S>,
+    said: &Fields,
+) -> Result<Result<Vec<u8>, String>, ClientError> {
+    if said.body() > MAXIMUM_OUTPUTS {
+        client.skip(said)?;
+        return Ok(Err(format!("larger than {MAXIMUM_OUTPUTS} bytes")));
+    }
+    let values = client.body(said)?;
+    Ok(outputs::check(&values).map(|()| values))
 }
 
 /// What an end says besides how it ended.
@@ -229,7 +244,7 @@ mod tests {
         let mut stream = JobStream::default();
         let outcome = follow(&mut stream, says.as_bytes(), &reporter).expect("an end");
         assert_eq!(told(&events), "waits for a lock, held by ann|Out one|Err two");
-        assert_eq!((outcome.status, outcome.outputs.as_slice()), (3, &b"A=1\n"[..]));
+        assert_eq!((outcome.status, outcome.outputs.as_deref()), (3, Some(&b"A=1\n"[..])));
         assert_eq!(
             outcome.message,
             "exit 3; its output is longer than its log may be: cut; \
@@ -237,6 +252,17 @@ mod tests {
         );
         let heads = [outcome.audit, outcome.audit_exec].map(|head| head.map(|head| head.seq));
         assert_eq!(heads, [Some(7), Some(37)]);
+    }
+
+    #[test]
+    fn larger_values_than_a_job_may_have_are_passed_over() {
+        let values = "x".repeat((2 << 20) + 1);
+        let says = format!("ok\noutputs body=2097153\n{values}end kind=exit code=0\n");
+        let (reporter, _events) = reporter();
+        let outcome =
+            follow(&mut JobStream::default(), says.as_bytes(), &reporter).expect("an end");
+        assert_eq!((outcome.status, outcome.outputs), (65, None));
+        assert_eq!(outcome.message, "its values are refused: larger than 2097152 bytes");
     }
 
     /// Each connection hears what it waits for; a person wants to hear it once.

@@ -69,8 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) hints: Vec<String>,
     /// The job, where one was asked for.
     pub(crate) job: Option<JobId>,
-    /// NAME=VALUE lines that the script handed back.
-    pub(crate) outputs: Vec<u8>,
+    /// NAME=VALUE lines that the script handed back; `None` where what came for them is none.
+    pub(crate) outputs: Option<Vec<u8>>,
     /// The thumbprint of the tentacle, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
     /// The head of the listener's audit log.
@@ -95,7 +95,7 @@ impl Outcome {
             message: String::new(),
             hints: Vec::new(),
             job: None,
-            outputs: Vec::new(),
+            outputs: Some(Vec::new()),
             tentacle: None,
             audit: None,
             audit_exec: None,
@@ -214,6 +214,21 @@ impl Outcome {
         };
         let kind = OutcomeKind::End(end);
         Outcome { kind, origin, status: end.exit_status(), message, ..Outcome::done() }
+    }
+
+    /// With the values that came with its end, or what is wrong with them: then none is to be
+    /// used, and the call fails though the job's end is known.
+    pub(crate) fn with_values(mut self, values: Result<Vec<u8>, String>) -> Outcome {
+        match values {
+            Ok(values) => self.outputs = Some(values),
+            Err(wrong) => {
+                let before = if self.message.is_empty() { "" } else { "; " };
+                self.message = format!("{}{before}its values are refused: {wrong}", self.message);
+                self.outputs = None;
+                self.status = if self.succeeded() { Exit::Data.code() } else { self.status };
+            }
+        }
+        self
     }
 
     /// What is said of it, in a word where it has none.

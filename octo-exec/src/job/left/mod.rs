@@ -2,4 +2,4 @@
 
 pub(crate) mod allowance;
 pub(crate) mod artifacts;
-pub(super) mod values;
+pub(crate) mod values;

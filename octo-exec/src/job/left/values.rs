@@ -4,18 +4,16 @@ use super::allowance::Allowance;
 use crate::job::mask::Masker;
 use crate::job::prepare::directories::VALUES;
 use crate::job::prepare::secrets::Secrets;
-use octo_core::VariableName;
 use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::read_bounded;
 use octo_core::base::users::User;
 use octo_core::tentacle::account::of_file;
 use octo_core::tentacle::job::JobDirectory;
+use octo_core::tentacle::outputs;
 use std::os::unix::fs::MetadataExt;
 
 /// The largest file of values that a script may leave.
 const MAXIMUM: u64 = 1 << 20;
-/// So many lines that are not of the form are named.
-const NAMED: usize = 20;
 
 /// Publishes the values as the job's `outputs`; says what was wrong with them:
 /// that changes nothing about how the script ended.
@@ -57,27 +55,17 @@ fn read(job: &JobDirectory, user: &User) -> Result<std::result::Result<Vec<u8>, 
     read_bounded(&mut file, &job.file(VALUES), MAXIMUM).map(Ok)
 }
 
-/// The lines of the form, masked; and which lines have another.
+/// The sound lines, masked; and what is wrong with the others.
 fn sound(bytes: &[u8], mut masker: Masker) -> (Vec<u8>, Option<String>) {
-    let mut bytes = [masker.pass(bytes).into_owned(), masker.finish()].concat();
-    if bytes.last().is_some_and(|b| *b != b'\n') {
-        bytes.push(b'\n');
-    }
-    let mut kept = Vec::new();
-    let mut wrong = Vec::new();
-    for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
-        let name = line.split(|b| *b == b'=').next().unwrap_or_default();
-        let name = std::str::from_utf8(name).ok().and_then(VariableName::parse);
-        match name {
-            Some(_) if line.contains(&b'=') => kept.extend_from_slice(line),
-            _ if line.trim_ascii().is_empty() => {}
-            _ => wrong.push((index + 1).to_string()),
-        }
-    }
-    wrong.truncate(NAMED);
-    let wrong = (!wrong.is_empty())
-        .then(|| format!("its values: not NAME=VALUE in line {}", wrong.join(", ")));
+    let bytes = [masker.pass(bytes).into_owned(), masker.finish()].concat();
+    let (kept, faults) = outputs::sound(&bytes);
+    let wrong = faults.but_repeated().told().map(|wrong| format!("its values: {wrong}"));
     (kept, wrong)
+}
+
+/// Removes the script's own file, which is not masked: from the end on there is `outputs`.
+pub(crate) fn clear(job: &JobDirectory) {
+    let _ = std::fs::remove_file(job.file(VALUES));
 }
 
 #[cfg(test)]
@@ -85,12 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_the_form_are_kept_and_others_named() {
-        let given = b"A=1\n\n 2\nB=secret!\nC\n=x\n\xff=y\nD= a=b\nE=";
+    fn lines_of_the_form_are_kept_masked() {
+        let given = b"A=1\nB=secret!\nC\nA=secret! 2\nPATH=x";
         let (kept, wrong) = sound(given, Masker::new([&b"secret!"[..]].into_iter()));
-        assert_eq!(kept, b"A=1\nB=********\nD= a=b\nE=\n");
-        assert_eq!(wrong.as_deref(), Some("its values: not NAME=VALUE in line 3, 5, 6, 7"));
-        let (kept, wrong) = sound(&b"x\n".repeat(500_000), Masker::default());
-        assert_eq!((kept.len(), wrong.map(|w| w.len() < 200)), (0, Some(true)));
+        assert_eq!(kept, b"B=********\nA=******** 2\n");
+        let wrong = wrong.expect("faults");
+        assert!(
+            wrong.starts_with("its values: not NAME=VALUE in line 3; variable PATH"),
+            "{wrong}"
+        );
     }
 }

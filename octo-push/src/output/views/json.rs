@@ -129,7 +129,7 @@ fn end(target: &str, outcome: &Outcome) -> JsonObject {
         .text_or_null("refusal", outcome.refusal())
         .text_or_null("message", Some(outcome.message.as_str()).filter(|m| !m.is_empty()))
         .text_or_null("not_certain_before", outcome.not_certain_before.map(utc).as_deref())
-        .object("outputs", outputs(&outcome.outputs))
+        .object("outputs", outputs(outcome.outputs.as_deref().unwrap_or_default()))
         .number_or_null("size", outcome.sent.map(|sent| sent.size))
         .number_or_null("wire", outcome.sent.map(|sent| sent.wire))
         .text_or_null("audit", outcome.audit.map(|head| head.to_string()).as_deref())
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_end_is_told_apart_from_a_script_that_imitates_it() {
         let mut script = Outcome::ended(EndKind::Exit(124), None);
-        script.outputs = b"URL=http://x\nno line\nA=1\nA=\xff\n=\n".to_vec();
+        script.outputs = Some(b"URL=http://x\nno line\nA=1\nA=\xff\n=\n".to_vec());
         let line = end("web1", &script).line();
         assert_eq!(
             line.trim_end(),
