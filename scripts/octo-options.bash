@@ -17,7 +17,7 @@
 # Where SETTINGS is set, a file can say options too (octo-settings.bash): each flag of those
 # has a --no-NAME, which keeps what the file says out; that of --no-NAME is --NAME.
 
-readonly VALUE_KINDS=' TIME WHEN N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
+readonly VALUE_KINDS=' TIME WHEN DAY N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
 
 # Of two names in a row only one may be given.
 APART=(

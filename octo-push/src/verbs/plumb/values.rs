@@ -23,6 +23,7 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { word: "TIME", read: seconds },
     Kind { word: "WHEN", read: when },
+    Kind { word: "DAY", read: day },
     Kind { word: "N", read: number },
     Kind { word: "PORT", read: port },
     Kind { word: "N|P%", read: share },
@@ -85,6 +86,11 @@ fn when(text: &str) -> std::result::Result<String, String> {
     let now = jiff::Zoned::now();
     let found = moment::coming(text, &now).ok_or_else(|| format!("not {}", moment::FORM))?;
     if found > now.timestamp() { Ok(utc(found)) } else { Err(format!("{} is past", utc(found))) }
+}
+
+fn day(text: &str) -> std::result::Result<String, String> {
+    let found = moment::gone(text, &jiff::Zoned::now());
+    found.map(utc).ok_or_else(|| format!("not {}", moment::PAST_FORM))
 }
 
 fn number(text: &str) -> std::result::Result<String, String> {
