@@ -223,9 +223,10 @@ end_lines() {
   exec octo-exec end -- "${files[@]}"
 }
 
-# succeeded TARGET: as read_ends has read
+# succeeded TARGET: as read_ends has read. Of a job that ended well octo-push may still have
+# refused the values.
 succeeded() {
-  [[ ${END_KIND[$1]}:${END_CODE[$1]} == exit:0 ]]
+  [[ ${END_KIND[$1]}:${END_CODE[$1]}:${END_STATUS[$1]} == exit:0:0 ]]
 }
 
 # agree STATUS: AGREED is what the whole ends with: what all failures share, else 1
