@@ -72,6 +72,11 @@ const AS_WHOM_AND_WHAT: &[Row] = &[
     ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("a\nb"), denied("scripts")),
     ("scripts=/etc/octo/scripts", "put", same, YES),
     ("", "run", |a| a.named = Some("octo-release"), denied("scripts")),
+    // signed
+    ("signed=/etc/octo/keys", "run", |a| a.unsigned = Some("shop-1.tar"), denied("signed")),
+    ("signed=/etc/octo/keys", "run", same, YES),
+    ("signed=/etc/octo/keys", "put", same, YES),
+    ("", "run", |a| a.unsigned = Some("shop-1.tar"), YES),
 ];
 
 /// Whatever a line says of runs, it says nothing of freezes.

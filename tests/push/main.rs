@@ -30,6 +30,7 @@ mod rolling;
 mod run;
 mod scripts;
 mod signals;
+mod signatures;
 mod signed;
 mod statements;
 mod story;

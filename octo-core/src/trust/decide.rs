@@ -1,6 +1,7 @@
 //! The one function that decides what a pusher may do.
 
 use super::environment::{self, Listed};
+use super::signed;
 use super::{Grant, Line, Options, Trust, Verb};
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName, is_file_name};
@@ -44,6 +45,8 @@ pub struct RunQuestion<'a> {
     pub locks: Vec<&'a LockName>,
     /// The variables that it is given, secrets included.
     pub variables: Vec<&'a VariableName>,
+    /// The name of its package, where that carries no signature.
+    pub unsigned: Option<&'a str>,
     /// Does it deploy what is frozen?
     pub despite: bool,
     /// Would it start now? Only then the window counts.
@@ -62,6 +65,7 @@ impl<'a> RunQuestion<'a> {
             },
             locks: spec.locks.iter().map(|lock| &lock.name).collect(),
             variables: spec.variables().collect(),
+            unsigned: spec.package.as_ref().filter(|_| spec.signature.is_none()).map(|p| &*p.1),
             despite: spec.despite.is_some(),
             starting,
             started_by,
@@ -236,6 +240,9 @@ impl Line {
                 return denied("scripts", format!("'{shown}' is not the name of a script"));
             }
             _ => {}
+        }
+        if let (Some(_), Some(package)) = (&self.options.signed, run.unsigned) {
+            return denied("signed", signed::missing(package));
         }
         let permitted =
             |lock: &LockName| self.options.locks.as_ref().is_none_or(|all| all.contains(lock));

@@ -22,6 +22,8 @@ pub struct Grant {
     pub sudo: bool,
     /// The directory whose scripts alone may run.
     pub scripts: Option<PathBuf>,
+    /// The file of keys of which one must have signed a package.
+    pub signed: Option<PathBuf>,
     /// How many must approve a run before it starts; 0 is nobody.
     pub hold: u8,
     /// Variables of jobs that the pusher can't give.
@@ -101,6 +103,7 @@ impl Grant {
             user,
             sudo,
             scripts,
+            signed,
             hold,
             set,
             max_wait,
@@ -120,6 +123,7 @@ impl Grant {
             user,
             sudo,
             scripts,
+            signed,
             hold,
             set,
             max_wait: Some(max_wait),
@@ -142,6 +146,7 @@ impl Grant {
             user: None,
             sudo: true,
             scripts: None,
+            signed: None,
             hold: 0,
             set: Vec::new(),
             max_wait: None,

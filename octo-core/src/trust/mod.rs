@@ -16,6 +16,7 @@ mod network;
 mod options;
 pub mod scripts;
 mod shadow;
+pub mod signed;
 mod values;
 mod verb;
 mod warn;

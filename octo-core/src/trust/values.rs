@@ -192,6 +192,11 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
     absolute.ok_or_else(|| "a directory begins with /".into())
 }
 
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    let absolute = text.starts_with('/').then(|| PathBuf::from(text));
+    absolute.ok_or_else(|| "a file begins with /".into())
+}
+
 /// Names of locks; the empty list is none at all.
 pub(super) fn locks(text: &str) -> Result<Vec<LockName>, String> {
     if text.is_empty() {

@@ -1,5 +1,6 @@
 //! What a sound trust file says that its sysadmin may not have meant.
 
+use super::signed::Keys;
 use super::{Line, Options, StartedBy, Trust, TrustOption, Verb, scripts};
 use crate::base::problem::Problem;
 use crate::base::users;
@@ -12,12 +13,12 @@ impl Trust {
     /// Lines that don't do what they seem to, where jobs are started so.
     pub fn warnings(&self, started_by: &StartedBy, at: &Zoned) -> Vec<Problem> {
         let mut unreachable = self.unreachable().into_iter().peekable();
-        let mut directories = HashMap::new();
+        let mut looked = HashMap::new();
         let mut warnings = Vec::new();
         for line in self.lines.iter() {
             let reasons = match unreachable.next_if(|u| u.line.number == line.number) {
                 Some(shadowed) => vec![shadow_reason(&shadowed.by)],
-                None => reasons(line, started_by, at, &mut directories),
+                None => reasons(line, started_by, at, &mut looked),
             };
             warnings.extend(
                 reasons.into_iter().map(|reason| {
@@ -57,14 +58,14 @@ pub(super) fn shadow_reason(by: &[&Line]) -> String {
     }
 }
 
-/// What is wrong with each directory of scripts that was looked at.
-type Directories<'a> = HashMap<&'a Path, Vec<String>>;
+/// What is wrong with each directory of scripts, and each file of keys, that was looked at.
+type Looked<'a> = HashMap<(&'static str, &'a Path), Vec<String>>;
 
 fn reasons<'a>(
     line: &'a Line,
     started_by: &StartedBy,
     at: &Zoned,
-    directories: &mut Directories<'a>,
+    looked: &mut Looked<'a>,
 ) -> Vec<String> {
     let options = &line.options;
     if let Some(day) = options.expires
@@ -92,9 +93,12 @@ fn reasons<'a>(
         Some(format!("env={pattern} permits nothing: {why}; set= gives what has to be"))
     }));
     if let Some(directory) = &options.scripts {
-        reasons.extend_from_slice(
-            directories.entry(directory).or_insert_with(|| script_reasons(directory)),
-        );
+        let found = looked.entry(("scripts", directory));
+        reasons.extend_from_slice(found.or_insert_with(|| script_reasons(directory)));
+    }
+    if let Some(file) = &options.signed {
+        let found = looked.entry(("signed", file));
+        reasons.extend_from_slice(found.or_insert_with(|| key_reasons(file)));
     }
     reasons
 }
@@ -105,6 +109,11 @@ fn script_reasons(directory: &Path) -> Vec<String> {
         Ok(all) => all.into_iter().filter_map(|script| script.unsound).collect(),
     };
     wrong.iter().map(|error| format!("scripts: {error}")).collect()
+}
+
+fn key_reasons(file: &Path) -> Vec<String> {
+    let wrong = Keys::load(file).err();
+    wrong.iter().map(|error| format!("packages are refused: signed: {error}")).collect()
 }
 
 fn user_reason(user: Option<&str>, started_by: &StartedBy) -> Option<String> {

@@ -10,6 +10,7 @@ use super::output::{ended, say};
 use super::prepare::environment::{self, Sources};
 use super::prepare::script::{self, Runnable};
 use super::prepare::secrets::{self, Secrets};
+use super::prepare::signature::Signed;
 use super::prepare::{directories, package, user};
 use super::settle;
 use super::supervise::{self, Launch};
@@ -72,6 +73,8 @@ struct Prepared {
     command: Runnable,
     secrets: Secrets,
     identity: Identity,
+    /// By whose key the package is signed, where that was asked for.
+    signed: Option<Signed>,
     /// How much it may leave.
     allowance: Rc<Allowance>,
 }
@@ -121,6 +124,7 @@ impl<'a> Runner<'a> {
             user,
             sudo: _, // `launch`
             scripts,
+            signed: _, // prepare/signature.rs
             hold,
             set,
             max_wait,
@@ -144,11 +148,11 @@ impl<'a> Runner<'a> {
         }
         let user = user::of_job(user.as_deref())?;
         let (entering, prepared) = self.prepare(&user, &grant, scripts)?;
+        let (signed, allowance) = (prepared.signed.as_ref(), Rc::clone(&prepared.allowance));
         *room = Some(Reserved::new(self.job.path(), settle::ROOM)?);
-        self.audit_start(&pusher, &grant.place(), &self.told(&user, scripts))?;
+        self.audit_start(&pusher, &grant.place(), &self.told(&user, scripts, signed))?;
         let entered = entering.wait()?;
-        let allowance = Rc::clone(&prepared.allowance);
-        let mut log = self.start(&grant, &entered.placed, &allowance)?;
+        let mut log = self.start(&grant, &entered.placed, &allowance, signed)?;
         let variables = environment::variables(&Sources {
             places: self.places,
             job: self.job,
@@ -158,6 +162,7 @@ impl<'a> Runner<'a> {
             pusher: &pusher,
             set,
             is_installed: scripts.is_some(),
+            signed: signed.map(|signed| signed.key),
             grace: self.grace(),
         });
         let mut end = self.launch(entered, prepared, &user, &grant, variables, &mut log)?;
@@ -248,22 +253,26 @@ impl<'a> Runner<'a> {
                 Entering::begin(self.places, self.job, grant.resources)?
             }
         };
-        if let Some((digest, _)) = &self.spec.package {
-            package::prepare(self.places, self.job, digest, grant)?;
-        }
+        let signed = package::prepare(self.places, self.job, &self.spec, grant)?;
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
         let secrets = secrets::read(self.job, &self.spec)?;
         let allowance = Rc::new(Allowance::of(self.places, self.job, grant));
-        Ok((entering, Prepared { directory, command, secrets, identity, allowance }))
+        Ok((entering, Prepared { directory, command, secrets, identity, signed, allowance }))
     }
 
     /// What the audit log has of its start besides who asked for what.
-    fn told(&self, user: &User, scripts: Option<&Path>) -> Vec<(&'static str, String)> {
+    fn told(
+        &self,
+        user: &User,
+        scripts: Option<&Path>,
+        signed: Option<&Signed>,
+    ) -> Vec<(&'static str, String)> {
         let script = script::digest(&self.spec, scripts).map(|digest| digest.to_string());
         let package = self.spec.package.as_ref().map(|(digest, _)| digest.to_string());
         let mut told = vec![("user", user.name.clone())];
         told.extend(script.map(|digest| ("script", digest)));
         told.extend(package.map(|digest| ("package", digest)));
+        told.extend(signed.map(|signed| ("signed", signed.key.to_string())));
         told.extend(self.spec.despite.clone().map(|reason| ("despite", reason)));
         told
     }
@@ -289,9 +298,13 @@ impl<'a> Runner<'a> {
         grant: &Grant,
         placed: &Placed,
         allowance: &Rc<Allowance>,
+        signed: Option<&Signed>,
     ) -> Result<LogWriter> {
         let started = Leader::this_process().add_to(Record::new()).with("at", utc_now());
-        let started = placed.add_to(started);
+        let mut started = placed.add_to(started);
+        if let Some(Signed { key, comment }) = signed {
+            started.push("signed", &[key.to_string().as_bytes(), comment.as_bytes()]);
+        }
         self.job.publish_records(&[("grant", granted(grant)), ("started", started)])?;
         secrets::unlink(self.job)?;
         LogWriter::create(self.job, grant.max_log, Allowance::room(allowance))

@@ -172,6 +172,7 @@ impl Scene<'_> {
                 named: by_name.then_some("SCRIPT"),
                 locks: Vec::new(),
                 variables: Vec::new(),
+                unsigned: None,
                 despite: false,
                 starting: true,
                 started_by: self.started_by.clone(),

@@ -27,7 +27,7 @@ pub(super) fn open(
         && let Some(digest) = Digest::parse(said)
     {
         let name = digests.name(&digest).unwrap_or(said).to_string();
-        return Ok(Package::known(digest, name));
+        return Ok(Package::known(digest, name, digests.signature(&digest)));
     }
     let package = with_bases(Package::open(said, digests)?, common, digests)?;
     hash(&package, digests, screen)?;

@@ -72,7 +72,8 @@ impl JobPlan {
     pub(crate) fn request(&self, target: &str, job: &JobId) -> Result<JobPayload<'_>> {
         let package = self.package.as_ref().map(|p| Ok((p.digest()?, p.name.clone())));
         let there = Destination::Target(target);
-        let parts = self.draft.parts(job, there, package.transpose()?)?;
+        let signature = self.package.as_ref().and_then(|package| package.signature.clone());
+        let parts = self.draft.parts(job, there, package.transpose()?, signature)?;
         let script = self.draft.script(there).unwrap_or_default();
         Ok(JobPayload { spec: parts.spec, script, secrets: parts.secrets })
     }

@@ -19,6 +19,7 @@ use crate::base::names::{LockName, VariableName};
 use crate::base::record::Record;
 use crate::base::refusal::Refusal;
 use crate::trust::Verb;
+use crate::trust::signed::Signature;
 pub use order::{Freezing, Order, Verdict};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct Spec {
     pub script: Script,
     /// The package it gets: sha256 and file name.
     pub package: Option<(Digest, String)>,
+    /// The package's signature, as it lay beside it.
+    pub signature: Option<Signature>,
     /// Its arguments, in order.
     pub arguments: Vec<Vec<u8>>,
     /// Its variables, in order.
@@ -120,6 +123,7 @@ impl Spec {
         Spec {
             script,
             package: None,
+            signature: None,
             arguments: Vec::new(),
             environment: Vec::new(),
             secrets: Vec::new(),
@@ -157,6 +161,9 @@ impl Spec {
         }
         if let Some((digest, name)) = &self.package {
             record.push("package", &[digest.to_string().as_bytes(), name.as_bytes()]);
+        }
+        if let Some(signature) = &self.signature {
+            record.push("signature", &[signature.text().as_bytes()]);
         }
         for value in &self.arguments {
             record.push("arg", &[value]);

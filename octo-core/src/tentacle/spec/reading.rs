@@ -10,6 +10,7 @@ use crate::base::record;
 use crate::base::refusal::Refusal;
 use crate::base::units::{MAXIMUM_SECONDS, whole};
 use crate::trust::environment;
+use crate::trust::signed::Signature;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -96,6 +97,11 @@ impl Reading {
             "package" => {
                 fields.count(2)?;
                 once(&mut self.spec.package, (fields.digest(0)?, fields.file_name(1)?))
+            }
+            "signature" => {
+                fields.count(1)?;
+                let signature = Signature::parse(fields.text(0)?).map_err(malformed)?;
+                once(&mut self.spec.signature, signature)
             }
             "arg" => self.argument(fields),
             "env" => self.assignment(fields),
@@ -209,6 +215,9 @@ impl Reading {
         let script = self.script.ok_or_else(|| malformed("the spec names nothing to run"))?;
         if self.spec.secrets.is_empty() != self.spec.secrets_digest.is_none() {
             return Err(malformed("secrets are named without their digest, or the reverse"));
+        }
+        if self.spec.signature.is_some() && self.spec.package.is_none() {
+            return Err(malformed("a signature without a package"));
         }
         let spec = Spec { script, ..self.spec };
         match &spec.script {

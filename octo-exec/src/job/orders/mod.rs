@@ -49,7 +49,7 @@ fn done(
     let by = attempt.pusher(&grant.name, grant.line.as_ref());
     attempt.audit_start(&by, &grant.place(), told)?;
     let allowance = Rc::new(Allowance::of(attempt.places, attempt.job, grant));
-    let mut log = attempt.start(grant, &Placed::default(), &allowance)?;
+    let mut log = attempt.start(grant, &Placed::default(), &allowance, None)?;
     let (code, stream, text) = match act(&by) {
         Ok(said) => (0, Stream::Out, said),
         Err(error) => {

@@ -7,6 +7,7 @@ use octo_core::base::program;
 use octo_core::base::users::{PATH, User};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
+use octo_core::trust::signed::KeyId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) set: &'a [(VariableName, String)],
     /// Does it run an installed script?
     pub(crate) is_installed: bool,
+    /// By whose key its package is signed, where that was verified.
+    pub(crate) signed: Option<KeyId>,
     /// How long it may go on once it is told to end.
     pub(crate) grace: Duration,
 }
@@ -75,6 +78,9 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
         ours("OCTO_PACKAGE", from.job.file("package").into_os_string());
         ours("OCTO_PACKAGE_NAME", OsString::from_vec(name.clone().into_bytes()));
         ours("OCTO_PACKAGE_SHA256", text(&digest.to_string()));
+        if let Some(key) = from.signed {
+            ours("OCTO_PACKAGE_SIGNED", text(&key.to_string()));
+        }
     }
     all
 }

@@ -7,4 +7,5 @@ pub(crate) mod interpreter;
 pub(crate) mod package;
 pub(crate) mod script;
 pub(crate) mod secrets;
+pub(crate) mod signature;
 pub(crate) mod user;

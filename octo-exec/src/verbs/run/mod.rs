@@ -34,7 +34,7 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
     let (package, detach) = (options.package.clone(), options.detach);
     let draft = Draft::read(places, options, &[Destination::Here], Programs::Run)?;
     let package = package.map(|text| package_of(places, &text)).transpose()?;
-    let parts = draft.parts(&id, Destination::Here, package)?;
+    let parts = draft.parts(&id, Destination::Here, package, None)?;
     let job = publish(places, &id, draft.script(Destination::Here), &parts)?;
     if detach {
         start::detached(places, &job).map_err(|error| withdraw(&job, error))?;

@@ -6,6 +6,7 @@
 //! hashed: otherwise a change within the clock's grain would go unseen. A wrong
 //! digest does no harm: the tentacle verifies what it gets.
 
+use crate::target::package::signatures;
 use crate::target::package::source::Source;
 use crate::target::stop::Stop;
 use octo_core::base::digest::Digest;
@@ -14,6 +15,7 @@ use octo_core::base::identity::FileStamp;
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
 use octo_core::base::record::Record;
+use octo_core::trust::signed::Signature;
 use std::fs::Metadata;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -65,6 +67,16 @@ impl DigestCache {
     /// The name of the file that had this digest.
     pub(crate) fn name(&self, digest: &Digest) -> Option<&str> {
         self.entries.iter().rev().find(|e| e.digest == *digest).map(|e| e.name.as_str())
+    }
+
+    /// The signature of the file that had this digest.
+    pub(crate) fn signature(&self, digest: &Digest) -> Option<Signature> {
+        signatures::kept(publish::parent(&self.path), digest)
+    }
+
+    /// Remembers it.
+    pub(crate) fn keep_signature(&self, digest: &Digest, signature: &Signature) {
+        signatures::keep(publish::parent(&self.path), digest, signature);
     }
 
     /// Where the files are that had one of these names, the newest first.

@@ -8,5 +8,6 @@ mod link;
 pub(crate) mod progress;
 mod segments;
 mod sending;
+mod signatures;
 pub(crate) mod source;
 pub(crate) mod upload;

@@ -23,6 +23,7 @@ use octo_core::base::identity::FileStamp;
 use octo_core::base::refusal::Refusal;
 use octo_core::patch::MOST_BASES;
 use octo_core::trust::Verb;
+use octo_core::trust::signed::Signature;
 use octo_wire::{Duplex, Failure, Request};
 use std::collections::HashMap;
 use std::path::Path;
@@ -43,6 +44,8 @@ const MOST_PATCHES: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    /// Its signature, where it has one.
+    pub(crate) signature: Option<Signature>,
     /// Its sha256, as of when it was hashed; absent while it is.
     digest: OnceLock<Result<Digest>>,
     /// What it really is, where that was remembered wrongly.
@@ -70,19 +73,21 @@ pub(crate) enum Put {
 
 impl Package {
     /// A package that is at the tentacle already.
-    pub(crate) fn known(digest: Digest, name: String) -> Package {
-        Package::of(name, Some(digest), None)
+    pub(crate) fn known(digest: Digest, name: String, signature: Option<Signature>) -> Package {
+        Package { signature, ..Package::of(name, Some(digest), None) }
     }
 
     /// Opens a file. Its sha256 is known if it is remembered; else
     /// [`Package::hash`] has to be called.
     ///
     /// # Errors
-    /// Exit 65 for what is missing or no file; 74 where it can't be read.
+    /// Exit 65 for what is missing or no file, and for a file beside it that is no
+    /// signature; 74 where it can't be read.
     pub(crate) fn open(path: &str, digests: &DigestCache) -> Result<Package> {
         let source = Source::open(path)?;
         let remembered = digests.digest(&FileStamp::of(&source.metadata));
-        Ok(Package::of(source.name.clone(), remembered, Some(source)))
+        let signature = Signature::beside(&source.path)?;
+        Ok(Package { signature, ..Package::of(source.name.clone(), remembered, Some(source)) })
     }
 
     fn of(name: String, digest: Option<Digest>, source: Option<Source>) -> Package {
@@ -90,6 +95,7 @@ impl Package {
         let digest = digest.map_or_else(OnceLock::new, |digest| OnceLock::from(Ok(digest)));
         Package {
             name,
+            signature: None,
             digest,
             corrected: OnceLock::new(),
             remembered,
@@ -154,6 +160,9 @@ impl Package {
             digests.forget(digest);
         } else if !self.remembered {
             digests.keep(source, *digest);
+        }
+        if let (Some(signature), Ok(digest)) = (&self.signature, self.digest()) {
+            digests.keep_signature(&digest, signature);
         }
     }
 

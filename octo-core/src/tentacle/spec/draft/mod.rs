@@ -17,6 +17,7 @@ use crate::base::names::{JobId, is_file_name};
 use crate::base::no_core;
 use crate::base::paths::{Places, read_bounded};
 use crate::trust::Verb;
+use crate::trust::signed::Signature;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -206,6 +207,7 @@ impl Draft {
         job: &JobId,
         destination: Destination,
         package: Option<(Digest, String)>,
+        signature: Option<Signature>,
     ) -> Result<Parts> {
         let options = &self.options;
         let files = self.variables(&options.variable_files, destination)?;
@@ -237,6 +239,7 @@ impl Draft {
         }
         let spec = Spec {
             package,
+            signature,
             arguments,
             environment,
             secrets: hidden.into_iter().map(|(name, _)| name).collect(),

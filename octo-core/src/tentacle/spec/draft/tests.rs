@@ -21,7 +21,7 @@ fn draft_for(directory: &Path, words: &[&str], there: &[Destination]) -> Result<
 
 fn parts(draft: &Draft, target: &str) -> Result<Parts> {
     let job = JobId::parse(ID).expect("an id");
-    draft.parts(&job, Destination::Target(target), None)
+    draft.parts(&job, Destination::Target(target), None, None)
 }
 
 #[test]
