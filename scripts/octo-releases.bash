@@ -12,7 +12,7 @@
 # The columns of `releases --tsv` behind the target.
 COLUMNS_OF_RELEASES=(state application revision version sha256 result since by
   last-version last-result last-what back-version back-environment back-names environment
-  seen frozen-until frozen-by frozen-why offers base user message names back-sha256)
+  seen frozen-until frozen-by frozen-why offers base user message names back-sha256 signed)
 
 # The words for octo-release by which it checks what it has deployed.
 HEALTH_WORDS=()

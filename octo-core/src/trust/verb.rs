@@ -68,6 +68,7 @@ const RELEASE: &[Key] = &[
     Key::new("number", Form::Number),
     SHA256,
     Key::new("content", Form::Digest),
+    Key::new("signed", Form::Text),
     Key::new("since", Form::Time),
     Key::new("by", Form::Text),
     Key::new("result", Form::Text),

@@ -7,6 +7,7 @@ use crate::base::encoding::{decode_text, is_hidden};
 use crate::base::key::Form;
 use crate::base::names::VariableName;
 use crate::base::units::whole;
+use crate::trust::signed::KeyId;
 use std::collections::BTreeMap;
 
 /// The longest list of variables' names that is kept, in bytes: two of them and all else fit
@@ -39,6 +40,8 @@ pub enum Kind {
     Number,
     /// A SHA-256.
     Digest,
+    /// Of a key that packages are signed by.
+    KeyId,
     /// UTC, to the second.
     Time,
     /// Text of which everything can be seen.
@@ -56,6 +59,7 @@ pub static KEYS: &[(&str, Kind)] = &[
     ("number", Kind::Number),
     ("sha256", Kind::Digest),
     ("content", Kind::Digest),
+    ("signed", Kind::KeyId),
     ("since", Kind::Time),
     ("by", Kind::Text),
     ("result", Kind::Word(RESULTS)),
@@ -80,6 +84,7 @@ const OF_A_RELEASE: &[(&str, &str)] = &[
     ("version", "version"),
     ("sha256", "sha256"),
     ("content", "content"),
+    ("signed", "signed"),
     ("by", "by"),
     ("at", "since"),
     ("environment", "environment"),
@@ -117,6 +122,7 @@ impl Kind {
             Kind::Name => is_name(value),
             Kind::Number => Form::Number.fits(value.as_bytes()),
             Kind::Digest => Digest::parse(value).is_some(),
+            Kind::KeyId => KeyId::parse(value).is_some(),
             Kind::Time => Form::Time.fits(value.as_bytes()),
             Kind::Text => (1..=128).contains(&value.len()) && !value.chars().any(is_hidden),
             Kind::Word(words) => words.contains(&value),
@@ -270,6 +276,7 @@ mod tests {
         ("release a/b", "release"),
         ("number 01", "number"),
         ("sha256 abc", "sha256"),
+        ("signed aa97798fd12ff6a1", "signed"),
         ("since 2026-01-01", "since"),
         ("last-by a%0Ab", "last-by"),
         ("last-by ", "last-by"),

@@ -19,6 +19,13 @@ const SHOWN: usize = 12;
 pub struct KeyId(u64);
 
 impl KeyId {
+    /// The id of this text, in its one spelling.
+    pub fn parse(text: &str) -> Option<KeyId> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
+        let is_id = text.len() == 16 && text.bytes().all(is_digit);
+        is_id.then(|| u64::from_str_radix(text, 16).ok().map(KeyId))?
+    }
+
     /// Of its eight bytes in a key or a signature, the lowest first.
     pub(super) fn of(bytes: [u8; 8]) -> KeyId {
         KeyId(u64::from_le_bytes(bytes))
@@ -133,6 +140,12 @@ mod tests {
         let keys = parse(&text).expect("sound");
         let id = KeyId::of([0x1f, 0xe8, 0xb4, 0x42, 0x18, 0x0f, 0x62, 0xe7]);
         assert_eq!(id.to_string(), "E7620F1842B4E81F");
+        assert_eq!(KeyId::parse("E7620F1842B4E81F"), Some(id));
+        for text in
+            ["", "e7620f1842b4e81f", "+7620F1842B4E81F", "E7620F1842B4E81", "E7620F1842B4E81F0"]
+        {
+            assert_eq!(KeyId::parse(text), None, "{text}");
+        }
         assert_eq!(keys.key(id).map(|key| key.text.as_str()), Some(ONE));
         assert_eq!(keys.key(KeyId::of([0; 8])), None);
         assert_eq!(parse("# none\n"), Ok(Keys(Vec::new())));

@@ -5,6 +5,7 @@ use octo_core::base::digest::Digest;
 use octo_core::base::encoding::{is_hidden, is_word, printable};
 use octo_core::base::names::VariableName;
 use octo_core::tentacle::releases::{Directory, is_name};
+use octo_core::trust::signed::KeyId;
 use octo_wire::Fields;
 
 /// What ends a list of names that is longer than a line can say.
@@ -96,6 +97,7 @@ fn is_sound(key: &str, value: &str) -> bool {
         "names" | "back-names" => {
             value.split(',').all(|name| VariableName::parse(name).is_some() || name == AND_MORE)
         }
+        "signed" => KeyId::parse(value).is_some(),
         "user" => (1..=255).contains(&value.len()) && !value.chars().any(is_hidden),
         _ => true,
     }

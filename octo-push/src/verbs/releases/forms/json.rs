@@ -43,7 +43,7 @@ mod tests {
         let (away, web1) = lines.split_once('\n').expect("two");
         assert_eq!(
             away,
-            r#"{"type":"release","target":"away","state":"unreachable","message":"no \"answer","mark":"unreachable","marks":["unreachable"],"tentacle":{"application":null,"base":null,"user":null,"version":null,"release":null,"number":null,"sha256":null,"content":null,"since":null,"by":null,"result":null,"environment":null,"names":null,"last_version":null,"last_result":null,"last_what":null,"last_at":null,"last_by":null,"back_release":null,"back_version":null,"back_sha256":null,"back_environment":null,"back_names":null,"verified":null,"changed":null,"as_of":null,"seen":null,"frozen_until":null,"frozen_by":null,"frozen_why":null,"offers":null}}"#
+            r#"{"type":"release","target":"away","state":"unreachable","message":"no \"answer","mark":"unreachable","marks":["unreachable"],"tentacle":{"application":null,"base":null,"user":null,"version":null,"release":null,"number":null,"sha256":null,"content":null,"signed":null,"since":null,"by":null,"result":null,"environment":null,"names":null,"last_version":null,"last_result":null,"last_what":null,"last_at":null,"last_by":null,"back_release":null,"back_version":null,"back_sha256":null,"back_environment":null,"back_names":null,"verified":null,"changed":null,"as_of":null,"seen":null,"frozen_until":null,"frozen_by":null,"frozen_why":null,"offers":null}}"#
         );
         for part in [
             r#""state":"answered","message":null,"mark":"failed","marks":["failed","stale"],"#,

@@ -47,7 +47,7 @@ fn line(row: &TargetRow) -> String {
     fields.push(or_dash(row.offers.as_deref()));
     fields.extend(["base", "user"].map(said));
     fields.push(or_dash(row.message.as_deref()));
-    fields.extend(["names", "back-sha256"].map(said));
+    fields.extend(["names", "back-sha256", "signed"].map(said));
     fields.push(or_dash(row.has_more.then_some("more")));
     fields.join("\t") + "\n"
 }
@@ -68,10 +68,10 @@ mod tests {
             "web2+ application=shop release= number= result=",
         ]));
         let lines: Vec<Vec<&str>> = lines.lines().map(|line| line.split('\t').collect()).collect();
-        assert!(lines.iter().all(|line| line.len() == 27), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() == 28), "{lines:?}");
         assert!(lines.iter().flatten().all(|field| !field.is_empty()), "{lines:?}");
         let sha256 = "a".repeat(64);
-        let dashes = ["-"; 25];
+        let dashes = ["-"; 26];
         assert_eq!(lines[0][..3], ["away", "unreachable", "-"]);
         assert_eq!((&lines[0][3..23], lines[0][23]), (&dashes[..20], "no\\troute\\nto host"));
         assert_eq!(lines[1][..2], ["db1", "empty"]);
@@ -104,9 +104,10 @@ mod tests {
             "-",
             "-",
             "-",
+            "-",
         ];
         assert_eq!(lines[2], web1);
         assert_eq!(lines[3][..5], ["web2+", "answered", "shop", "none", "-"]);
-        assert_eq!(lines[3][26], "more");
+        assert_eq!(lines[3][27], "more");
     }
 }
