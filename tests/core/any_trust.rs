@@ -207,7 +207,7 @@ fn any_line(random: &mut Random) -> String {
         &["expires=2026-06-01", "expires=2026-06-05", "expires=2030-01-01"],
         &["allow=status", "allow=run", "allow=put,run", "allow=any", "allow=freeze,despite"],
         &["user=app", "user=svc", "user=root"],
-        &["scripts=/etc/scripts"],
+        &["scripts=/etc/scripts", "signed=/etc/keys"],
         &["window=\"Mon 11:00-13:00\"", "window=22:00-05:00"],
         &["locks=db", "locks="],
         &["max-size=1K", "max-store=1K", "max-jobs=2"],

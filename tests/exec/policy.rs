@@ -6,6 +6,7 @@ use crate::support::{
     Sandbox, is_root, kill_session_of, session_of, set_mode, stdout_of, wait_for,
 };
 use octo_core::PusherName;
+use octo_core::base::encoding::encode;
 use octo_core::base::record::Record;
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory};
@@ -73,6 +74,45 @@ env OTHER x
     assert_eq!(end(&job).0, "timeout");
 }
 
+/// Whoever published the job: a listener that was taken over says yes to all.
+#[test]
+fn no_package_starts_without_the_signature_that_its_line_asks_for() {
+    let sandbox = sandbox();
+    let user = own_user();
+    let package = sandbox.write("p", "a package\n");
+    let digest = stdout_of(sandbox.tool("octo-exec").arg("add").arg(&package));
+    let spec = format!("command cat%20%24OCTO_PACKAGE\npackage {} p\n", digest.trim());
+    let keys = sandbox.write("keys", "RWSh9i/Rj3mXqkAk2CooRaUOD26U1KmbaohHqygUSffpRo4h+rYBY1dZ\n");
+    set_mode(&keys, 0o644);
+    let line = format!("user={user} allow=any");
+    trust(&sandbox, &format!("{line} signed={}", keys.display()));
+    // Of these bytes, and of others.
+    let good = "RUSh9i/Rj3mXqk0uBytlTBnZ91YT7fqYLZC2F+d7TP1pbm2yGAnIiJM5bGCRVzX/yeDhFFd02OgaqCEoVHi4p0d8ELIBdg0OegA=\n\
+        trusted comment: file:other-9.9.tar timestamp:0\n\
+        8xEZz95vgndbLckobw27S5ywObauuKzHKMXha5aMvvOePLdwRtphM3GbIGWlFC2E3OHurWARF/pPWNX3Xzr7Dw==\n";
+    let bad = "RUSh9i/Rj3mXqjCCistu2X1JWnCwunCG8ipo2dAuo3eZ/Ybbe5ypr82st51QBNUUTDLfqkfiOdw9l933SuYsU0TnzYRndxnaZAY=\n\
+        trusted comment: of Q\n\
+        EiGkAgupiJGn6eRtMRh/LQYjTz65Qorr7u3X3Qg0an2Jjj5T0qjWohl+6x3eWikFoRtK6zhurzLwxvKcyhY6Cg==\n";
+    let signed = |lines: &str| {
+        let lines = format!("untrusted comment: x\n{lines}");
+        format!("{spec}signature {}\n", encode(lines.as_bytes()))
+    };
+    for (spec, kind, code, said) in [
+        (spec.clone(), "denied", 77, "package p carries no signature"),
+        (signed(bad), "denied", 77, "package p: its signature by key AA97798FD12FF6A1 of "),
+        (signed(good), "exit", 0, ""),
+    ] {
+        let job = submit(&sandbox, &spec);
+        let (was, with, reason) = end(&job);
+        assert_eq!((was.as_str(), with), (kind, code), "{reason}");
+        assert!(reason.starts_with(said), "{reason}");
+        assert_eq!(job.file("started").exists(), code == 0);
+    }
+    // Who has no such line needs none.
+    trust(&sandbox, &line);
+    assert_eq!(end(&submit(&sandbox, &spec)).1, 0);
+}
+
 /// A listener may have said yes to anything, or may be an older one.
 #[test]
 fn variables_are_judged_where_the_job_starts() {
@@ -109,7 +149,7 @@ fn artifacts_are_kept_within_the_bounds_of_the_line() {
     let sandbox = sandbox();
     trust(&sandbox, &format!("user={} max-size=1M max-store=3M", own_user()));
     let artifacts_of = |script: &str| {
-        let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+        let spec = format!("command {}\n", encode(script.as_bytes()));
         let job = submit(&sandbox, &spec);
         let (kind, code, reason) = end(&job);
         assert_eq!((kind.as_str(), code), ("exit", 0), "{reason}");
@@ -149,7 +189,7 @@ fn a_lost_jobs_artifacts_keep_to_the_bounds_of_its_line() {
         "cd $OCTO_ARTIFACTS; truncate -s 1048577 large; echo x >fits; touch {}; sleep 300",
         mark.display()
     );
-    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+    let spec = format!("command {}\n", encode(script.as_bytes()));
     let job = Draft::pushed(&spec).publish(&sandbox);
     let forward = || {
         let mut command = sandbox.tool("octo-exec");
@@ -205,7 +245,7 @@ fn while_its_account_is_locked(
     script: &str,
     meanwhile: impl FnOnce(&JobDirectory),
 ) -> (JobDirectory, End) {
-    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+    let spec = format!("command {}\n", encode(script.as_bytes()));
     let job = Draft::pushed(&spec).publish(sandbox);
     std::thread::scope(|scope| {
         let ci = PusherName::parse("ci").expect("a name");
@@ -306,7 +346,7 @@ fn jobs_run_as_the_user_of_their_line_and_no_more() {
          touch ../end ../log ../grant 2>/dev/null || echo no; echo x >../log; grep NoNewPrivs /proc/self/status; echo $HOME; pwd -P >/dev/null && echo here",
         secret.display()
     );
-    let spec = format!("command {}\n", octo_core::base::encoding::encode(script.as_bytes()));
+    let spec = format!("command {}\n", encode(script.as_bytes()));
     let job = submit(&sandbox, &spec);
     let log = std::fs::read_to_string(job.file("log")).expect("log");
     let groups = stdout_of(assert_cmd::Command::new("id").args(["-G", "nobody"]));

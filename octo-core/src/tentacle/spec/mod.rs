@@ -202,11 +202,18 @@ impl Spec {
 mod tests {
     use super::*;
 
+    const SIGNATURE: &str = "untrusted comment: x
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1633700835\tfile:test\tprehashed
+wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==
+";
+
     fn full() -> Spec {
         let digest = Digest::of(b"x");
         let name = |text| VariableName::parse(text).expect("a name");
         Spec {
             package: Some((digest, "shop 1.tar".into())),
+            signature: Some(Signature::parse(SIGNATURE).expect("a signature")),
             arguments: vec![b"".to_vec(), b"a b\n\xff".to_vec()],
             environment: vec![(name("A"), b"() {".to_vec())],
             secrets: vec![name("TOKEN")],
@@ -244,6 +251,8 @@ mod tests {
     fn what_is_wrong_has_its_code() {
         let digest = Digest::of(b"x");
         let long = "x".repeat(MAXIMUM_VALUE + 1);
+        let alone = Spec { package: None, ..full() }.encode();
+        let alone = String::from_utf8_lossy(&alone).into_owned();
         for (text, refusal, said) in [
             (String::new(), Refusal::Malformed, "nothing to run"),
             ("command a\ncommand b\n".into(), Refusal::Malformed, "line 2"),
@@ -267,6 +276,17 @@ mod tests {
             ("command a\ntimeout -1\n".into(), Refusal::Malformed, "seconds"),
             ("command a\ntimeout 99999999999999999999\n".into(), Refusal::Malformed, "seconds"),
             ("command a\nlock d maybe 1\n".into(), Refusal::Malformed, "shared or exclusive"),
+            (
+                format!("command a\npackage {digest} p\nsignature x\n"),
+                Refusal::Malformed,
+                "1 lines, not 4",
+            ),
+            (
+                format!("command a\npackage {digest} p\nsignature {}\n", &long[..5000]),
+                Refusal::Malformed,
+                "4096 bytes at most",
+            ),
+            (alone, Refusal::Malformed, "a signature without a package"),
             ("command a\ndespite %0A\n".into(), Refusal::Malformed, "the reason is empty"),
             ("despite x\ncommand a\ndespite x\n".into(), Refusal::Malformed, "line 3: said twice"),
             ("command a\nthaw shop\n".into(), Refusal::Malformed, "a second thing"),
