@@ -65,7 +65,7 @@ fn every_target_has_its_line_in_the_order_of_the_selection() {
             ["closed", "refused", "-", "-"],
         ]
     );
-    assert!(lines.iter().all(|line| line.len() == 27), "{lines:?}");
+    assert!(lines.iter().all(|line| line.len() == 28), "{lines:?}");
     assert_eq!(lines[2][9..15], ["9", "failed", "deploy", "0.9", "-", "A,B"]);
     assert!(lines[0][20].starts_with("put,run"), "{lines:?}");
     assert!(lines[1][23].contains("refused") && lines[4][23].starts_with("denied: "), "{lines:?}");
