@@ -2,7 +2,7 @@
 //! pushes it. The keys were made for this: their secret halves are gone.
 
 use crate::separated::Separated;
-use crate::support::{is_root, set_mode};
+use crate::support::{PATIENCE, is_root, set_mode};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
@@ -175,8 +175,11 @@ fn a_file_beside_a_package_that_is_no_signature_is_refused_here() {
     }
     let path = octopus.sandbox.path("shop-1.tar.minisig");
     std::fs::remove_file(&path).expect("removed");
-    std::fs::create_dir(&path).expect("a directory");
-    octopus.push(&RUN).assert().code(65).stderr(contains("minisig: is not a regular file"));
+    // Whoever waits for what a FIFO says waits for ever.
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    let run = || octopus.push(&RUN).timeout(PATIENCE).assert();
+    run().code(65).stderr(contains("minisig: is not a regular file"));
     assert!(web1.jobs().is_empty());
 }
 
