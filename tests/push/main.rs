@@ -18,6 +18,7 @@ mod fleet;
 mod freezes;
 mod growth;
 mod handed_over;
+mod heads;
 mod hooks;
 mod hostile;
 mod jobs;

@@ -12,6 +12,9 @@ use octo_core::base::names::JobId;
 use octo_core::tentacle::spec::Order;
 use std::sync::Arc;
 
+/// So many targets are named in a hint.
+const NAMED: usize = 8;
+
 /// Concludes a call whose targets have jobs of this id.
 pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
     let left = |job: Option<&JobId>, accepted| Outcome::left(job.unwrap_or(id), accepted);
@@ -69,7 +72,17 @@ fn summarize(fleet: &mut Fleet) -> u8 {
     fleet.finish();
     let context = Arc::clone(&fleet.context);
     summary::tell(&mut fleet.screen, &context.common, &context.targets, &fleet.outcomes);
-    overall(fleet.outcomes.values())
+    let status = overall(fleet.outcomes.values());
+    let faulty = fleet.outcomes.iter().filter(|(_, outcome)| outcome.audit_fault().is_some());
+    let names: Vec<&str> = faulty.map(|(target, _)| fleet.context.name(*target)).collect();
+    if status != 0 || names.is_empty() {
+        return status;
+    }
+    // All that was asked for is done, which each target's own status says. The call must not
+    // look as if nothing were wrong; where anything failed, it doesn't.
+    let which = if names.len() > NAMED { "-a".into() } else { format!("-t {}", names.join(",")) };
+    fleet.screen.say(format!("hint: octo-push {which} audit"));
+    Exit::Data.code()
 }
 
 fn finish(fleet: &mut Fleet, mut status: u8, written: Option<Error>) -> u8 {

@@ -245,6 +245,7 @@ impl Fleet {
         if let Some(journal) = &self.journal {
             self.screen.remember(journal.sync());
         }
+        self.screen.remember(self.context.heads.sync());
         for view in &mut self.views {
             view.finish(&mut self.screen);
         }
@@ -326,6 +327,7 @@ impl Fleet {
     /// Shows and writes down how it went with a target.
     pub(crate) fn end(&mut self, target: usize, outcome: Outcome) {
         self.running.remove(&target);
+        self.keep_heads(target, &outcome);
         if outcome.succeeded() {
             self.progress.done += 1;
         } else {
@@ -336,6 +338,16 @@ impl Fleet {
         }
         self.record(target, &outcome);
         self.outcomes.insert(target, outcome);
+    }
+
+    /// Keeps what it said of its audit logs, and says what is wrong with them.
+    fn keep_heads(&mut self, target: usize, outcome: &Outcome) {
+        let context = Arc::clone(&self.context);
+        let kept = context.heads.keep(context.name(target), outcome.tentacle, &outcome.heard);
+        self.screen.remember(kept);
+        if let Some(fault) = outcome.audit_fault().filter(|fault| outcome.message != *fault) {
+            self.say(target, &format!("warning: {fault}"));
+        }
     }
 
     /// Each job that the journal has as begun gets its end there, also where nothing

@@ -86,6 +86,7 @@ fn serve(target: usize, context: &Context, task: &Task, sender: &SyncSender<Flee
     outcome.elapsed = began.elapsed();
     outcome.tentacle = reporter.peer.get();
     outcome.sent = reporter.sent.get();
+    outcome.heard = reporter.heard.take();
     reporter.report(TargetEvent::Done(Box::new(outcome)));
 }
 

@@ -67,6 +67,7 @@ impl JournalWriter {
             status: Some(outcome.status),
             audit: outcome.audit,
             audit_exec: outcome.audit_exec,
+            audit_fault: outcome.audit_fault(),
             ..self.entry(target, kind)
         };
         if self.packages.is_empty() {
@@ -105,6 +106,7 @@ impl JournalWriter {
             status: None,
             audit: None,
             audit_exec: None,
+            audit_fault: None,
             labels: self.labels.clone(),
         }
     }

@@ -1,10 +1,12 @@
 //! One target, asked over as many connections as it takes; [`Retry`] says how many.
 
+use crate::records::heads::heard::Watch;
+use crate::records::heads::known::Known;
 use crate::target::connection::client::{Client, TlsClient};
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::Deadlines;
 use crate::target::context::Context;
-use crate::target::event::Reporter;
+use crate::target::event::{Reporter, TargetEvent};
 use crate::target::retry::Retry;
 use octo_core::base::error::{Error, Exit};
 
@@ -18,9 +20,18 @@ pub(crate) fn connect<'a>(
     retry: &mut Retry,
 ) -> Result<TlsClient<'a>, ClientError> {
     let target = &context.targets[reporter.target];
+    let name = target.name.as_str();
+    // Before anything is asked: what others keep meanwhile, no answer need go on from.
+    let known = context.heads.known(name).unwrap_or_else(|error| {
+        let text = format!("its audit logs can't be compared: {}", error.message);
+        reporter.report(TargetEvent::Waits(text));
+        Known::default()
+    });
+    let watch = Watch::new(&known, &reporter.heard);
     let mut client = Client::open(&context.client_config, target, retry.begin())?;
     retry.connected();
     reporter.peer.set(client.peer());
+    client.watch = watch;
     client.set_deadlines(Deadlines { limit: context.common.limit, until: retry.deadline() });
     Ok(client)
 }

@@ -1,6 +1,7 @@
 //! What all workers share.
 
 use crate::cli::options::Common;
+use crate::records::heads::store::HeadStore;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
 use crate::target::package::counters::UploadCounters;
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) targets: Vec<Target>,
     pub(crate) stop: Stop,
     pub(crate) counters: UploadCounters,
+    /// What is known of the targets' audit logs.
+    pub(crate) heads: HeadStore,
     /// Locked while the journal is brought to the disk; why it could not be.
     unwritten: Mutex<Option<Error>>,
 }
@@ -29,8 +32,8 @@ impl Context {
         let (identity, transport) = (common.identity.clone(), common.transport.clone());
         let client_config = ClientConfig::load(&common.places, identity, transport)?;
         let (stop, counters) = (Stop::default(), UploadCounters::default());
-        let unwritten = Mutex::default();
-        Ok(Context { client_config, common, targets, stop, counters, unwritten })
+        let (heads, unwritten) = (HeadStore::at(&common.places), Mutex::default());
+        Ok(Context { client_config, common, targets, stop, counters, heads, unwritten })
     }
 
     /// Keeps all who call [`Context::written`] waiting, for as long as it is held.

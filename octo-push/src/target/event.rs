@@ -1,12 +1,14 @@
 //! What a worker reports while it serves one target.
 
+use crate::records::heads::heard::Heard;
 use crate::target::outcome::Outcome;
 use crate::target::package::counters::Sent;
 use octo_core::base::names::JobId;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::job::Stream;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 
 /// Something that happened at a target.
 #[derive(Debug)]
@@ -35,13 +37,16 @@ pub(crate) struct Reporter {
     pub(crate) peer: Cell<Option<Thumbprint>>,
     /// What was put there, over all its connections.
     pub(crate) sent: Cell<Option<Sent>>,
+    /// What it said of its audit logs, over all its connections.
+    pub(crate) heard: Rc<RefCell<Heard>>,
     sink: Box<dyn Fn(TargetEvent)>,
 }
 
 impl Reporter {
     /// For one target; `sink` gets its events.
     pub(crate) fn new(target: usize, sink: impl Fn(TargetEvent) + 'static) -> Reporter {
-        Reporter { target, peer: Cell::default(), sent: Cell::default(), sink: Box::new(sink) }
+        let (peer, sent, heard) = (Cell::default(), Cell::default(), Rc::default());
+        Reporter { target, peer, sent, heard, sink: Box::new(sink) }
     }
 
     pub(crate) fn report(&self, event: TargetEvent) {

@@ -1,5 +1,7 @@
 //! How it went with one target, and the exit status of several.
 
+use crate::records::heads::heard::Heard;
+use crate::records::heads::line::HeadLine;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::package::counters::Sent;
@@ -83,6 +85,8 @@ pub(crate) struct Outcome {
     /// What was put there, where something was.
     pub(crate) sent: Option<Sent>,
     pub(crate) elapsed: Duration,
+    /// What it said of its audit logs.
+    pub(crate) heard: Heard,
 }
 
 impl Outcome {
@@ -102,6 +106,7 @@ impl Outcome {
             not_certain_before: None,
             sent: None,
             elapsed: Duration::ZERO,
+            heard: Heard::default(),
         }
     }
 
@@ -246,6 +251,11 @@ impl Outcome {
         self.kind == OutcomeKind::Failed && self.status == Exit::Unavailable.code()
     }
 
+    /// What is wrong with its audit logs. What was asked for may have been done all the same.
+    pub(crate) fn audit_fault(&self) -> Option<String> {
+        self.heard.fault().map(HeadLine::fault)
+    }
+
     /// In one word.
     pub(crate) fn state(&self) -> &'static str {
         match self.kind {
@@ -291,6 +301,7 @@ impl Outcome {
             .with_each("job", &self.job)
             .with_each("audit", self.audit)
             .with_each("audit-exec", self.audit_exec)
+            .with_each("audit-fault", self.audit_fault())
             .with_each("not-certain-before", self.not_certain_before.map(utc))
             .with_each("message", Some(&self.message).filter(|message| !message.is_empty()))
     }

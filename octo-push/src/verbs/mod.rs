@@ -60,7 +60,7 @@ pub(crate) static VERBS: &[VerbRow<RunVerb>] = &[
         .takes(ASK)
         .runs(scripts::run),
     verb(Verb::Audit.word(), "", "are the tentacles' audit logs as they were?")
-        .takes(ASK)
+        .takes(&[&WHICH, &HOW, &audit::AUDIT])
         .runs(audit::run),
     verb(Verb::Freeze.word(), "APP --until WHEN REASON...", "let nobody deploy APP until then")
         .takes(&[&WHICH, &HOW, &freeze::FREEZE, &ENDS])

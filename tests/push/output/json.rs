@@ -118,6 +118,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
         &["-t", "web1", "get", id],
         &["-t", "web1", "get", id, "made"],
         &["-a", "audit"],
+        &["audit", "--heads"],
         &["targets"],
         &["journal"],
         &["journal", "--story"],

@@ -138,6 +138,16 @@ pub fn replace_together(files: &[(PathBuf, Vec<u8>)], readers: impl Into<Readers
     Ok(())
 }
 
+/// Brings all that a path's file system has to the disk.
+///
+/// # Errors
+/// Exit 74, naming the path.
+pub fn sync_system(path: &Path) -> Result<()> {
+    let failed = |e: io::Error| Error::doing("write", path, &e);
+    let file = File::open(path).map_err(failed)?;
+    rustix::fs::syncfs(&file).map_err(|e| failed(e.into()))
+}
+
 /// Publishes a file only if its name is free; says whether it did.
 ///
 /// # Errors

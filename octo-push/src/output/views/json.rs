@@ -134,6 +134,7 @@ fn end(target: &str, outcome: &Outcome) -> JsonObject {
         .number_or_null("wire", outcome.sent.map(|sent| sent.wire))
         .text_or_null("audit", outcome.audit.map(|head| head.to_string()).as_deref())
         .text_or_null("audit_exec", outcome.audit_exec.map(|head| head.to_string()).as_deref())
+        .text_or_null("audit_fault", outcome.audit_fault().as_deref())
         .seconds("seconds", outcome.elapsed)
 }
 
@@ -170,7 +171,7 @@ mod tests {
                 r#"{"type":"end","target":"web1","job":null,"kind":"exit","code":124,"#,
                 r#""origin":"script","status":124,"refusal":null,"message":"exit 124","#,
                 r#""not_certain_before":null,"outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
-                r#""size":null,"wire":null,"audit":null,"audit_exec":null,"seconds":0.000}"#
+                r#""size":null,"wire":null,"audit":null,"audit_exec":null,"audit_fault":null,"seconds":0.000}"#
             )
         );
     }

@@ -21,17 +21,6 @@ pub(crate) const BEGUN: &str = "begun";
 /// The kind of a line about what was left out.
 pub(crate) const SKIPPED: &str = "skipped";
 
-/// Whose audit log a head is of: a tentacle has two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chain {
-    Listener,
-    Exec,
-}
-
-impl Chain {
-    pub(crate) const ALL: [Chain; 2] = [Chain::Listener, Chain::Exec];
-}
-
 /// One action at one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -59,6 +48,8 @@ pub(crate) struct Entry {
     pub(crate) audit: Option<Head>,
     /// The head of octo-exec's.
     pub(crate) audit_exec: Option<Head>,
+    /// What was wrong with one of them.
+    pub(crate) audit_fault: Option<String>,
     /// Those of its run.
     pub(crate) labels: Labels,
 }
@@ -67,14 +58,6 @@ impl Entry {
     /// Is it over, and did all of it happen?
     pub(crate) fn succeeded(&self) -> bool {
         self.status == Some(0)
-    }
-
-    /// The head of this log.
-    pub(super) fn head(&self, chain: Chain) -> Option<Head> {
-        match chain {
-            Chain::Listener => self.audit,
-            Chain::Exec => self.audit_exec,
-        }
     }
 
     /// Its line, with the LF.
@@ -104,6 +87,7 @@ impl Entry {
         add("tentacle", self.tentacle.map(|thumbprint| thumbprint.to_string()));
         add("audit", self.audit.map(|head| head.to_string()));
         add("audit-exec", self.audit_exec.map(|head| head.to_string()));
+        add("audit-fault", self.audit_fault.clone());
         line.push_str(&self.labels.encode());
         line.push('\n');
         line
@@ -143,6 +127,7 @@ impl Entry {
             status,
             audit: optional(raw("audit"), Head::parse)?,
             audit_exec: optional(raw("audit-exec"), Head::parse)?,
+            audit_fault: optional(raw("audit-fault"), |raw| decode_text(raw.as_bytes()))?,
             labels: Labels::parse(&pairs)?,
         })
     }

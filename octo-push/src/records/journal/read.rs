@@ -1,30 +1,20 @@
-//! The journal's questions: all of it, one run, the last run, the audit heads.
+//! The journal's questions: all of it, one run, the last run.
 //! Most of what is asked is near its end, so most of them read backwards.
 
 use super::ahead;
 use super::backwards::Backwards;
-use super::entry::{Chain, Entry, LONGEST};
+use super::entry::{Entry, LONGEST};
 use super::file::Journal;
 use jiff::Timestamp;
 use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
-use octo_core::tentacle::audit::Head;
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 /// Clocks are set: of a few lines that claim to be older nothing follows, of so many in a
 /// row it does.
 const IN_A_ROW: usize = 256;
-
-/// A head that a tentacle gave out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RecordedHead {
-    pub(crate) chain: Chain,
-    pub(crate) head: Head,
-    pub(crate) time: Timestamp,
-}
 
 impl Journal {
     /// Hands all lines to `each`, oldest first, until it says false; returns how
@@ -98,46 +88,6 @@ impl Journal {
         Ok(last)
     }
 
-    /// The heads that these targets gave out, newest first: of each of a target's logs
-    /// back to the last that was proved, that one included, and at most `limit`.
-    /// Where all of them are proved, nothing was rewritten in between.
-    pub(crate) fn heads(
-        &self,
-        targets: &[&str],
-        limit: usize,
-    ) -> Result<HashMap<String, Vec<RecordedHead>>> {
-        let mut heads: HashMap<String, Vec<RecordedHead>> = HashMap::new();
-        let all: HashSet<&str> = targets.iter().copied().collect();
-        let mut open = Chain::ALL.map(|chain| (chain, all.clone()));
-        self.backwards(&mut |line| {
-            // Parsing takes long, and most lines are of others.
-            let target = target_of(line);
-            if !open.iter().any(|(_, open)| target.is_some_and(|target| open.contains(target))) {
-                return true;
-            }
-            let Some(entry) = Entry::parse(line) else { return true };
-            let proved = entry.verb == "audit" && entry.succeeded();
-            for (chain, open) in &mut open {
-                let Some(head) = entry.head(*chain) else { continue };
-                if !open.contains(entry.target.as_str()) {
-                    continue;
-                }
-                let of_target = heads.entry(entry.target.clone()).or_default();
-                let mut of_chain = of_target.iter().filter(|recorded| recorded.chain == *chain);
-                let (count, last) = (of_chain.clone().count(), of_chain.next_back());
-                let is_new = last.is_none_or(|last| last.head != head || proved);
-                if is_new {
-                    of_target.push(RecordedHead { chain: *chain, head, time: entry.time });
-                }
-                if proved || count + usize::from(is_new) >= limit {
-                    open.remove(entry.target.as_str());
-                }
-            }
-            open.iter().any(|(_, open)| !open.is_empty())
-        })?;
-        Ok(heads)
-    }
-
     /// Hands the lines to `each`, newest first, until it says false.
     fn backwards(&self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
         let Some((file, size)) = self.open()? else { return Ok(()) };
@@ -155,13 +105,6 @@ impl Journal {
         let size = file.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
         Ok(Some((file, size)))
     }
-}
-
-/// The target of a line, as it is written: names are written as they are.
-fn target_of(line: &[u8]) -> Option<&str> {
-    let mut words = line.split(|b| *b == b' ');
-    let target = words.find_map(|word| word.strip_prefix(b"target="))?;
-    std::str::from_utf8(target).ok()
 }
 
 /// Was this line written before that time? A torn line says nothing.

@@ -1,15 +1,13 @@
 #![allow(clippy::unwrap_used)]
-use super::entry::{BEGUN, Chain, Entry, LONGEST};
+use super::entry::{BEGUN, Entry, LONGEST};
 use super::file::Journal;
 use super::labels::Labels;
-use super::read::RecordedHead;
 use jiff::{SignedDuration, Timestamp};
 use octo_core::base::digest::Digest;
 use octo_core::base::names::JobId;
 use octo_core::base::paths::Places;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::audit::Head;
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -55,6 +53,7 @@ fn entry(run: usize, second: i64, target: &str, status: u8) -> Entry {
         status: Some(status),
         audit: Some(head(second as u64 + 1)),
         audit_exec: Some(head(second as u64 + 101)),
+        audit_fault: None,
         labels: Labels::default(),
     }
 }
@@ -87,6 +86,7 @@ fn an_entry_comes_back_from_its_line_and_stays_on_it() {
     entry.package = Some(Digest::of(b"x"));
     let labels = ["application=shop".to_string(), "note=a b\nc".into()];
     entry.labels = Labels::read(&labels).unwrap();
+    entry.audit_fault = Some("the listener's audit log went backwards".into());
     let line = entry.encode();
     assert!(line.starts_with("2026-01-01T00:00:05Z run target=web1 kind=exit code=3 status=3 "));
     assert_eq!(Entry::parse(line.trim_end().as_bytes()), Some(entry.clone()));
@@ -208,36 +208,6 @@ fn what_is_older_than_an_id_is_not_read() {
 }
 
 #[test]
-fn heads_are_found_back_to_the_last_proof() {
-    let scene = scene();
-    let journal = &scene.journal;
-    for second in 0..6 {
-        let verb = if second == 2 { "audit" } else { "run" };
-        journal.append([Entry { verb: verb.into(), ..entry(0, second, "web1", 0) }]).unwrap();
-        let none = Entry { audit: None, audit_exec: None, ..entry(0, second, "web2", 69) };
-        journal.append([none]).unwrap();
-    }
-    let failed = Entry { verb: "audit".into(), ..entry(0, 5, "web1", 77) };
-    journal.append([failed]).unwrap();
-    let heads = journal.heads(&["web1", "web2", "web3"], 100).unwrap();
-    let numbers = |limited: &HashMap<String, Vec<RecordedHead>>, chain| {
-        let of_chain = limited["web1"].iter().filter(|given| given.chain == chain);
-        of_chain.map(|given| given.head.seq).collect::<Vec<_>>()
-    };
-    assert_eq!(numbers(&heads, Chain::Listener), [6, 5, 4, 3]);
-    assert_eq!(numbers(&heads, Chain::Exec), [106, 105, 104, 103]);
-    assert_eq!(heads.len(), 1);
-    let limited = journal.heads(&["web1"], 1).unwrap();
-    assert_eq!(Chain::ALL.map(|chain| numbers(&limited, chain)), [[6], [106]]);
-    // A proof of one log proves nothing of the other, nor does its limit hold there.
-    let proof = Entry { verb: "audit".into(), audit_exec: None, ..entry(0, 6, "web1", 0) };
-    journal.append([proof, Entry { audit: None, ..entry(0, 7, "web1", 0) }]).unwrap();
-    let heads = journal.heads(&["web1"], 4).unwrap();
-    assert_eq!(numbers(&heads, Chain::Listener), [7]);
-    assert_eq!(numbers(&heads, Chain::Exec), [108, 106, 105, 104]);
-}
-
-#[test]
 fn torn_and_alien_lines_are_counted_and_passed_over() {
     let scene = scene();
     let journal = &scene.journal;
@@ -249,7 +219,6 @@ fn torn_and_alien_lines_are_counted_and_passed_over() {
     at(scene.directory.path()).append([entry(0, 1, "web2", 0)]).unwrap();
     assert_eq!(all(journal), (vec!["web1 0".to_string(), "web2 0".into()], 4));
     assert_eq!(of(journal, RUNS[0]), ["web1 0", "web2 0"]);
-    assert_eq!(journal.heads(&["web1"], 9).unwrap()["web1"].len(), 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One authenticated connection to one tentacle.
 
+use crate::records::heads::heard::Watch;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::{Awaited, Deadlines, over_limit};
@@ -37,6 +38,8 @@ pub(crate) struct Client<'a, S> {
     introduction: &'a Introduction,
     target: &'a Target,
     connection: Connection<S>,
+    /// Who listens to what each message says of the audit logs.
+    pub(crate) watch: Watch,
     /// What was asked last.
     asked: Verb,
     deadlines: Deadlines,
@@ -101,6 +104,7 @@ impl<'a, S: Duplex> Client<'a, S> {
             introduction,
             target,
             connection: Connection::new(stream),
+            watch: Watch::default(),
             asked: Verb::Connect,
             deadlines: Deadlines::default(),
             awaited: Awaited::Bytes,
@@ -272,7 +276,10 @@ impl<'a, S: Duplex> Client<'a, S> {
 
     fn message(&mut self) -> Result<Message, ClientError> {
         match self.connection.read_message() {
-            Ok(Some(message)) => Ok(message),
+            Ok(Some(message)) => {
+                self.watch.hear(|key| message.text(key));
+                Ok(message)
+            }
             // A farewell before the final reply is a connection that broke.
             Ok(None) => Err(self.explain(Failure::Truncated)),
             Err(failure) => Err(self.explain(failure)),

@@ -10,7 +10,7 @@ use crate::verbs::local::story::Story;
 use jiff::{Timestamp, Zoned};
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
 use octo_core::base::cli::{print, utc};
-use octo_core::base::encoding::printable;
+use octo_core::base::encoding::{encode, printable};
 use octo_core::base::error::Result;
 use octo_core::base::moment;
 use octo_core::base::names::JobId;
@@ -110,6 +110,7 @@ fn line(entry: &Entry) -> String {
         ("by", Some(printable(entry.who.as_bytes()))),
         ("audit", entry.audit.map(|head| head.to_string())),
         ("audit-exec", entry.audit_exec.map(|head| head.to_string())),
+        ("audit-fault", entry.audit_fault.as_ref().map(|fault| encode(fault.as_bytes()))),
     ] {
         if let Some(value) = value {
             line.push_str(&format!(" {key}={value}"));
@@ -139,6 +140,7 @@ fn object(entry: &Entry) -> String {
         .text_or_null("thumbprint", entry.tentacle.map(|seen| seen.to_string()).as_deref())
         .text_or_null("audit", entry.audit.map(|head| head.to_string()).as_deref())
         .text_or_null("audit_exec", entry.audit_exec.map(|head| head.to_string()).as_deref())
+        .text_or_null("audit_fault", entry.audit_fault.as_deref())
         .object("labels", labels)
         .line()
 }
