@@ -33,7 +33,7 @@ use crate::tentacle::layout::{self, Owner, Side};
 use pieces::Pieces;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use write::Writer;
 
 /// An audit log of one state directory. Threads share one.
@@ -45,6 +45,9 @@ pub struct Audit {
     queue: Mutex<Queue>,
     written: Condvar,
     writer: Mutex<Writer>,
+    /// The head that was noted when this process asked first, and the log's last line, where
+    /// that is a later one.
+    lagging: OnceLock<Option<(Head, Head)>>,
 }
 
 /// So often a head is read until it reads twice the same.
@@ -82,6 +85,7 @@ impl Audit {
             side,
             queue: Mutex::default(),
             written: Condvar::new(),
+            lagging: OnceLock::new(),
         }
     }
 
@@ -128,12 +132,24 @@ impl Audit {
         let mut before = write::read_head(&file);
         for _ in 0..HEAD_READS {
             let again = write::read_head(&file);
-            if again.is_some() && again == before {
-                return Ok(again);
+            if let Some(noted) = again.filter(|_| again == before) {
+                return Ok(Some(self.caught_up(noted)));
             }
             before = again;
         }
         Ok(None)
+    }
+
+    /// What was noted, unless a power cut has set that back: it is not synced. A head that
+    /// was given out may then be later, and the log has it; to go back behind it would look
+    /// as if the log had been put back.
+    fn caught_up(&self, noted: Head) -> Head {
+        let later = |last: &Head| last.seq > noted.seq;
+        let look = || Some((noted, self.last_line().ok().flatten().filter(later)?));
+        match self.lagging.get_or_init(look) {
+            Some((lagging, last)) if *lagging == noted => *last,
+            _ => noted,
+        }
     }
 
     /// The last whole line, where the noted head was lost.

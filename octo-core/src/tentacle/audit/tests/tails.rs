@@ -1,6 +1,7 @@
 //! The log's end: cut, torn, rotated away.
 
 use super::*;
+use crate::tentacle::audit::line::AuditLine;
 
 #[test]
 fn a_cut_tail_is_missed_before_and_after_the_next_event() {
@@ -142,4 +143,20 @@ fn a_hole_of_terabytes_is_a_fault_and_not_read() {
     let faults = log.faults();
     let said = "3: is no line, and has no end: what is behind it is not read";
     assert!(faults.iter().any(|fault| fault.ends_with(said)), "{faults:?}");
+}
+
+#[test]
+fn a_noted_head_that_a_power_cut_set_back_is_not_given_out() {
+    let log = TestLog::of(5);
+    let given = log.audit.head().unwrap().unwrap();
+    let noted = log.directory.path().join("audit.head");
+    let older = AuditLine::parse(log.lines()[2].trim_end().as_bytes()).unwrap().head;
+    fs::write(&noted, format!("{older}\n")).unwrap();
+    let again = at(log.directory.path());
+    assert_eq!((given.seq, again.head().unwrap()), (5, Some(given)));
+    // From the next line on what is noted counts again: also of a log that was put back.
+    assert_eq!(again.append("request", &[]).unwrap().seq, 6);
+    assert_eq!(again.head().unwrap().map(|head| head.seq), Some(6));
+    fs::write(&noted, format!("{}\n", Head { seq: 4, ..given })).unwrap();
+    assert_eq!(again.head().unwrap().map(|head| head.seq), Some(4));
 }
