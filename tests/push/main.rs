@@ -35,6 +35,7 @@ mod signatures;
 mod signed;
 mod statements;
 mod story;
+mod tampering;
 mod transport;
 mod two_users;
 mod unprivileged;
