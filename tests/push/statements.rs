@@ -19,13 +19,13 @@ const JOB: &str = "20260101T000000-abcdefghijklm";
 
 /// An octopus whose only target takes each request whole and says the next of some
 /// answers, the last of them again and again; at an empty one it leaves.
-struct Scene {
-    octopus: Octopus,
-    tentacle: Thumbprint,
-    heard: Receiver<(Request, Vec<u8>)>,
+pub(crate) struct Scene {
+    pub(crate) octopus: Octopus,
+    pub(crate) tentacle: Thumbprint,
+    pub(crate) heard: Receiver<(Request, Vec<u8>)>,
 }
 
-fn scene(answers: &'static [&'static str]) -> Scene {
+pub(crate) fn scene(answers: &'static [&'static str]) -> Scene {
     let mut octopus = Octopus::new(cargo_bin!("octo-push"));
     let web1 = octopus.stranger("web1");
     let identity = Identity::load(&web1.config.join("identity.pem")).expect("identity");
