@@ -20,9 +20,8 @@ pub(crate) fn connect<'a>(
     retry: &mut Retry,
 ) -> Result<TlsClient<'a>, ClientError> {
     let target = &context.targets[reporter.target];
-    let name = target.name.as_str();
     // Before anything is asked: what others keep meanwhile, no answer need go on from.
-    let known = context.heads.known(name).unwrap_or_else(|error| {
+    let known = context.heads.known(target).unwrap_or_else(|error| {
         let text = format!("its audit logs can't be compared: {}", error.message);
         reporter.report(TargetEvent::Waits(text));
         Known::default()
@@ -31,6 +30,9 @@ pub(crate) fn connect<'a>(
     let mut client = Client::open(&context.client_config, target, retry.begin())?;
     retry.connected();
     reporter.peer.set(client.peer());
+    if let Some(identity) = client.peer() {
+        watch.meet(&known, identity);
+    }
     client.watch = watch;
     client.set_deadlines(Deadlines { limit: context.common.limit, until: retry.deadline() });
     Ok(client)

@@ -2,6 +2,7 @@
 
 use super::known::Known;
 use super::line::{Chain, HeadLine, KnownHead, Mark};
+use octo_core::base::thumbprint::Thumbprint;
 use octo_core::tentacle::audit::Head;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,6 +14,8 @@ pub(crate) struct Heard {
     last: [Option<HeadLine>; 2],
     /// What contradicts what was known, and what was proved or denied.
     pub(crate) learnt: Vec<HeadLine>,
+    /// What was known of the identity that it had before.
+    carried: Vec<HeadLine>,
     /// What was wrong already.
     pub(crate) on_record: Option<HeadLine>,
 }
@@ -33,7 +36,12 @@ impl Heard {
 
     /// The lines that are to be kept.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &HeadLine> {
-        self.last.iter().flatten().chain(&self.learnt)
+        self.carried.iter().chain(self.last.iter().flatten()).chain(&self.learnt)
+    }
+
+    /// Is there more to keep than newer heads?
+    pub(super) fn must_be_synced(&self) -> bool {
+        !self.learnt.is_empty() || !self.carried.is_empty()
     }
 }
 
@@ -59,6 +67,11 @@ impl Watch {
         }
         drop(of_call);
         Watch { before, heard: Rc::clone(heard) }
+    }
+
+    /// Who the connection has turned out to be with.
+    pub(crate) fn meet(&self, known: &Known, identity: Thumbprint) {
+        self.heard.borrow_mut().carried = known.carried_to(identity);
     }
 
     /// A message, by its keys; it may have heads of both logs.

@@ -2,18 +2,25 @@
 //! to the first, and what was wrong with them.
 
 use super::line::{Chain, HeadLine, KnownHead, Mark};
+use octo_core::base::thumbprint::Thumbprint;
+use octo_core::targets::TargetTrust;
 
 /// So many of the newest heads are kept one by one: none of them may be proved yet.
-const NEWEST: usize = 24;
+const NEWEST: usize = 16;
 /// So many heads are kept of a log, with those further and further apart.
 pub(super) const MOST: usize = 64;
 /// So many gaps are kept.
 const GAPS: usize = 8;
 
+/// So many identities of a target are kept: the one before it was renewed, or replaced.
+const IDENTITIES: usize = 2;
+
 /// What is known of a target.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     chains: [ChainHeads; 2],
+    /// The thumbprints of the tentacles that said so.
+    shown: Vec<Thumbprint>,
 }
 
 /// What is known of one log.
@@ -30,12 +37,55 @@ pub(crate) struct ChainHeads {
 }
 
 impl Known {
-    /// What these lines say; what is no line, as a crash tears it, says nothing.
-    pub(super) fn parse(bytes: &[u8]) -> Known {
+    /// What these lines say of whoever is trusted: where that is a thumbprint, others of the
+    /// same name are other machines, each with logs of its own.
+    pub(super) fn of_trusted(lines: Vec<HeadLine>, trust: &TargetTrust) -> Known {
+        match trust {
+            TargetTrust::Thumbprints(trusted) => {
+                let is_meant = |seen: &Option<Thumbprint>| {
+                    seen.as_ref().is_none_or(|seen| trusted.contains(seen))
+                };
+                Known::of_lines(lines.into_iter().filter(|line| is_meant(&line.tentacle)))
+            }
+            TargetTrust::WebPki | TargetTrust::CaFile(_) => Known::of_lines(lines),
+        }
+    }
+
+    /// What these lines say of whoever was the last to show itself.
+    pub(super) fn of_last(lines: Vec<HeadLine>) -> Known {
+        let last = lines.last().and_then(|line| line.tentacle);
+        Known::of_lines(lines.into_iter().filter(|line| line.tentacle == last))
+    }
+
+    pub(super) fn of_lines(lines: impl IntoIterator<Item = HeadLine>) -> Known {
         let mut known = Known::default();
-        bytes.split(|b| *b == b'\n').filter_map(HeadLine::parse).for_each(|line| known.add(line));
+        lines.into_iter().for_each(|line| known.add(line));
         known.chains.iter_mut().for_each(ChainHeads::thin);
         known
+    }
+
+    /// The same lines, but in as few as may be: those of the last identities.
+    pub(super) fn shortened(lines: &[HeadLine]) -> String {
+        let mut identities: Vec<Option<Thumbprint>> = Vec::new();
+        for line in lines.iter().rev() {
+            if identities.len() < IDENTITIES && !identities.contains(&line.tentacle) {
+                identities.push(line.tentacle);
+            }
+        }
+        let of = |identity: &Option<Thumbprint>| {
+            let own = lines.iter().filter(|line| line.tentacle == *identity).cloned();
+            Known::of_lines(own).lines().map(HeadLine::encode).collect::<String>()
+        };
+        identities.iter().rev().map(of).collect()
+    }
+
+    /// What goes over to an identity that was not seen before and is trusted beside those
+    /// that were: it was renewed, and its logs go on.
+    pub(super) fn carried_to(&self, identity: Thumbprint) -> Vec<HeadLine> {
+        match self.shown.contains(&identity) {
+            true => Vec::new(),
+            false => self.lines().cloned().collect(),
+        }
     }
 
     pub(crate) fn of(&self, chain: Chain) -> &ChainHeads {
@@ -44,6 +94,9 @@ impl Known {
 
     /// Takes in what was learnt.
     pub(super) fn add(&mut self, line: HeadLine) {
+        if let Some(tentacle) = line.tentacle.filter(|seen| !self.shown.contains(seen)) {
+            self.shown.push(tentacle);
+        }
         self.chains[line.chain as usize].add(line);
     }
 
@@ -52,13 +105,11 @@ impl Known {
         self.chains.iter().find_map(ChainHeads::fault)
     }
 
-    /// The same in as few lines as may be.
-    pub(super) fn encode(&self) -> String {
-        let of = |chain: &ChainHeads| {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &HeadLine> {
+        self.chains.iter().flat_map(|chain| {
             let lines = chain.seen.iter().chain(&chain.proved).chain(&chain.unseen);
-            lines.chain(&chain.faults).map(HeadLine::encode).collect::<String>()
-        };
-        self.chains.iter().map(of).collect()
+            lines.chain(&chain.faults)
+        })
     }
 }
 

@@ -143,6 +143,11 @@ impl HeadLine {
         line
     }
 
+    /// The lines of a file; what is none, as a crash tears it, says nothing.
+    pub(super) fn all(bytes: &[u8]) -> Vec<HeadLine> {
+        bytes.split(|b| *b == b'\n').filter_map(HeadLine::parse).collect()
+    }
+
     /// The line of these bytes without an LF, if it is a whole one. Keys that are not
     /// known are passed over.
     pub(super) fn parse(line: &[u8]) -> Option<HeadLine> {

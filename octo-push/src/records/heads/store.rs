@@ -9,6 +9,7 @@ use octo_core::base::error::{Error, Result};
 use octo_core::base::paths::{Places, create_directory, if_there};
 use octo_core::base::publish::{self, TEMPORARY_PREFIX};
 use octo_core::base::thumbprint::Thumbprint;
+use octo_core::targets::Target;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
@@ -18,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 /// More of a file is not read: none of ours is longer.
 const MOST_READ: u64 = 1 << 20;
 /// A file that is longer is written anew, at the latest when it is twice as long.
-const LONG: u64 = 32 * 1024;
+const LONG: u64 = 16 * 1024;
 /// So many files are brought to the disk one by one.
 const FEW: usize = 8;
 
@@ -47,15 +48,27 @@ impl HeadStore {
         self.directory.with_file_name(format!("heads-of-{target}"))
     }
 
-    /// What is known of a target.
+    /// What is known of a target, as far as it is of whom its line trusts.
     ///
     /// # Errors
     /// Where its file can't be read.
-    pub(crate) fn known(&self, target: &str) -> Result<Known> {
+    pub(crate) fn known(&self, target: &Target) -> Result<Known> {
+        Ok(Known::of_trusted(self.lines(target.name.as_str())?, &target.trust))
+    }
+
+    /// What is known of who had this name last.
+    ///
+    /// # Errors
+    /// Where its file can't be read.
+    pub(crate) fn known_last(&self, target: &str) -> Result<Known> {
+        Ok(Known::of_last(self.lines(target)?))
+    }
+
+    fn lines(&self, target: &str) -> Result<Vec<HeadLine>> {
         let path = self.path(target);
         match appended::open(&path, Access::Read)? {
-            Some(file) => Ok(Known::parse(&read(&file, &path)?)),
-            None => Ok(Known::default()),
+            Some(file) => Ok(HeadLine::all(&read(&file, &path)?)),
+            None => Ok(Vec::new()),
         }
     }
 
@@ -95,7 +108,7 @@ impl HeadStore {
         let path = self.path(target);
         create_directory(&self.directory, 0o700)?;
         self.append(&path, &lines)?;
-        if !heard.learnt.is_empty() {
+        if heard.must_be_synced() {
             self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         }
         Ok(())
@@ -114,9 +127,9 @@ impl HeadStore {
             if size <= longest(path) {
                 return write(&file, size, lines).map_err(failed);
             }
-            let mut known = Known::parse(&read(&file, path)?);
-            lines.iter().for_each(|line| known.add(line.clone()));
-            return publish::replace(path, known.encode().as_bytes(), 0o600);
+            let mut all = HeadLine::all(&read(&file, path)?);
+            all.extend(lines.iter().cloned());
+            return publish::replace(path, Known::shortened(&all).as_bytes(), 0o600);
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) fn print_known(call: &Call) -> Result<u8> {
         store.targets()?
     };
     for name in &names {
-        let known = store.known(name)?;
+        let known = store.known_last(name)?;
         for chain in Chain::ALL {
             let heads = known.of(chain);
             if let Some(last) = heads.last() {

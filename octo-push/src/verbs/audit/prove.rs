@@ -41,9 +41,8 @@ struct Answers {
 
 /// Asks the reporter's target to prove these heads.
 pub(super) fn prove(context: &Context, reporter: &Reporter, given: &Given) -> Outcome {
-    let name = context.name(reporter.target);
     let known = match given {
-        Given::Known => context.heads.known(name),
+        Given::Known => context.heads.known(&context.targets[reporter.target]),
         Given::Of(..) => Ok(Known::default()),
     };
     let known = match known {
