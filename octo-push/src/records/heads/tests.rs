@@ -202,8 +202,7 @@ fn heads_are_of_an_identity_and_go_over_to_the_one_that_renews_it() {
         say(&mut watch, heads);
         drop(watch);
         store.keep("web1", Some(shown), &heard.borrow()).unwrap();
-        let fault = heard.borrow().fault().map(|fault| fault.mark);
-        fault
+        heard.borrow().fault().map(|fault| fault.mark)
     };
     let (of_old, of_new) = (old.to_string(), new.to_string());
     assert_eq!(call(&of_old, old, &[head(50)]), None);
