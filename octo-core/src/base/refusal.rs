@@ -22,6 +22,8 @@ pub enum Refusal {
     Missing,
     /// The bytes don't have the sha256 that was announced.
     Mismatch,
+    /// It may be in a file that can't be looked at.
+    Unseen,
     /// Its statement held until a moment that is past.
     Late,
     /// Nothing answers that could start a job: none was accepted.
@@ -40,7 +42,7 @@ pub enum Refusal {
     Unsupported,
 }
 
-const TABLE: [(Refusal, &str, Exit); 16] = [
+const TABLE: [(Refusal, &str, Exit); 17] = [
     (Refusal::Denied, "denied", Exit::Refused),
     (Refusal::Limit, "limit", Exit::Refused),
     (Refusal::Policy, "policy", Exit::Temporary),
@@ -49,6 +51,7 @@ const TABLE: [(Refusal, &str, Exit); 16] = [
     (Refusal::Busy, "busy", Exit::Temporary),
     (Refusal::Missing, "missing", Exit::Data),
     (Refusal::Mismatch, "mismatch", Exit::Data),
+    (Refusal::Unseen, "unseen", Exit::Unavailable),
     (Refusal::Late, "late", Exit::Temporary),
     (Refusal::Unavailable, "unavailable", Exit::Unavailable),
     (Refusal::Conflict, "conflict", Exit::Data),

@@ -39,7 +39,10 @@ fn check_both(tool: &Tool, places: &Places, heads: &[Head]) -> Result<u8> {
         let audit = Audit::of(side, places);
         let own = heads.iter().copied().filter(|head| !is_in_other(places, side, *head));
         let found = audit.verify(&own.collect::<Vec<_>>())?;
-        code = code.max(tell(tool, &format!("{}: ", path.display()), &found)?);
+        let found = tell(tool, &format!("{}: ", path.display()), &found)?;
+        // What is wrong counts more than what is not seen.
+        let rank = |code| (code == Exit::Data.code(), code);
+        code = std::cmp::max_by_key(code, found, |code| rank(*code));
     }
     Ok(code)
 }
@@ -57,11 +60,18 @@ fn tell(tool: &Tool, of: &str, found: &Verification) -> Result<u8> {
     for problem in found.notes.iter().chain(&found.faults) {
         tool.problem("", problem);
     }
+    for unseen in &found.unseen {
+        tool.say(unseen);
+    }
     if found.more > 0 {
         tool.say(format_args!("{} more faults", found.more));
     }
     let head = found.head.map_or("none".to_string(), |head| head.to_string());
     let from = found.first.unwrap_or(0);
     print(&format!("{of}{} lines from {from} on, head {head}\n", found.lines))?;
-    Ok(if found.is_whole() { 0 } else { Exit::Data.code() })
+    Ok(match (found.is_whole(), found.unseen.is_empty()) {
+        (false, _) => Exit::Data.code(),
+        (true, false) => Exit::Unavailable.code(),
+        (true, true) => 0,
+    })
 }

@@ -32,6 +32,9 @@ pub(crate) fn audit<S: Duplex>(
             let reason = format!("line {seq} is in an older file that is not kept here");
             Err(No::new(Refusal::Missing, reason).into())
         }
+        Proof::Unseen(why) => {
+            Err(No::new(Refusal::Unseen, format!("can't see line {seq}: {why}")).into())
+        }
         Proof::Fails(problem) => {
             host.log.problem("audit: ", &problem);
             Err(No::new(Refusal::Mismatch, format!("the chain is broken: {}", problem.reason))

@@ -12,18 +12,22 @@
 //! What a chain can show and what it can't, octo-audit(5) says. Several processes
 //! append to one; who only reads holds no lock.
 
+mod compressed;
 mod line;
 mod pieces;
 #[cfg(test)]
 mod processes;
+mod reading;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod verification;
 mod verify;
 mod write;
 
 pub use line::Head;
-pub use verify::{Verification, verify_files};
+pub use verification::Verification;
+pub use verify::verify_files;
 
 use crate::base::appended::{self, Access};
 use crate::base::error::{Error, Exit, Result};
@@ -62,6 +66,8 @@ pub enum Proof {
     TooOld,
     /// It isn't in the chain, or the chain is broken: the first fault.
     Fails(Box<Problem>),
+    /// It may be in a file that could not be looked at, or behind it in the chain.
+    Unseen(String),
 }
 
 /// Threads that append at the same time are written by one of them, with one
@@ -190,7 +196,9 @@ impl Audit {
     pub fn proves(&self, head: Head) -> Result<Proof> {
         let mut found = self.verify(&[head])?;
         let older = found.first.is_some_and(|first| head.seq < first);
+        let unseen = found.unseen_to >= head.seq;
         Ok(match found.faults.len() {
+            0 if unseen => Proof::Unseen(found.unseen.join("; ")),
             0 => Proof::Holds,
             1 if older => Proof::TooOld,
             _ => Proof::Fails(Box::new(found.faults.swap_remove(0))),

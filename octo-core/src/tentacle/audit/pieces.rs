@@ -1,32 +1,51 @@
 //! The files of a log as of one moment, in the order of the chain.
 
+use super::compressed;
 use super::line::{AuditLine, Head, LONGEST};
+use super::reading::{Next, Reading, Shut};
 use super::tail::{read_anew, rotated};
 use super::write::{head_file, read_head};
-use crate::base::appended::{self, Access};
+use crate::base::appended;
 use crate::base::error::{Error, Exit, Result};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// So often a log may be rotated while its files are opened.
 const TRIES: u32 = 1000;
+/// So many lines of a compressed file are looked at for the first that is one.
+const FIRST_LINES: usize = 8;
 
 /// One file, and how much of it there was.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    file: File,
     pub(super) size: u64,
-    first: Option<u64>,
+    pub(super) first: Option<u64>,
+}
+
+/// A file that is there and can't be looked at.
+#[derive(Debug)]
+pub(super) struct Unseen {
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
 }
 
 /// All files, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) files: Vec<Piece>,
+    /// Those of which nobody knows where in the chain they are.
+    pub(super) unseen: Vec<Unseen>,
     /// What STATE/audit.head says.
     pub(super) noted: Option<Head>,
+    /// The log itself is among them, and not empty.
+    pub(super) is_log_here: bool,
 }
 
 impl Pieces {
@@ -35,25 +54,22 @@ impl Pieces {
         for _ in 0..TRIES {
             let mut pieces = Pieces::default();
             // Before the log: lines that come meanwhile are behind it.
-            let noted = appended::open(&head_file(path), Access::Read)?;
+            let noted = appended::open(&head_file(path), appended::Access::Read)?;
             pieces.noted = noted.and_then(|file| read_head(&file));
-            let log = appended::open(path, Access::Read)?;
-            for other in rotated(path)? {
-                if let Some(log) = &log
-                    && appended::is_at(log, &other)?
-                {
-                    continue;
-                }
-                if let Some(file) = appended::open(&other, Access::Read)? {
-                    pieces.files.push(Piece::new(other, file)?);
-                }
+            let log = appended::open(path, appended::Access::Read)?;
+            if !pieces.add_rotated(path, log.as_ref())? {
+                continue;
             }
             pieces.sort();
             // Renamed while we looked: then it would be met twice, or not at all.
             match log {
                 Some(log) if !appended::is_at(&log, path)? => continue,
                 None if path.symlink_metadata().is_ok() => continue,
-                Some(log) => pieces.files.push(Piece::new(path.to_path_buf(), log)?),
+                Some(log) => {
+                    let log = Piece::new(path.to_path_buf(), log).map_err(Unopened::into_error)?;
+                    pieces.is_log_here = log.size > 0;
+                    pieces.files.push(log);
+                }
                 None => {}
             }
             return Ok(pieces);
@@ -62,12 +78,48 @@ impl Pieces {
         Err(Error::new(Exit::Data, path.display(), reason))
     }
 
+    /// Adds what a rotation has left; false where one came between.
+    fn add_rotated(&mut self, path: &Path, log: Option<&File>) -> Result<bool> {
+        let mut seen = HashSet::new();
+        for other in rotated(path)? {
+            if let Some(log) = log
+                && appended::is_at(log, &other)?
+            {
+                continue;
+            }
+            // Who may not read one is no worse off than who has no program for it.
+            if access(&other, Access::READ_OK) == Err(Errno::ACCESS) {
+                let reason = "is not looked at: permission denied".into();
+                self.unseen.push(Unseen { path: other, reason });
+                continue;
+            }
+            let Some(file) = appended::open(&other, appended::Access::Read)? else {
+                return Ok(false);
+            };
+            let found = file.metadata().map_err(|e| Error::io(&other, &e))?;
+            if !seen.insert((found.dev(), found.ino())) {
+                return Ok(false);
+            }
+            self.add(other, file)?;
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, path: PathBuf, file: File) -> Result<()> {
+        match Piece::new(path.clone(), file) {
+            Ok(piece) => self.files.push(piece),
+            Err(Unopened::Unseen(reason)) => self.unseen.push(Unseen { path, reason }),
+            Err(Unopened::Failed(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// These files, wherever they are.
     pub(super) fn of(paths: &[PathBuf]) -> Result<Pieces> {
         let mut pieces = Pieces::default();
         for path in paths {
             let file = File::open(path).map_err(|e| Error::doing("open", path, &e))?;
-            pieces.files.push(Piece::new(path.clone(), file)?);
+            pieces.add(path.clone(), file)?;
         }
         pieces.sort();
         Ok(pieces)
@@ -78,17 +130,71 @@ impl Pieces {
     }
 }
 
+/// Why a file is no piece.
+enum Unopened {
+    Unseen(String),
+    Failed(Error),
+}
+
+impl Unopened {
+    fn into_error(self) -> Error {
+        match self {
+            Unopened::Failed(error) => error,
+            Unopened::Unseen(reason) => Error::new(Exit::Unavailable, "audit", reason),
+        }
+    }
+}
+
 impl Piece {
-    fn new(path: PathBuf, file: File) -> Result<Piece> {
+    fn new(path: PathBuf, file: File) -> std::result::Result<Piece, Unopened> {
+        let found = match compressed::program(&path) {
+            Some(_) => Piece::first_unpacked(&path, &file)?,
+            None => Piece::first(&file).map_err(|e| Unopened::Failed(Error::io(&path, &e)))?,
+        };
+        let (size, first) = found;
+        Ok(Piece { path, file, size, first })
+    }
+
+    /// Begins to read it.
+    ///
+    /// # Errors
+    /// As [`Reading::start`].
+    pub(super) fn reading(&self) -> io::Result<Reading> {
+        Reading::start(&self.path, &self.file, self.size)
+    }
+
+    fn first(file: &File) -> io::Result<(u64, Option<u64>)> {
         let begin = |size: u64| {
             let mut bytes = vec![0; size.min(4 * LONGEST as u64) as usize];
             file.read_exact_at(&mut bytes, 0).map(|()| (size, bytes))
         };
-        let read = file.metadata().and_then(|found| read_anew(&file, found.len(), begin));
-        let (size, bytes) = read.map_err(|e| Error::io(&path, &e))?;
+        let (size, bytes) = read_anew(file, file.metadata()?.len(), begin)?;
         let first =
             bytes.split(|b| *b == b'\n').find_map(AuditLine::parse).map(|line| line.head.seq);
-        Ok(Piece { path, file, size, first })
+        Ok((size, first))
+    }
+
+    /// One that is damaged is a piece all the same: who reads it says so.
+    fn first_unpacked(
+        path: &Path,
+        file: &File,
+    ) -> std::result::Result<(u64, Option<u64>), Unopened> {
+        let first = || -> io::Result<Option<u64>> {
+            let mut reading = Reading::start(path, file, 0)?;
+            while reading.number < FIRST_LINES && reading.next()? != Next::End {
+                if let Some(line) = AuditLine::parse(&reading.line) {
+                    return Ok(Some(line.head.seq));
+                }
+            }
+            Ok(None)
+        };
+        match first() {
+            Ok(first) => Ok((0, first)),
+            Err(error) => match Shut::of(path, &error) {
+                Some(Shut::Unseen(reason)) => Err(Unopened::Unseen(reason)),
+                _ => Ok((0, None)),
+            },
+        }
     }
 }
 

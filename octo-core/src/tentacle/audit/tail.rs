@@ -1,9 +1,11 @@
 //! Where the log ends, and which files it has.
 
+use super::compressed;
 use super::line::{AuditLine, Head, LONGEST};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::if_there;
 use crate::base::publish;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -100,9 +102,10 @@ fn tail_of(bytes: &[u8]) -> Tail {
     tail
 }
 
-/// The log's files that lie beside it: `audit.log.1`, `audit.log-20260131`, …
+/// The log's files that lie beside it: `audit.log.1`, `audit.log-20260131`, … and of those
+/// that are compressed each that has not its plain file beside it: until that is gone it is
+/// still being written.
 pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
-    const COMPRESSED: [&str; 5] = [".gz", ".xz", ".zst", ".bz2", ".lz4"];
     let parent = publish::parent(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
@@ -116,18 +119,25 @@ pub(super) fn rotated(path: &Path) -> Result<Vec<PathBuf>> {
         let other = entry.file_name().to_string_lossy().into_owned();
         let rest = other.strip_prefix(&name).unwrap_or_default();
         if (rest.starts_with('.') || rest.starts_with('-'))
-            && !COMPRESSED.iter().any(|ending| rest.ends_with(ending))
             && entry.file_type().is_ok_and(|kind| kind.is_file())
         {
             found.push(entry.path());
         }
     }
     found.sort();
+    let all: HashSet<PathBuf> = found.iter().cloned().collect();
+    found.retain(|path| {
+        compressed::program(path).is_none() || !all.contains(&path.with_extension(""))
+    });
     Ok(found)
 }
 
 /// Those of logrotate's usual names, for who can't see which there are.
 fn numbered(path: &Path) -> Vec<PathBuf> {
-    let name = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
-    (1..).map(name).take_while(|path| path.is_file()).collect()
+    let name = |number: u32| {
+        let plain = PathBuf::from(format!("{}.{number}", path.display()));
+        let names = compressed::names(&plain).collect::<Vec<_>>();
+        [plain].into_iter().chain(names).find(|path| path.is_file())
+    };
+    (1..).map_while(name).collect()
 }

@@ -4,50 +4,21 @@
 //! is named and remembered: a line that follows from it shows whether it was
 //! edited, moved, or stands behind a hole, so that no damage is told twice.
 
-use super::line::{AuditLine, Head, LONGEST, hash};
+use super::line::{AuditLine, Head, hash};
 use super::pieces::{Piece, Pieces};
+use super::reading::{Next, Shut};
+use super::verification::Verification;
 use super::write::{BEGIN, CUT, TORN, torn_field};
 use crate::base::error::{Error, Result};
 use crate::base::problem::Problem;
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// So many faults are told line by line, the rest is counted.
 const TOLD: usize = 100;
 /// So many lines that don't follow are remembered.
 const STRAYS: usize = 64;
-/// Read at once.
-const BUFFER: usize = 256 * 1024;
-/// The longest line that is looked at; a longer one is none of ours.
-const LONGEST_READ: u64 = 4 * LONGEST as u64;
-/// So much of what has no line end is passed over.
-const MOST_SKIPPED: u64 = 64 << 20;
-
-/// What a check of the chain has found.
-#[derive(Debug, Default)]
-pub struct Verification {
-    /// Lines that follow from the line before.
-    pub lines: u64,
-    /// The first line's number: above 1 where older files are not here.
-    pub first: Option<u64>,
-    /// The last line's number and hash.
-    pub head: Option<Head>,
-    /// What is wrong, as `path:line: reason`; empty if the chain is whole.
-    pub faults: Vec<Problem>,
-    /// So many more faults are not listed.
-    pub more: u64,
-    /// What is no fault but worth knowing: lines that a crash tore.
-    pub notes: Vec<Problem>,
-}
-
-impl Verification {
-    /// Is nothing wrong?
-    pub fn is_whole(&self) -> bool {
-        self.faults.is_empty()
-    }
-}
-
 /// Checks these files of one log, in whatever order they are named, and that
 /// these heads are in the chain.
 ///
@@ -58,10 +29,18 @@ pub fn verify_files(paths: &[PathBuf], heads: &[Head]) -> Result<Verification> {
 }
 
 pub(super) fn verify(pieces: Pieces, heads: &[Head]) -> Result<Verification> {
-    let mut check = Check { wanted: heads.to_vec(), noted: pieces.noted, ..Check::default() };
+    let mut check = Check {
+        wanted: heads.to_vec(),
+        noted: pieces.noted,
+        is_log_here: pieces.is_log_here,
+        ..Check::default()
+    };
     // After a power cut the noted head may be an older one: then it is in the
     // chain like any other.
     check.wanted.extend(pieces.noted);
+    for unseen in pieces.unseen {
+        check.unseen(&unseen.path, &unseen.reason);
+    }
     let mut last = None;
     for piece in pieces.files {
         check.file(&piece)?;
@@ -88,6 +67,10 @@ struct Check {
     /// The last line read, and where.
     last: Vec<u8>,
     last_number: usize,
+    /// So many holes may be what is in files that nobody looked at.
+    holes: usize,
+    /// The log itself is among the files: behind its last line nothing is in another one.
+    is_log_here: bool,
 }
 
 /// A line that doesn't follow.
@@ -102,42 +85,61 @@ struct Stray {
 
 impl Check {
     fn file(&mut self, piece: &Piece) -> Result<()> {
-        let failed = |e: std::io::Error| Error::io(&piece.path, &e);
-        let mut reader = BufReader::with_capacity(BUFFER, (&piece.file).take(piece.size));
-        let mut line = Vec::new();
-        let mut number = 0;
+        let path = &piece.path;
         self.at_start = true;
+        let mut reading = match piece.reading() {
+            Ok(reading) => reading,
+            Err(error) => return self.shut(path, 0, &error),
+        };
         loop {
-            line.clear();
-            let read = (&mut reader).take(LONGEST_READ).read_until(b'\n', &mut line);
-            let count = read.map_err(failed)? as u64;
-            if count == 0 {
-                break;
-            }
-            number += 1;
-            if line.last() == Some(&b'\n') {
-                line.pop();
-                self.line(&piece.path, number, &line);
-            } else if count == LONGEST_READ {
-                self.unreadable(&piece.path, number, &line);
-                let skipped = (&mut reader).take(MOST_SKIPPED).skip_until(b'\n').map_err(failed)?;
-                if skipped as u64 == MOST_SKIPPED {
-                    // Whose log it is may have made a hole of terabytes.
+            match reading.next() {
+                Ok(Next::End) => break,
+                Ok(Next::Line) => self.line(path, reading.number, &reading.line),
+                Ok(Next::Long) => self.unreadable(path, reading.number, &reading.line),
+                Ok(Next::Endless) => {
+                    self.unreadable(path, reading.number, &reading.line);
                     let reason = "is no line, and has no end: what is behind it is not read";
-                    self.tell(Problem::new(&piece.path, number, &line, reason));
+                    self.tell(Problem::new(path, reading.number, &reading.line, reason));
                     break;
                 }
-            } else if AuditLine::parse(&line).is_some() {
-                self.line(&piece.path, number, &line);
-            } else {
-                let reason = "a crash tore this line: it is not closed yet";
-                self.found.notes.push(Problem::new(&piece.path, number, &line, reason));
+                Ok(Next::Open) => {
+                    let reason = "a crash tore this line: it is not closed yet";
+                    let note = Problem::new(path, reading.number, &reading.line, reason);
+                    self.found.notes.push(note);
+                }
+                Err(error) => return self.shut(path, reading.number, &error),
             }
-            std::mem::swap(&mut self.last, &mut line);
-            self.last_number = number;
+            std::mem::swap(&mut self.last, &mut reading.line);
+            self.last_number = reading.number;
         }
         self.tell_torn();
         Ok(())
+    }
+
+    /// A file that can't be read, or not to its end.
+    fn shut(&mut self, path: &Path, number: usize, error: &io::Error) -> Result<()> {
+        self.tell_torn();
+        match Shut::of(path, error) {
+            None => return Err(Error::io(path, error)),
+            Some(Shut::Unseen(reason)) => self.unseen(path, &reason),
+            Some(Shut::Damaged(reason)) => self.tell(Problem::new(path, number, b"", reason)),
+        }
+        Ok(())
+    }
+
+    fn unseen(&mut self, path: &Path, reason: &str) {
+        self.found.unseen.push(format!("{}: {reason}", path.display()));
+        self.holes += 1;
+    }
+
+    /// May lines up to this number be in a file that nobody looked at? Each is one hole.
+    fn is_unseen(&mut self, to: u64) -> bool {
+        let is_one = self.holes > 0;
+        if is_one {
+            self.holes -= 1;
+            self.found.unseen_to = self.found.unseen_to.max(to);
+        }
+        is_one
     }
 
     fn line(&mut self, path: &Path, number: usize, bytes: &[u8]) {
@@ -202,6 +204,11 @@ impl Check {
             return begins;
         };
         if begins && named != good {
+            if named.seq > good.seq && self.is_unseen(named.seq) {
+                self.good = Some(named);
+                self.wanted.retain(|head| *head != named);
+                return true;
+            }
             let reason = if named.seq > good.seq {
                 let missing = numbers(good.seq + 1, named.seq);
                 format!("{missing} before this file are missing: cut off, or in a file not here")
@@ -331,12 +338,21 @@ impl Check {
             .filter(|head| head.seq > 0);
         let first = self.found.first;
         let end = self.found.head.map_or(0, |head| head.seq);
+        if first.is_none_or(|first| first > 1) && self.holes > 0 {
+            let before = first.map_or(u64::MAX, |first| first - 1);
+            self.found.unseen_to = self.found.unseen_to.max(before);
+        }
+        let is_open = self.holes > 0 && !self.is_log_here;
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.sort_by_key(|head| head.seq);
         wanted.dedup();
         let line = std::mem::take(&mut self.last);
         let path = path.unwrap_or(Path::new("audit.log"));
         for head in wanted {
+            if head.seq <= self.found.unseen_to && head.seq < end || is_open && head.seq > end {
+                self.found.unseen_to = self.found.unseen_to.max(head.seq);
+                continue;
+            }
             let reason = if self.last_number == 0 {
                 format!("the log is empty, but number {} was written", head.seq)
             } else if head.seq > end {

@@ -1,6 +1,7 @@
 //! Writing to the log: under the lock, behind the last line, on the disk
 //! before it is said to be.
 
+use super::compressed;
 use super::line::{self, Head};
 use super::tail::{Tail, rotated, tail};
 use crate::base::appended::{self, Access};
@@ -159,6 +160,10 @@ impl Writer {
     ) -> Result<Head> {
         let mut previous = noted;
         for path in rotated(&self.path)? {
+            // The head that is beside the log knows as much.
+            if compressed::program(&path).is_some() {
+                continue;
+            }
             let Some(older) = appended::open(&path, Access::Read)? else { continue };
             let size = older.metadata().map_err(|e| Error::io(&path, &e))?.size();
             // What is no log is none of ours; the check names it.
