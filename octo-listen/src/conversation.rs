@@ -69,6 +69,9 @@ fn answer<S: Duplex>(session: &mut Session<'_, S>, message: Message) -> Result<A
             if request.verb != Verb::Put {
                 session.ahead = None;
             }
+            if request.verb != Verb::Audit {
+                session.lines = None;
+            }
             (Some(request.verb), verbs::answer(session, &request))
         }
         Err(unfit) => {

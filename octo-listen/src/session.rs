@@ -2,7 +2,8 @@
 //! any stream both ways and never sees a socket.
 
 use crate::host::{Host, No, Peer};
-use octo_core::tentacle::audit::Head;
+use octo_core::tentacle::audit::{Head, Lines};
+use octo_core::tentacle::layout::Side;
 use octo_core::tentacle::store::Ahead;
 use octo_core::trust::Verb;
 use octo_core::{JobId, Refusal};
@@ -21,6 +22,8 @@ pub(crate) struct Session<'a, S> {
     pub(crate) connection: &'a mut Connection<S>,
     /// The beginning of a package, between its pieces.
     pub(crate) ahead: Option<Ahead<'a>>,
+    /// A log that is being handed out, between its pieces, and whose it is.
+    pub(crate) lines: Option<(Side, Lines)>,
     /// The job that was asked for here: the record of it is that of its followers too.
     pub(crate) ran: Option<JobId>,
 }
@@ -52,7 +55,7 @@ impl<'a, S: Duplex> Session<'a, S> {
         peer: &'a Peer,
         connection: &'a mut Connection<S>,
     ) -> Session<'a, S> {
-        Session { host, peer, connection, ahead: None, ran: None }
+        Session { host, peer, connection, ahead: None, lines: None, ran: None }
     }
 
     /// Until when what follows must be through, and how long each byte may take.

@@ -243,7 +243,7 @@ fn all_variables_that_are_refused_are_told_at_once() {
 fn every_verb_has_its_word() {
     let usual =
         ["connect", "audit", "status", "put", "run", "follow", "cancel", "jobs", "get", "scripts"];
-    let verbs = [&usual[..], &["releases", "freeze"]].concat();
+    let verbs = [&usual[..], &["releases", "freeze", "fetch"]].concat();
     for (allow, permitted) in [
         ("", &[&usual[..], &["releases"]].concat()[..]),
         ("allow=status", &["connect", "audit", "status", "releases"]),
@@ -252,6 +252,7 @@ fn every_verb_has_its_word() {
         ("allow=status,put", &["connect", "audit", "status", "put", "releases"]),
         ("allow=freeze", &["connect", "audit", "freeze", "follow"]),
         ("allow=despite", &["connect", "audit"]),
+        ("allow=audit", &["connect", "audit", "fetch"]),
         ("allow=any", &verbs),
         ("allow=any,status", &verbs),
     ] {

@@ -33,6 +33,8 @@ pub struct Allow {
     pub despite: bool,
     /// To look at what others have waiting, to approve and to deny it.
     pub approve: bool,
+    /// To copy the audit logs.
+    pub audit: bool,
     /// Everything, and other pushers' jobs too.
     pub any: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Allow {
             freeze: false,
             despite: false,
             approve: false,
+            audit: false,
             any: false,
         }
     }
@@ -62,6 +65,7 @@ impl Allow {
             AllowWord::Freeze => self.freeze,
             AllowWord::Approve => self.approve,
             AllowWord::AnyJob => self.run || self.freeze || self.approve,
+            AllowWord::Audit => self.audit,
         };
         brought || self.any
     }
@@ -69,7 +73,7 @@ impl Allow {
     /// What these words let a pusher do, by the words: all but to look.
     pub fn offers(self) -> impl Iterator<Item = &'static str> {
         let is_offered = move |(word, is_said): &(&'static str, bool)| {
-            !["status", "any"].contains(word) && (*is_said || self.any)
+            !["status", "audit", "any"].contains(word) && (*is_said || self.any)
         };
         self.words().into_iter().filter(is_offered).map(|(word, _)| word)
     }
@@ -79,8 +83,8 @@ impl Allow {
         self.despite || self.any
     }
 
-    fn words(self) -> [(&'static str, bool); 7] {
-        let Allow { status, put, run, freeze, despite, approve, any } = self;
+    fn words(self) -> [(&'static str, bool); 8] {
+        let Allow { status, put, run, freeze, despite, approve, audit, any } = self;
         [
             ("status", status),
             ("put", put),
@@ -88,6 +92,7 @@ impl Allow {
             ("freeze", freeze),
             ("despite", despite),
             ("approve", approve),
+            ("audit", audit),
             ("any", any),
         ]
     }
@@ -163,6 +168,7 @@ pub(super) fn allow(value: &str) -> Result<Allow, String> {
         freeze: has("freeze"),
         despite: has("despite"),
         approve: has("approve"),
+        audit: has("audit"),
         any: has("any"),
     })
 }

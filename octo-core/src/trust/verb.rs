@@ -22,6 +22,8 @@ pub enum AllowWord {
     Approve,
     /// `run`, `freeze` or `approve`: whoever has jobs.
     AnyJob,
+    /// `audit`
+    Audit,
 }
 
 /// All that is said about a verb in one place.
@@ -325,10 +327,21 @@ verbs! {
             Key::new("seq", Form::Number),
             Key::new("head", Form::Digest),
             Key::new("chain", Form::Text),
+            Key::new("from", Form::Number),
         ],
-        reply: &[],
+        reply: &[Key::new("more", Form::Flag), BODY],
         item: None,
         features: &["audit"],
+    }
+    /// To copy the audit logs: an `audit` that asks for their lines. Never a request of its own.
+    Fetch {
+        word: "fetch",
+        allow: AllowWord::Audit,
+        does: "copy the audit logs",
+        request: &[],
+        reply: &[],
+        item: None,
+        features: &["fetch"],
     }
 }
 
@@ -343,9 +356,10 @@ impl Verb {
         ROWS.iter().find(|row| row.word == word).map(|row| row.verb)
     }
 
-    /// Does a request begin with it? To connect is none, and an order is a `run`.
+    /// Does a request begin with it? To connect is none, an order is a `run`, and a fetch an
+    /// `audit`.
     pub fn is_requested(self) -> bool {
-        !matches!(self, Verb::Connect | Verb::Freeze | Verb::Approve)
+        !matches!(self, Verb::Connect | Verb::Freeze | Verb::Approve | Verb::Fetch)
     }
 
     /// The verb that a request begins with.
@@ -390,5 +404,6 @@ mod tests {
         assert_eq!(Verb::requested("connect"), None);
         assert_eq!(Verb::requested("freeze"), None);
         assert_eq!(Verb::requested("approve"), None);
+        assert_eq!(Verb::requested("fetch"), None);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn answer<S: Duplex>(
     let fields = &request.fields;
     match request.verb {
         // `Request::read` gives no such verb: only the trust file's judge knows them.
-        Verb::Connect | Verb::Freeze | Verb::Approve => {
+        Verb::Connect | Verb::Freeze | Verb::Approve | Verb::Fetch => {
             let reason = format!("{} is no request", request.verb);
             Err(Ended::No(No::new(Refusal::Unsupported, reason)))
         }

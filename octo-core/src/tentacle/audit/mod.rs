@@ -13,6 +13,8 @@
 //! append to one; who only reads holds no lock.
 
 mod compressed;
+mod copy;
+mod given;
 mod line;
 mod pieces;
 #[cfg(test)]
@@ -25,6 +27,8 @@ mod verification;
 mod verify;
 mod write;
 
+pub use copy::{AuditCopy, Disagreement};
+pub use given::{Given, Lines};
 pub use line::Head;
 pub use verification::Verification;
 pub use verify::verify_files;
@@ -187,6 +191,15 @@ impl Audit {
         let pieces = Pieces::of_log(&self.path)?;
         drop(lock);
         verify::verify(pieces, heads)
+    }
+
+    /// The lines from this number on, as they stand there, up to the last that is on the
+    /// disk; where the oldest are gone, from the first that is there.
+    ///
+    /// # Errors
+    /// Where a file can't be read.
+    pub fn lines(&self, from: u64) -> Result<Lines> {
+        Lines::from(&self.path, from)
     }
 
     /// Is this head in the chain, and all of the chain whole? Reads all of it.

@@ -36,6 +36,13 @@ pub(super) struct Unseen {
     pub(super) reason: String,
 }
 
+impl Unseen {
+    /// Its name, without the directory: that is nobody's who only gets lines.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
 /// All files, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -76,6 +83,24 @@ impl Pieces {
         }
         let reason = "is renamed again and again: nobody rotates a log so often";
         Err(Error::new(Exit::Data, path.display(), reason))
+    }
+
+    /// What of the chain from this number on is needed: the log alone, where that has it.
+    pub(super) fn since(path: &Path, seq: u64) -> Result<Pieces> {
+        let noted = appended::open(&head_file(path), appended::Access::Read)?;
+        let noted = noted.and_then(|file| read_head(&file));
+        if let Some(file) = appended::open(path, appended::Access::Read)? {
+            let log = Piece::new(path.to_path_buf(), file).map_err(Unopened::into_error)?;
+            if log.first.is_some_and(|first| first <= seq) {
+                return Ok(Pieces {
+                    files: vec![log],
+                    noted,
+                    is_log_here: true,
+                    ..Pieces::default()
+                });
+            }
+        }
+        Pieces::of_log(path)
     }
 
     /// Adds what a rotation has left; false where one came between.

@@ -1,6 +1,7 @@
 //! The chain: what is written is found again, what was changed is named.
 #![allow(clippy::unwrap_used)]
 
+mod given;
 mod packed;
 mod tails;
 

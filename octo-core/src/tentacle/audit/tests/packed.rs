@@ -4,7 +4,7 @@ use super::*;
 use std::process::Command;
 
 /// Compresses a file as logrotate does; the plain one is gone.
-fn pack(log: &TestLog, name: &str, program: &str) {
+pub(super) fn pack(log: &TestLog, name: &str, program: &str) {
     let path = log.directory.path().join(name);
     let status = Command::new(program).arg(&path).status().unwrap();
     assert!(status.success(), "{program}");
@@ -28,7 +28,7 @@ fn packed() -> (TestLog, Vec<Head>) {
 }
 
 /// Compresses it so that reading it takes more memory than its program grants.
-fn pack_shut(log: &TestLog, name: &str) -> bool {
+pub(super) fn pack_shut(log: &TestLog, name: &str) -> bool {
     let path = log.directory.path().join(name);
     let script = format!("zstd -q --long=28 -c <'{0}' >'{0}.zst' && rm '{0}'", path.display());
     Command::new("sh").args(["-c", &script]).status().unwrap().success()
