@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_verb_of_the_wire_is_one_of_ours() {
         let here: Vec<&str> = VERBS.iter().map(|row| row.word).collect();
-        let of_the_wire = Verb::all().filter(|verb| *verb != Verb::Connect);
+        let of_the_wire = Verb::all().filter(|verb| !matches!(verb, Verb::Connect | Verb::Fetch));
         let mut expected: Vec<&str> = of_the_wire.map(Verb::word).collect();
         expected.extend(["thaw", "deny", "targets", "journal"]);
         let sorted = |mut words: Vec<&'static str>| {
@@ -201,6 +201,8 @@ mod tests {
             ("get", "an argument is missing"),
             ("put -n", "an argument is missing"),
             ("status x", "status: x: one argument too many"),
+            ("audit --max 1M", "--max: needs --fetch"),
+            ("audit --fetch --max x", "--max x: not a size such as 100M"),
             ("audit x", "x: one argument too many"),
             ("targets x", "x: one argument too many"),
         ];

@@ -1,5 +1,6 @@
 //! What fails around octo-push: connections, its own machine, either end.
 
+mod audits;
 mod local;
 mod lost;
 mod played;

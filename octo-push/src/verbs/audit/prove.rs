@@ -105,15 +105,19 @@ fn ask(
                 answers.changed = Some((*given, error));
                 break;
             }
-            Err(ClientError::Refused(Refusal::Missing, error, _)) if Some(*given) == proved => {
+            Err(ClientError::Refused(Refusal::Missing | Refusal::Unseen, error, _))
+                if Some(*given) == proved =>
+            {
                 answers.hidden = Some((*given, error));
             }
             // What is older yet is in no newer file.
-            Err(ClientError::Refused(Refusal::Missing, ..)) if answers.held > 0 => {
+            Err(ClientError::Refused(Refusal::Missing | Refusal::Unseen, ..))
+                if answers.held > 0 =>
+            {
                 answers.gone = heads.len() - index;
                 break;
             }
-            Err(ClientError::Refused(Refusal::Missing, error, _)) => {
+            Err(ClientError::Refused(Refusal::Missing | Refusal::Unseen, error, _)) => {
                 answers.hidden = Some((*given, error));
                 break;
             }
