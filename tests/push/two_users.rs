@@ -265,3 +265,39 @@ fn what_is_released_is_told_by_a_listener_of_another_user() {
     told(r#""unchecked""#);
     assert_eq!(separated.spooled(), Vec::<String>::new());
 }
+
+/// It can list nothing of octo-exec's, and finds its rotated files by their usual names.
+#[test]
+fn compressed_logs_are_read_by_a_listener_of_another_user() {
+    if !is_root("compressed_logs_are_read_by_a_listener_of_another_user") {
+        return;
+    }
+    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
+    let separated = Separated::start(&mut octopus, LINE);
+    let state = &separated.tentacle.state;
+    let run = || octopus.push(&["-t", "web1", "run", "-c", "true"]).assert().success();
+    let mut whole = String::new();
+    for name in ["audit.log.2", "audit.log.1", ""] {
+        run();
+        whole.push_str(&std::fs::read_to_string(state.join("audit.log")).expect("a log"));
+        if !name.is_empty() {
+            std::fs::rename(state.join("audit.log"), state.join(name)).expect("rename");
+        }
+    }
+    for name in ["audit.log.2", "audit.log.1"] {
+        let packed = std::process::Command::new("gzip").arg(state.join(name)).status();
+        assert!(packed.expect("gzip").success());
+    }
+    octopus.push(&["-t", "web1", "audit"]).assert().success();
+    octopus.push(&["-t", "web1", "audit", "--fetch"]).assert().success();
+    let copy = octopus.sandbox.state("audit/web1/exec.log");
+    assert_eq!(std::fs::read_to_string(copy).expect("a copy"), whole);
+    // Root's check of the listener's own: unpacked as the listener's user.
+    let log = state.join("listen/audit.log");
+    std::fs::rename(&log, log.with_extension("log.1")).expect("rename");
+    let packed = std::process::Command::new("gzip").arg(log.with_extension("log.1")).status();
+    assert!(packed.expect("gzip").success());
+    let mut check = octopus.sandbox.tool("octo-listen");
+    check.arg("--config").arg(&separated.tentacle.config).arg("--state").arg(state);
+    check.arg("--check-audit").assert().success();
+}

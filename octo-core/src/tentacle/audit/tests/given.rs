@@ -103,7 +103,7 @@ fn a_copy_is_the_same_log_wherever_a_crash_tore_it() {
         }
         assert_eq!(copy.end(), log.audit.head().unwrap());
         assert_eq!(fs::read(&path).unwrap(), fs::read(log.path()).unwrap());
-        assert_eq!(verify_files(&[path.clone()], &[]).unwrap().faults, vec![]);
+        assert_eq!(verify_files(std::slice::from_ref(&path), &[]).unwrap().faults, vec![]);
         fs::remove_file(&path).unwrap();
     }
 }
