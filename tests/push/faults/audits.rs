@@ -1,7 +1,7 @@
 //! Copies of the audit logs, from good tentacles and from those that lie.
 
 use super::played::{Played, next_request, one_that, say};
-use crate::support::mode_of;
+use crate::support::{mode_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::Digest;
@@ -74,6 +74,36 @@ fn both_logs_are_copied_and_copying_goes_on_where_it_ended() {
             .expect("write");
         check().code(65);
     }
+}
+
+/// More than a reply holds; and whoever is killed while it comes leaves what goes on.
+#[test]
+fn a_long_log_comes_in_many_replies_and_a_killed_call_is_gone_on_with() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    run_true(&octopus);
+    let places = Places { config: web1.config.clone(), state: web1.state.clone() };
+    let value = "x".repeat(1000);
+    let fields: Vec<(&str, &str)> =
+        ["a", "b", "c", "d", "e", "f", "g", "h"].iter().map(|key| (*key, &value[..])).collect();
+    let events = vec![("job-end", &fields[..]); 600];
+    Audit::of(Side::Executor, &places).append_all(&events).expect("appended");
+    let copy = copy_of(&octopus, "exec.log");
+    let length = || copy.metadata().map_or(0, |found| found.len());
+    for turn in 1..4 {
+        let before = length();
+        let mut call = octopus.start(&["-a", "audit", "--fetch"]).spawn().expect("it starts");
+        wait_for("a part of it", || {
+            length() > before || call.try_wait().is_ok_and(|end| end.is_some())
+        });
+        // Of one that was killed there may be half a line.
+        let _ = call.kill();
+        call.wait().expect("it ends");
+        let mut file = std::fs::File::options().append(true).open(&copy).expect("open");
+        file.write_all(&b"605 2026-01-01"[..turn * 3]).expect("write");
+    }
+    let found = octopus.push(&["-a", "--json", "audit", "--fetch"]).assert().success();
+    found.stdout(contains(r#""kind":"done""#).and(contains("octo-exec: ")));
+    assert_eq!(read(&copy), read(&web1.state.join("audit.log")));
 }
 
 #[test]
