@@ -80,7 +80,10 @@ fn what_would_change_is_seen_as_the_jobs_user_and_of_what_is_approved() {
     let job = hold(&here, &digest);
     let compared = outcome(&here, &job).expect("compared");
     assert_eq!((compared.counts.changed, compared.counts.same), (2, 1), "{compared:?}");
-    assert!(compared.texts.iter().all(|text| text.lines.is_err()), "{compared:?}");
+    // Whatever is in the place of the release's, what would run is shown.
+    let shown = vec![b"@@ -0,0 +1,1 @@".to_vec(), b"+new".to_vec()];
+    assert!(compared.texts.iter().all(|text| text.lines == Ok(shown.clone())), "{compared:?}");
+    assert_eq!(compared.notes.iter().filter(|note| note.contains("is shown")).count(), 2);
     let record = here.job(&job).file("changes");
     let found = record.metadata().expect("stat");
     assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (0, NOBODY, 0o640));

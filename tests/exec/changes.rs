@@ -249,7 +249,10 @@ fn values_that_were_filled_into_a_hook_are_not_shown() {
     let job = target.hold("2.0", &archive(&[hook, file(conf.0, conf.1), file("same", "x")]));
     let shown = target.shown(&job);
     assert!(shown.contains("+login #{TOKEN}\n    +evil\n"), "{shown}");
-    assert!(shown.contains("  Deploy.sh: values were filled into the release's"), "{shown}");
+    assert!(
+        shown.contains("  Deploy.sh: values were filled into that of the release, so"),
+        "{shown}"
+    );
     let record = std::fs::read_to_string(job.file("changes")).expect("read");
     assert!(!record.contains("hunter2") && !shown.contains("hunter2"), "{record}");
 }

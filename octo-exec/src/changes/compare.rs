@@ -209,28 +209,30 @@ fn texts(compared: &mut Compared, former: &Former, package: &Package) {
         {
             continue;
         }
-        let is_filled = former.conf.fills(path);
-        let before = if is_filled { None } else { former.text(path) };
-        let before = before.unwrap_or_else(|| Ok(Vec::new()));
-        let after = package.text(path).unwrap_or(Ok(&[]));
-        compared.text(path, difference(before, after));
-        if is_filled {
+        let before = match former.conf.fills(path) {
+            true => Some(Err("values were filled into that of the release".into())),
+            false => former.text(path),
+        };
+        // Whatever is in its place: what would run is not hidden by it.
+        let before = before.unwrap_or_else(|| Ok(Vec::new())).unwrap_or_else(|why: String| {
             let name = conf::names(&[path.to_vec()]);
-            compared
-                .note(format!("{name}: values were filled into the release's, which is not shown"));
-        }
+            compared.note(format!("{name}: {why}, so that all of the package's is shown"));
+            Vec::new()
+        });
+        let after = package.text(path).unwrap_or(Ok(&[]));
+        compared.text(path, difference(&before, after));
     }
 }
 
 fn difference(
-    before: std::result::Result<Vec<u8>, String>,
+    before: &[u8],
     after: std::result::Result<&[u8], String>,
 ) -> std::result::Result<Vec<Vec<u8>>, String> {
-    let (before, after) = (before?, after?);
+    let after = after?;
     let is_program = |text: &[u8]| text.starts_with(b"\x7fELF");
-    match is_program(&before) || is_program(after) {
+    match is_program(before) || is_program(after) {
         true => Err("a compiled program".into()),
-        false => Ok(diff(&before, after)),
+        false => Ok(diff(before, after)),
     }
 }
 
