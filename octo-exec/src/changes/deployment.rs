@@ -3,8 +3,10 @@
 
 use octo_core::Digest;
 use octo_core::base::package_name;
+use octo_core::tentacle::releases::Directory;
 use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::trust::Grant;
+use std::path::Path;
 
 /// Options of octo-release that take a value, and those that take none.
 const VALUES: &[&str] = &[
@@ -65,6 +67,11 @@ pub(super) fn of(spec: &Spec, grant: &Grant) -> Option<Result<Deployment, String
     }
     Some(deployed(&said, spec, grant, is_installed).and_then(|base| {
         let (application, version) = named(&said.words[1..], file)?;
+        // Of any length it could be, and a record is bounded.
+        let directory = Path::new(&base).join(&application);
+        if directory.to_str().and_then(Directory::parse).is_none() {
+            return Err("its BASE is no plain path, or longer than 1000 bytes".into());
+        }
         Ok(Deployment { application, version, base, package: *package })
     }))
 }
@@ -233,12 +240,15 @@ mod tests {
 
     #[test]
     fn what_could_be_meant_otherwise_is_not_guessed() {
+        let long = format!("/{}", "a".repeat(1000));
         for (arguments, said) in [
             (&["-p", "x.tar", "deploy"][..], "-p names"),
             (&["--evil", "deploy"], "none of octo-release"),
             (&["-x", "deploy"], "none of octo-release"),
             (&["deploy", "--base"], "missing"),
             (&["-b", "srv", "deploy"], "relative"),
+            (&["-b", "/srv/../etc", "deploy"], "no plain path"),
+            (&["-b", &long, "deploy"], "no plain path"),
             (&["deploy", "web"], "another application"),
             (&["deploy", "../x", "1"], "no plain name"),
             (&["deploy", "a", "b", "c"], "not of octo-release"),

@@ -34,6 +34,8 @@ use std::path::Path;
 
 /// The record, in the job's directory.
 const CHANGES: &str = "changes";
+/// So much is said about what can't be compared, in characters.
+const LONGEST_REASON: usize = 1000;
 /// One of many held jobs is compared at a time.
 const LOCK: &str = "changes";
 
@@ -129,7 +131,8 @@ impl Asked {
             return Ok(changes);
         }
         let Deployment { application, version, base, package } = self.deployment.clone();
-        let outcome = self.compared(places);
+        let short = |why: String| why.chars().take(LONGEST_REASON).collect();
+        let outcome = self.compared(places).map_err(short);
         let changes = Changes { application, version, base, package, at: utc_now(), outcome };
         job.publish_bytes(CHANGES, changes.encode().as_bytes())?;
         Ok(changes)
