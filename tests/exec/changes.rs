@@ -7,6 +7,7 @@ use crate::tar::{Entry, archive, directory, file, symlink};
 use octo_core::tentacle::changes::{Changes, MAXIMUM_LISTED};
 use octo_core::tentacle::job::{JobDirectory, State};
 use octo_core::{Digest, PusherName};
+use rustix::fs::{Mode, OFlags};
 use std::path::{Path, PathBuf};
 
 /// octo-release, as a pusher would send it.
@@ -351,4 +352,26 @@ fn a_program_that_fails_or_floods_is_a_line_in_the_log_and_changes_nothing() {
     assert!(held().contains("tell: is writable"), "others could have written it");
     target.sandbox.write("config/octo-exec", "notfy=/bin/true\n");
     assert!(held().contains("octo-exec:1: no such setting"));
+}
+
+#[test]
+fn nobody_waits_for_a_program_that_is_told() {
+    let target = Target::own();
+    let (fifo, began) = (target.sandbox.path("fifo"), target.sandbox.path("began"));
+    assert_cmd::Command::new("mkfifo").arg(&fifo).assert().success();
+    notify(
+        &target,
+        &format!("exec 3<>{0} 4<{0}; : >{1}; read x <&4", fifo.display(), began.display()),
+    );
+    let job = Draft::pushed("command true\n").publish(&target.sandbox);
+    target.sandbox.tool("octo-exec").arg("start").assert().success();
+    wait_for("the program", || began.exists());
+    assert!(matches!(job.state().expect("a state"), State::Held));
+    target.sandbox.tool("octo-exec").args(["approve", job.id().as_str()]).assert().success();
+    wait_for("its end", || job.end().expect("readable").is_some());
+    assert_eq!(job.end().expect("readable").expect("an end").kind.code(), 0);
+    // It reads on: else there would be nobody to write to.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    let writer = rustix::fs::open(&fifo, flags, Mode::empty()).expect("it still runs");
+    rustix::io::write(&writer, b"go on\n").expect("written");
 }
