@@ -11,6 +11,7 @@ mod enter;
 mod job;
 mod processes;
 mod releases;
+mod seal;
 mod serve;
 mod setup;
 mod start;

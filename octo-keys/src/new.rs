@@ -2,7 +2,6 @@
 //!
 //! The file appears whole, mode 0600, and never in the place of another.
 
-use crate::identity::{Algorithm, algorithm, make};
 use crate::tentacle::note_first;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, print_bytes};
@@ -10,6 +9,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
+use octo_core::tentacle::identity::{Algorithm, algorithm, make};
 use octo_core::trust::StartedBy;
 use std::io::IsTerminal;
 use std::path::Path;

@@ -5,7 +5,7 @@
 //! place of the old one; which of the two a listener shows doesn't matter from then on.
 //! The old identity is copied aside before that: nothing else holds its key.
 
-use crate::identity::{PemFile, certificate_of, make, readable_by_others};
+use crate::identity::{PemFile, certificate_of, readable_by_others};
 use crate::new::{default_name, key_option, name_option};
 use crate::tentacle::{identity, noted};
 use octo_core::base::cli::options::Said;
@@ -16,6 +16,7 @@ use octo_core::base::names::PusherName;
 use octo_core::base::paths::{Places, check_trusted};
 use octo_core::base::publish;
 use octo_core::base::thumbprint::Thumbprint;
+use octo_core::tentacle::identity::make;
 use octo_core::tentacle::known::OwnThumbprints;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 use super::admit::{believe_address, is_expired, lines_of};
 use super::unstarted::Unstarted;
 use crate::job::prepare::secrets;
-use octo_core::base::cli::utc_now;
+use crate::seal;
+use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
@@ -106,7 +107,13 @@ pub(crate) fn give(
 ///
 /// # Errors
 /// As [`give`].
-pub(crate) fn deny(places: &Places, job: &JobDirectory, by: &str, reason: &str) -> Result<()> {
+pub(crate) fn deny(
+    tool: &Tool,
+    places: &Places,
+    job: &JobDirectory,
+    by: &str,
+    reason: &str,
+) -> Result<()> {
     held(job)?;
     let _held = hold(job)?;
     if job.end()?.is_some() || job.open("started")?.is_some() {
@@ -118,9 +125,9 @@ pub(crate) fn deny(places: &Places, job: &JobDirectory, by: &str, reason: &str) 
     };
     let end = End::unstarted(EndKind::Denied(Exit::Refused.code()), said);
     let fields = [("job", job.id().as_str()), ("by", by), ("reason", reason)];
-    Audit::of(Side::Executor, places).append("deny", &fields)?;
+    let head = Audit::of(Side::Executor, places).append("deny", &fields)?;
     let _ = secrets::unlink(job);
-    job.publish_end(&end, None)
+    seal::publish_end(tool, places, job, end, Some(head), None)
 }
 
 fn hold(job: &JobDirectory) -> Result<JobLock> {

@@ -18,6 +18,7 @@ const AT_LAST: Duration = Duration::from_secs(5);
 pub(crate) fn ended(kind: EndKind, log: &mut LogWriter) -> End {
     let finished = log.finish();
     let mut end = End::now(kind, finished.length);
+    end.log_digest = Some(Box::new(finished.digest));
     end.truncated = finished.truncated;
     end.reason = finished.trouble.map(|e| format!("output may be lost: {}", e.message));
     end

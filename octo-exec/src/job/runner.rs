@@ -54,7 +54,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 
 /// A job whose lock we hold, and what it is.
 pub(crate) struct Runner<'a> {
-    tool: &'a Tool,
+    pub(super) tool: &'a Tool,
     pub(super) places: &'a Places,
     pub(super) job: &'a JobDirectory,
     origin: Origin,

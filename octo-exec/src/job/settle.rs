@@ -10,14 +10,15 @@ use crate::cgroup::Group;
 use crate::processes::ending::Ending;
 use crate::processes::{Processes, tree};
 use crate::releases;
+use crate::seal;
 use octo_core::base::cli::Tool;
 use octo_core::base::error::Result;
 use octo_core::base::leader::Leader;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::{self, Reserved};
 use octo_core::tentacle::account;
-use octo_core::tentacle::audit::Audit;
-use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, settle_lost};
+use octo_core::tentacle::audit::{Audit, Head};
+use octo_core::tentacle::job::{self, End, EndKind, JobDirectory, JobLock};
 use octo_core::tentacle::layout::Side;
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ pub(crate) fn over(
     mut end: End,
     room: Option<Reserved>,
 ) -> Result<()> {
-    if let Some(trouble) = audit(tool, places, job, end.kind, end.reason.as_deref()) {
+    let (head, trouble) = audit(tool, places, job, end.kind, end.reason.as_deref());
+    if let Some(trouble) = trouble {
         end.add_reason(trouble);
     }
     clear(job);
@@ -44,7 +46,7 @@ pub(crate) fn over(
     releases::keep(places, job).into_iter().for_each(|why| end.add_reason(why));
     // Behind what reads them, before the end: who is killed here comes again.
     values::clear(job);
-    job.publish_end(&end, room)?;
+    seal::publish_end(tool, places, job, end, head, room)?;
     // What another octo-exec was writing when it died, before this one.
     publish::sweep(job.path());
     account::settle(places, job);
@@ -77,7 +79,7 @@ pub(crate) fn lost(
         Some(_) => ("the machine was restarted under it".to_string(), Vec::new()),
         None => (died, Vec::new()),
     };
-    let trouble = audit(tool, places, job, EndKind::Lost, Some(&reason));
+    let (head, trouble) = audit(tool, places, job, EndKind::Lost, Some(&reason));
     clear(job);
     // What its octo-exec was writing, or a settler before us: room that was claimed for
     // artifacts would leave none for them. Before the end, as who is killed here comes again.
@@ -87,26 +89,31 @@ pub(crate) fn lost(
     values::clear(job);
     let reasons: Vec<String> =
         std::iter::once(reason).chain(trouble).chain(kept).chain(unseen).collect();
-    settle_lost(job, held, &reasons.join("; "), strays)?;
+    let end = job::lost(job, held, &reasons.join("; "), strays)?;
+    seal::publish_end(tool, places, job, end, head, None)?;
     account::settle(places, job);
     Ok(())
 }
 
 /// The job did end: to keep that from its pusher, because it can't be audited,
-/// would help nobody. The trouble is told beside it.
+/// would help nobody. The trouble is told beside it; else the line is sealed with it.
 fn audit(
     tool: &Tool,
     places: &Places,
     job: &JobDirectory,
     kind: EndKind,
     reason: Option<&str>,
-) -> Option<String> {
+) -> (Option<Head>, Option<String>) {
     let code = kind.code().to_string();
     let mut fields = vec![("job", job.id().as_str()), ("kind", kind.word()), ("code", &code)];
     fields.extend(reason.map(|reason| ("reason", reason)));
-    let error = Audit::of(Side::Executor, places).append("job-end", &fields).err()?;
-    tool.report(&error);
-    Some(format!("its end is not in the audit log: {}", error.message))
+    match Audit::of(Side::Executor, places).append("job-end", &fields) {
+        Ok(head) => (Some(head), None),
+        Err(error) => {
+            tool.report(&error);
+            (None, Some(format!("its end is not in the audit log: {}", error.message)))
+        }
+    }
 }
 
 /// What a job that is over needs no more.

@@ -26,6 +26,7 @@ use octo_core::base::service::notify;
 use octo_core::tentacle::account;
 use octo_core::tentacle::job::{self, JobDirectory, State};
 use octo_core::tentacle::layout;
+use octo_core::tentacle::seal::SealKey;
 use octo_core::tentacle::spool::{EntryName, Spool, TRIES};
 use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
@@ -57,9 +58,11 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
         sweep: Pause::default(),
     };
     serving.sweep.end_now();
-    // Where that fails, each look is one at all jobs.
-    if let Err(error) = account::rebuild(places) {
-        serving.tool.report(&error);
+    // Where that fails, each look is one at all jobs; and ends are told unsealed.
+    for done in [account::rebuild(places), SealKey::load_or_make(places).map(drop)] {
+        if let Err(error) = done {
+            serving.tool.report(&error);
+        }
     }
     if let Err(error) = notify::ready("serving") {
         serving.tool.say_at(Priority::Error, format!("{}: {}", notify::VARIABLE, describe(&error)));

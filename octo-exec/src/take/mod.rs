@@ -8,6 +8,7 @@ mod verify;
 
 use crate::job::entering::Entering;
 use crate::job::forward;
+use crate::seal;
 use octo_core::Digest;
 use octo_core::base::cli::options::{OptionGroup, Said, flag};
 use octo_core::base::cli::{Tool, utc_now};
@@ -260,9 +261,14 @@ impl Taking<'_> {
         }
     }
 
-    fn refuse(&self, name: &EntryName, refused: Refused) -> Result<End> {
+    fn refuse(&self, name: &EntryName, mut refused: Refused) -> Result<End> {
         let reason = refused.end.reason.clone().unwrap_or_default();
         self.tool.report(&Error::new(Exit::Refused, format!("{name}: refused"), &reason));
+        if !name.is_cancel {
+            // Where this machine has no thumbprint to seal for, that is why it is refused.
+            let sealed = seal::of_refused(self.places, self.id, &refused.end, refused.spec);
+            refused.sealed = sealed.ok();
+        }
         let code = refused.end.kind.code().to_string();
         let entry = name.to_string();
         let claims = refused.pusher.map(|pusher| pusher.to_string());

@@ -47,6 +47,6 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
 pub(super) fn deny(said: &Said, places: &Places) -> Result<u8> {
     let arguments = said.counted(1..=usize::MAX)?;
     let job = named(said, places, &arguments[0])?;
-    approval::deny(places, &job, &operator::at_host(), &arguments[1..].join(" "))?;
+    approval::deny(said.tool(), places, &job, &operator::at_host(), &arguments[1..].join(" "))?;
     Ok(0)
 }

@@ -2,11 +2,9 @@
 
 mod certificate;
 mod der;
-mod make;
 mod public_key;
 mod sound;
 mod x509;
 
 pub(crate) use certificate::PemFile;
-pub(crate) use make::{Algorithm, algorithm, make};
 pub(crate) use sound::{certificate_of, check, readable_by_others};

@@ -136,6 +136,16 @@ impl Places {
         self.state.join("locks")
     }
 
+    /// STATE/seal.pem: the key with which octo-exec seals ends.
+    pub fn seal(&self) -> PathBuf {
+        self.state.join("seal.pem")
+    }
+
+    /// STATE/seal.crt: its certificate alone.
+    pub fn seal_certificate(&self) -> PathBuf {
+        self.state.join("seal.crt")
+    }
+
     /// STATE/audit.log, octo-exec's
     pub fn audit(&self) -> PathBuf {
         self.state.join("audit.log")

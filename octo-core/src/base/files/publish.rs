@@ -206,6 +206,15 @@ impl Reserved {
         self.persist(path)
     }
 
+    /// Gives back what is beyond so many bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn shrink(&mut self, size: usize) -> io::Result<()> {
+        let file = self.staged.as_file();
+        file.set_len(file.metadata()?.len().min(size as u64))
+    }
+
     fn write(&mut self, bytes: &[u8], readers: Readers) -> io::Result<()> {
         self.staged.seek(SeekFrom::Start(0))?;
         self.staged.write_all(bytes)?;

@@ -1,5 +1,6 @@
 //! How a job ended: one word and one number, told apart everywhere.
 
+use crate::base::digest::Digest;
 use crate::base::error::Exit;
 use crate::base::record::Record;
 
@@ -35,6 +36,8 @@ pub struct End {
     pub reason: Option<String>,
     /// The length of the log in bytes: all that followers will get.
     pub log: u64,
+    /// The sha256 of the log, where whoever wrote it says so; on no record, and boxed, as ends are errors, too.
+    pub log_digest: Option<Box<Digest>>,
     /// Output beyond max-log was thrown away.
     pub truncated: bool,
     /// Processes that still held the output open, or that survived: `PID NAME`.
@@ -103,7 +106,8 @@ impl End {
     pub fn now(kind: EndKind, log: u64) -> End {
         let at = crate::base::cli::utc_now();
         let (strays, daemons) = (Vec::new(), Vec::new());
-        End { kind, at, reason: None, log, truncated: false, strays, daemons }
+        let (reason, log_digest, truncated) = (None, None, false);
+        End { kind, at, reason, log, log_digest, truncated, strays, daemons }
     }
 
     /// The end, now, of a job of which nothing ran.
@@ -146,6 +150,7 @@ impl End {
             at: record.first("at")?.to_string(),
             reason: record.first("reason").map(str::to_string),
             log: record.number("log")?,
+            log_digest: None,
             truncated: record.first("truncated").is_some(),
             strays: record.all("stray").map(texts).collect(),
             daemons: record.all("daemon").map(texts).collect(),

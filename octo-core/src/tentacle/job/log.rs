@@ -6,6 +6,7 @@
 //! whose stream is not known yet.
 
 use super::{End, EndKind, JobDirectory, JobLock};
+use crate::base::digest::{Digest, Hasher};
 use crate::base::error::{Error, Exit, Result};
 use crate::base::publish;
 use crate::base::units::whole;
@@ -80,6 +81,8 @@ pub struct LogWriter {
     /// So far both may grow without asking for room.
     claimed: u64,
     truncated: bool,
+    /// Of what is in the log.
+    hasher: Hasher,
     begun: Instant,
 }
 
@@ -88,6 +91,8 @@ pub struct LogWriter {
 pub struct Finished {
     /// Its length in bytes.
     pub length: u64,
+    /// The sha256 of all of it.
+    pub digest: Digest,
     /// Was output beyond the limit thrown away?
     pub truncated: bool,
     /// It could not be made durable: what of it stays is not known.
@@ -116,6 +121,7 @@ impl LogWriter {
             claimed: if room.is_some() { 0 } else { u64::MAX },
             room,
             truncated: false,
+            hasher: Hasher::new(),
             begun: Instant::now(),
         })
     }
@@ -162,6 +168,7 @@ impl LogWriter {
             let _ = self.index.set_len(self.indexed);
             return Err(Error::doing("write", &self.path, &error));
         }
+        self.hasher.update(kept);
         self.length += kept.len() as u64;
         self.indexed += line.len() as u64;
         Ok(())
@@ -185,7 +192,8 @@ impl LogWriter {
             0 => None,
             _ => sync().map_err(failed).and_then(|()| publish::sync_parent(&self.path)).err(),
         };
-        Finished { length: self.length, truncated: self.truncated, trouble }
+        let digest = self.hasher.clone().finish();
+        Finished { length: self.length, digest, truncated: self.truncated, trouble }
     }
 }
 
@@ -336,20 +344,13 @@ pub(super) fn settle(job: &JobDirectory) -> Result<u64> {
     Ok(size.max(covered))
 }
 
-/// Ends a job that was started and that nobody runs any more: closes its log and
-/// writes `end kind=lost`. For the holder of the job's lock, who has made sure
-/// that nobody of it is left.
+/// Closes the log of a job that was started and that nobody runs any more; its end, `lost`,
+/// which is not written yet. For the holder of the job's lock, who has made sure that nobody
+/// of it is left.
 ///
 /// # Errors
-/// Where the record can't be written.
-pub fn settle_lost(
-    job: &JobDirectory,
-    _held: &JobLock,
-    reason: &str,
-    strays: Vec<String>,
-) -> Result<End> {
+/// Where the log can't be read or written.
+pub fn lost(job: &JobDirectory, _held: &JobLock, reason: &str, strays: Vec<String>) -> Result<End> {
     let length = settle(job)?;
-    let end = End { strays, reason: Some(reason.into()), ..End::now(EndKind::Lost, length) };
-    job.publish_end(&end, None)?;
-    Ok(end)
+    Ok(End { strays, reason: Some(reason.into()), ..End::now(EndKind::Lost, length) })
 }

@@ -5,7 +5,8 @@
 //! ```text
 //! octo-exec take       record script secrets lock; origin request request.sig request.crt spec
 //! octo-exec run        record script secrets lock; origin spec   each published by one rename
-//! octo-exec            cancel approved grant held waiting started log index end package
+//! octo-exec            cancel approved grant held waiting started log index end package;
+//!                      end.seal end.seal.sig, behind which `end` appears
 //! the job's own user   work/ values made/
 //! ```
 //!
@@ -29,11 +30,11 @@ mod tests;
 pub use directory::JobDirectory;
 pub use end::{End, EndKind};
 pub use follow::{Event, Follower};
-pub use log::{Chunk, Finished, LogWriter, Room, Stream, settle_lost};
+pub use log::{Chunk, Finished, LogWriter, Room, Stream, lost};
 pub use origin::{Origin, Pusher};
 pub use pruned::{forget_pruned, is_pruned, mark_pruned, remember_pruned};
 pub use publish::{NewJob, Published, sweep};
-pub use record::restore;
+pub use record::{SEAL, SEAL_SIGNATURE, restore};
 pub use refused::{Refused, refuse};
 pub use state::{JobLock, State};
 

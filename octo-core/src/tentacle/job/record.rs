@@ -21,15 +21,31 @@ use crate::base::publish::{self, Reserved};
 use crate::base::record::Record;
 use crate::base::units::whole;
 use crate::tentacle::layout;
+use crate::tentacle::seal::Sealed;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 /// Its name.
 pub(super) const RECORD: &str = "record";
+/// What octo-exec signs of the end, and its signature: octo-job(5).
+pub const SEAL: &str = "end.seal";
+/// The signature of [`SEAL`].
+pub const SEAL_SIGNATURE: &str = "end.seal.sig";
+
 /// What it may hold: a record that somebody forged names no other file.
-const PARTS: [&str; 8] =
-    ["origin", "spec", "request", "request.sig", "request.crt", "grant", "started", "end"];
+const PARTS: [&str; 10] = [
+    "origin",
+    "spec",
+    "request",
+    "request.sig",
+    "request.crt",
+    "grant",
+    "started",
+    SEAL,
+    SEAL_SIGNATURE,
+    "end",
+];
 /// More than all that may be in one.
 const LARGEST: u64 = 4 << 20;
 
@@ -118,15 +134,36 @@ impl JobDirectory {
         parts.iter().try_for_each(|(name, part)| publish::copy(&self.file(name), part, readers))
     }
 
-    /// Publishes the job's end, in the room that was kept for it.
+    /// Publishes the job's end, in the room that was kept for it, and before it what seals it:
+    /// whoever sees the end looks for that next.
     ///
     /// # Errors
     /// Exit 73 or 74.
-    pub fn publish_end(&self, end: &End, room: Option<Reserved>) -> Result<()> {
+    pub fn publish_end(
+        &self,
+        end: &End,
+        sealed: Option<&Sealed>,
+        mut room: Option<Reserved>,
+    ) -> Result<()> {
         let text = end.record().encode();
         let readers = self.readers().map_err(|e| Error::io(self.path(), &e))?;
         let path = self.file("end");
-        let kept = self.keep(&[("end", text.as_bytes())]);
+        let seal = sealed.map(|it| [(SEAL, &it.seal[..]), (SEAL_SIGNATURE, &it.signature)]);
+        let mut parts: Vec<Part<'_>> = seal.into_iter().flatten().collect();
+        if let Some(room) = room.as_mut().filter(|_| sealed.is_some()) {
+            // The rest of the room is theirs, where the disk is full.
+            room.shrink(text.len()).map_err(|e| Error::io(&path, &e))?;
+        }
+        parts.push(("end", text.as_bytes()));
+        let kept = self.keep(&parts);
+        for (name, part) in seal.into_iter().flatten() {
+            let path = self.file(name);
+            // Without them it is an end that nobody can prove, and is told all the same.
+            let _ = match kept {
+                Ok(()) => publish::copy(&path, part, readers),
+                Err(_) => publish::replace(&path, part, readers),
+            };
+        }
         match (kept, room) {
             (Ok(()), None) => publish::copy(&path, text.as_bytes(), readers),
             (Ok(()), Some(room)) => room.copy(&path, text.as_bytes(), readers),

@@ -14,6 +14,7 @@ use crate::base::publish;
 use crate::base::record::Record;
 use crate::base::thumbprint::Thumbprint;
 use crate::tentacle::layout;
+use crate::tentacle::seal::Sealed;
 use jiff::Timestamp;
 use std::fs::File;
 use std::path::PathBuf;
@@ -40,6 +41,13 @@ pub struct Refused {
     pub until: Option<Timestamp>,
     /// Which file it was, as [`refuse`] found it.
     pub identity: Option<String>,
+    /// What seals the end: one that is told without is proved by nothing.
+    pub sealed: Option<Sealed>,
+}
+
+fn sealed(record: &Record) -> Option<Sealed> {
+    let bytes = |key| Some(record.all(key).next()?.concat());
+    Some(Sealed { seal: bytes("seal")?, signature: bytes("seal-sig")? })
 }
 
 fn identity(places: &Places, entry: &str) -> Option<String> {
@@ -49,7 +57,8 @@ fn identity(places: &Places, entry: &str) -> Option<String> {
 impl Refused {
     /// Of an entry of which nothing else is known.
     pub fn new(end: End) -> Refused {
-        Refused { end, pusher: None, name: None, spec: None, until: None, identity: None }
+        let (pusher, name, spec, until) = (None, None, None, None);
+        Refused { end, pusher, name, spec, until, identity: None, sealed: None }
     }
 
     /// The note on this entry, named `JOB` or `JOB.cancel`, if there is one.
@@ -69,6 +78,7 @@ impl Refused {
             spec: record.first("spec").and_then(Digest::parse),
             until: record.first("until").and_then(|text| text.parse().ok()),
             identity: record.first("entry").map(str::to_string),
+            sealed: sealed(&record),
         }))
     }
 
@@ -92,15 +102,19 @@ impl Refused {
 /// Exit 73 or 74.
 pub fn refuse(places: &Places, entry: &str, refused: &Refused) -> Result<()> {
     layout::make(places)?;
-    let record = refused
+    let mut record = refused
         .end
         .record()
         .with_each("pusher", refused.pusher)
         .with_each("name", refused.name.as_ref())
         .with_each("spec", refused.spec)
         .with_each("until", refused.until.map(utc))
-        .with_each("entry", identity(places, entry))
-        .encode();
+        .with_each("entry", identity(places, entry));
+    if let Some(Sealed { seal, signature }) = &refused.sealed {
+        record.push("seal", &[seal]);
+        record.push("seal-sig", &[signature]);
+    }
+    let record = record.encode();
     let path = places.refused().join(entry);
     let readers = layout::readers(places, 0o640);
     match JobId::parse(entry) {

@@ -156,7 +156,8 @@ fn the_state_is_read_off_files_and_off_who_lives() {
     assert_eq!(job.state().expect("state"), State::Lost);
     let lock = job.try_hold().expect("lock").expect("free");
     assert!(job.try_hold().expect("lock").is_none());
-    let end = settle_lost(&job, &lock, "killed", vec![]).expect("settle");
+    let end = lost(&job, &lock, "killed", vec![]).expect("settle");
+    job.publish_end(&end, None, None).expect("published");
     assert_eq!(job.state().expect("state"), State::Over(end));
 }
 

@@ -12,6 +12,8 @@
 //! packages          E:L 0711
 //! underway, kept, pruned E:L 0750
 //! audit.log         E:L 0640
+//! seal.pem          E:E 0600   with it ends are sealed: the listener must not read it
+//! seal.crt          E:L 0640
 //! locks             E:E 0700   the listener can hold none
 //! doorbell          E:L 0660
 //! ```
@@ -93,6 +95,8 @@ pub static ROWS: &[Row] = &[
     row(Places::pruned, FileType::Directory, Side::Listener, 0o750),
     row(Places::audit, FileType::RegularFile, Side::Listener, 0o640),
     row(audit_head, FileType::RegularFile, Side::Listener, 0o640),
+    row(Places::seal, FileType::RegularFile, Side::Executor, 0o600),
+    row(Places::seal_certificate, FileType::RegularFile, Side::Listener, 0o640),
     row(Places::doorbell, FileType::Socket, Side::Listener, 0o660),
 ];
 

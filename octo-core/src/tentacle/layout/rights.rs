@@ -73,6 +73,8 @@ const RECORDS: &[&str] = &[
     "index",
     "outputs",
     "end",
+    "end.seal",
+    "end.seal.sig",
 ];
 
 impl Kind {
@@ -125,6 +127,7 @@ impl Kind {
     /// Directly in STATE, besides the rows of the table.
     pub(super) fn in_state(name: &str) -> Kind {
         match name.strip_prefix("audit.") {
+            None if name == "seal.crt" => Kind::Record,
             Some("log" | "head") => Kind::Record,
             Some(rotated) if rotated.starts_with("log.") => Kind::Record,
             _ => Kind::Unknown,

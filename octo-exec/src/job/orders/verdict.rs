@@ -49,7 +49,7 @@ pub(super) fn obey(
                 Ok(said(&given))
             }
             Verdict::Deny { reason, .. } => {
-                approval::deny(places, &job, by, reason)?;
+                approval::deny(attempt.tool, places, &job, by, reason)?;
                 Ok("denied".to_string())
             }
         }

@@ -61,7 +61,8 @@ fn withdrawn(job: &JobDirectory, error: &Error) -> Result<bool> {
     }
     let end = End::unstarted(EndKind::Denied(Exit::Temporary.code()), &error.message);
     secrets::unlink(job)?;
-    job.publish_end(&end, None)?;
+    // Of a job by hand, whose end nobody is told from afar.
+    job.publish_end(&end, None, None)?;
     Ok(true)
 }
 

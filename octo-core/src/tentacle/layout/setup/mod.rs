@@ -125,10 +125,13 @@ impl Work<'_> {
         if state.look(OLD_LOCK)?.is_some() {
             state.remove(OLD_LOCK, "it is listen/lock now")?;
         }
-        // Whoever knows it could guess secrets by their digests.
+        // Whoever knows the one could guess secrets by their digests, and make up ends by the
+        // other.
         let own = self.parties.executor.uid;
-        if !state.is_trusted && state.look("seed")?.is_some_and(|stat| stat.st_uid != own) {
-            state.remove("seed", "another user knows it")?;
+        for secret in ["seed", "seal.pem"] {
+            if !state.is_trusted && state.look(secret)?.is_some_and(|stat| stat.st_uid != own) {
+                state.remove(secret, "another user knows it")?;
+            }
         }
         self.doorbell(state)?;
         for name in state.names()? {

@@ -1,11 +1,11 @@
-//! A new identity: a key and its self-signed certificate.
+//! A new identity, or seal: a key and its self-signed certificate.
 //!
 //! The certificate has no date that would one day stop a fleet: trust is given
 //! and taken by thumbprint alone.
 
+use crate::base::names::{PusherName, random_bytes};
+use crate::base::thumbprint::Thumbprint;
 use aws_lc_rs::signature::Ed25519KeyPair;
-use octo_core::Thumbprint;
-use octo_core::base::names::{PusherName, random_bytes};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SerialNumber, SignatureAlgorithm,
@@ -15,10 +15,10 @@ use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A type of key that is made here.
-pub(crate) type Algorithm = &'static SignatureAlgorithm;
+pub type Algorithm = &'static SignatureAlgorithm;
 
 /// The type of this name, which is also what a certificate's key is called.
-pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
+pub fn algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "ed25519" => Some(&PKCS_ED25519),
         "ecdsa-p256" => Some(&PKCS_ECDSA_P256_SHA256),
@@ -27,7 +27,10 @@ pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
 }
 
 /// A new identity's thumbprint, and its file: the key, then the certificate.
-pub(crate) fn make(
+///
+/// # Errors
+/// In words, where there is no randomness, or the library fails.
+pub fn make(
     name: &PusherName,
     algorithm: Algorithm,
 ) -> Result<(Thumbprint, Zeroizing<String>), String> {
