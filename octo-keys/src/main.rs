@@ -6,6 +6,7 @@ mod identity;
 mod listener;
 mod new;
 mod renew;
+mod seal;
 mod show;
 mod state;
 mod tentacle;
@@ -65,6 +66,8 @@ static VERBS: &[PlainVerb] = &[
     verb("cert", "[FILE|-]", "the certificate alone, as PEM").runs(show::cert),
     verb("tentacle", "[FILE|-]", "note in CONFIG/tentacle that this is this tentacle's identity")
         .runs(tentacle::run),
+    verb("seal", "", "what a target line pins, so that the ends of its jobs are proved")
+        .runs(seal::run),
     verb("renew", "", "another identity for this tentacle; says what the octopuses change")
         .takes(&[&RENEW])
         .runs(renew::run),

@@ -1,7 +1,7 @@
 //! CONFIG/targets: the tentacles an octopus knows, where they are, by what it
 //! recognises them, and their tags. octo-targets(5) describes the file.
 //!
-//! One line a tentacle, `NAME ADDRESS TRUST TAG…`. The file is refused whole if
+//! One line a tentacle, `NAME ADDRESS TRUST [seal=THUMBPRINT] TAG…`. The file is refused whole if
 //! one line is wrong: a fleet that lacks the targets of a mistyped line would
 //! be deployed to in part, and nobody would be told.
 
@@ -26,6 +26,9 @@ use std::path::{Path, PathBuf};
 /// A targets file larger than this is none: 10,000 targets take about 1 MiB.
 pub const LARGEST: u64 = 64 << 20;
 
+/// The word of a line that pins the key of its seals begins so.
+const SEAL: &str = "seal=";
+
 /// The tentacles of one targets file, in its order.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
@@ -42,6 +45,8 @@ pub struct Target {
     pub address: Address,
     /// By what it is recognised.
     pub trust: TargetTrust,
+    /// By which keys the ends of its jobs are sealed; none: they are believed as they are told.
+    pub seals: Vec<Thumbprint>,
     /// What it can be selected by, besides its name.
     pub tags: Vec<PusherName>,
     /// The line it stands on.
@@ -59,13 +64,21 @@ pub enum TargetTrust {
     CaFile(PathBuf),
 }
 
+impl Target {
+    /// The word of its line that pins its seal, if there is one.
+    pub fn sealed_by(&self) -> Option<String> {
+        (!self.seals.is_empty()).then(|| format!("{SEAL}{}", joined(&self.seals)))
+    }
+}
+
+fn joined(thumbprints: &[Thumbprint]) -> String {
+    thumbprints.iter().map(Thumbprint::to_string).collect::<Vec<_>>().join(",")
+}
+
 impl fmt::Display for TargetTrust {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetTrust::Thumbprints(thumbprints) => {
-                let texts: Vec<String> = thumbprints.iter().map(Thumbprint::to_string).collect();
-                out.write_str(&texts.join(","))
-            }
+            TargetTrust::Thumbprints(thumbprints) => out.write_str(&joined(thumbprints)),
             TargetTrust::WebPki => out.write_str("webpki"),
             TargetTrust::CaFile(path) => write!(out, "ca={}", path.display()),
         }
@@ -188,9 +201,16 @@ fn parse_line(
     let name = parse_name("target name", name)?;
     let address = Address::parse(address)?;
     let trust = parse_trust(path, trust)?;
-    let mut tags = Vec::new();
+    let (mut tags, mut seals) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for word in words {
+        if let Some(list) = word.strip_prefix(SEAL) {
+            if !seals.is_empty() {
+                return Err("seal= stands there twice".into());
+            }
+            seals = parse_thumbprints(list, "seal=THUMBPRINT, several joined by commas")?;
+            continue;
+        }
         if word.starts_with('#') {
             return Err("a comment is a line of its own".into());
         }
@@ -200,7 +220,7 @@ fn parse_line(
         }
         tags.push(tag);
     }
-    Ok(Some(Target { name, address, trust, tags, line: number }))
+    Ok(Some(Target { name, address, trust, seals, tags, line: number }))
 }
 
 fn parse_name(what: &str, text: &str) -> std::result::Result<PusherName, String> {
@@ -220,18 +240,21 @@ fn parse_trust(path: &Path, text: &str) -> std::result::Result<TargetTrust, Stri
         let directory = path.parent().unwrap_or(Path::new("."));
         return Ok(TargetTrust::CaFile(directory.join(file)));
     }
+    let form = "a thumbprint, several joined by commas, webpki or ca=FILE";
+    parse_thumbprints(text, form).map(TargetTrust::Thumbprints)
+}
+
+fn parse_thumbprints(text: &str, form: &str) -> std::result::Result<Vec<Thumbprint>, String> {
     let mut thumbprints = Vec::new();
     let mut seen = HashSet::new();
     for part in text.split(',') {
-        let thumbprint = Thumbprint::parse(part).map_err(|reason| {
-            format!("{reason} (a thumbprint, several joined by commas, webpki or ca=FILE)")
-        })?;
+        let thumbprint = Thumbprint::parse(part).map_err(|reason| format!("{reason} ({form})"))?;
         if !seen.insert(thumbprint) {
             return Err(format!("thumbprint {thumbprint} stands there twice"));
         }
         thumbprints.push(thumbprint);
     }
-    Ok(TargetTrust::Thumbprints(thumbprints))
+    Ok(thumbprints)
 }
 
 #[cfg(test)]
@@ -251,7 +274,7 @@ mod tests {
         let (a, b) = (print("a"), print("b"));
         let text = format!(
             "# a comment\r\n\nweb1 10.0.0.11 {a} production web\r\nweb2 web2.example:99 {a},{b}\n\
-             edge [2001:db8::1]:443 webpki edge\n  six 2001:db8::2 ca=fleet.pem"
+             edge [2001:db8::1]:443 webpki seal={b},{a} edge\n  six 2001:db8::2 ca=fleet.pem"
         );
         let targets = Targets::parse(Path::new("/etc/octo/targets"), text.as_bytes());
         let targets = targets.expect("sound");
@@ -260,6 +283,9 @@ mod tests {
         assert_eq!((web2.address.host(), web2.address.port()), ("web2.example", 99));
         assert_eq!(web2.line, 4);
         assert_eq!(web2.trust.to_string(), format!("{a},{b}"));
+        let edge = targets.named("edge").expect("edge");
+        assert_eq!(edge.sealed_by(), Some(format!("seal={b},{a}")));
+        assert_eq!((edge.tags.len(), web2.sealed_by()), (1, None));
         let six = targets.named("six").expect("six");
         assert_eq!(six.trust, TargetTrust::CaFile("/etc/octo/fleet.pem".into()));
         let shared = targets.shared_thumbprints();
@@ -283,6 +309,9 @@ mod tests {
             (format!("web1 h {a} x # y"), "comment"),
             (format!("web1 h {a} a/b"), "'a/b' is not a tag"),
             ("web1 h ca=".into(), "names no file"),
+            (format!("web1 h {a} seal="), "seal=THUMBPRINT"),
+            (format!("web1 h {a} seal={a},{a}"), "twice"),
+            (format!("web1 h {a} seal={a} x seal={a}"), "seal= stands there twice"),
             (format!("ok h {a}"), "is on line 1 already"),
             (format!("web1 h {a} ok"), "tag ok is the name"),
         ] {

@@ -7,8 +7,11 @@ use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
 use octo_core::JobId;
 use octo_core::tentacle::audit::Head;
-use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, MAXIMUM_OUTPUTS, State};
+use octo_core::tentacle::job::{self, End, Event, Follower, JobDirectory, MAXIMUM_OUTPUTS};
+use octo_core::tentacle::job::{Refused, SEAL, SEAL_SIGNATURE, State};
+use octo_core::tentacle::seal::{self, Sealed};
 use octo_core::tentacle::spool::EntryName;
+use octo_core::tentacle::statement::MAXIMUM_SIGNATURE;
 use octo_core::trust::Verb;
 use octo_wire::connection::Heard;
 use octo_wire::pace::TICK_EVERY;
@@ -153,6 +156,17 @@ impl<S: Duplex> Following<'_, '_, S> {
         if let Some(values) = values.map_err(|e| No::failed(host, &e))? {
             self.gather_body(StreamWord::Outputs, &values)?;
         }
+        // What proves nothing is left out: the end is told all the same.
+        if let Some((sealed, certificate)) = host.log.ok(self.sealed()).flatten() {
+            let Sealed { seal, signature } = &sealed;
+            let body = [seal.as_slice(), signature, &certificate].concat();
+            let line = Fields::of(StreamWord::Seal)
+                .with("seal", seal.len())
+                .with("signature", signature.len())
+                .with("body", body.len());
+            self.out.extend(line.message().encode()?);
+            self.out.extend(body);
+        }
         let strays = Some(end.strays.join("\n")).filter(|strays| !strays.is_empty());
         let line = Fields::of(StreamWord::End)
             .with("kind", end.kind.word())
@@ -166,6 +180,20 @@ impl<S: Duplex> Following<'_, '_, S> {
             .maybe("audit-exec", host.exec_head());
         self.out.extend(line.message().encode()?);
         Ok(self.session.connection.send_bytes(&self.out)?)
+    }
+
+    /// What seals the end, and the certificate of its key.
+    fn sealed(&self) -> octo_core::Result<Option<(Sealed, Vec<u8>)>> {
+        let places = &self.session.host.places;
+        let sealed = match self.job.exists() {
+            true => {
+                let seal = self.job.read(SEAL, seal::MAXIMUM)?;
+                let signature = self.job.read(SEAL_SIGNATURE, MAXIMUM_SIGNATURE)?;
+                seal.zip(signature).map(|(seal, signature)| Sealed { seal, signature })
+            }
+            false => Refused::of(places, self.job.id())?.and_then(|refused| refused.sealed),
+        };
+        Ok(sealed.zip(seal::certificate(places)?))
     }
 
     /// Nothing is to be told: ticks where it is time, and waits.

@@ -65,6 +65,13 @@ impl JsonObject {
     }
 
     /// A number such as `0.25`; null where the text is none.
+    pub(crate) fn flag_or_null(self, key: &str, value: Option<bool>) -> JsonObject {
+        match value {
+            Some(value) => self.flag(key, value),
+            None => self.null(key),
+        }
+    }
+
     pub(crate) fn decimal(mut self, key: &str, value: &str) -> JsonObject {
         if !is_decimal(value) {
             return self.null(key);

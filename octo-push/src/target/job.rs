@@ -9,7 +9,7 @@ use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
-use crate::target::job_stream::JobStream;
+use crate::target::job_stream::{Followed, JobStream};
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin};
 use crate::target::package::counters::Sent;
 use crate::target::question::{ask, located};
@@ -83,6 +83,8 @@ struct JobClient<'a> {
     stage: Stage,
     statements: Statements<'a>,
     stream: JobStream,
+    /// What was asked to run, once it was.
+    spec: Option<Digest>,
     /// The person's Ctrl-C was passed on.
     cancelled: bool,
     in_doubt: bool,
@@ -98,6 +100,7 @@ impl<'a> JobClient<'a> {
             stage: Stage::Before,
             statements: Statements::new(&context.client_config, job),
             stream: JobStream::default(),
+            spec: None,
             cancelled: false,
             in_doubt: false,
             retry: Retry::new(context.bounds()),
@@ -200,7 +203,9 @@ impl<'a> JobClient<'a> {
             request = request.with("frame", frame.len());
         }
         let script = frame.unwrap_or(job.script);
-        let signed = self.statements.sign(client, Asks::Request(Digest::of(&job.spec)))?;
+        let spec = Digest::of(&job.spec);
+        let signed = self.statements.sign(client, Asks::Request(spec))?;
+        self.spec = Some(spec);
         // From now on it may arrive, whatever becomes of us.
         self.stage = Stage::Asked;
         self.statements.ask(client, &signed, request, &[&job.spec, script, &job.secrets])
@@ -230,8 +235,11 @@ impl<'a> JobClient<'a> {
         self.accepted();
         self.cancel_if_asked();
         let began = Instant::now();
+        let keys = &self.context.targets[self.reporter.target].seals;
+        let (job, spec, tentacle) = (self.job, self.spec, client.peer());
+        let followed = Followed { job, spec, tentacle, keys };
         loop {
-            let ended = self.stream.next(client, self.reporter, self.job);
+            let ended = self.stream.next(client, self.reporter, &followed);
             self.retry.gain(Gain::Output, self.stream.offset());
             let ended = ended?;
             self.retry.followed(began.elapsed());

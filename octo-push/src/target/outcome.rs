@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) job: Option<JobId>,
     /// NAME=VALUE lines that the script handed back; `None` where what came for them is none.
     pub(crate) outputs: Option<Vec<u8>>,
+    /// Is the end of a job proved by a seal that the target's line pins?
+    pub(crate) proved: Option<bool>,
     /// The thumbprint of the tentacle, where it was seen.
     pub(crate) tentacle: Option<Thumbprint>,
     /// The head of the listener's audit log.
@@ -100,6 +102,7 @@ impl Outcome {
             hints: Vec::new(),
             job: None,
             outputs: Some(Vec::new()),
+            proved: None,
             tentacle: None,
             audit: None,
             audit_exec: None,
@@ -299,6 +302,7 @@ impl Outcome {
             .with("status", self.status)
             .with_each("refusal", self.refusal())
             .with_each("job", &self.job)
+            .with_each("proved", self.proved.map(|proved| if proved { "yes" } else { "no" }))
             .with_each("audit", self.audit)
             .with_each("audit-exec", self.audit_exec)
             .with_each("audit-fault", self.audit_fault())

@@ -36,6 +36,8 @@ stream_words! {
     Err "err" [BODY]
     /// The values that the job hands back.
     Outputs "outputs" [BODY]
+    /// What octo-exec signed of the end that follows: the seal, its signature, the certificate.
+    Seal "seal" [Key::new("seal", Form::Number), Key::new("signature", Form::Number), BODY]
     /// Nothing happened; the tentacle lives.
     Tick "tick" []
     /// A refusal, also in the place of a reply.

@@ -129,6 +129,7 @@ fn end(target: &str, outcome: &Outcome) -> JsonObject {
         .text_or_null("refusal", outcome.refusal())
         .text_or_null("message", Some(outcome.message.as_str()).filter(|m| !m.is_empty()))
         .text_or_null("not_certain_before", outcome.not_certain_before.map(utc).as_deref())
+        .flag_or_null("proved", outcome.proved)
         .object("outputs", outputs(outcome.outputs.as_deref().unwrap_or_default()))
         .number_or_null("size", outcome.sent.map(|sent| sent.size))
         .number_or_null("wire", outcome.sent.map(|sent| sent.wire))
@@ -170,7 +171,7 @@ mod tests {
             concat!(
                 r#"{"type":"end","target":"web1","job":null,"kind":"exit","code":124,"#,
                 r#""origin":"script","status":124,"refusal":null,"message":"exit 124","#,
-                r#""not_certain_before":null,"outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
+                r#""not_certain_before":null,"proved":null,"outputs":{"URL":"http://x","A":{"hex":"ff"},"":""},"#,
                 r#""size":null,"wire":null,"audit":null,"audit_exec":null,"audit_fault":null,"seconds":0.000}"#
             )
         );

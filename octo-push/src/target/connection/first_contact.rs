@@ -44,6 +44,10 @@ pub(crate) fn it_is_another(
 ) -> Error {
     let expected: Vec<String> = expected.iter().map(Thumbprint::to_string).collect();
     let mut line = format!("{} {} {seen}", target.name, shown_address(target));
+    if let Some(word) = target.sealed_by() {
+        line.push(' ');
+        line.push_str(&word);
+    }
     for tag in &target.tags {
         line.push(' ');
         line.push_str(tag.as_str());

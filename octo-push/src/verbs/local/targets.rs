@@ -30,12 +30,14 @@ fn object(target: &Target) -> String {
         .text("target", target.name.as_str())
         .text("address", &target.address.to_string())
         .text("trust", &target.trust.to_string())
+        .text_or_null("seal", target.sealed_by().as_deref().map(|word| &word["seal=".len()..]))
         .list("tags", target.tags.iter().map(|tag| tag.as_str()))
         .line()
 }
 
 fn line(target: &Target) -> String {
     let mut line = format!("{} {} {}", target.name, target.address, target.trust);
+    line.extend(target.sealed_by().map(|word| format!(" {word}")));
     for tag in &target.tags {
         line.push_str(&format!(" {tag}"));
     }

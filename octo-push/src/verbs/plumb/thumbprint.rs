@@ -52,6 +52,7 @@ fn target(said: &Said) -> Result<Target> {
         name: PusherName::parse(name).ok_or_else(form)?,
         address: Address::parse(address).map_err(|reason| wrong(address, reason))?,
         trust: TargetTrust::Thumbprints(Vec::new()),
+        seals: Vec::new(),
         tags: Vec::new(),
         line: 0,
     })

@@ -1,5 +1,9 @@
 //! What a tentacle tells of a job after `follow`: its states, its output, its end.
 
+mod proof;
+
+pub(crate) use proof::Followed;
+
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
 use crate::target::event::{Reporter, TargetEvent};
@@ -9,14 +13,17 @@ use octo_core::tentacle::job::{EndKind, MAXIMUM_OUTPUTS, Stream};
 use octo_core::tentacle::outputs;
 use octo_core::trust::Verb;
 use octo_wire::{Duplex, Failure, Fields, Request, StreamWord};
+use proof::{Heard, Proof, Received, disbelieved, judge};
 
 /// How much of a job's stream has come, over all connections.
 #[derive(Debug, Default)]
 pub(super) struct JobStream {
-    /// How many bytes of its output.
-    offset: u64,
+    /// Its output, which begins with its first byte whatever broke.
+    heard: Heard,
     /// The lines that it handed back, or what is wrong with them.
     outputs: Option<Result<Vec<u8>, String>>,
+    /// What seals its end.
+    sealed: Option<Received>,
     /// What it waits for that has been told, once a kind: each connection hears of it again.
     told: Told,
 }
@@ -34,7 +41,8 @@ impl JobStream {
         client: &mut Client<'_, S>,
         job: &JobId,
     ) -> Result<(), ClientError> {
-        let request = Request::new(Verb::Follow).with("job", job).with("offset", self.offset);
+        let request =
+            Request::new(Verb::Follow).with("job", job).with("offset", self.heard.length());
         client.ask(&request, b"")?;
         // From now on it takes as long as the job does.
         client.flows();
@@ -43,7 +51,7 @@ impl JobStream {
 
     /// How many bytes of its output have come.
     pub(super) fn offset(&self) -> u64 {
-        self.offset
+        self.heard.length()
     }
 
     /// Takes the next message; the outcome, once that was the end.
@@ -51,16 +59,19 @@ impl JobStream {
         &mut self,
         client: &mut Client<'_, S>,
         reporter: &Reporter,
-        job: &JobId,
+        followed: &Followed<'_>,
     ) -> Result<Option<Outcome>, ClientError> {
         let (word, said) = client.next()?;
         match word {
             Some(StreamWord::Out) => self.take(client, reporter, Stream::Out, &said)?,
             Some(StreamWord::Err) => self.take(client, reporter, Stream::Err, &said)?,
-            Some(StreamWord::State) => self.told.tell(reporter, job, &said),
+            Some(StreamWord::State) => self.told.tell(reporter, followed.job, &said),
             Some(StreamWord::Outputs) => self.outputs = Some(values(client, &said)?),
+            Some(StreamWord::Seal) => self.sealed = Some(Received::read(client, &said)?),
             Some(StreamWord::No) => return Err(client.refused(&said)),
-            Some(StreamWord::End) => return self.end(client, reporter, &said).map(Some),
+            Some(StreamWord::End) => {
+                return self.end(client, reporter, followed, &said).map(Some);
+            }
             Some(StreamWord::Tick | StreamWord::Part) | None => client.skip(&said)?,
         }
         Ok(None)
@@ -75,7 +86,7 @@ impl JobStream {
     ) -> Result<(), ClientError> {
         client.pieces(said.body(), |bytes| {
             // Counted piece by piece: what came before a cut is not asked for again.
-            self.offset += bytes.len() as u64;
+            self.heard.take(&bytes);
             reporter.output(stream, bytes);
             Ok(())
         })
@@ -85,13 +96,32 @@ impl JobStream {
         &mut self,
         client: &mut Client<'_, S>,
         reporter: &Reporter,
+        followed: &Followed<'_>,
         said: &Fields,
     ) -> Result<Outcome, ClientError> {
         let word: &str = said.get("kind").unwrap_or("");
         let Some(end) = EndKind::from_words(word, said.get("code").unwrap_or(0)) else {
             return Err(client.wrong(Failure::Malformed(format!("an end of kind {word}"))));
         };
+        let job = followed.job;
+        let sealed = self.sealed.take();
+        // Those that are refused are none: where the seal knows of some, it doesn't fit.
+        let values = self.outputs.as_ref().and_then(|values| values.as_deref().ok());
+        let values = values.unwrap_or_default();
+        let is_proved = match judge(followed, end, sealed.as_ref(), &self.heard, values) {
+            Proof::Proved(key) => {
+                reporter.detail(format!("job {job} is proved, by seal={key}"));
+                true
+            }
+            Proof::Unproved(why) => {
+                reporter.detail(format!("job {job} is unproved: {why}"));
+                false
+            }
+            // Neither its values nor its reason are told: nothing of it is believed.
+            Proof::Wrong(why) => return Ok(disbelieved(job, end, &why).with_heads(said)),
+        };
         let mut outcome = Outcome::ended(end, said.get("reason"));
+        outcome.proved = Some(is_proved);
         let why = [outcome.message].into_iter().filter(|message| !message.is_empty());
         outcome.message = why.chain(remarks(said)).collect::<Vec<_>>().join("; ");
         if outcome.succeeded() && !outcome.message.is_empty() {
@@ -212,9 +242,10 @@ mod tests {
         let talk = Talk { says: Cursor::new(says.to_vec()), told: Vec::new() };
         let mut client = Client::over(&introduction, &target, talk);
         let job = JobId::parse(JOB).expect("an id");
+        let followed = Followed { job: &job, spec: None, tentacle: None, keys: &target.seals };
         stream.ask(&mut client, &job)?;
         loop {
-            if let Some(outcome) = stream.next(&mut client, reporter, &job)? {
+            if let Some(outcome) = stream.next(&mut client, reporter, &followed)? {
                 return Ok(outcome);
             }
         }
@@ -292,7 +323,7 @@ mod tests {
             let mut stream = JobStream::default();
             let lost = follow(&mut stream, &says[..cut], &reporter).expect_err("cut");
             assert!(matches!(lost, ClientError::Lost(_)), "{cut}: {lost:?}");
-            let offset = usize::try_from(stream.offset).expect("small");
+            let offset = usize::try_from(stream.offset()).expect("small");
             let rest = &"hello!\n"[offset..];
             let again = format!("ok\nout body={}\n{rest}end kind=exit code=0\n", rest.len());
             let outcome = follow(&mut stream, again.as_bytes(), &reporter).expect("an end");
