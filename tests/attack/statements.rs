@@ -1,7 +1,9 @@
 //! Statements that prove nothing: each is refused with its reason, and nothing runs.
 
 use crate::separated::{Parts, Pusher, Separated, job_id, separated, unserved};
-use octo_core::tentacle::statement::{Asks, HOLDS_FOR, Statement};
+use octo_core::tentacle::job::Refused;
+use octo_core::tentacle::seal::{self, Content, Sealed, Told};
+use octo_core::tentacle::statement::{Asks, HOLDS_FOR, Signed, Statement};
 use octo_core::{Digest, JobId, Thumbprint};
 use std::fs::remove_file;
 
@@ -96,6 +98,32 @@ fn a_statement_that_proves_nothing_is_refused_with_its_reason() {
     let job = job_id();
     let end = here.hand_over(&job, &request(&here, &job));
     assert_eq!((end.kind.code(), here.runs(&job)), (0, 1), "{end:?}");
+}
+
+/// A no of octo-exec's is proved as any other end: without a spec where none was signed.
+#[test]
+fn what_is_refused_is_sealed_as_an_end_is() {
+    let Some(here) = separated("what_is_refused_is_sealed_as_an_end_is") else { return };
+    let other = Pusher::new(&here.sandbox, "other");
+    for (_, _, bad) in &BAD[..3] {
+        let job = job_id();
+        let parts = bad(&here, &other, &job);
+        let end = here.hand_over(&job, &parts);
+        let note = Refused::of(&here.places, &job).expect("readable").expect("a note");
+        let Sealed { seal, signature } = note.sealed.expect("a seal");
+        let certificate = seal::certificate(&here.places).expect("readable").expect("there");
+        let signed = Signed { statement: &seal, signature: &signature, certificate: &certificate };
+        let told = Told {
+            job: &job,
+            spec: Some(Digest::of(&parts.spec)),
+            tentacle: Some(here.tentacle),
+            kind: end.kind,
+            log: Content::of(b""),
+            values: None,
+        };
+        let key = Thumbprint::of_certificate(&certificate);
+        assert_eq!(seal::prove(&signed, &[key], &told).expect("proved").kind, end.kind);
+    }
 }
 
 #[test]

@@ -252,12 +252,13 @@ mod tests {
     }
 
     fn told(events: &Receiver<TargetEvent>) -> String {
-        let words = events.try_iter().map(|event| match event {
+        let words = events.try_iter().filter_map(|event| match event {
             TargetEvent::Output(stream, bytes) => {
-                format!("{stream:?} {}", String::from_utf8_lossy(&bytes))
+                Some(format!("{stream:?} {}", String::from_utf8_lossy(&bytes)))
             }
-            TargetEvent::Waits(text) | TargetEvent::Note(text) | TargetEvent::Detail(text) => text,
-            other => format!("{other:?}"),
+            TargetEvent::Waits(text) | TargetEvent::Note(text) => Some(text),
+            TargetEvent::Detail(_) => None,
+            other => Some(format!("{other:?}")),
         });
         words.collect::<Vec<_>>().join("|")
     }
@@ -338,6 +339,12 @@ mod tests {
             (&b"ok\nend kind=exit code=999\n"[..], "an end of kind exit"),
             (b"ok\nend kind=party\n", "an end of kind party"),
             (b"ok\nout body=x\n", "body"),
+            // Of no length that a seal has is any byte waited for.
+            (b"ok\nseal seal=2049 signature=64 body=2400\n", "a seal of impossible length"),
+            (b"ok\nseal seal=9 signature=1025 body=2400\n", "a seal of impossible length"),
+            (b"ok\nseal seal=9 signature=9 body=17\n", "a seal of impossible length"),
+            (b"ok\nseal seal=9 signature=9 body=65555\n", "a seal of impossible length"),
+            (b"ok\nseal signature=9 body=99\n", "a seal of impossible length"),
             (b"maybe\n", "an unexpected maybe"),
             (b"\x16\x03\n", "no word begins the line"),
         ] {
