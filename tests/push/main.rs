@@ -30,6 +30,7 @@ mod releases;
 mod rolling;
 mod run;
 mod scripts;
+mod sealed;
 mod seals;
 mod signals;
 mod signatures;

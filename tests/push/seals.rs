@@ -2,10 +2,8 @@
 //! makes one up is played.
 
 use crate::faults::one_that;
-use crate::separated::{LINE, Separated};
-use crate::support::{PATIENCE, is_root, needs, wait_for};
-use crate::tentacle::{Octopus, Tentacle};
-use assert_cmd::cargo::cargo_bin;
+use crate::support::PATIENCE;
+use crate::tentacle::Octopus;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::job::EndKind;
 use octo_core::tentacle::known::OwnThumbprints;
@@ -14,11 +12,7 @@ use octo_core::tentacle::statement::{Asks, Statement};
 use octo_core::{Digest, JobId, Thumbprint};
 use predicates::prelude::*;
 use predicates::str::contains;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::process::Command;
 
-const PAGE: &str = include_str!("../../man/octo-job.5");
 const OUTPUT: &[u8] = b"hello\n";
 const VALUES: &[u8] = b"A=1\n";
 
@@ -216,146 +210,4 @@ fn where_no_seal_is_pinned_the_listener_is_believed_and_that_is_said() {
         .assert()
         .code(0)
         .stderr(contains("is proved, by seal="));
-}
-
-/// A running tentacle whose seal is pinned.
-fn pinned() -> (Octopus, Tentacle) {
-    let (mut octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
-    let seal = seal_of(&octopus, &web1);
-    octopus.set_targets(&format!("{}\n", web1.line(&format!("web {seal}"))));
-    (octopus, web1)
-}
-
-fn seal_of(octopus: &Octopus, tentacle: &Tentacle) -> String {
-    let mut keys = octopus.sandbox.tool("octo-keys");
-    keys.arg("--config").arg(&tentacle.config).arg("--state").arg(&tentacle.state).arg("seal");
-    let seal = crate::support::stdout_of(&mut keys);
-    assert!(seal.starts_with("seal="), "{seal}");
-    seal.trim().to_string()
-}
-
-fn sealed(job: &Path) -> Seal {
-    let bytes = std::fs::read(job.join("end.seal")).expect("a seal");
-    Seal::parse(&bytes).expect("of the form")
-}
-
-#[test]
-fn each_kind_of_end_is_sealed_and_proved() {
-    let (octopus, web1) = pinned();
-    for (script, code, kind) in [
-        ("echo A=1 >$OCTO_OUTPUT; echo out; echo err >&2", 0, EndKind::Exit(0)),
-        ("exit 7", 7, EndKind::Exit(7)),
-        ("kill -9 $$", 137, EndKind::Signal(9)),
-        ("echo slow; sleep 600", 124, EndKind::Timeout),
-    ] {
-        let before = web1.jobs();
-        octopus
-            .push(&["-v", "-t", "web1", "run", "-T", "1s", "-k", "1s", "-c", script])
-            .timeout(PATIENCE)
-            .assert()
-            .code(code)
-            .stderr(contains("is proved, by seal="));
-        let job = web1.jobs().into_iter().find(|job| !before.contains(job)).expect("a job");
-        let seal = sealed(&job);
-        let log = std::fs::read(job.join("log")).unwrap_or_default();
-        assert_eq!((seal.kind, seal.log), (kind, Content::of(&log)), "{script}");
-        let values = std::fs::read(job.join("outputs")).ok();
-        assert_eq!(seal.values, values.map(|values| Content::of(&values)));
-        let spec = std::fs::read(job.join("spec")).expect("a spec");
-        assert_eq!(seal.spec, Some(Digest::of(&spec)));
-        assert_eq!(seal.tentacle.current.to_string(), web1.thumbprint);
-        let audit = std::fs::read_to_string(web1.state.join("audit.log")).expect("a log");
-        let head = seal.head.expect("a head");
-        let ended = format!(" job-end job={} ", job.file_name().expect("a name").display());
-        let line = audit.lines().find(|line| line.contains(&ended)).expect(&audit);
-        assert!(line.starts_with(&format!("{} ", head.seq)), "{line}: {head}");
-        // Later, too, by a job's id alone.
-        let id = job.file_name().expect("a name").to_str().expect("UTF-8");
-        octopus
-            .push(&["-v", "-t", "web1", "follow", id])
-            .assert()
-            .code(code)
-            .stderr(contains("is proved, by seal="));
-    }
-}
-
-#[test]
-fn the_end_of_a_job_whose_octo_exec_was_killed_is_sealed() {
-    let (octopus, web1) = pinned();
-    let run = ["-v", "-t", "web1", "run", "-c", "echo begun; sleep 600"];
-    let follower = octopus
-        .start(&run)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("octo-push starts");
-    wait_for("its output", || {
-        web1.jobs()
-            .iter()
-            .any(|job| std::fs::read(job.join("log")).is_ok_and(|log| log == b"begun\n"))
-    });
-    let job = web1.jobs().remove(0);
-    let started = std::fs::read_to_string(job.join("started")).expect("started");
-    let pid = started.lines().find_map(|line| line.strip_prefix("session ")).expect(&started);
-    let pid = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
-    let output = follower.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(71), "{said}");
-    assert!(said.contains("is proved, by seal="), "{said}");
-    let seal = sealed(&job);
-    assert_eq!((seal.kind, seal.log), (EndKind::Lost, Content::of(b"begun\n")));
-}
-
-#[test]
-fn the_page_verifies_a_seal() {
-    if !needs("the_page_verifies_a_seal", "openssl") {
-        return;
-    }
-    let (octopus, web1) = pinned();
-    octopus.push(&["-t", "web1", "run", "-c", "exit 3"]).assert().code(3);
-    let job = web1.jobs().remove(0);
-    let id = job.file_name().expect("a name").to_str().expect("UTF-8");
-    let (_, example) = PAGE
-        .split_once(".\\\" run: tests/push/seals.rs\n.Bd -literal -offset indent\n")
-        .expect("it");
-    let (example, _) = example.split_once("\n.Ed\n").expect("its end");
-    let state = web1.state.to_str().expect("UTF-8");
-    let typed = example.replace(r"\e", "\\").replace("/var/lib/octo", state).replace("JOB", id);
-    let run = || {
-        let output = Command::new("sh").args(["-ec", &typed]).output().expect("sh");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    assert_eq!(run(), (true, "Signature Verified Successfully\n".to_string()));
-    let path = job.join("end.seal");
-    let seal = std::fs::read_to_string(&path).expect("a seal");
-    std::fs::write(&path, seal.replace("code 3", "code 0")).expect("written");
-    assert!(!run().0, "a seal that was changed");
-    octopus
-        .push(&["-t", "web1", "follow", id])
-        .assert()
-        .code(79)
-        .stderr(contains("its seal is worth nothing"));
-}
-
-#[test]
-fn the_listener_cant_read_the_key_of_seals() {
-    if !is_root("the_listener_cant_read_the_key_of_seals") {
-        return;
-    }
-    let mut octopus = Octopus::new(cargo_bin!("octo-push"));
-    let here = Separated::start(&mut octopus, LINE);
-    let state = &here.tentacle.state;
-    let seal = seal_of(&octopus, &here.tentacle);
-    octopus.set_targets(&format!("{}\n", here.tentacle.line_at(&here.address, &seal)));
-    let run = octopus.push(&["-v", "-t", "web1", "run", "-c", "true"]).timeout(PATIENCE).assert();
-    run.code(0).stderr(contains("is proved, by seal="));
-    let stat = |name: &str| {
-        let stat = state.join(name).metadata().expect(name);
-        (stat.uid(), stat.mode() & 0o7777, stat.gid())
-    };
-    let listener = state.join("spool").metadata().expect("a spool");
-    assert_ne!(listener.uid(), 0);
-    assert_eq!(stat("seal.pem"), (0, 0o600, 0));
-    assert_eq!(stat("seal.crt"), (0, 0o640, listener.gid()));
 }

@@ -25,9 +25,10 @@ use std::time::Duration;
 /// How long a survivor has after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The room for a record of an end, whatever the disk is like by then: a reason,
-/// fifty strays and fifty daemons at their longest.
-pub(crate) const ROOM: usize = 12 * 1024;
+/// The room for a record of an end, whatever the disk is like by then: a reason, fifty strays
+/// and fifty daemons at their longest; and three blocks for its seal, the signature, and both
+/// in the job's record.
+pub(crate) const ROOM: usize = 24 * 1024;
 
 /// Writes down the end of a job that this process brought forward.
 pub(crate) fn over(

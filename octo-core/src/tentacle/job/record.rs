@@ -151,7 +151,8 @@ impl JobDirectory {
         let seal = sealed.map(|it| [(SEAL, &it.seal[..]), (SEAL_SIGNATURE, &it.signature)]);
         let mut parts: Vec<Part<'_>> = seal.into_iter().flatten().collect();
         if let Some(room) = room.as_mut().filter(|_| sealed.is_some()) {
-            // The rest of the room is theirs, where the disk is full.
+            // The rest of the room is theirs, where the disk is full: without it an end that is
+            // told is one that nobody can prove.
             room.shrink(text.len()).map_err(|e| Error::io(&path, &e))?;
         }
         parts.push(("end", text.as_bytes()));
