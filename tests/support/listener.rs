@@ -230,11 +230,12 @@ impl Pusher {
         reply.text("code").expect("a code").to_string()
     }
 
-    /// The next message that is no tick.
+    /// The next message that is no tick, and proves no end: tests/push/sealed.rs looks at that.
     pub(crate) fn reply(&mut self) -> Result<Message, Failure> {
         loop {
             match self.connection.read_message()? {
                 Some(message) if message.word() == "tick" => {}
+                Some(message) if message.word() == "seal" => drop(self.body(&message)),
                 Some(message) => return Ok(message),
                 None => return Err(Failure::Truncated),
             }
