@@ -3,6 +3,7 @@
 //! features, what octo-push prints as JSON and the tidy test follow from it.
 
 use crate::base::key::{Form, Key, Word};
+use crate::tentacle::releases::keys::RELEASE;
 use std::fmt;
 
 /// Which word of allow= brings a verb; `any` brings all of them.
@@ -58,42 +59,6 @@ const SIGNATURE: Key = Key::new("signature", Form::Number);
 const SHA256: Key = Key::new("sha256", Form::Digest);
 const SIZE: Key = Key::new("size", Form::Number);
 const STATE: Key = Key::new("state", Form::Text);
-
-/// What is said about an application: where it is, what is current, what was tried last, where
-/// a rollback would go, how fresh that is, and whether it is frozen.
-const RELEASE: &[Key] = &[
-    Key::new("application", Form::Text),
-    Key::new("base", Form::Text),
-    Key::new("user", Form::Text),
-    Key::new("version", Form::Text),
-    Key::new("release", Form::Text),
-    Key::new("number", Form::Number),
-    SHA256,
-    Key::new("content", Form::Digest),
-    Key::new("signed", Form::Text),
-    Key::new("since", Form::Time),
-    Key::new("by", Form::Text),
-    Key::new("result", Form::Text),
-    Key::new("environment", Form::Text),
-    Key::new("names", Form::List),
-    Key::new("last-version", Form::Text),
-    Key::new("last-result", Form::Text),
-    Key::new("last-what", Form::Text),
-    Key::new("last-at", Form::Time),
-    Key::new("last-by", Form::Text),
-    Key::new("back-release", Form::Text),
-    Key::new("back-version", Form::Text),
-    Key::new("back-sha256", Form::Digest),
-    Key::new("back-environment", Form::Text),
-    Key::new("back-names", Form::List),
-    Key::new("verified", Form::Time),
-    Key::new("changed", Form::Number),
-    Key::new("as-of", Form::Time),
-    Key::new("seen", Form::Text),
-    Key::new("frozen-until", Form::Time),
-    Key::new("frozen-by", Form::Text),
-    Key::new("frozen-why", Form::Text),
-];
 
 /// The verbs and their rows, both of one list: no verb lacks a row.
 macro_rules! verbs {

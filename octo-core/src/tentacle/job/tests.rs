@@ -135,15 +135,13 @@ fn what_is_added_to_while_it_is_swept_keeps_no_job_from_coming() {
 #[test]
 fn the_state_is_read_off_files_and_off_who_lives() {
     let (_top, places) = places();
-    let job = new_job(&places);
-    let own = Leader::this_process();
+    let (job, own) = (new_job(&places), Leader::this_process());
     let dead = Leader { ticks: own.ticks + 1, ..own.clone() };
     assert_eq!(job.state().expect("state"), State::Queued);
-    let digest = Digest::of(b"this");
-    job.publish_record("held", &Record::new().with("digest", digest)).expect("held");
+    let held = Record::new().with("digest", Digest::of(b"this"));
+    job.publish_record("held", &held).expect("held");
     assert_eq!(job.state().expect("state"), State::Held);
-    let approved = format!("digest {digest}\noperator ann 1\n");
-    job.publish_bytes("approved", approved.as_bytes()).expect("approved");
+    job.publish_bytes("approved", (held.encode() + "operator ann 1\n").as_bytes()).expect("ok");
     assert_eq!(job.state().expect("state"), State::Queued);
     let waiting = || Record::new().with("holder", "job x");
     job.publish_record("waiting", &dead.add_to(waiting())).expect("waiting");

@@ -11,6 +11,7 @@ mod facts;
 mod freeze;
 mod freezing;
 mod journal;
+pub mod keys;
 mod looked;
 mod released;
 

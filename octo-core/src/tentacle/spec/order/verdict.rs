@@ -113,7 +113,7 @@ impl Subjects {
     }
 
     /// The subject of this line of a spec.
-    pub(in crate::tentacle::spec) fn read(&mut self, fields: &[&str]) -> Result<(), SpecError> {
+    pub(crate) fn read(&mut self, fields: &[&str]) -> Result<(), SpecError> {
         let [tentacle, digest] = fields else {
             return Err(malformed("subject takes 2 fields"));
         };
@@ -128,70 +128,5 @@ impl Subjects {
             let fields = [tentacle.to_string(), digest.to_string()];
             record.push("subject", &[fields[0].as_bytes(), fields[1].as_bytes()]);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Order;
-    use super::*;
-    use crate::tentacle::spec::{Script, Spec};
-
-    const JOB: &str = "20260101T000000-abcdefghijklm";
-
-    fn order(text: &str) -> Result<Order, String> {
-        let spec = Spec::parse(text.as_bytes()).map_err(|error| error.reason)?;
-        match spec.script {
-            Script::Order(order) => Ok(order),
-            _ => Err("no order".into()),
-        }
-    }
-
-    #[test]
-    fn an_approval_is_of_what_it_lists_and_of_nothing_else() {
-        let (one, two) = (Thumbprint::of_certificate(b"1"), Thumbprint::of_certificate(b"2"));
-        let (this, that) = (Digest::of(b"this"), Digest::of(b"that"));
-        let text = format!("approve {JOB}\nsubject {one} {this}\nsubject {two} {that}\n");
-        let Ok(Order::Verdict(Verdict::Approve { job, subjects })) = order(&text) else {
-            panic!("no approval");
-        };
-        assert_eq!(job.as_str(), JOB);
-        assert_eq!((subjects.of(one), subjects.of(two)), (Some(this), Some(that)));
-        assert_eq!(subjects.of(Thumbprint::of_certificate(b"3")), None);
-        let spec = Spec::of(Script::Order(Order::Verdict(Verdict::Approve { job, subjects })));
-        assert_eq!(Spec::parse(&spec.encode()), Ok(spec));
-        for (bad, said) in [
-            (format!("{text}subject {one} {this}\n"), "twice"),
-            (format!("subject {one} {this}\n{text}"), "line 1: subject without approve"),
-            (format!("approve {JOB}\n"), "approves nothing"),
-            (format!("approve {JOB} x\n"), "other fields"),
-            ("approve ../x\n".into(), "not a job id"),
-            (format!("approve {JOB}\nsubject {one}\n"), "2 fields"),
-            (format!("approve {JOB}\nsubject x {this}\n"), "not a thumbprint"),
-            (format!("approve {JOB}\nsubject {one} {}\n", &one.to_string()[1..]), "not a sha256"),
-            (format!("{text}arg x\n"), "approve stands alone"),
-            (format!("{text}timeout 3\n"), "approve stands alone"),
-            (format!("deny {JOB} x\nsubject {one} {this}\n"), "subject without approve"),
-            (format!("deny {JOB}\n"), "other fields"),
-            (format!("deny {JOB} a%1B%5B2J\n"), "can't be seen"),
-        ] {
-            let reason = order(&bad).expect_err(said);
-            assert!(reason.contains(said), "{bad}: {reason}");
-        }
-        assert!(order(&format!("deny {JOB} \n")).is_ok(), "a reason may be left out");
-    }
-
-    /// A fleet of the most that there may be is read in no time, and one more is refused.
-    #[test]
-    fn many_subjects_are_bounded() {
-        let line = |n: usize| {
-            let tentacle = Thumbprint::of_certificate(&n.to_le_bytes());
-            format!("subject {tentacle} {}\n", Digest::of(b"x"))
-        };
-        let lines = |count: usize| (0..count).map(line).collect::<String>();
-        let text = format!("approve {JOB}\n{}", lines(MAXIMUM_SUBJECTS));
-        assert!(order(&text).is_ok());
-        let reason = order(&format!("{text}{}", line(MAXIMUM_SUBJECTS))).expect_err("one more");
-        assert!(reason.contains("more than 20000 subjects"), "{reason}");
     }
 }
