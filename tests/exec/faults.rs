@@ -191,10 +191,10 @@ fn a_death_that_comes_at_a_bad_moment_is_not_missed() {
 fn half_a_piece_of_output_is_taken_back() {
     let sandbox = sandbox();
     // Of two streams no two pieces become one, whichever is read first.
-    let script = "printf %16000s x; until [ $(wc -c <../log) -ge 16000 ]; do sleep 0.01; done
+    let script = "printf %32000s x; until [ $(wc -c <../log) -ge 32000 ]; do sleep 0.01; done
         printf %1000s lost; echo kept >&2";
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""]);
+    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""]);
     command.arg(sandbox.program("octo-exec"));
     command.args(["run", "-j", "20260101T000000-aaaaaaaaaaaaa", "-c", script]);
     let tool = sandbox.tool("octo-exec");
@@ -202,14 +202,14 @@ fn half_a_piece_of_output_is_taken_back() {
     let output = command.stdin(Stdio::null()).output().expect("sh");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!((output.stdout.len(), said.contains("kept\n")), (16_000, true), "{said}");
+    assert_eq!((output.stdout.len(), said.contains("kept\n")), (32_000, true), "{said}");
     let job = sandbox.state("jobs/20260101T000000-aaaaaaaaaaaaa");
     let log = std::fs::read_to_string(job.join("log")).expect("a log");
-    assert_eq!((log.len(), &log[16_000..]), (16_005, "kept\n"));
+    assert_eq!((log.len(), &log[32_000..]), (32_005, "kept\n"));
     let index = std::fs::read_to_string(job.join("index")).expect("an index");
-    assert!(index.lines().last().is_some_and(|line| line.starts_with("16000 5 err ")), "{index}");
+    assert!(index.lines().last().is_some_and(|line| line.starts_with("32000 5 err ")), "{index}");
     let end = std::fs::read_to_string(job.join("end")).expect("an end");
-    assert!(end.contains("log 16005\n") && end.contains("output%20was%20lost"), "{end}");
+    assert!(end.contains("log 32005\n") && end.contains("output%20was%20lost"), "{end}");
 }
 
 /// The log fills the disk; the job goes on, and its end has its room.

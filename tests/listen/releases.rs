@@ -165,12 +165,12 @@ fn looking_makes_no_job_whatever_the_line_says_of_runs() {
         ("window=03:00-03:00", "put,run"),
         ("max-jobs=0", "put,run"),
         ("allow=status", ""),
-        ("allow=any", "put,run,freeze,despite"),
+        ("allow=any", "put,run,freeze,despite,approve"),
         ("allow=status,freeze", "freeze"),
         ("allow=put,status", "put"),
         (&named, "put,name:deploy"),
         (&format!("{named} allow=status,put"), "put"),
-        (&format!("{named} allow=any hold"), "put,freeze,despite,name:deploy"),
+        (&format!("{named} allow=any hold"), "put,freeze,despite,approve,name:deploy"),
         // That its scripts can't be listed is logged, and hides nothing else.
         ("scripts=/nonexistent", "put"),
         (&format!("scripts={}", open.display()), "put"),
@@ -318,7 +318,12 @@ fn what_lies_in_the_place_of_metadata_ends_no_job_otherwise() {
     for value in ["", "shop", "/", "/srv/../etc", "/srv/a b", "/srv/.x", "/srv/\u{1b}x/shop"] {
         let text = format!("printf 'releases=%s\\n' '{value}' >>$OCTO_OUTPUT");
         let followed = base.run(&mut pusher, &text);
-        assert_eq!((followed.code, &followed.reason[..]), (0, ""), "{value}");
+        let refused = if value.contains('\u{1b}') {
+            "its values: a control character in releases"
+        } else {
+            ""
+        };
+        assert_eq!((followed.code, &followed.reason[..]), (0, refused), "{value}");
     }
 }
 

@@ -215,3 +215,17 @@ fn heads_of_another_octopus_are_asked_for_and_not_kept() {
     check("").success().stderr(contains("heads: no head of this tentacle"));
     scene.octopus.push(&["audit", "--heads", "--check", "-"]).assert().code(64);
 }
+
+/// A monitor that may write nothing has its answer; whoever changes something leaves a trace
+/// or changes nothing.
+#[test]
+fn who_only_asks_needs_no_place_to_write() {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    let nowhere =
+        |words: &[&str]| octopus.push(&[&["--state", "/proc/none", "-a"], words].concat());
+    let warned = "octo-push: warning: no audit head is kept: ";
+    let assert = nowhere(&["status"]).assert().success();
+    assert.stdout(contains("web1: version ")).stderr(contains(warned));
+    nowhere(&["run", "-c", "true"]).assert().code(73);
+    assert!(web1.jobs().is_empty());
+}

@@ -86,7 +86,7 @@ pub(super) fn may_at_all(host: &Host, peer: &Peer) -> Result<(), Ended> {
     let grant = host.judge(peer, Verb::Connect, Asked::default()).map_err(Ended::Hopeless)?;
     if ![Verb::Run, Verb::Freeze, Verb::Approve].iter().any(|verb| grant.allow.covers(*verb)) {
         host.judge(peer, Verb::Run, Asked::default()).map_err(|no| {
-            let neither = "may neither run scripts, nor freeze applications, nor approve jobs";
+            let neither = "may neither run scripts nor freeze applications";
             let reason = no.reason.replace("may not run scripts", neither);
             Ended::Hopeless(No { reason, ..no })
         })?;

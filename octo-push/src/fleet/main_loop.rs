@@ -48,6 +48,8 @@ pub(crate) struct Fleet {
     /// The jobs that the journal says are begun.
     jobs: HashMap<usize, JobId>,
     interrupts: u32,
+    /// Was it told that heads of audit logs can't be kept?
+    warned_of_heads: bool,
     /// What is to be done before the process ends, also by the watchdog of a stuck one.
     pub(crate) departure: Arc<Departure>,
 }
@@ -89,6 +91,7 @@ impl Fleet {
             running: HashMap::new(),
             jobs: HashMap::new(),
             interrupts: 0,
+            warned_of_heads: false,
             departure,
         })
     }
@@ -245,7 +248,8 @@ impl Fleet {
         if let Some(journal) = &self.journal {
             self.screen.remember(journal.sync());
         }
-        self.screen.remember(self.context.heads.sync());
+        let synced = self.context.heads.sync();
+        self.remember_heads(synced);
         for view in &mut self.views {
             view.finish(&mut self.screen);
         }
@@ -344,9 +348,22 @@ impl Fleet {
     fn keep_heads(&mut self, target: usize, outcome: &Outcome) {
         let context = Arc::clone(&self.context);
         let kept = context.heads.keep(context.name(target), outcome.tentacle, &outcome.heard);
-        self.screen.remember(kept);
+        self.remember_heads(kept);
         if let Some(fault) = outcome.audit_fault().filter(|fault| outcome.message != *fault) {
             self.say(target, &format!("warning: {fault}"));
+        }
+    }
+
+    /// Whoever only asks, as a monitor does that may write nothing here, has got the answer;
+    /// that it leaves no evidence is told once.
+    fn remember_heads(&mut self, kept: Result<()>) {
+        match kept {
+            Err(error) if self.journal.is_none() => {
+                if !std::mem::replace(&mut self.warned_of_heads, true) {
+                    self.screen.say(format!("warning: no audit head is kept: {}", error.message));
+                }
+            }
+            kept => self.screen.remember(kept),
         }
     }
 

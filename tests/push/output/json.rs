@@ -1,7 +1,7 @@
 //! What `--json` prints: octo-json(5) is the contract, and its examples work.
 
 use crate::faults::one_that_says;
-use crate::support::{needs, stdout_of};
+use crate::support::{needs, stdout_of, wait_for};
 use crate::tentacle::{Octopus, Tentacle};
 use assert_cmd::cargo::cargo_bin;
 use octo_core::trust::Verb;
@@ -87,6 +87,21 @@ fn install_a_script(web1: &Tentacle) {
     std::fs::write(&trusted, line).expect("write");
 }
 
+/// A job of somebody else, who has to wait for an approval there; its id.
+fn held_by_another(web1: &Tentacle) -> String {
+    let ann = Octopus::new(cargo_bin!("octo-push"));
+    let user = stdout_of(assert_cmd::Command::new("id").arg("-un"));
+    let (line, trusted) = (web1.line("web"), web1.config.join("trusted"));
+    let lines_of = std::fs::read_to_string(&trusted).expect("a trust file");
+    web1.set_trusted(&format!("{lines_of}{} ann user={} hold\n", ann.thumbprint, user.trim()));
+    ann.sandbox.write("config/targets", &line);
+    let run = ["-t", "web1", "run", "-D", "-c", "echo waits"];
+    let held = stdout_of(&mut ann.push(&run)).trim().to_string();
+    let path = web1.state.join("jobs").join(&held).join("held");
+    wait_for("a held job", || path.exists());
+    held
+}
+
 #[test]
 fn each_kind_has_the_keys_of_the_page_in_each_line() {
     if !needs("each_kind_has_the_keys_of_the_page_in_each_line", "python3") {
@@ -105,8 +120,11 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     assert!(lines.contains(r#""text":{"hex":"ff"}"#), "{lines}");
     assert!(lines.contains(r#""outputs":{"B":{"hex":"ff"},"A":"2"}"#), "{lines}");
     octopus.sandbox.write("web1/state/freezes/shop", "until 2999-01-01T00:00:00Z\n");
-    // Nobody asks to connect, and scripts are installed below.
-    let mut tried = vec![Some(Verb::Connect), Some(Verb::Scripts)];
+    let held = held_by_another(&web1);
+    // Nobody asks to connect, approving and fetching are shown as runs and audits are, and
+    // scripts are installed below.
+    let mut tried: Vec<Option<Verb>> =
+        [Verb::Connect, Verb::Approve, Verb::Fetch, Verb::Scripts].into_iter().map(Some).collect();
     for arguments in [
         &["-t", "web1", "put", "p"][..],
         &["-t", "web1", "run", "-e", "PATH=x", "-c", "true"],
@@ -119,6 +137,8 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
         &["-t", "web1", "get", id, "made"],
         &["-a", "audit"],
         &["audit", "--heads"],
+        &["-t", "web1", "held"],
+        &["-t", "web1", "show", &held],
         &["targets"],
         &["journal"],
         &["journal", "--story"],

@@ -267,7 +267,10 @@ mod tests {
             (format!("{a} ci expires=2027-02-30"), "not a date such as"),
             (format!("{a} ci expires=20270630"), "not a date such as"),
             (format!("{a} ci expires=never"), "not a date such as"),
-            (format!("{a} ci allow="), "none of status, put, run, freeze, despite, any"),
+            (
+                format!("{a} ci allow="),
+                "none of status, put, run, freeze, despite, approve, audit, any",
+            ),
             (format!("{a} ci allow=put,put"), "twice"),
             (format!("{a} ci allow=follow"), "'follow' is none of"),
             (format!("{a} ci scripts=scripts"), "begins with /"),

@@ -155,7 +155,7 @@ mod tests {
             record += &format!("{key} {digest}\n");
         }
         record += &format!("since {time}\nlast-at {time}\nnames {list}\nback-names {list}\n");
-        record += &format!("verified {time}\nchanged {}\n", i64::MAX);
+        record += &format!("verified {time}\nchanged {}\nsigned {}\n", i64::MAX, "A".repeat(16));
         record += "result interrupted\nlast-result interrupted\nlast-what unhealthy\n";
         let copy = Record::parse(record.as_bytes()).expect("a record");
         let copy = Released::of(&copy).expect("a copy");

@@ -138,7 +138,10 @@ impl Told {
         let holder: &str = said.get("holder").unwrap_or("");
         match said.get("is").unwrap_or("") {
             "held" if !std::mem::replace(&mut self.approval, true) => {
-                let text = format!("waits for an approval there: octo-exec approve {job}");
+                let text = format!(
+                    "waits for approval: octo-exec approve {job} there, or by somebody else \
+                     octo-push approve {job}"
+                );
                 reporter.report(TargetEvent::Waits(text));
             }
             "waiting" if !std::mem::replace(&mut self.lock, true) => {
@@ -311,7 +314,10 @@ mod tests {
             TargetEvent::Waits(text) => Some(text),
             _ => None,
         });
-        let approval = format!("waits for an approval there: octo-exec approve {JOB}");
+        let approval = format!(
+            "waits for approval: octo-exec approve {JOB} there, or by somebody else octo-push \
+             approve {JOB}"
+        );
         assert_eq!(waits.collect::<Vec<_>>(), [approval.as_str(), "waits for a lock"]);
     }
 

@@ -62,8 +62,8 @@ mod tests {
         let state = state.path();
         let text = |comment: usize| {
             format!(
-                "untrusted comment: x\nRUQ{}\ntrusted comment: {comment}\n{}==\n",
-                "A".repeat(97),
+                "untrusted comment: x\nRUQ{}=\ntrusted comment: {comment}\n{}==\n",
+                "A".repeat(96),
                 "A".repeat(86)
             )
         };

@@ -25,6 +25,10 @@ impl HeldJob {
         if let Some((digest, name)) = &self.spec.package {
             lines.push(format!("package {}, sha256 {digest}", safe(name)));
         }
+        if let Some(signature) = &self.spec.signature {
+            let key = signature.key();
+            lines.push(format!("with a signature by key {key}, which the target verifies"));
+        }
         lines.extend(
             self.spec
                 .environment
