@@ -127,6 +127,27 @@ fn an_approval_is_no_longer_worth_anything_after_its_time() {
     assert!(!job.file("started").exists());
 }
 
+/// Who approved it was killed before it was started, or there was no process left for it.
+#[test]
+fn what_is_approved_and_was_not_started_is_approved_once_more() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={} hold", own_user()));
+    let job = submit(&sandbox, "command true\n");
+    let held = job.record("held").expect("readable").expect("held");
+    let digest = held.first("digest").expect("a digest");
+    let now = octo_core::base::cli::utc_now();
+    std::fs::write(job.file("approved"), format!("digest {digest}\noperator me@here {now}\n"))
+        .expect("write");
+    let listed = stdout_of(sandbox.tool("octo-exec").arg("list"));
+    assert!(listed.contains(" queued "), "{listed}");
+    let approve = ["approve", job.id().as_str(), digest];
+    sandbox.tool("octo-exec").args(approve).assert().success();
+    wait_for("its end", || job.end().expect("readable").is_some());
+    assert_eq!(end(&job).0, "exit");
+    let over = sandbox.tool("octo-exec").args(approve).assert().code(65);
+    over.stderr(contains("is not held: exit"));
+}
+
 /// A job that was approved and waits for the lock db, and the file that ends its wait.
 fn approved_and_waiting(sandbox: &Sandbox, spec: &str) -> (JobDirectory, PathBuf) {
     let go = sandbox.path("go");

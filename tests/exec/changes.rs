@@ -316,7 +316,7 @@ fn an_approver_is_told_once_of_each_hold() {
         format!("OCTO_JOB={id}\n"),
         format!("job {id}\npusher ci\nby me@laptop\nruns octo-release\narguments deploy\n"),
         format!("package {digest} shop-2.0.tar\nexpires 20"),
-        format!("look octo-exec show {id} here, or octo-push show {id}\n"),
+        format!("look octo-exec show {id} here, or octo-push -a show {id}\n"),
     ] {
         assert_eq!(text.matches(&line).count(), 1, "{line}{text}");
     }

@@ -60,6 +60,14 @@ impl Fleet {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
+    /// octo-exec on the first tentacle.
+    fn local(&self, words: &[&str]) -> Command {
+        let mut command = self.ci.sandbox.tool("octo-exec");
+        command.arg("--config").arg(&self.tentacles[0].config);
+        command.arg("--state").arg(&self.tentacles[0].state).args(words);
+        command
+    }
+
     fn is_over(&self, tentacle: usize, id: &str) -> bool {
         !self.file(tentacle, id, "end").is_empty()
     }
@@ -136,6 +144,11 @@ fn nobody_approves_what_he_has_asked_for() {
     fleet.tentacles[0].set_trusted(&lines.replace(" ci user", " cj allow=any user"));
     let own = "cj has asked for it, and nobody approves his own";
     fleet.ci.push(&["-a", "approve", &id]).assert().code(77).stderr(contains(own));
+    // By a second line of that key, with a name of its own for where she comes from.
+    let vpn = format!("{} vpn allow=approve from=127.0.0.0/8\n", fleet.ann.thumbprint);
+    fleet.tentacles[0].set_trusted(&(vpn + &lines.replace(" ann ", " ci ")));
+    let own = "vpn has asked for it, and nobody approves his own";
+    fleet.ann.push(&["-a", "approve", &id]).assert().code(77).stderr(contains(own));
     assert!(fleet.file(0, &id, "approved").is_empty() && !fleet.is_over(0, &id));
     fleet.trust(&fleet.tentacles[0], "hold allow=any");
     fleet.bob.push(&["-a", "approve", &id]).assert().success();
@@ -161,20 +174,22 @@ fn where_two_have_to_approve_one_person_is_one() {
     assert!(held.ends_with(", 1 of 2 approved by ann\n"), "{held}");
     let shown = stdout_of(&mut fleet.bob.push(&["-a", "show", &id]));
     assert!(shown.contains("2 have to approve it; as the target says, by now: ann\n"), "{shown}");
-    // Whose line went away meanwhile doesn't count.
+    // A trust file that can't be read takes nobody's approval away.
+    let before = fleet.file(0, &id, "approved");
+    fleet.tentacles[0].set_trusted(&(lines.clone() + "odd\n"));
+    fleet.local(&["approve", &id]).assert().code(78);
+    assert_eq!(fleet.file(0, &id, "approved"), before);
+    // Whose line went away meanwhile doesn't count, and that is on record.
     fleet.tentacles[0].set_trusted(&lines.replace("ann allow=approve,status", "ann allow=status"));
     approve(&fleet.bob, "approved: 1 of 2, by bob\n");
+    let audit = std::fs::read_to_string(fleet.tentacles[0].state.join("audit.log")).expect("log");
+    assert!(audit.contains(&format!(" unapprove job={id} ")) && audit.contains(" by=ann "));
     fleet.tentacles[0].set_trusted(&lines);
     fleet.ann.push(&["-a", "approve", &id]).assert().success().stdout("approved: it starts\n");
     fleet.ci.push(&["-a", "follow", &id]).assert().success().stdout("ran\n");
     // An operator of the machine is one as well, and is named.
     let id = fleet.ask(&["-c", "echo ran"]);
-    let local = || {
-        let mut command = fleet.ci.sandbox.tool("octo-exec");
-        command.arg("--config").arg(&fleet.tentacles[0].config);
-        command.arg("--state").arg(&fleet.tentacles[0].state).args(["approve", &id]);
-        command
-    };
+    let local = || fleet.local(&["approve", &id]);
     let said = format!("job {id}: approved: 1 of 2, by local:");
     local().assert().success().stdout(contains(said.clone()));
     local().assert().success().stdout(contains(said));

@@ -3,7 +3,7 @@
 use super::admit::{believe_address, is_expired, lines_of};
 use super::unstarted::Unstarted;
 use crate::job::prepare::secrets;
-use crate::seal;
+use crate::{seal, start};
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::Places;
@@ -13,7 +13,7 @@ use octo_core::tentacle::audit::Audit;
 use octo_core::tentacle::job::{End, EndKind, JobDirectory, JobLock, Pusher, State};
 use octo_core::tentacle::layout::Side;
 use octo_core::trust::{Question, Verb};
-use octo_core::{Digest, PusherName};
+use octo_core::{Digest, PusherName, Thumbprint};
 use rustix::fs::{Gid, chown};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
@@ -53,6 +53,17 @@ pub(crate) fn held(job: &JobDirectory) -> Result<&JobDirectory> {
     }
 }
 
+/// The same, or one that has been approved and was not started yet: its start failed, perhaps.
+pub(crate) fn held_or_approved(job: &JobDirectory) -> Result<&JobDirectory> {
+    let is_approved = job.exists()
+        && job.state()? == State::Queued
+        && job.record("held")?.is_some_and(|held| {
+            let approved = job.record("approved").ok().flatten();
+            approval::is_enough(&held, approved.as_ref())
+        });
+    if is_approved { Ok(job) } else { held(job) }
+}
+
 /// The digest of what a held job waits to have approved.
 ///
 /// # Errors
@@ -75,9 +86,9 @@ pub(crate) fn give(
     approval: Approval,
 ) -> Result<Given> {
     let no = |reason: String| Error::new(Exit::Data, format!("job {}", job.id()), reason);
-    held(job)?;
+    held_or_approved(job)?;
     let _held = hold(job)?;
-    held(job)?;
+    held_or_approved(job)?;
     let digest = held_digest(job)?;
     if expires_in(job).is_none() {
         return Err(no("expired: it was held for 7 days".into()));
@@ -89,9 +100,13 @@ pub(crate) fn give(
     let mut approvals = recorded(job, digest)?;
     if let Some(asker) = &job.origin()?.pusher {
         let needs = Needs { places, asker: Some(asker), name: &asker.name, count: 0 };
-        approvals.given.retain(|approval| still_holds(&approval.by, needs));
+        drop_void(job, &mut approvals, needs)?;
     }
-    let (shown, is_new) = (approval.by.shown(), approvals.add(approval));
+    let shown = approval.by.shown();
+    let is_known = approvals.given.iter().try_fold(false, |known, given| {
+        Ok::<_, Error>(known || is_one_person(places, &given.by, &approval.by)?)
+    })?;
+    let is_new = !is_known && approvals.add(approval);
     if is_new {
         let digest = digest.to_string();
         let fields = [("job", job.id().as_str()), ("digest", &digest), ("by", &shown)];
@@ -101,6 +116,18 @@ pub(crate) fn give(
     }
     let names = approvals.given.iter().map(|given| given.by.shown()).collect();
     Ok(Given { count: approvals.given.len(), needs: needed, names, is_new })
+}
+
+/// Has an approved job started.
+///
+/// # Errors
+/// Exit 75: it stays approved, and who approves it once more has it tried again.
+pub(crate) fn start(places: &Places, job: &JobDirectory) -> Result<()> {
+    start::looked_after(places, job).map_err(|error| {
+        let reason = format!("is approved, and can't be started now: {}", error.message);
+        Error::new(Exit::Temporary, format!("job {}", job.id()), reason)
+            .hint("approve it once more")
+    })
 }
 
 /// Ends a held job, for this reason.
@@ -136,6 +163,27 @@ fn hold(job: &JobDirectory) -> Result<JobLock> {
 
 fn busy(job: &JobDirectory) -> Error {
     Error::new(Exit::Temporary, format!("job {}", job.id()), "somebody is starting it")
+}
+
+/// Takes those away that are worth nothing any more, on record: a line may have gone since, and
+/// a name may be another's by now.
+///
+/// # Errors
+/// Where that can't be known now: then none is lost.
+fn drop_void(job: &JobDirectory, approvals: &mut Approvals, needs: Needs<'_>) -> Result<()> {
+    let mut void = Vec::new();
+    for (index, approval) in approvals.given.iter().enumerate() {
+        if !still_holds(&approval.by, needs)? {
+            void.push(index);
+        }
+    }
+    for index in void.into_iter().rev() {
+        let by = approvals.given.remove(index).by.shown();
+        let digest = approvals.digest.to_string();
+        let fields = [("job", job.id().as_str()), ("digest", &digest), ("by", &by)];
+        Audit::of(Side::Executor, needs.places).append("unapprove", &fields)?;
+    }
+    Ok(())
 }
 
 /// The approvals of exactly this so far.
@@ -175,8 +223,7 @@ pub(crate) fn require(
     let wanted = approval::digest(subject);
     let mut approvals = recorded(job, wanted)?;
     let given = approvals.given.len();
-    // Asked once more: a line may have gone since, and a name may be another's by now.
-    approvals.given.retain(|approval| still_holds(&approval.by, needs));
+    drop_void(job, &mut approvals, needs)?;
     if let Some(last) = approvals.given.last()
         && approvals.given.len() >= usize::from(needs.count)
     {
@@ -216,16 +263,45 @@ pub(crate) fn require(
 }
 
 /// May who approved it still do so, and is he still somebody else than who asked?
-fn still_holds(by: &Approver, needs: Needs<'_>) -> bool {
-    let Approver::Pusher { name, thumbprint, address, .. } = by else { return true };
-    let is_asker =
-        name == needs.name || needs.asker.is_some_and(|asker| asker.thumbprint == *thumbprint);
-    let Ok(trust) = lines_of(needs.places, *thumbprint) else { return false };
+fn still_holds(by: &Approver, needs: Needs<'_>) -> Result<bool> {
+    let Approver::Pusher { name, thumbprint, address, .. } = by else { return Ok(true) };
+    if name == needs.name {
+        return Ok(false);
+    }
+    if let Some(asker) = needs.asker
+        && are_one(needs.places, asker.thumbprint, *thumbprint)?
+    {
+        return Ok(false);
+    }
+    let trust = lines_of(needs.places, *thumbprint)?;
     let now = trust.now();
     let grant = believe_address(needs.places, &trust, *thumbprint, &now).ok().and_then(|()| {
         trust.decide(&Question::new(*thumbprint, *address, &now, Verb::Approve)).ok()
     });
-    !is_asker && grant.is_some_and(|grant| grant.name == *name)
+    Ok(grant.is_some_and(|grant| grant.name == *name))
+}
+
+/// Is it one person, as far as the trust file knows? Whoever has one name in common, by
+/// whichever line, is.
+///
+/// # Errors
+/// Where the trust file can't be read.
+pub(crate) fn are_one(places: &Places, one: Thumbprint, other: Thumbprint) -> Result<bool> {
+    let names = |thumbprint: Thumbprint| -> Result<Vec<PusherName>> {
+        let trust = lines_of(places, thumbprint)?;
+        Ok(trust.of(thumbprint).map(|line| line.name.clone()).collect())
+    };
+    let others = names(other)?;
+    Ok(one == other || names(one)?.iter().any(|name| others.contains(name)))
+}
+
+fn is_one_person(places: &Places, one: &Approver, other: &Approver) -> Result<bool> {
+    match (one, other) {
+        (Approver::Pusher { thumbprint: one, .. }, Approver::Pusher { thumbprint: other, .. }) => {
+            are_one(places, *one, *other)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Who approves reads the script, also by way of a listener that is another user: it has

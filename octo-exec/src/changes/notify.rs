@@ -98,7 +98,7 @@ fn text(job: &JobDirectory) -> Result<String> {
         ("arguments", Some(arguments).filter(|arguments| !arguments.is_empty())),
         ("package", package),
         ("expires", until.map(utc)),
-        ("look", Some(format!("octo-exec show {0} here, or octo-push show {0}", job.id()))),
+        ("look", Some(format!("octo-exec show {0} here, or octo-push -a show {0}", job.id()))),
     ] {
         if let Some(value) = value {
             let value: String = printable(value.as_bytes()).chars().take(LONGEST_VALUE).collect();

@@ -16,7 +16,7 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
     let arguments = said.counted(1..=2)?;
     let (id, wanted) = (&arguments[0], arguments.get(1));
     let job = named(said, places, id)?;
-    approval::held(&job)?;
+    approval::held_or_approved(&job)?;
     let digest = match wanted {
         Some(text) => Digest::parse(text)
             .ok_or_else(|| said.misuse(format!("{text}: not the digest of what is approved")))?,
@@ -32,7 +32,7 @@ pub(super) fn approve(said: &Said, places: &Places) -> Result<u8> {
         _ => error,
     })?;
     match given.is_enough() {
-        true => start::looked_after(places, &job)?,
+        true => approval::start(places, &job)?,
         false => print(&format!(
             "job {id}: approved: {} of {}, by {}\n",
             given.count,

@@ -146,11 +146,9 @@ fn script(line: &Line) -> Step {
 fn approval(line: &Line) -> Step {
     match line.options.hold {
         0 => Step::Yes("none is needed".into()),
-        1 => {
-            Step::Waits("hold: octo-exec list --held shows it, octo-exec approve starts it".into())
-        }
+        1 => Step::Waits("hold: until somebody approves it, by octo-exec or octo-push".into()),
         count => Step::Waits(format!(
-            "hold={count}: octo-exec list --held shows it, {count} have to approve it"
+            "hold={count}: until {count} people approve it, by octo-exec or octo-push"
         )),
     }
 }

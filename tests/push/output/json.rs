@@ -87,6 +87,22 @@ fn install_a_script(web1: &Tentacle) {
     std::fs::write(&trusted, line).expect("write");
 }
 
+/// Each line has the keys that the page says, and each object of the page is among them.
+fn are_those_of_the_page(lines: &str) {
+    let documented = documented();
+    let mut seen = BTreeSet::new();
+    for line in keys(lines) {
+        let kind = line.split(' ').next().expect("a kind").to_string();
+        match documented.get(&kind) {
+            Some(keys) => assert_eq!(&line, keys, "{kind}"),
+            None => assert_eq!(line, answer(&kind)),
+        }
+        seen.insert(kind);
+    }
+    seen.retain(|kind| documented.contains_key(kind));
+    assert_eq!(seen, documented.into_keys().collect());
+}
+
 /// A job of somebody else, who has to wait for an approval there; its id.
 fn held_by_another(web1: &Tentacle) -> String {
     let ann = Octopus::new(cargo_bin!("octo-push"));
@@ -152,18 +168,7 @@ fn each_kind_has_the_keys_of_the_page_in_each_line() {
     }
     install_a_script(&web1);
     lines.push_str(&json_of(&octopus, &["-a", "scripts"]));
-    let documented = documented();
-    let mut seen = BTreeSet::new();
-    for line in keys(&lines) {
-        let kind = line.split(' ').next().expect("a kind").to_string();
-        match documented.get(&kind) {
-            Some(keys) => assert_eq!(&line, keys, "{kind}"),
-            None => assert_eq!(line, answer(&kind)),
-        }
-        seen.insert(kind);
-    }
-    seen.retain(|kind| documented.contains_key(kind));
-    assert_eq!(seen, documented.into_keys().collect());
+    are_those_of_the_page(&lines);
 }
 
 /// Its keys can't be taken for ours: no `end` of another target comes of them.

@@ -4,7 +4,6 @@
 use crate::admission::approval::{self, Given};
 use crate::admission::unstarted::Unstarted;
 use crate::job::runner::Runner;
-use crate::start;
 use octo_core::base::cli::utc_now;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
@@ -31,7 +30,7 @@ pub(super) fn obey(
     super::done(attempt, grant, &told, |by| {
         let job = JobDirectory::of(places, verdict.job());
         let approver = attempt.asker().ok_or_else(|| no(job.id(), "nobody asks for it"))?;
-        let others = others(&job, grant, approver);
+        let others = others(places, &job, grant, approver);
         match verdict {
             Verdict::Approve { subjects, .. } => {
                 others?;
@@ -44,7 +43,7 @@ pub(super) fn obey(
                 };
                 let given = approval::give(places, &job, approved, Approval { by, at: utc_now() })?;
                 if given.is_enough() {
-                    start::looked_after(places, &job)?;
+                    approval::start(places, &job)?;
                 }
                 Ok(said(&given))
             }
@@ -56,13 +55,14 @@ pub(super) fn obey(
     })
 }
 
-/// Nobody approves what he has asked for, by whichever of his keys.
-fn others(job: &JobDirectory, grant: &Grant, approver: &Pusher) -> Result<()> {
-    let held = approval::held(job)?;
-    let asker = held.origin()?.pusher;
-    let is_own = asker
-        .as_ref()
-        .is_some_and(|asker| asker.name == grant.name || asker.thumbprint == approver.thumbprint);
+/// Nobody approves what he has asked for, by whichever of his keys and names.
+fn others(places: &Places, job: &JobDirectory, grant: &Grant, approver: &Pusher) -> Result<()> {
+    let held = approval::held_or_approved(job)?;
+    let is_own = match held.origin()?.pusher {
+        None => false,
+        Some(asker) if asker.name == grant.name => true,
+        Some(asker) => approval::are_one(places, asker.thumbprint, approver.thumbprint)?,
+    };
     match is_own {
         true => {
             let reason = format!("{} has asked for it, and nobody approves his own", grant.name);

@@ -140,7 +140,7 @@ impl Told {
             "held" if !std::mem::replace(&mut self.approval, true) => {
                 let text = format!(
                     "waits for approval: octo-exec approve {job} there, or by somebody else \
-                     octo-push approve {job}"
+                     octo-push -a approve {job}"
                 );
                 reporter.report(TargetEvent::Waits(text));
             }
@@ -316,7 +316,7 @@ mod tests {
         });
         let approval = format!(
             "waits for approval: octo-exec approve {JOB} there, or by somebody else octo-push \
-             approve {JOB}"
+             -a approve {JOB}"
         );
         assert_eq!(waits.collect::<Vec<_>>(), [approval.as_str(), "waits for a lock"]);
     }

@@ -27,7 +27,10 @@ impl HeldJob {
         }
         if let Some(signature) = &self.spec.signature {
             let key = signature.key();
-            lines.push(format!("with a signature by key {key}, which the target verifies"));
+            lines.push(format!(
+                "it claims a signature by key {key}: the target verifies that where its line has \
+                 signed="
+            ));
         }
         lines.extend(
             self.spec
