@@ -239,7 +239,14 @@ fn a_fleet_is_approved_at_once_but_for_what_was_swapped() {
 #[test]
 fn a_job_that_is_denied_says_by_whom_and_why() {
     let fleet = Fleet::new(2, "hold");
-    let id = fleet.ask(&["-c", "true"]);
+    fleet.trust(&fleet.tentacles[1], "hold set=A=1");
+    let script = fleet.ci.sandbox.write("hello", "#!/bin/sh\necho hello\n");
+    let id = fleet.ask(&[&script.display().to_string()]);
+    // What differs stands apart, and a script once.
+    let shown = stdout_of(&mut fleet.ann.push(&["-a", "show", &id]));
+    assert!(shown.contains("=== web1 ===\n") && shown.contains("=== web2 ===\n"), "{shown}");
+    assert_eq!(shown.matches("  echo hello\n").count(), 1, "{shown}");
+    assert!(shown.contains("the script is the one above\n"), "{shown}");
     let deny = ["-a", "deny", &id, "not", "on", "friday"];
     fleet.ann.push(&deny).assert().success().stdout(contains("web2: denied\n"));
     let said = "denied by ann: not on friday";

@@ -15,7 +15,7 @@ use octo_core::base::argv;
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was fetched, by the place of its target in the selection.
@@ -109,10 +109,10 @@ fn text(context: &Context, fetched: &BTreeMap<usize, HeldJob>, call: &Call, job:
             None => groups.push((vec![name], held)),
         }
     }
-    let mut text = String::new();
+    let (mut text, mut scripts) = (String::new(), HashSet::new());
     for (names, held) in &groups {
         text.push_str(&format!("=== {} ===\n", fold(names.iter().copied())));
-        held.lines().iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        held.lines(&mut scripts).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
     if groups.is_empty() {
         return text;
@@ -139,7 +139,7 @@ fn object(target: &str, held: &HeldJob) -> JsonObject {
         .number("needs", held.needs as u64)
         .list("approved", held.approved.iter().map(String::as_str))
         .text_or_null("installed", held.installed.map(|of| of.to_string()).as_deref());
-    let lines = held.lines();
+    let lines = held.lines(&mut HashSet::new());
     JsonObject::of("shown")
         .text("target", target)
         .text("job", request.job.as_str())

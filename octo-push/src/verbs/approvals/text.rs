@@ -8,12 +8,16 @@ use octo_core::base::cli::utc;
 use octo_core::base::encoding::printable;
 use octo_core::base::program;
 use octo_core::tentacle::spec::Script;
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
+/// So many files of a script's name are compared with it.
+const MOST_LOOKED_AT: usize = 8;
+
 impl HeldJob {
-    /// All of it, a line each.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// All of it, a line each; a script that is among those `shown` already is not shown again.
+    pub(super) fn lines(&self, shown: &mut HashSet<Digest>) -> Vec<String> {
         let safe = |text: &str| printable(text.as_bytes());
         let request = &self.request;
         let mut lines = vec![
@@ -53,7 +57,7 @@ impl HeldJob {
             let needs = self.needs;
             lines.push(format!("{needs} have to approve it; as the target says, by now: {by}"));
         }
-        lines.extend(self.script_lines());
+        lines.extend(self.script_lines(shown));
         lines.extend(self.changes.iter().flat_map(|changes| changes.lines()));
         lines
     }
@@ -86,7 +90,7 @@ impl HeldJob {
     }
 
     /// The script, unless it is one that is installed here as well.
-    fn script_lines(&self) -> Vec<String> {
+    fn script_lines(&self, all: &mut HashSet<Digest>) -> Vec<String> {
         let (Some(script), Script::Sent { name, digest }) = (&self.script, &self.spec.script)
         else {
             return Vec::new();
@@ -94,6 +98,9 @@ impl HeldJob {
         let shown = printable(name.as_bytes());
         if is_ours(name, *digest) {
             return vec![format!("the script is the {shown} that is installed here")];
+        }
+        if !all.insert(*digest) {
+            return vec!["the script is the one above".into()];
         }
         let lines = script.split(|byte| *byte == b'\n');
         let lines = lines.map(|line| {
@@ -105,10 +112,15 @@ impl HeldJob {
     }
 }
 
-/// Is it the file of this name beside our own program?
+/// Is it a file of this name beside our own program, or on PATH?
 fn is_ours(name: &str, digest: Digest) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let own = program::own().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(|directory| directory.join(name));
-    let read = beside.and_then(|path| File::open(path).ok());
-    read.is_some_and(|mut file| Digest::of_reader(&mut file).is_ok_and(|(of, _)| of == digest))
+    let beside = own.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    let files = std::env::split_paths(&path).chain(beside).map(|directory| directory.join(name));
+    // Opened only if it is a plain one: a FIFO would be waited for.
+    let files = files.filter(|file| file.metadata().is_ok_and(|found| found.is_file()));
+    let found = files.filter_map(|file| File::open(file).ok());
+    let is_it = |mut file| Digest::of_reader(&mut file).is_ok_and(|(of, _)| of == digest);
+    found.take(MOST_LOOKED_AT).any(is_it)
 }
