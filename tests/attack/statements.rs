@@ -100,12 +100,19 @@ fn a_statement_that_proves_nothing_is_refused_with_its_reason() {
     assert_eq!((end.kind.code(), here.runs(&job)), (0, 1), "{end:?}");
 }
 
-/// A no of octo-exec's is proved as any other end: without a spec where none was signed.
+/// Signed, and of no use here.
+static SIGNED: &[Bad] = &[
+    |here, other, job| stated(here, job, |said| said.tentacle = other.thumbprint()),
+    |here, _, job| stated(here, job, |said| said.job = job_id()),
+    |here, _, job| Parts { script: b"echo".to_vec(), ..request(here, job) },
+];
+
+/// A no of octo-exec's is proved as any other end, where a trusted pusher signed the entry.
 #[test]
 fn what_is_refused_is_sealed_as_an_end_is() {
     let Some(here) = separated("what_is_refused_is_sealed_as_an_end_is") else { return };
     let other = Pusher::new(&here.sandbox, "other");
-    for (_, _, bad) in &BAD[..3] {
+    for bad in SIGNED {
         let job = job_id();
         let parts = bad(&here, &other, &job);
         let end = here.hand_over(&job, &parts);
@@ -124,6 +131,30 @@ fn what_is_refused_is_sealed_as_an_end_is() {
         let key = Thumbprint::of_certificate(&certificate);
         assert_eq!(seal::prove(&signed, &[key], &told).expect("proved").kind, end.kind);
     }
+}
+
+/// A listener could show such a no, have its note make room for others, and then hand over the
+/// request that was meant.
+#[test]
+fn a_no_whose_note_may_go_is_not_sealed() {
+    let Some(here) = separated("a_no_whose_note_may_go_is_not_sealed") else { return };
+    let other = Pusher::new(&here.sandbox, "other");
+    let late: Bad = |here, _, job| {
+        let days = jiff::SignedDuration::from_hours(48);
+        stated(here, job, |said| (said.at, said.until) = (said.at - days, said.until - days))
+    };
+    let unsigned = BAD[..6].iter().map(|(_, _, bad)| *bad);
+    for bad in unsigned.chain([late]) {
+        let job = job_id();
+        here.hand_over(&job, &bad(&here, &other, &job));
+        let note = Refused::of(&here.places, &job).expect("readable").expect("a note");
+        assert_eq!(note.sealed, None, "{:?}", note.end);
+    }
+    let job = job_id();
+    here.spool(job.as_str(), b"garbage");
+    assert_ne!(here.take(&job), Some(0));
+    let note = Refused::of(&here.places, &job).expect("readable").expect("a note");
+    assert_eq!((note.sealed, note.until), (None, None));
 }
 
 #[test]

@@ -264,7 +264,8 @@ impl Taking<'_> {
     fn refuse(&self, name: &EntryName, mut refused: Refused) -> Result<End> {
         let reason = refused.end.reason.clone().unwrap_or_default();
         self.tool.report(&Error::new(Exit::Refused, format!("{name}: refused"), &reason));
-        if !name.is_cancel {
+        if !name.is_cancel && refused.is_lasting() {
+            // Of anything else the note may go, and the request that was meant run after all.
             // Where this machine has no thumbprint to seal for, that is why it is refused.
             let sealed = seal::of_refused(self.places, self.id, &refused.end, refused.spec);
             refused.sealed = sealed.ok();

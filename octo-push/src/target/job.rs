@@ -134,7 +134,7 @@ impl<'a> JobClient<'a> {
                 break self.give_up(before, run.is_some(), error);
             }
         };
-        if self.stage != Stage::Accepted {
+        if self.stage != Stage::Accepted || outcome.is_disbelieved() {
             outcome = outcome.doubted(self.statements.until());
         }
         outcome.job = Some(self.job.clone());

@@ -15,6 +15,7 @@ use crate::base::record::Record;
 use crate::base::thumbprint::Thumbprint;
 use crate::tentacle::layout;
 use crate::tentacle::seal::Sealed;
+use crate::tentacle::statement::HOLDS_FOR;
 use jiff::Timestamp;
 use std::fs::File;
 use std::path::PathBuf;
@@ -41,7 +42,8 @@ pub struct Refused {
     pub until: Option<Timestamp>,
     /// Which file it was, as [`refuse`] found it.
     pub identity: Option<String>,
-    /// What seals the end: one that is told without is proved by nothing.
+    /// What seals the end, where [`Refused::is_lasting`]: one that is told without is proved
+    /// by nothing.
     pub sealed: Option<Sealed>,
 }
 
@@ -85,6 +87,18 @@ impl Refused {
     /// Is it about the entry that now has this name, or about none any more?
     pub fn is_of(&self, places: &Places, entry: &str) -> bool {
         identity(places, entry).is_none_or(|identity| self.identity == Some(identity))
+    }
+
+    /// Does it stay for as long as any statement about its entry may be taken up? Only then
+    /// is its end certain.
+    pub fn is_lasting(&self) -> bool {
+        let enough = Timestamp::now().saturating_add(HOLDS_FOR).unwrap_or(Timestamp::MAX);
+        self.stays_until().is_some_and(|until| until >= enough)
+    }
+
+    /// `None` where nobody signed its entry: then only while it is one of the newest.
+    fn stays_until(&self) -> Option<Timestamp> {
+        self.until.map(|until| until.saturating_add(BEYOND).unwrap_or(Timestamp::MAX))
     }
 
     /// The note on a request.
@@ -139,9 +153,9 @@ fn forget_oldest(places: &Places) {
     notes.sort();
     for (_, path) in &notes[..notes.len() - KEPT] {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let until = Refused::read(places, name).ok().flatten().and_then(|refused| refused.until);
-        let beyond = until.map(|until| until.saturating_add(BEYOND).unwrap_or(Timestamp::MAX));
-        let holds = beyond.is_some_and(|beyond| beyond >= Timestamp::now());
+        let refused = Refused::read(places, name).ok().flatten();
+        let until = refused.and_then(|refused| refused.stays_until());
+        let holds = until.is_some_and(|until| until >= Timestamp::now());
         if holds || beneath::look(&places.spool().join(name)).is_ok() {
             continue;
         }

@@ -54,7 +54,7 @@ pub struct Seal {
     pub job: JobId,
     /// Of which tentacle, by its own thumbprints.
     pub tentacle: OwnThumbprints,
-    /// Of which spec; of an entry that was no request none is known.
+    /// Of which spec.
     pub spec: Option<Digest>,
     /// How it ended.
     pub kind: EndKind,
@@ -172,11 +172,7 @@ impl Seal {
         if !told.tentacle.is_some_and(|tentacle| self.tentacle.contains(tentacle)) {
             return Err(format!("its seal is of another tentacle, {}", self.tentacle.current));
         }
-        if let Some(spec) = told.spec
-            && self.spec != Some(spec)
-            // What octo-exec could not even read it denies, and that is no success.
-            && (self.spec.is_some() || !matches!(self.kind, EndKind::Denied(_)))
-        {
+        if told.spec.is_some() && self.spec != told.spec {
             let other = self.spec.map_or("none".to_string(), |spec| spec.to_string());
             return Err(format!("its seal is of another spec, {other}"));
         }
