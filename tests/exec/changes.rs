@@ -288,6 +288,23 @@ fn a_package_of_thousands_of_files_is_counted_and_a_part_of_it_listed() {
     assert!(shown.contains(&more), "{shown}");
 }
 
+#[test]
+fn changes_of_another_hold_or_deployment_are_computed_anew() {
+    let target = Target::own();
+    let job = target.hold("2.0", &archive(&[file("same", "x")]));
+    let right = changes(&job);
+    assert_eq!(right.held, Some(Digest::of(&std::fs::read(job.file("held")).expect("held"))));
+    for late in [
+        Changes { held: Some(Digest::of(b"former")), ..right.clone() },
+        Changes { base: "/elsewhere".into(), ..right.clone() },
+        Changes { package: Digest::of(b"another"), ..right.clone() },
+    ] {
+        std::fs::write(job.file("changes"), late.encode()).expect("write");
+        target.sandbox.tool("octo-exec").arg("announce").arg(job.id().as_str()).assert().success();
+        assert_eq!(Changes { at: right.at.clone(), ..changes(&job) }, right);
+    }
+}
+
 /// Sets notify= to a program that runs this.
 fn notify(target: &Target, script: &str) {
     let tell = target.sandbox.write("tell", format!("#!/bin/sh\n{script}\n"));
@@ -321,13 +338,19 @@ fn an_approver_is_told_once_of_each_hold() {
         assert_eq!(text.matches(&line).count(), 1, "{line}{text}");
     }
     assert!(!text.contains("HOME="), "{text}");
+    // Who was late with a former hold has marked that one.
+    let late = format!("at 2026-01-01T00:00:00Z\nheld {}\n", Digest::of(b"former"));
+    std::fs::write(job.file("notified"), late).expect("write");
+    for _ in 0..2 {
+        target.sandbox.tool("octo-exec").args(["announce", id]).assert().success();
+    }
+    let count = || std::fs::read_to_string(&told).expect("told").matches("\nlook ").count();
+    assert_eq!(count(), 2);
     // Another line of the trust file: what was approved is held anew, and that is told.
     let options = format!("user={} hold set=OCTO_BASE={}", own_user(), target.base.display());
     trust(&target.sandbox, &format!("{options} set=MORE=1"));
     target.sandbox.tool("octo-exec").arg("job").arg(job.path()).assert().success();
-    wait_for("the second", || {
-        std::fs::read_to_string(&told).expect("told").matches("\nlook ").count() == 2
-    });
+    wait_for("that of the second", || count() == 3);
 }
 
 #[test]

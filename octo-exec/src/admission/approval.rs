@@ -247,7 +247,7 @@ pub(crate) fn require(
             let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
             record.push(key, &values);
         }
-        // What was said of another hold is not said of this one.
+        // What was said of another hold is not said of this one; who is late names the other.
         for name in ["changes", "notified"] {
             let _ = std::fs::remove_file(job.file(name));
         }

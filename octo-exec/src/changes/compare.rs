@@ -65,6 +65,7 @@ pub(crate) fn compare(said: &Said, _: &Places) -> Result<u8> {
         base: (*base).to_string(),
         package,
         at: utc_now(),
+        held: None,
         outcome,
     };
     print(&changes.encode())?;

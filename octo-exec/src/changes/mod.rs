@@ -18,6 +18,7 @@ use crate::job::forward;
 use crate::job::prepare::user;
 use crate::releases::asking as looking;
 use deployment::Deployment;
+use octo_core::Digest;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::utc_now;
 use octo_core::base::error::{Error, Exit, Result, describe};
@@ -34,6 +35,8 @@ use std::path::Path;
 
 /// The record, in the job's directory.
 const CHANGES: &str = "changes";
+/// As long as a record of a hold may be, in bytes.
+const LARGEST_HOLD: u64 = 1 << 20;
 /// So much is said about what can't be compared, in characters.
 const LONGEST_REASON: usize = 1000;
 /// One of many held jobs is compared at a time.
@@ -69,13 +72,21 @@ fn compute(places: &Places, job: &JobDirectory) -> Result<u8> {
     Ok(0)
 }
 
-/// The record as it is, if there is one.
+/// The record as it is, if there is one of this hold.
 ///
 /// # Errors
 /// Where it can't be read.
 pub(crate) fn recorded(job: &JobDirectory) -> Result<Option<Changes>> {
     let bytes = job.read(CHANGES, LARGEST as u64)?;
-    Ok(bytes.and_then(|bytes| Changes::parse(&bytes).ok()))
+    let changes = bytes.and_then(|bytes| Changes::parse(&bytes).ok());
+    let held = hold_of(job)?;
+    Ok(changes.filter(|changes| held.is_some() && changes.held == held))
+}
+
+/// Which hold it is, by all of its record. Who was told of another, or shown its changes,
+/// knows nothing of this one.
+fn hold_of(job: &JobDirectory) -> Result<Option<Digest>> {
+    Ok(job.read("held", LARGEST_HOLD)?.map(|bytes| Digest::of(&bytes)))
 }
 
 /// The record of a held job as it has to be now; who may not write it gets it as it is.
@@ -88,13 +99,15 @@ pub(crate) fn up_to_date(places: &Places, job: &JobDirectory) -> Result<Option<C
         return recorded(job);
     }
     match Asked::of(places, job)? {
-        Some(asked) => asked.renew(places, job).map(Some),
+        Some(asked) => asked.renew(places, job),
         None => Ok(None),
     }
 }
 
 /// A held deployment, and as whom its application is looked at.
 struct Asked {
+    /// The hold that was there before it was asked what it is of.
+    held: Option<Digest>,
     deployment: Deployment,
     /// Or why nobody may look.
     wanted: std::result::Result<(Identity, Grant), String>,
@@ -103,7 +116,7 @@ struct Asked {
 impl Asked {
     /// `None` for a job that deploys nothing.
     fn of(places: &Places, job: &JobDirectory) -> Result<Option<Asked>> {
-        let (spec, _) = job.spec()?;
+        let (held, (spec, _)) = (hold_of(job)?, job.spec()?);
         let sent = ["spec", "script", "secrets"].map(|name| job.file(name).metadata());
         let size = sent.iter().flatten().map(std::fs::Metadata::len).sum();
         // One that may not run any more shows nothing of this machine.
@@ -116,30 +129,46 @@ impl Asked {
                 let blank = String::new;
                 let (application, version, base) = (blank(), blank(), blank());
                 let deployment = Deployment { application, version, base, package };
-                return Ok(Some(Asked { deployment, wanted: Err(why) }));
+                return Ok(Some(Asked { held, deployment, wanted: Err(why) }));
             }
         };
         let wanted = identity(places, &grant).map(|identity| (identity, grant));
-        Ok(Some(Asked { deployment, wanted }))
+        Ok(Some(Asked { held, deployment, wanted }))
     }
 
-    /// Computes it, unless what is recorded still holds.
-    fn renew(&self, places: &Places, job: &JobDirectory) -> Result<Changes> {
+    /// Computes it, unless what is recorded still holds; `None` where it is held for
+    /// something else by now.
+    fn renew(&self, places: &Places, job: &JobDirectory) -> Result<Option<Changes>> {
         if let Some(changes) = recorded(job)?
             && self.holds(places, &changes)
         {
-            return Ok(changes);
+            return Ok(Some(changes));
         }
+        let held = self.held;
         let Deployment { application, version, base, package } = self.deployment.clone();
         let short = |why: String| why.chars().take(LONGEST_REASON).collect();
         let outcome = self.compared(places).map_err(short);
-        let changes = Changes { application, version, base, package, at: utc_now(), outcome };
+        let at = utc_now();
+        let changes = Changes { application, version, base, package, at, held, outcome };
+        if hold_of(job)? != held {
+            return Ok(None);
+        }
         job.publish_bytes(CHANGES, changes.encode().as_bytes())?;
-        Ok(changes)
+        Ok(Some(changes))
     }
 
-    /// Is what it was compared with still what is current?
+    /// Is it of this hold and this deployment, and what it was compared with still current?
     fn holds(&self, places: &Places, changes: &Changes) -> bool {
+        let Changes { application, version, base, package, held, .. } = changes;
+        let of = Deployment {
+            application: application.clone(),
+            version: version.clone(),
+            base: base.clone(),
+            package: *package,
+        };
+        if of != self.deployment || *held != self.held {
+            return false;
+        }
         let (Ok(compared), Ok((identity, _))) = (&changes.outcome, &self.wanted) else {
             return false;
         };

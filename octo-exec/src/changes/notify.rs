@@ -1,7 +1,7 @@
 //! `notify=` of CONFIG/octo-exec: a program of the operator's is told that a job waits for
 //! approval, once a hold. What comes of it changes nothing: a failure is a line in our log.
 
-use octo_core::JobId;
+use super::hold_of;
 use octo_core::base::argv;
 use octo_core::base::cli::{Tool, utc, utc_now};
 use octo_core::base::encoding::printable;
@@ -15,6 +15,7 @@ use octo_core::tentacle::approval::EXPIRES_AFTER;
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::layout;
 use octo_core::tentacle::settings::Settings;
+use octo_core::{Digest, JobId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -56,14 +57,26 @@ pub(super) fn notify(tool: &Tool, places: &Places, job: &JobDirectory) {
 /// What went wrong with the program, if anything did.
 fn tell(places: &Places, job: &JobDirectory, words: &[String]) -> Result<Option<String>> {
     let text = text(job)?;
-    let mark = Record::new().with("at", utc_now()).encode();
-    let Ok(readers) = job.readers() else { return Ok(None) };
     // Before it runs: who is killed in between must not tell of it again and again.
-    if !publish::create(&job.file(NOTIFIED), mark.as_bytes(), readers)? {
+    if !mark(places, job)? {
         return Ok(None);
     }
     let _turn = turn(places, job)?;
     Ok(run(job.id(), words, &text, PATIENCE).unwrap_or_else(|error| Some(describe(&error))))
+}
+
+/// Marks that this hold is told of, unless it was. A mark of a former hold, which one who was
+/// late has made, is no mark of this one.
+fn mark(places: &Places, job: &JobDirectory) -> Result<bool> {
+    let _lock = layout::lock(places, NOTIFIED)?;
+    let Some(held) = hold_of(job)? else { return Ok(false) };
+    let told = job.record(NOTIFIED)?;
+    if told.is_some_and(|mark| mark.first("held").and_then(Digest::parse) == Some(held)) {
+        return Ok(false);
+    }
+    let mark = Record::new().with("at", utc_now()).with("held", held).encode();
+    let Ok(readers) = job.readers() else { return Ok(false) };
+    publish::replace(&job.file(NOTIFIED), mark.as_bytes(), readers).map(|()| true)
 }
 
 /// One of a few places; where all are taken, that of this job is waited for.

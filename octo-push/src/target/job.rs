@@ -134,7 +134,8 @@ impl<'a> JobClient<'a> {
                 break self.give_up(before, run.is_some(), error);
             }
         };
-        if self.stage != Stage::Accepted || outcome.is_disbelieved() {
+        let is_disbelieved = outcome.kind == OutcomeKind::Unknown && outcome.proved == Some(false);
+        if self.stage != Stage::Accepted || is_disbelieved {
             outcome = outcome.doubted(self.statements.until());
         }
         outcome.job = Some(self.job.clone());

@@ -130,11 +130,6 @@ impl Outcome {
         Outcome { message, not_certain_before: until, ..self }
     }
 
-    /// An end that was told, and that its seal doesn't bear out.
-    pub(crate) fn is_disbelieved(&self) -> bool {
-        self.kind == OutcomeKind::Unknown && self.proved == Some(false)
-    }
-
     /// Not begun, and why.
     pub(crate) fn skipped(why: &str) -> Outcome {
         Outcome {

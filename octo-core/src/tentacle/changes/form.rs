@@ -37,6 +37,7 @@ impl Changes {
         record.push("application", &[self.application.as_bytes(), self.version.as_bytes()]);
         let mut record =
             record.with("base", &self.base).with("package", self.package).with("at", &self.at);
+        record = record.with_each("held", self.held);
         match &self.outcome {
             Err(why) => record = record.with("failed", why),
             Ok(compared) => push(&mut record, compared),
@@ -144,6 +145,7 @@ struct Reading {
     base: Option<String>,
     package: Option<Digest>,
     at: Option<String>,
+    held: Option<Digest>,
     failed: Option<String>,
     compared: Option<Compared>,
     counts: Option<Counts>,
@@ -164,6 +166,7 @@ impl Reading {
             ("base", [base]) => once(&mut self.base, text(base)?),
             ("package", [digest]) => once(&mut self.package, Digest::parse(&text(digest)?)?),
             ("at", [at]) => once(&mut self.at, text(at)?),
+            ("held", [digest]) => once(&mut self.held, Digest::parse(&text(digest)?)?),
             ("failed", [why]) if self.compared.is_none() => once(&mut self.failed, text(why)?),
             ("current", fields) if self.failed.is_none() => {
                 let current = current(fields)?;
@@ -228,7 +231,8 @@ impl Reading {
             _ => return None,
         };
         let (base, package, at) = (self.base?, self.package?, self.at?);
-        Some(Changes { application, version, base, package, at, outcome })
+        let held = self.held;
+        Some(Changes { application, version, base, package, at, held, outcome })
     }
 }
 

@@ -6,6 +6,7 @@
 //! base /srv
 //! package SHA256
 //! at 2026-11-27T20:00:00Z
+//! held SHA256
 //! current 1.3 7 SHA256
 //! basis manifest
 //! count 1 0 1 1203
@@ -52,6 +53,8 @@ pub struct Changes {
     pub package: Digest,
     /// As of when, RFC 3339.
     pub at: String,
+    /// Of which hold: the sha256 of the job's `held`, where it is a held job's.
+    pub held: Option<Digest>,
     /// The comparison, or why there is none.
     pub outcome: Result<Compared, String>,
 }

@@ -13,6 +13,7 @@ fn about(compared: Compared) -> Changes {
         base: "/srv".into(),
         package: Digest::of(b"p"),
         at: "2026-11-27T20:00:00Z".into(),
+        held: Some(Digest::of(b"held")),
         outcome: Ok(compared),
     }
 }

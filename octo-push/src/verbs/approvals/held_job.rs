@@ -84,7 +84,8 @@ impl HeldJob {
     /// Would a person see the same?
     pub(super) fn is_like(&self, other: &HeldJob) -> bool {
         let timeless = |held: &HeldJob| {
-            held.changes.clone().map(|changes| Changes { at: String::new(), ..changes })
+            let (at, of) = (String::new(), None);
+            held.changes.clone().map(|changes| Changes { at, held: of, ..changes })
         };
         let said = |held: &HeldJob| {
             let (by, pusher) = (held.request.by.clone(), held.request.pusher);
