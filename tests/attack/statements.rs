@@ -125,7 +125,9 @@ fn what_is_refused_is_sealed_as_an_end_is() {
             spec: Some(Digest::of(&parts.spec)),
             tentacle: Some(here.tentacle),
             kind: end.kind,
+            reason: end.reason.as_deref(),
             log: Content::of(b""),
+            truncated: false,
             values: None,
         };
         let key = Thumbprint::of_certificate(&certificate);

@@ -15,6 +15,7 @@ use predicates::str::contains;
 
 const OUTPUT: &[u8] = b"hello\n";
 const VALUES: &[u8] = b"A=1\n";
+const REASON: &str = "not tidied up";
 
 /// A key of seals, and the directory that has it.
 struct Key {
@@ -43,6 +44,8 @@ impl Key {
 struct Told {
     kind: &'static str,
     code: u8,
+    reason: &'static str,
+    truncated: bool,
     output: Vec<u8>,
     values: Vec<u8>,
     sealed: Option<Sealed>,
@@ -77,6 +80,15 @@ static LIES: &[(&str, Lie)] = &[
         let current = Thumbprint::of_certificate(b"x");
         let tentacle = OwnThumbprints { current, previous: None };
         resealed(told, keys, Seal { tentacle, ..seal.clone() });
+    }),
+    ("its seal is of another reason", |told, _, _| told.reason = "all is well"),
+    ("its seal is of another reason", |told, _, _| told.reason = ""),
+    ("its seal is of another reason, none", |told, seal, keys| {
+        resealed(told, keys, Seal { reason: None, ..seal.clone() });
+    }),
+    ("its seal says that its output was not cut", |told, _, _| told.truncated = true),
+    ("its seal says that its output was cut", |told, seal, keys| {
+        resealed(told, keys, Seal { truncated: true, ..seal.clone() });
     }),
     ("its seal is of another output, 6 bytes", |told, _, _| told.output = b"hellO\n".to_vec()),
     ("its seal is of another output, 6 bytes", |told, _, _| told.output = Vec::new()),
@@ -141,13 +153,17 @@ fn story(asked: &Statement, lie: Option<Lie>, keys: &[Key; 2]) -> Vec<u8> {
         spec: Some(spec),
         kind: EndKind::Exit(0),
         at: "2026-01-31T12:00:00Z".into(),
+        reason: Some(Digest::of(REASON.as_bytes())),
         log: Content::of(OUTPUT),
+        truncated: false,
         values: Some(Content::of(VALUES)),
         head: None,
     };
     let mut told = Told {
         kind: "exit",
         code: 0,
+        reason: REASON,
+        truncated: false,
         output: OUTPUT.to_vec(),
         values: VALUES.to_vec(),
         sealed: Some(keys[0].key().sign(&seal)),
@@ -165,7 +181,13 @@ fn story(asked: &Statement, lie: Option<Lie>, keys: &[Key; 2]) -> Vec<u8> {
         let (seal, signature) = (seal.len(), signature.len());
         piece(&format!("seal seal={seal} signature={signature}"), &body)
     });
-    let end = format!("end kind={} code={} log={}\n", told.kind, told.code, told.output.len());
+    let Told { kind, code, reason, .. } = told;
+    let reason = match reason.replace(' ', "%20") {
+        empty if empty.is_empty() => empty,
+        reason => format!(" reason={reason}"),
+    };
+    let cut = if told.truncated { " truncated=yes" } else { "" };
+    let end = format!("end kind={kind} code={code} log={}{reason}{cut}\n", told.output.len());
     let output = piece("out", &told.output);
     let values = piece("outputs", &told.values);
     [b"ok\n".to_vec(), output, values, sealed.unwrap_or_default(), end.into_bytes()].concat()

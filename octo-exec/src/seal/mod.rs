@@ -11,7 +11,7 @@ use octo_core::base::publish::Reserved;
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{End, JobDirectory, MAXIMUM_OUTPUTS};
 use octo_core::tentacle::known::OwnThumbprints;
-use octo_core::tentacle::seal::{Content, Seal, SealKey, Sealed};
+use octo_core::tentacle::seal::{self, Content, Seal, SealKey, Sealed};
 use std::io::Read;
 
 /// Publishes a job's end with its seal; `head` is the line of the audit log that has it.
@@ -79,7 +79,8 @@ fn sign(places: &Places, job: &JobId, end: &End, kept: Kept) -> Result<Sealed> {
     let tentacle = OwnThumbprints::load(places)?;
     let Kept { spec, log, values, head } = kept;
     let (job, kind, at) = (job.clone(), end.kind, end.at.clone());
-    let seal = Seal { job, tentacle, spec, kind, at, log, values, head };
+    let (reason, truncated) = (seal::reason(end.reason.as_deref()), end.truncated);
+    let seal = Seal { job, tentacle, spec, kind, at, reason, log, truncated, values, head };
     Ok(SealKey::load_or_make(places)?.sign(&seal))
 }
 

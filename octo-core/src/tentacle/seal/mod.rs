@@ -9,13 +9,15 @@
 //! kind exit
 //! code 0
 //! at 2026-01-01T00:00:00Z
+//! reason SHA256
 //! log 1024 SHA256
+//! truncated yes
 //! values 12 SHA256
 //! head SEQ:SHA256
 //! ```
 //!
 //! The lines are in this order, in the line encoding: a seal has one spelling. `previous`,
-//! `spec`, `values` and `head` may be missing. octo-job(5) is the page.
+//! `spec`, `reason`, `truncated`, `values` and `head` may be missing. octo-job(5) is the page.
 
 mod key;
 #[cfg(test)]
@@ -60,8 +62,12 @@ pub struct Seal {
     pub kind: EndKind,
     /// When, as its record has it.
     pub at: String,
+    /// The sha256 of its reason, where it has one: that may be longer than a seal.
+    pub reason: Option<Digest>,
     /// All of its output that is kept.
     pub log: Content,
+    /// More of it was thrown away.
+    pub truncated: bool,
     /// The values that it handed back, where there are any.
     pub values: Option<Content>,
     /// The line of octo-exec's audit log that has the end.
@@ -88,8 +94,12 @@ pub struct Told<'a> {
     pub tentacle: Option<Thumbprint>,
     /// The kind that was told.
     pub kind: EndKind,
+    /// The reason that was told.
+    pub reason: Option<&'a str>,
     /// The output that came.
     pub log: Content,
+    /// More of it was thrown away, it is told.
+    pub truncated: bool,
     /// The values that came.
     pub values: Option<Content>,
 }
@@ -130,8 +140,10 @@ impl Seal {
             .with_each("spec", self.spec)
             .with("kind", self.kind.word())
             .with("code", self.kind.code())
-            .with("at", &self.at);
+            .with("at", &self.at)
+            .with_each("reason", self.reason);
         self.log.push(&mut record, "log");
+        record = record.with_each("truncated", self.truncated.then_some("yes"));
         if let Some(values) = self.values {
             values.push(&mut record, "values");
         }
@@ -153,7 +165,9 @@ impl Seal {
             spec: record.first("spec").and_then(Digest::parse),
             kind: EndKind::from_words(record.first("kind")?, record.number("code")?)?,
             at: record.first("at")?.to_string(),
+            reason: record.first("reason").and_then(Digest::parse),
             log: Content::read(&record, "log")?,
+            truncated: record.first("truncated").is_some(),
             values: Content::read(&record, "values"),
             head: record.first("head").and_then(Head::parse),
         };
@@ -180,6 +194,14 @@ impl Seal {
             let (word, code) = (self.kind.word(), self.kind.code());
             return Err(format!("its seal says {word} {code}"));
         }
+        if self.reason != reason(told.reason) {
+            let other = self.reason.map_or("none".to_string(), |reason| reason.to_string());
+            return Err(format!("its seal is of another reason, {other}"));
+        }
+        if self.truncated != told.truncated {
+            let is_cut = if self.truncated { "was cut" } else { "was not cut" };
+            return Err(format!("its seal says that its output {is_cut}"));
+        }
         if self.log != told.log {
             return Err(format!("its seal is of another output, {}", self.log));
         }
@@ -189,6 +211,11 @@ impl Seal {
         }
         Ok(())
     }
+}
+
+/// What a seal has of a reason; an empty one is none.
+pub fn reason(reason: Option<&str>) -> Option<Digest> {
+    reason.filter(|reason| !reason.is_empty()).map(|reason| Digest::of(reason.as_bytes()))
 }
 
 /// Is this the seal, by one of these keys, of what was told?

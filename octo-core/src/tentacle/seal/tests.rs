@@ -5,6 +5,8 @@ use crate::base::paths::Places;
 use crate::tentacle::layout;
 use std::os::unix::fs::PermissionsExt;
 
+const REASON: &str = "not tidied up: \u{e4}\n";
+
 fn seal() -> Seal {
     let print = |seed: &str| Thumbprint::of_certificate(seed.as_bytes());
     Seal {
@@ -13,7 +15,9 @@ fn seal() -> Seal {
         spec: Some(Digest::of(b"spec")),
         kind: EndKind::Exit(0),
         at: "2026-01-01T00:00:00Z".into(),
+        reason: reason(Some(REASON)),
         log: Content::of(b"hello\n"),
+        truncated: true,
         values: Some(Content::of(b"A=1\n")),
         head: Head::parse(&format!("7:{}", "0f".repeat(32))),
     }
@@ -21,8 +25,8 @@ fn seal() -> Seal {
 
 fn told(seal: &Seal) -> Told<'_> {
     let tentacle = Some(seal.tentacle.current);
-    let Seal { job, spec, kind, log, values, .. } = seal;
-    Told { job, spec: *spec, tentacle, kind: *kind, log: *log, values: *values }
+    let &Seal { ref job, spec, kind, log, truncated, values, .. } = seal;
+    Told { job, spec, tentacle, kind, reason: Some(REASON), log, truncated, values }
 }
 
 fn places() -> (tempfile::TempDir, Places) {
@@ -35,7 +39,15 @@ fn places() -> (tempfile::TempDir, Places) {
 fn it_comes_back_and_has_one_spelling() {
     let whole = seal();
     let tentacle = OwnThumbprints { previous: None, ..whole.tentacle };
-    let least = Seal { tentacle, spec: None, values: None, head: None, ..whole.clone() };
+    let least = Seal {
+        tentacle,
+        spec: None,
+        reason: None,
+        truncated: false,
+        values: None,
+        head: None,
+        ..whole.clone()
+    };
     for made in [whole, least] {
         let bytes = made.encode();
         assert!((bytes.len() as u64) < MAXIMUM);
@@ -55,6 +67,8 @@ fn it_comes_back_and_has_one_spelling() {
             text.replace("log 6 ", "log 06 "),
             text.replace("log 6 ", "log 6  "),
             text.replace("kind", "reason x\nkind"),
+            text.replace("log 6", "truncated yes\nlog 6"),
+            format!("{text}truncated no\n"),
             format!("{text}by {}\n", "x".repeat(3000)),
             String::new(),
         ] {
@@ -90,6 +104,10 @@ fn it_proves_one_end_of_one_job_by_one_key() {
         (Told { spec: Some(Digest::of(b"x")), ..right.clone() }, "another spec"),
         (Told { kind: EndKind::Exit(1), ..right.clone() }, "its seal says exit 0"),
         (Told { kind: EndKind::Lost, ..right.clone() }, "its seal says exit 0"),
+        (Told { reason: Some("tidied up"), ..right.clone() }, "another reason"),
+        (Told { reason: None, ..right.clone() }, "another reason"),
+        (Told { reason: Some(""), ..right.clone() }, "another reason"),
+        (Told { truncated: false, ..right.clone() }, "its output was cut"),
         (Told { log: Content::of(b""), ..right.clone() }, "another output, 6 bytes"),
         (Told { values: None, ..right.clone() }, "other values, 4 bytes"),
         (Told { values: Some(Content::of(b"A=2\n")), ..right.clone() }, "other values"),

@@ -108,7 +108,7 @@ impl JobStream {
         // Those that are refused are none: where the seal knows of some, it doesn't fit.
         let values = self.outputs.as_ref().and_then(|values| values.as_deref().ok());
         let values = values.unwrap_or_default();
-        let is_proved = match judge(followed, end, sealed.as_ref(), &self.heard, values) {
+        let is_proved = match judge(followed, end, said, sealed.as_ref(), &self.heard, values) {
             Proof::Proved(key) => {
                 reporter.detail(format!("job {job} is proved, by seal={key}"));
                 true

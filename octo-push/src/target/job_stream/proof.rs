@@ -108,6 +108,7 @@ pub(super) fn disbelieved(job: &JobId, told: EndKind, why: &str) -> Outcome {
 pub(super) fn judge(
     followed: &Followed<'_>,
     kind: EndKind,
+    end: &Fields,
     received: Option<&Received>,
     heard: &Heard,
     values: &[u8],
@@ -126,7 +127,8 @@ pub(super) fn judge(
     let Some(signed) = signed else { return Proof::Wrong("it has no seal".into()) };
     let log = Content { length: heard.length, digest: heard.hasher.clone().finish() };
     let values = (!values.is_empty()).then(|| Content::of(values));
-    let told = Told { job, spec, tentacle, kind, log, values };
+    let (reason, truncated) = (end.get("reason"), end.flag("truncated"));
+    let told = Told { job, spec, tentacle, kind, reason, log, truncated, values };
     match seal::prove(&signed, keys, &told) {
         Ok(_) => Proof::Proved(Thumbprint::of_certificate(signed.certificate)),
         Err(why) => Proof::Wrong(why),
