@@ -212,7 +212,9 @@ fn heads_of_another_octopus_are_asked_for_and_not_kept() {
         scene.octopus.push(&["-a", "audit", "--check", "heads"]).assert()
     };
     check("# mail\n").code(65).stderr(contains("heads:1: is no line of audit --heads"));
-    check("").success().stderr(contains("heads: no head of this tentacle"));
+    for none_of_it in ["", &other.replace(&scene.tentacle.to_string(), &"1".repeat(64))] {
+        check(none_of_it).code(69).stderr(contains("heads: no head of this tentacle"));
+    }
     scene.octopus.push(&["audit", "--heads", "--check", "-"]).assert().code(64);
 }
 

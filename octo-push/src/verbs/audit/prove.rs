@@ -185,13 +185,20 @@ fn judge(
     let sum = |of: fn(&Answers) -> usize| answers.iter().map(of).sum::<usize>();
     let (asked, held, gone) = (sum(|a| a.asked), sum(|a| a.held), sum(|a| a.gone));
     if let (0, Given::Of(_, file)) = (asked, given) {
-        reporter.note(format!("{}: no head of this tentacle", printable(file.as_bytes())));
+        return nothing_proved(file);
     }
     let mut message = format!("{held} of {asked} heads hold");
     if gone > 0 {
         message.push_str(&format!(", {gone} are older than what is kept there"));
     }
     Outcome { message, ..outcome }
+}
+
+/// Who reads the status alone must not take it for a proof.
+fn nothing_proved(file: &str) -> Outcome {
+    let object = printable(file.as_bytes());
+    let error = Error::new(Exit::Unavailable, object, "no head of this tentacle");
+    Outcome::error(OutcomeKind::Failed, OutcomeOrigin::Octopus, error)
 }
 
 /// What is kept of the answers about one log. Of one that was changed nothing is proved.
