@@ -126,6 +126,8 @@ struct Story {
     lines: Vec<String>,
     /// The head that it states; the last line's, if nothing is said.
     head: Option<Head>,
+    /// It states none.
+    is_silent: bool,
     more: bool,
 }
 
@@ -162,7 +164,10 @@ fn tell(connection: &mut Played, story: &Story) -> Option<()> {
         let body: String =
             story.lines.iter().filter(|line| number_of(line) >= from).cloned().collect();
         let head = story.head.or_else(|| head_of(story.lines.last()?));
-        let head = head.map(|head| format!(" audit-exec={head}")).unwrap_or_default();
+        let head = head
+            .filter(|_| !story.is_silent)
+            .map(|head| format!(" audit-exec={head}"))
+            .unwrap_or_default();
         let more = if story.more { " more=yes" } else { "" };
         say(connection, format!("ok{head}{more} body={}\n{body}", body.len()).as_bytes())?;
     }
@@ -250,6 +255,30 @@ fn a_tentacle_that_tells_another_story_is_found_out() {
         fetch().append_context("again", name).code(65);
         assert_eq!(number_of(read(&copy).lines().last().expect("a line")), kept, "{name}");
     }
+}
+
+/// Who says nothing of its head is held to the one that it gave out before.
+#[test]
+fn a_tentacle_that_states_no_head_hides_no_lines() {
+    let good = chain(12);
+    let (octopus, told) = storyteller(good.clone());
+    let fetch = || octopus.push(&["-a", "audit", "--fetch"]).assert();
+    fetch().success();
+    let copy = copy_of(&octopus, "exec.log");
+    let half = good.lines[..6].concat();
+    for (kept, lines) in [(&half, 5..6), (&half, 0..6), (&String::new(), 0..6), (&half, 5..11)] {
+        std::fs::write(&copy, kept).expect("write");
+        let lines = good.lines[lines].to_vec();
+        *told.lock().expect("a story") = Story { lines, is_silent: true, ..Story::default() };
+        fetch().code(65).stderr(contains("withholds lines: its head is 12, and they end with"));
+    }
+    // Without a copy, and without a line.
+    std::fs::write(&copy, "").expect("write");
+    *told.lock().expect("a story") = Story { is_silent: true, ..Story::default() };
+    fetch().code(65).stderr(contains("withholds lines: its head is 12, and they end with 0"));
+    *told.lock().expect("a story") = Story { is_silent: true, ..good.clone() };
+    fetch().success();
+    assert_eq!(read(&copy), good.lines.concat());
 }
 
 #[test]

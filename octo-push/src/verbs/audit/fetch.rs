@@ -34,9 +34,12 @@ const MOST_SHORT: u32 = 3;
 struct Fetch<'a> {
     chain: Chain,
     copy: AuditCopy,
-    /// The heads that it gave out, and the one that its lines have to reach.
+    /// The heads that it gave out, and the number that its lines have to reach: what it once
+    /// gave out is a promise, whether it states a head now or not.
     heads: Vec<Head>,
-    goal: Option<Head>,
+    goal: u64,
+    /// The head that it stated in this call, first.
+    stated: Option<Head>,
     /// How much came, and how much may.
     came: u64,
     most: u64,
@@ -91,8 +94,9 @@ fn fetch_chain(
 ) -> Result<(String, Fields), ClientError> {
     let path = path_of(context, reporter, chain);
     let copy = AuditCopy::open(&path).map_err(ClientError::Local)?;
-    let mut fetch =
-        Fetch { chain, copy, heads, goal: None, came: 0, most, lines: 0, short: 0, reporter };
+    let goal = heads.iter().map(|head| head.seq).max().unwrap_or(0);
+    let (stated, came, lines, short) = (None, 0, 0, 0);
+    let mut fetch = Fetch { chain, copy, heads, goal, stated, came, most, lines, short, reporter };
     let reply = attempts::transfer(context, reporter, |client, retry| fetch.all(client, retry))?;
     let end = fetch.copy.end().map_or(0, |head| head.seq);
     Ok((format!("{}: {} new lines, to {end}", whose(chain), fetch.lines), reply))
@@ -115,7 +119,8 @@ fn whose(chain: Chain) -> &'static str {
 }
 
 impl Fetch<'_> {
-    /// Asks until the lines reach the head that was stated first; the last reply.
+    /// Asks until the lines reach the highest head that is known, and the one that was stated
+    /// first; the last reply.
     fn all(
         &mut self,
         client: &mut TlsClient<'_>,
@@ -158,7 +163,7 @@ impl Fetch<'_> {
             Chain::Exec => "audit-exec",
         };
         let stated = reply.get(key).and_then(Head::parse);
-        if self.goal.is_none()
+        if self.stated.is_none()
             && let Some(stated) = stated
         {
             if let Some(end) = self.copy.end()
@@ -167,7 +172,8 @@ impl Fetch<'_> {
                 let reason = format!("went backwards: its head is {stated}, our copy ends {end}");
                 return Err(self.disagrees(reason));
             }
-            self.goal = Some(stated);
+            self.stated = Some(stated);
+            self.goal = self.goal.max(stated.seq);
             self.heads.push(stated);
         }
         Ok(())
@@ -205,9 +211,9 @@ impl Fetch<'_> {
     /// Is all here that was to come? Who promises more and sends little is not believed long.
     fn is_over(&mut self, reply: &Fields, length: u64) -> Result<bool, ClientError> {
         let end = self.copy.end().map_or(0, |end| end.seq);
-        let goal = self.goal.map_or(0, |goal| goal.seq);
+        let goal = self.goal;
         let more = reply.get::<&str>("more").is_some();
-        if self.goal.is_some() && end >= goal || self.goal.is_none() && !more {
+        if end >= goal && (self.stated.is_some() || !more) {
             return Ok(true);
         }
         if length < SHORT {
