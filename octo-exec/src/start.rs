@@ -32,13 +32,13 @@ pub(crate) fn detached(places: &Places, job: &JobDirectory) -> Result<()> {
 ///
 /// # Errors
 /// As [`program`].
-pub(crate) fn announcing(places: &Places, job: &JobDirectory) -> Result<()> {
+pub(crate) fn announcing(places: &Places, job: &JobDirectory) -> Result<Child> {
     let failed =
         |e: io::Error| Error::new(Exit::Temporary, format!("job {}", job.id()), describe(&e));
     let mut command = own(places).map_err(failed)?;
     command.arg("announce").arg(job.id().as_str()).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-    command.spawn().map(drop).map_err(failed)
+    command.spawn().map_err(failed)
 }
 
 fn spawn(places: &Places, job: &JobDirectory, errors: Stdio) -> Result<Child> {

@@ -78,6 +78,7 @@ fn run(
         Ok(end) | Err(Unstarted::Over(end)) => end,
         Err(Unstarted::Held) => {
             // What it needs is computed by another process: this one's end is waited for.
+            // It outlives this process, and is nobody's zombie then.
             if let Err(error) = start::announcing(places, job) {
                 tool.report(&error);
             }

@@ -76,10 +76,10 @@ impl Children {
         entry: Option<&Seen>,
         program: impl FnOnce() -> Result<Child>,
     ) -> Result<bool> {
-        let mut child = self.descriptors.given_to(program)?;
+        let (mut child, process) = self.watched(program)?;
         entry.into_iter().for_each(|entry| self.count(entry));
         let taking = child.stdout.take();
-        let Ok(process) = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) else {
+        let Some(process) = process else {
             self.unwatched.push(child);
             return Ok(false);
         };
@@ -87,11 +87,24 @@ impl Children {
             job: job.clone(),
             entry: entry.cloned(),
             taking: taking.map(|taking| self.descriptors.keep(taking.into())),
-            process: self.descriptors.keep(process),
+            process,
             child: Some(child),
             was_killed: false,
         });
         Ok(true)
+    }
+
+    /// Starts a program, with what is readable when it ends, where that can be had.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub(super) fn watched(
+        &self,
+        program: impl FnOnce() -> Result<Child>,
+    ) -> Result<(Child, Option<OwnedFd>)> {
+        let child = self.descriptors.given_to(program)?;
+        let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok();
+        Ok((child, process.map(|process| self.descriptors.keep(process))))
     }
 
     /// A supervisor that somebody else has started, if it lives: it runs the job, or

@@ -3,6 +3,7 @@
 //! starts `octo-exec take JOB` for each entry. While nothing happens nothing wakes it.
 
 mod again;
+mod announcing;
 mod children;
 mod descriptors;
 mod doorbell;
@@ -11,6 +12,7 @@ mod seen;
 
 use crate::start;
 use again::{Again, PAUSE, Pause};
+use announcing::Announcing;
 use children::{Children, Working};
 use doorbell::Doorbell;
 use held::Held;
@@ -50,6 +52,7 @@ pub(crate) fn serve(said: &Said, places: &Places) -> Result<u8> {
             .map_err(|error| Error::new(Exit::Io, "thread", describe(&error)))?,
         children: Children::new(),
         held: Held::default(),
+        announcing: Announcing::default(),
         again: Again::default(),
         was_rung: false,
         spool: Pause::default(),
@@ -83,6 +86,7 @@ struct Serving<'a> {
     readiness: Readiness,
     children: Children,
     held: Held,
+    announcing: Announcing,
     again: Again,
     /// Since the last look.
     was_rung: bool,
@@ -108,11 +112,7 @@ impl Serving<'_> {
             // It began between the two looks: watched it must be, or its loss is nobody's.
             Ok(State::Running | State::Waiting(_)) => self.again.put_off(job.id()),
             // Whoever was to say so may have been killed; said twice it isn't.
-            Ok(State::Held) if self.held.notes(job) => {
-                if let Err(error) = start::announcing(self.places, job) {
-                    self.tool.report(&error);
-                }
-            }
+            Ok(State::Held) if self.held.notes(job) => self.announcing.put(job.id()),
             Ok(_) => self.start(job.id(), None, None),
             Err(error) => {
                 self.tool.report(&error);
@@ -222,13 +222,20 @@ impl Serving<'_> {
     /// Sleeps until something happens, and notes what.
     fn wait(&mut self) -> Result<()> {
         let pauses = [&self.spool, &self.jobs, &self.sweep].map(Pause::until);
-        let others = [self.doorbell.rests_until(), self.again.next(), self.held.next()];
+        self.announcing.go_on(self.tool, self.places, &self.children);
+        let others = [
+            self.doorbell.rests_until(),
+            self.again.next(),
+            self.held.next(),
+            self.announcing.next(),
+        ];
         let until = pauses.into_iter().chain(others).flatten().min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let polled: Vec<bool> = {
             let mut fds = vec![self.doorbell.descriptor()];
             fds.extend(self.children.descriptors());
+            fds.extend(self.announcing.descriptors());
             match poll(&mut fds, left.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(Error::new(Exit::Io, "poll", describe(&error.into()))),
