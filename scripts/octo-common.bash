@@ -177,7 +177,7 @@ package_of() {
     awk) echo 'mawk, or gawk' ;;
     cmp | diff) echo diffutils ;;
     find | xargs) echo findutils ;;
-    flock) echo util-linux ;;
+    flock | setpriv | setsid) echo util-linux ;;
     grep | sed | tar) echo "$1" ;;
     ssh) echo openssh-client ;;
     *) echo coreutils ;;

@@ -5,6 +5,7 @@ mod support;
 #[path = "../support/tar.rs"]
 mod tar;
 
+mod announcing;
 mod approval;
 mod changes;
 mod control;
