@@ -9,12 +9,26 @@ use crate::base::digest::Digest;
 use crate::base::names::{JobId, PusherName};
 use crate::base::record::Record;
 use crate::base::thumbprint::Thumbprint;
-use crate::tentacle::spec::Spec;
+use crate::tentacle::spec::{self, Spec};
+use crate::tentacle::{changes, statement};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// A held job that nobody approved expires after this long.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(7 * 86400);
+
+/// What who approves is shown of a held job, one part behind the other in a reply: the key
+/// that says how long it is, its file in the job's directory, and the most bytes it has.
+pub const SHOWN: [(&str, &str, u64); 8] = [
+    ("request", "request", statement::MAXIMUM),
+    ("signature", "request.sig", statement::MAXIMUM_SIGNATURE),
+    ("certificate", "request.crt", statement::MAXIMUM_CERTIFICATE),
+    ("spec", "spec", spec::MAXIMUM),
+    ("script", "script", spec::MAXIMUM_SCRIPT),
+    ("held", "held", 1 << 20),
+    ("approvals", "approved", 1 << 20),
+    ("changes", "changes", changes::LARGEST as u64),
+];
 
 /// What an approval binds: the job, the spec, the script, the package and the line, so
 /// that nothing can be swapped between the approval and the start, nor an approval be

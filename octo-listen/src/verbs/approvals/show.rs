@@ -3,24 +3,12 @@
 
 use crate::host::{Asked, No};
 use crate::session::{Answer, Ended, Session};
+use octo_core::tentacle::approval::SHOWN;
 use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::tentacle::{changes, spec, statement};
 use octo_core::trust::Verb;
 use octo_core::{Error, JobId, Refusal};
 use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Duplex, Fields};
-
-/// Each key of the reply, the file that it is the length of, and how long that may be.
-const PARTS: [(&str, &str, u64); 8] = [
-    ("request", "request", statement::MAXIMUM),
-    ("signature", "request.sig", statement::MAXIMUM_SIGNATURE),
-    ("certificate", "request.crt", statement::MAXIMUM_CERTIFICATE),
-    ("spec", "spec", spec::MAXIMUM),
-    ("script", "script", spec::MAXIMUM_SCRIPT),
-    ("held", "held", 1 << 20),
-    ("approvals", "approved", 1 << 20),
-    ("changes", "changes", changes::LARGEST as u64),
-];
 
 /// A script that is larger waits for its turn: it is in memory until it is sent.
 const SMALL: u64 = 1 << 20;
@@ -48,7 +36,7 @@ pub(crate) fn show<S: Duplex>(
     };
     let parts = parts(&job).map_err(|error| No::failed(host, &error))?;
     let mut answer = Answer::ok(Verb::Show, head);
-    for ((key, ..), bytes) in PARTS.iter().zip(&parts) {
+    for ((key, ..), bytes) in SHOWN.iter().zip(&parts) {
         answer = answer.with(key, bytes.len());
     }
     let answer = answer.with("body", parts.iter().map(Vec::len).sum::<usize>());
@@ -62,5 +50,5 @@ pub(crate) fn show<S: Duplex>(
 
 /// What is not there is empty: a command has no script, and not each job changes something.
 fn parts(job: &JobDirectory) -> Result<Vec<Vec<u8>>, Error> {
-    PARTS.iter().map(|(_, file, most)| Ok(job.read(file, *most)?.unwrap_or_default())).collect()
+    SHOWN.iter().map(|(_, file, most)| Ok(job.read(file, *most)?.unwrap_or_default())).collect()
 }

@@ -7,26 +7,14 @@ use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
 use octo_core::base::record::Record;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::tentacle::approval::{self, Approvals};
+use octo_core::tentacle::approval::{self, Approvals, SHOWN};
 use octo_core::tentacle::changes::Changes;
+use octo_core::tentacle::signature;
 use octo_core::tentacle::spec::{Script, Spec};
 use octo_core::tentacle::statement::{Asks, Statement};
-use octo_core::tentacle::{changes, signature, spec, statement};
 use octo_core::trust::Verb;
 use octo_core::{Digest, Refusal};
 use octo_wire::{Fields, Request};
-
-/// Each part of the reply's body, and how long it may be.
-const PARTS: [(&str, u64); 8] = [
-    ("request", statement::MAXIMUM),
-    ("signature", statement::MAXIMUM_SIGNATURE),
-    ("certificate", statement::MAXIMUM_CERTIFICATE),
-    ("spec", spec::MAXIMUM),
-    ("script", spec::MAXIMUM_SCRIPT),
-    ("held", 1 << 20),
-    ("approvals", 1 << 20),
-    ("changes", changes::LARGEST as u64),
-];
 
 /// A held job.
 #[derive(Debug, Clone)]
@@ -53,7 +41,7 @@ pub(super) struct HeldJob {
 }
 
 /// The parts of a reply, in their order.
-struct Parts<'a>([&'a [u8]; PARTS.len()]);
+struct Parts<'a>([&'a [u8]; SHOWN.len()]);
 
 impl HeldJob {
     /// Asks for it on this connection; `None` where no such job waits there.
@@ -98,8 +86,8 @@ impl HeldJob {
 impl<'a> Parts<'a> {
     fn of(reply: &Fields, body: &'a [u8]) -> Result<Parts<'a>, String> {
         let mut rest = body;
-        let mut parts = [&b""[..]; PARTS.len()];
-        for (part, (key, most)) in parts.iter_mut().zip(PARTS) {
+        let mut parts = [&b""[..]; SHOWN.len()];
+        for (part, (key, _, most)) in parts.iter_mut().zip(SHOWN) {
             let length = reply.get::<u64>(key).unwrap_or(0);
             let length = Some(length).filter(|length| *length <= most);
             let length = length.and_then(|length| usize::try_from(length).ok());
