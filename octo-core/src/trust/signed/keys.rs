@@ -14,16 +14,16 @@ const MOST: usize = 100;
 /// Who takes the secret key for the public one has no more of it shown.
 const SHOWN: usize = 12;
 
-/// The id of a key, shown as minisign(1) does: 16 upper-case hex digits.
+/// The id of a key, shown as minisign(1) does, so that one finds the other by a search:
+/// upper-case hex digits, 16 at most, without zeros in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyId(u64);
 
 impl KeyId {
     /// The id of this text, in its one spelling.
     pub fn parse(text: &str) -> Option<KeyId> {
-        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
-        let is_id = text.len() == 16 && text.bytes().all(is_digit);
-        is_id.then(|| u64::from_str_radix(text, 16).ok().map(KeyId))?
+        let id = u64::from_str_radix(text, 16).ok().map(KeyId)?;
+        (id.to_string() == text).then_some(id)
     }
 
     /// Of its eight bytes in a key or a signature, the lowest first.
@@ -34,7 +34,7 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:016X}", self.0)
+        write!(out, "{:X}", self.0)
     }
 }
 
@@ -141,8 +141,11 @@ mod tests {
         let id = KeyId::of([0x1f, 0xe8, 0xb4, 0x42, 0x18, 0x0f, 0x62, 0xe7]);
         assert_eq!(id.to_string(), "E7620F1842B4E81F");
         assert_eq!(KeyId::parse("E7620F1842B4E81F"), Some(id));
+        let short = KeyId::of([0xf9, 0xce, 0x62, 0xc7, 0x8e, 0xf4, 0x05, 0x00]);
+        assert_eq!(short.to_string(), "5F48EC762CEF9");
+        assert_eq!(KeyId::parse("5F48EC762CEF9"), Some(short));
         for text in
-            ["", "e7620f1842b4e81f", "+7620F1842B4E81F", "E7620F1842B4E81", "E7620F1842B4E81F0"]
+            ["", "e7620f1842b4e81f", "+7620F1842B4E81F", "05F48EC762CEF9", "E7620F1842B4E81F0"]
         {
             assert_eq!(KeyId::parse(text), None, "{text}");
         }
