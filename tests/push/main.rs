@@ -27,6 +27,7 @@ mod patches;
 mod prepare;
 mod real_input;
 mod releases;
+mod roads;
 mod rolling;
 mod run;
 mod scripts;

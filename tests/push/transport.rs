@@ -131,11 +131,12 @@ fn a_login_that_is_refused_later_is_tried_a_few_times() {
     let program = program.display().to_string();
     let script = format!("touch '{}'; exec sleep 300", go.display());
     octopus
-        .push(&["-t", "web1", "-P", &program, "run", "-j", "20260101T000000-aaaaaaaaaaaaa"])
-        .args(["-c", &script])
+        .push(&["-t", "web1", "--reconnect", "12s", "-P", &program, "run"])
+        .args(["-j", "20260101T000000-aaaaaaaaaaaaa", "-c", &script])
         .assert()
         .code(79)
         .stderr(contains("program ended with status 255"));
-    assert_eq!(starts_of(&octopus), 1 + 2);
+    let starts = starts_of(&octopus);
+    assert!((1 + 1..=1 + 3).contains(&starts), "{starts}");
     octopus.push(&["-t", "web1", "cancel", "20260101T000000-aaaaaaaaaaaaa"]).assert().success();
 }

@@ -8,10 +8,12 @@
 mod address;
 mod names;
 mod parse;
+mod road;
 mod select;
 
 pub use address::{Address, DEFAULT_PORT};
 pub use names::{names_file, read_names};
+pub use road::{MOST_ROADS, Road, RoadCommand, Roads, fill};
 pub use select::{Selection, Shard, Term};
 
 use crate::base::error::Result;
@@ -41,8 +43,8 @@ pub struct Targets {
 pub struct Target {
     /// Its name, unique in the file.
     pub name: PusherName,
-    /// Where it listens.
-    pub address: Address,
+    /// By which ways it is reached.
+    pub roads: Roads,
     /// By what it is recognised.
     pub trust: TargetTrust,
     /// By which keys the ends of its jobs are sealed; none: they are believed as they are told.

@@ -1,6 +1,6 @@
 //! The lines of a targets file, one by one, and what they may not say together.
 
-use super::{Address, SEAL, Target, TargetTrust, Targets};
+use super::{Roads, SEAL, Target, TargetTrust, Targets};
 use crate::base::encoding::printable;
 use crate::base::names::PusherName;
 use crate::base::problem::{ENOUGH, Problem};
@@ -71,8 +71,11 @@ fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Option<Target>,
         return Err("a target needs a name, an address and a thumbprint".into());
     };
     let name = parse_name("target name", name)?;
-    let address = Address::parse(address)?;
+    let roads = Roads::parse(address)?;
     let trust = parse_trust(path, trust)?;
+    if roads.address().is_none() && !matches!(trust, TargetTrust::Thumbprints(_)) {
+        return Err("webpki and ca= vouch for an address, and there is none".into());
+    }
     let (mut tags, mut seals) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for word in words {
@@ -92,7 +95,7 @@ fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Option<Target>,
         }
         tags.push(tag);
     }
-    Ok(Some(Target { name, address, trust, seals, tags, line: number }))
+    Ok(Some(Target { name, roads, trust, seals, tags, line: number }))
 }
 
 fn parse_name(what: &str, text: &str) -> Result<PusherName, String> {
@@ -152,7 +155,7 @@ mod tests {
         let targets = targets.expect("sound");
         assert_eq!(targets.all.len(), 4);
         let web2 = targets.named("web2").expect("web2");
-        assert_eq!((web2.address.host(), web2.address.port()), ("web2.example", 99));
+        assert_eq!(web2.roads.to_string(), "web2.example:99");
         assert_eq!(web2.line, 4);
         assert_eq!(web2.trust.to_string(), format!("{a},{b}"));
         let edge = targets.named("edge").expect("edge");
@@ -174,6 +177,8 @@ mod tests {
             ("web1 10.0.0.1".into(), "needs a name, an address"),
             (format!("-x 10.0.0.1 {a}"), "'-x' is not a target name"),
             (format!("web1 -oProxyCommand=x {a}"), "is not an address"),
+            ("web1 exec:nc webpki".into(), "vouch for an address"),
+            (format!("web1 h,h {a}"), "twice"),
             (format!("web1 h {}", &a[..40]), "SHA-1"),
             (format!("web1 h \u{200e}{a}"), "U+200E"),
             (format!("web1 h {a},{a}"), "twice"),

@@ -28,7 +28,7 @@ pub(super) fn describe(
     let rolling = context.common.rolling.is_said();
     let mut text = String::new();
     for target in never_asked.iter().map(|index| &context.targets[*index]) {
-        text.push_str(&format!("{} ({}): unreachable, not asked\n", target.name, target.address));
+        text.push_str(&format!("{} ({}): unreachable, not asked\n", target.name, target.roads));
     }
     let mut number = 0;
     let stopped = loop {
@@ -43,7 +43,7 @@ pub(super) fn describe(
             if rolling {
                 text.push_str(&format!("batch {number}: "));
             }
-            let (name, address) = (&target.name, &target.address);
+            let (name, address) = (&target.name, &target.roads);
             let (verb, what) = (plan.draft.verb(), plan.draft.summary());
             text.push_str(&format!("{name} ({address}): {put}{verb} {what}\n"));
             batches.result(index, Verdict::Succeeded);

@@ -102,7 +102,7 @@ pub(crate) fn gather(screen: Screen, context: Context, fan_out: FanOut) -> Resul
 /// Exit 74 where that can't be printed.
 pub(crate) fn describe(context: &Context, what: &str) -> Result<u8> {
     let targets = context.targets.iter();
-    let lines = targets.map(|target| format!("{} ({}): {what}\n", target.name, target.address));
+    let lines = targets.map(|target| format!("{} ({}): {what}\n", target.name, target.roads));
     print(&lines.collect::<String>())?;
     Ok(0)
 }

@@ -2,9 +2,10 @@
 
 use crate::records::heads::heard::Watch;
 use crate::records::heads::known::Known;
-use crate::target::connection::client::{Client, TlsClient};
+use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::Deadlines;
+use crate::target::connection::opening::{Patience, open};
 use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
 use crate::target::retry::Retry;
@@ -27,7 +28,12 @@ pub(crate) fn connect<'a>(
         Known::default()
     });
     let watch = Watch::new(&known, &reporter.heard);
-    let mut client = Client::open(&context.client_config, target, retry.begin())?;
+    let patience = Patience { wait: retry.begin(), until: retry.deadline() };
+    let mut learned = reporter.learned.borrow_mut();
+    let mut client = open(&context.client_config, target, patience, &mut learned)?;
+    for passed in learned.passed.drain(..) {
+        reporter.detail(format!("{}; another way leads there", passed.message));
+    }
     retry.connected();
     reporter.peer.set(client.peer());
     if let Some(identity) = client.peer() {
@@ -102,7 +108,7 @@ fn repeat<'a, T>(
     let target = &context.targets[reporter.target];
     loop {
         if heeds_stop && context.stop.is_set() {
-            let error = Error::new(Exit::Cancelled, &target.address, "cancelled");
+            let error = Error::new(Exit::Cancelled, &target.roads, "cancelled");
             return Err(ClientError::Local(error));
         }
         let asked = connect(context, reporter, &mut retry).and_then(|mut client| {
@@ -132,8 +138,9 @@ pub(crate) fn ask_all_the_same<'a, T>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::target::connection::client::Client;
     use crate::target::connection::first_contact::Introduction;
+    use crate::target::connection::via::Via;
     use octo_core::base::thumbprint::Thumbprint;
     use octo_core::targets::Targets;
     use octo_core::trust::Verb;
@@ -177,7 +184,7 @@ mod tests {
         let thumbprint = Thumbprint::of_certificate(b"x");
         let us = Introduction { thumbprint, name: "ann".into(), config: "/c".into() };
         let watched = Watched::default();
-        let mut client = Client::over(&us, &target, watched.clone());
+        let mut client = Client::over(&us, Via { target: &target, road: None }, watched.clone());
         let began = Instant::now();
         let given = |wanted: &[u64]| {
             let given = watched.0.take().into_iter().map(|at| Some((at? - began).as_secs()));

@@ -1,6 +1,7 @@
 //! What a worker reports while it serves one target.
 
 use crate::records::heads::heard::Heard;
+use crate::target::connection::opening::Learned;
 use crate::target::outcome::Outcome;
 use crate::target::package::counters::Sent;
 use octo_core::base::names::JobId;
@@ -39,6 +40,8 @@ pub(crate) struct Reporter {
     pub(crate) sent: Cell<Option<Sent>>,
     /// What it said of its audit logs, over all its connections.
     pub(crate) heard: Rc<RefCell<Heard>>,
+    /// What is known of the ways to it by now.
+    pub(crate) learned: RefCell<Learned>,
     sink: Box<dyn Fn(TargetEvent)>,
 }
 
@@ -46,7 +49,8 @@ impl Reporter {
     /// For one target; `sink` gets its events.
     pub(crate) fn new(target: usize, sink: impl Fn(TargetEvent) + 'static) -> Reporter {
         let (peer, sent, heard) = (Cell::default(), Cell::default(), Rc::default());
-        Reporter { target, peer, sent, heard, sink: Box::new(sink) }
+        let learned = RefCell::default();
+        Reporter { target, peer, sent, heard, learned, sink: Box::new(sink) }
     }
 
     pub(crate) fn report(&self, event: TargetEvent) {

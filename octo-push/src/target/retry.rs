@@ -8,8 +8,8 @@
 
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::{USUAL_LIMIT, over_limit};
+use crate::target::connection::pauses::{SECOND, ended, grown, spread};
 use octo_core::base::error::{Error, Exit};
-use octo_core::base::names::random_bytes;
 use octo_core::base::refusal::Refusal;
 use octo_core::base::units::human_duration;
 use octo_wire::pace::LOST_AFTER;
@@ -18,12 +18,6 @@ use std::time::{Duration, Instant};
 
 /// How seldom a broken connection may be made again without a pause.
 const AT_ONCE_EACH: Duration = Duration::from_secs(1);
-/// The first pause, and what the later ones grow from and to.
-const FIRST: Duration = Duration::from_millis(200);
-const SECOND: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15);
-/// How often a program that let us in once, and ends now, is started again: logins lock.
-const ENDED_TRIES: u32 = 2;
 /// A file that grows by less with each connection would take for ever.
 const LEAST_STORED: u64 = 64 << 10;
 
@@ -187,6 +181,7 @@ impl Retry {
         let is_first = self.failures == 0 && !self.gained.is_empty();
         let pause = match (is_first, &error) {
             (true, ClientError::Lost(_)) if rarely => Duration::ZERO,
+            (_, ClientError::Ended(_)) if self.contact.is_some() => spread(ended(self.failures)),
             (true, _) => spread(SECOND.min(bound / 2)),
             _ => spread(grown(self.failures)),
         };
@@ -211,14 +206,12 @@ impl Retry {
     /// How long it may go on failing, or how often; `None` for what is not tried again.
     fn bound(&self, error: &ClientError) -> Option<(Duration, u32)> {
         let Bounds { wait, outage, retries, .. } = self.bounds;
+        use ClientError::{Ended, Lost, Unreachable};
         match (error, self.contact.is_some()) {
-            (ClientError::Unreachable(_) | ClientError::Lost(_), true) => Some((outage, 0)),
-            (ClientError::Ended(_), true) => Some((Duration::ZERO, ENDED_TRIES)),
-            (ClientError::Lost(_), false) => Some((wait, retries)),
+            (Unreachable(_) | Lost(_) | Ended(_), true) => Some((outage, 0)),
+            (Lost(_), false) => Some((wait, retries)),
             // So many tries were asked for, not so much time.
-            (ClientError::Unreachable(_) | ClientError::Ended(_), _) => {
-                Some((Duration::ZERO, retries))
-            }
+            (Unreachable(_) | Ended(_), _) => Some((Duration::ZERO, retries)),
             // Too much at once: the same request may pass on another connection.
             (ClientError::Refused(Refusal::Busy, ..), _) => Some((wait, 0)),
             _ => None,
@@ -235,23 +228,6 @@ impl Retry {
         let hints = [last.hints, vec!["--limit TIME waits longer".into()]].concat();
         ClientError::Overdue(Error { exit: Exit::Unavailable, message, hints })
     }
-}
-
-/// The pause after so many failures.
-fn grown(failures: u32) -> Duration {
-    match failures {
-        0 => FIRST,
-        _ => SECOND.saturating_mul(1 << (failures - 1).min(8)).min(LONGEST),
-    }
-}
-
-/// Half as long to half as long again: a hundred that broke at once must not come
-/// again at once.
-fn spread(pause: Duration) -> Duration {
-    let mut random = [128];
-    // Without a random number it is the middle.
-    let _ = random_bytes(&mut random);
-    pause / 2 + pause * u32::from(random[0]) / 255
 }
 
 #[cfg(test)]

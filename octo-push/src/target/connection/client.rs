@@ -1,22 +1,19 @@
 //! One authenticated connection to one tentacle.
 
 use crate::records::heads::heard::Watch;
-use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::{Awaited, Deadlines, over_limit};
-use crate::target::connection::dial::{Link, dial};
 use crate::target::connection::first_contact::Introduction;
 use crate::target::connection::transport::Transport;
-use octo_core::base::error::{Error, Exit, describe};
+use crate::target::connection::via::Via;
+use octo_core::base::error::{Error, Exit};
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::base::units::human_duration;
-use octo_core::targets::Target;
 use octo_core::trust::Verb;
 use octo_wire::connection::Heard;
 use octo_wire::pace::LOST_AFTER;
 use octo_wire::reply::streamed;
 use octo_wire::{
-    Channel, Connection, Duplex, Failure, Fields, Message, Reply, Request, StreamWord, TlsStream,
+    Connection, Duplex, Failure, Fields, Message, Reply, Request, StreamWord, TlsStream,
 };
 use std::time::{Duration, Instant};
 
@@ -36,7 +33,7 @@ const LARGEST_LIST: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Client<'a, S> {
     introduction: &'a Introduction,
-    target: &'a Target,
+    via: Via<'a>,
     connection: Connection<S>,
     /// Who listens to what each message says of the audit logs.
     pub(crate) watch: Watch,
@@ -47,46 +44,13 @@ pub(crate) struct Client<'a, S> {
     awaited: Awaited,
     expires: Option<Instant>,
     /// Ends with the connection.
-    transport: Option<Transport>,
+    pub(super) transport: Option<Transport>,
 }
 
 /// The client of all tentacles.
 pub(crate) type TlsClient<'a> = Client<'a, TlsStream>;
 
 impl<'a> TlsClient<'a> {
-    /// Connects and shakes hands within `wait`.
-    ///
-    /// # Errors
-    /// No connection, or nobody whom we know at its other end.
-    pub(crate) fn open(
-        client_config: &'a ClientConfig,
-        target: &'a Target,
-        wait: Duration,
-    ) -> Result<TlsClient<'a>, ClientError> {
-        let introduction = &client_config.introduction;
-        let until = Instant::now() + wait;
-        let link = dial(target, client_config.transport.as_deref(), wait)?;
-        let (channel, mut transport) = match link {
-            Link::Tcp(stream) => (Channel::tcp(stream), None),
-            Link::Program(stream, program) => (Channel::new(stream.into(), None), Some(program)),
-        };
-        let mut channel = channel.map_err(|error| {
-            ClientError::Local(Error::new(Exit::Io, &target.address, describe(&error)))
-        })?;
-        channel.set_deadline(Some(until));
-        let (trust, host) = (&target.trust, target.address.host());
-        let stream = TlsStream::connect(&client_config.identity, channel, trust, host);
-        let mut stream = stream.map_err(|failure| {
-            let error = no_handshake(introduction, target, failure, wait);
-            match transport.as_mut() {
-                Some(program) => before_a_handshake(target, program, error),
-                None => error,
-            }
-        })?;
-        stream.set_idle(Some(LOST_AFTER));
-        Ok(Client { transport, ..Client::over(introduction, target, stream) })
-    }
-
     /// The thumbprint that the tentacle showed.
     pub(crate) fn peer(&self) -> Option<Thumbprint> {
         self.connection.stream().peer()
@@ -95,14 +59,10 @@ impl<'a> TlsClient<'a> {
 
 impl<'a, S: Duplex> Client<'a, S> {
     /// A client over an established stream.
-    pub(crate) fn over(
-        introduction: &'a Introduction,
-        target: &'a Target,
-        stream: S,
-    ) -> Client<'a, S> {
+    pub(crate) fn over(introduction: &'a Introduction, via: Via<'a>, stream: S) -> Client<'a, S> {
         let mut client = Client {
             introduction,
-            target,
+            via,
             connection: Connection::new(stream),
             watch: Watch::default(),
             asked: Verb::Connect,
@@ -334,7 +294,7 @@ impl<'a, S: Duplex> Client<'a, S> {
 
     /// What a `no` says.
     pub(crate) fn refused(&self, said: &Fields) -> ClientError {
-        ClientError::of_refusal(self.introduction, self.target, said)
+        ClientError::of_refusal(self.introduction, self.via, said)
     }
 
     /// The error of a reply that makes no sense.
@@ -347,52 +307,20 @@ impl<'a, S: Duplex> Client<'a, S> {
         if matches!(failure, Failure::TimedOut) && is_over {
             match (self.awaited, self.deadlines.limit) {
                 (Awaited::Answer(time), _) => {
-                    let (address, asked) = (&self.target.address, self.asked);
+                    let (address, asked) = (&self.via, self.asked);
                     return ClientError::Overdue(self.deadlines.unanswered(address, asked, time));
                 }
                 (Awaited::Bytes, Some(limit)) if self.deadlines.are_over() => {
-                    let error =
-                        Error::new(Exit::Unavailable, &self.target.address, over_limit(limit));
+                    let error = Error::new(Exit::Unavailable, self.via, over_limit(limit));
                     return ClientError::Overdue(error);
                 }
                 (Awaited::Bytes, _) => {}
             }
         }
-        let error = ClientError::of_failure(self.introduction, self.target, failure);
+        let error = ClientError::of_failure(self.introduction, self.via, failure);
         match (error, self.transport.as_mut()) {
             (ClientError::Lost(error), Some(program)) => ClientError::Lost(program.explain(error)),
             (error, _) => error,
         }
-    }
-}
-
-/// Why there was no handshake.
-fn no_handshake(
-    introduction: &Introduction,
-    target: &Target,
-    failure: Failure,
-    wait: Duration,
-) -> ClientError {
-    if !matches!(failure, Failure::TimedOut) {
-        return ClientError::of_failure(introduction, target, failure);
-    }
-    let reason = format!("no TLS handshake within {}", human_duration(wait));
-    let error = Error::new(Exit::Unavailable, &target.address, reason);
-    ClientError::Lost(error.hint("something listens there, but doesn't answer: is it octo-listen?"))
-}
-
-/// What it means for the program that should have been the connection. One that has ended
-/// would end so again: a login that was refused, tried for minutes, locks an account.
-fn before_a_handshake(target: &Target, program: &mut Transport, error: ClientError) -> ClientError {
-    match error {
-        ClientError::Lost(error) => match program.end() {
-            Some(end) => {
-                let error = Error::new(Exit::Unavailable, &target.address, end);
-                ClientError::Ended(error.hint(format!("by hand: {}", program.to_type())))
-            }
-            None => ClientError::Lost(program.still_runs(error)),
-        },
-        ClientError::Protocol(error) => ClientError::Protocol(program.explain(error)),
-        error => error,
     }
 }

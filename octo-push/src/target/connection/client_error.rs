@@ -2,11 +2,11 @@
 //! again, and in words.
 
 use crate::target::connection::first_contact::{self, Introduction};
+use crate::target::connection::via::Via;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::targets::Target;
 use octo_wire::{Failure, Fields};
 
 /// Why a request failed.
@@ -36,6 +36,11 @@ pub(crate) enum ClientError {
 impl ClientError {
     /// The error in it.
     pub(crate) fn into_error(self) -> Error {
+        self.error().clone()
+    }
+
+    /// The error in it, where it stays what it is.
+    pub(crate) fn error(&self) -> &Error {
         match self {
             ClientError::Unreachable(error)
             | ClientError::Ended(error)
@@ -48,12 +53,22 @@ impl ClientError {
         }
     }
 
+    /// Of the same class, in other words.
+    pub(crate) fn with(self, error: Error) -> ClientError {
+        match self {
+            ClientError::Unreachable(_) => ClientError::Unreachable(error),
+            ClientError::Ended(_) => ClientError::Ended(error),
+            ClientError::Lost(_) => ClientError::Lost(error),
+            ClientError::Overdue(_) => ClientError::Overdue(error),
+            ClientError::Untrusted(seen, _) => ClientError::Untrusted(seen, error),
+            ClientError::Refused(refusal, _, names) => ClientError::Refused(refusal, error, names),
+            ClientError::Protocol(_) => ClientError::Protocol(error),
+            ClientError::Local(_) => ClientError::Local(error),
+        }
+    }
+
     /// What a `no` says.
-    pub(crate) fn of_refusal(
-        introduction: &Introduction,
-        target: &Target,
-        said: &Fields,
-    ) -> ClientError {
+    pub(crate) fn of_refusal(introduction: &Introduction, via: Via, said: &Fields) -> ClientError {
         let word = said.get("code").unwrap_or("");
         let reason = said.get("reason").unwrap_or("");
         let Some(refusal) = Refusal::from_word(word) else {
@@ -62,7 +77,7 @@ impl ClientError {
                 _ => format!("for an unknown code {}", printable(word.as_bytes())),
             };
             let reason = format!("refused {shown}: {reason}");
-            return ClientError::Protocol(Error::new(Exit::Protocol, &target.address, reason));
+            return ClientError::Protocol(Error::new(Exit::Protocol, via, reason));
         };
         let reason = if reason.is_empty() { "no reason given" } else { reason };
         let error = Error::new(refusal.exit(), refusal, reason);
@@ -75,48 +90,45 @@ impl ClientError {
     /// What a failure of the connection means.
     pub(crate) fn of_failure(
         introduction: &Introduction,
-        target: &Target,
+        via: Via,
         failure: Failure,
     ) -> ClientError {
-        let address = &target.address;
         match failure {
             Failure::Refused => {
-                ClientError::Untrusted(None, first_contact::we_are_unknown(introduction, target))
+                ClientError::Untrusted(None, first_contact::we_are_unknown(introduction, via))
             }
             Failure::Undecided => ClientError::Refused(
                 Refusal::Policy,
-                first_contact::nobody_is_let_in(introduction, target),
+                first_contact::nobody_is_let_in(introduction, via),
                 Vec::new(),
             ),
             Failure::Unexpected { expected, seen } => ClientError::Untrusted(
                 Some(seen),
-                first_contact::it_is_another(introduction, target, &expected, seen),
+                first_contact::it_is_another(introduction, via, &expected, seen),
             ),
             Failure::Untrusted(reason) => ClientError::Untrusted(
                 None,
                 Error::new(
                     Exit::Refused,
-                    address,
+                    via,
                     format!("its certificate is not accepted: {reason}"),
                 ),
             ),
             Failure::Unusable(reason) => {
-                ClientError::Local(Error::new(Exit::Configuration, address, reason))
+                ClientError::Local(Error::new(Exit::Configuration, via, reason))
             }
             Failure::OtherProtocol(what) => ClientError::Protocol(
-                Error::new(Exit::Protocol, address, what)
+                Error::new(Exit::Protocol, via, what)
                     .hint("is this the port of octo-listen? its default is 10933"),
             ),
             Failure::Malformed(_) => {
-                ClientError::Protocol(Error::new(Exit::Protocol, address, failure))
+                ClientError::Protocol(Error::new(Exit::Protocol, via, failure))
             }
-            Failure::TimedOut => ClientError::Lost(Error::new(
-                Exit::Unavailable,
-                address,
-                "the connection fell silent",
-            )),
+            Failure::TimedOut => {
+                ClientError::Lost(Error::new(Exit::Unavailable, via, "the connection fell silent"))
+            }
             Failure::Truncated | Failure::Damaged | Failure::Io(_) => {
-                ClientError::Lost(Error::new(Exit::Unavailable, address, failure))
+                ClientError::Lost(Error::new(Exit::Unavailable, via, failure))
             }
         }
     }
@@ -135,13 +147,14 @@ mod tests {
         let thumbprint = Thumbprint::of_certificate(b"x");
         let us = Introduction { thumbprint, name: "ann".into(), config: "/c".into() };
         let targets = Targets::parse(Path::new("t"), b"web1 h webpki\n").expect("sound");
+        let via = Via { target: &targets.all[0], road: None };
         let no = Fields::of(StreamWord::No).with("code", "denied");
         for (said, wanted) in [
             (no.clone().with("variables", "A,B"), &["A", "B"][..]),
             (no.clone().with("variables", "A"), &["A"]),
             (no, &[]),
         ] {
-            match ClientError::of_refusal(&us, &targets.all[0], &said) {
+            match ClientError::of_refusal(&us, via, &said) {
                 ClientError::Refused(_, _, variables) => assert_eq!(variables, wanted),
                 other => panic!("{other:?}"),
             }

@@ -6,10 +6,11 @@
 
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::transport::Transport;
+use crate::target::connection::via::Via;
 use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::hosts;
 use octo_core::base::units::human_duration;
-use octo_core::targets::{Address, Target};
+use octo_core::targets::{Address, Road};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io;
@@ -29,21 +30,35 @@ pub(crate) enum Link {
     Program(UnixStream, Transport),
 }
 
+/// How to get there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way<'a> {
+    Address(&'a Address),
+    /// An argv, see [`octo_core::targets::fill`].
+    Program(&'a [String]),
+}
+
+impl<'a> Way<'a> {
+    /// As the targets file has it.
+    pub(crate) fn of(road: &'a Road) -> Way<'a> {
+        match road {
+            Road::Address(address) => Way::Address(address),
+            Road::Command(command) => Way::Program(&command.arguments),
+        }
+    }
+}
+
 /// Connects to a target within `wait`.
 ///
 /// # Errors
 /// Exit 69, naming the address and why; lost, not unreachable, is what was accepted and
 /// closed again at once.
-pub(crate) fn dial(
-    target: &Target,
-    transport: Option<&[String]>,
-    wait: Duration,
-) -> std::result::Result<Link, ClientError> {
-    match transport {
-        Some(command) => Transport::start(target, command)
+pub(crate) fn dial(via: Via, way: Way, wait: Duration) -> std::result::Result<Link, ClientError> {
+    match way {
+        Way::Program(command) => Transport::start(via, command)
             .map(|(stream, transport)| Link::Program(stream, transport))
             .map_err(ClientError::Unreachable),
-        None => tcp(&target.address, wait).map(Link::Tcp),
+        Way::Address(address) => tcp(address, wait).map(Link::Tcp),
     }
 }
 
@@ -172,7 +187,7 @@ fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use octo_core::targets::Targets;
+    use octo_core::targets::{Target, Targets};
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, Shutdown, TcpListener};
     use std::path::Path;
@@ -180,6 +195,11 @@ mod tests {
     fn target(address: &str) -> Target {
         let text = format!("web1 {address} webpki");
         Targets::parse(Path::new("t"), text.as_bytes()).expect("sound").all.remove(0)
+    }
+
+    fn direct(target: &Target, wait: Duration) -> std::result::Result<Link, ClientError> {
+        let road = &target.roads.all()[0];
+        dial(Via { target, road: Some(road) }, Way::of(road), wait)
     }
 
     #[test]
@@ -208,11 +228,11 @@ mod tests {
     #[test]
     fn what_can_not_be_reached_is_named() {
         let wait = Duration::from_secs(5);
-        let error = dial(&target("127.0.0.1:1"), None, wait).expect_err("refused").into_error();
+        let error = direct(&target("127.0.0.1:1"), wait).expect_err("refused").into_error();
         assert_eq!(error.message, "127.0.0.1:1: connection refused");
         assert!(error.hints[0].contains("octo-listen"));
         let error =
-            dial(&target("nowhere.invalid"), None, wait).expect_err("no such name").into_error();
+            direct(&target("nowhere.invalid"), wait).expect_err("no such name").into_error();
         assert!(error.message.starts_with("nowhere.invalid: does not resolve"), "{error}");
         assert_eq!(error.exit, Exit::Unavailable);
     }
@@ -228,7 +248,9 @@ mod tests {
     #[test]
     fn a_program_is_the_connection() {
         let command: Vec<String> = ["sh", "-c", "echo %n %h %p %%; cat"].map(String::from).into();
-        let link = dial(&target("h.example:99"), Some(&command), Duration::ZERO).expect("starts");
+        let target = target("h.example:99");
+        let via = Via { target: &target, road: None };
+        let link = dial(via, Way::Program(&command), Duration::ZERO).expect("starts");
         let Link::Program(mut stream, _child) = link else { panic!("not a program") };
         stream.write_all(b"x").expect("write");
         stream.shutdown(Shutdown::Write).expect("shutdown");
@@ -237,7 +259,7 @@ mod tests {
         assert_eq!(text, "web1 h.example 99 %\nx");
         let command = vec!["/nonexistent/program".to_string()];
         let error =
-            dial(&target("h"), Some(&command), Duration::ZERO).expect_err("missing").into_error();
+            dial(via, Way::Program(&command), Duration::ZERO).expect_err("missing").into_error();
         assert!(error.message.contains("/nonexistent/program"), "{error}");
     }
 }

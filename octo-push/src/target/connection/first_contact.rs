@@ -1,9 +1,10 @@
 //! Where one side doesn't know the other: the exact line that its admin has to add.
 
+use crate::target::connection::via::Via;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::targets::Target;
+use octo_core::targets::{Road, Roads};
 use std::path::PathBuf;
 
 /// What an admin who doesn't know us needs to let us in.
@@ -18,9 +19,9 @@ pub(crate) struct Introduction {
 }
 
 /// The tentacle doesn't know us.
-pub(crate) fn we_are_unknown(us: &Introduction, target: &Target) -> Error {
+pub(crate) fn we_are_unknown(us: &Introduction, via: Via) -> Error {
     let thumbprint = us.thumbprint;
-    Error::new(Exit::Refused, &target.address, "this tentacle doesn't trust this identity")
+    Error::new(Exit::Refused, via, "this tentacle doesn't trust this identity")
         .hint(format!("this identity is {thumbprint}, of {}", us.config.display()))
         .hint(format!(
             "its admin can let it in: octo-keys trust -o user=USER {thumbprint} {}",
@@ -29,21 +30,22 @@ pub(crate) fn we_are_unknown(us: &Introduction, target: &Target) -> Error {
 }
 
 /// The tentacle's trust file is unsound, or can't be read: no line of ours would help.
-pub(crate) fn nobody_is_let_in(us: &Introduction, target: &Target) -> Error {
+pub(crate) fn nobody_is_let_in(us: &Introduction, via: Via) -> Error {
     let reason = "this tentacle lets nobody in at the moment";
-    let error = Error::new(Refusal::Policy.exit(), &target.address, reason);
+    let error = Error::new(Refusal::Policy.exit(), via, reason);
     hint_on_refusal(us, Refusal::Policy, error)
 }
 
 /// The tentacle is not the one of the targets file.
 pub(crate) fn it_is_another(
     us: &Introduction,
-    target: &Target,
+    via: Via,
     expected: &[Thumbprint],
     seen: Thumbprint,
 ) -> Error {
     let expected: Vec<String> = expected.iter().map(Thumbprint::to_string).collect();
-    let mut line = format!("{} {} {seen}", target.name, shown_address(target));
+    let target = via.target;
+    let mut line = format!("{} {} {seen}", target.name, shown_roads(&target.roads));
     if let Some(word) = target.sealed_by() {
         line.push(' ');
         line.push_str(&word);
@@ -55,7 +57,7 @@ pub(crate) fn it_is_another(
     let path = us.config.join("targets");
     Error::new(
         Exit::Refused,
-        &target.address,
+        via,
         format!("another thumbprint: expected {}, seen {seen}", expected.join(" or ")),
     )
     .hint("ask its admin whether this thumbprint is right: octo-keys show, on the target")
@@ -66,14 +68,15 @@ pub(crate) fn it_is_another(
     ))
 }
 
-/// The address as the targets file may have it.
-fn shown_address(target: &Target) -> String {
-    let address = &target.address;
-    if address.port() == octo_core::targets::DEFAULT_PORT {
-        address.host().to_string()
-    } else {
-        address.to_string()
-    }
+/// The addresses as the targets file may have them.
+fn shown_roads(roads: &Roads) -> String {
+    let shown = |road: &Road| match road {
+        Road::Address(address) if address.port() == octo_core::targets::DEFAULT_PORT => {
+            address.host().to_string()
+        }
+        road => road.to_string(),
+    };
+    roads.all().iter().map(shown).collect::<Vec<_>>().join(",")
 }
 
 /// Some refusals have a known remedy.

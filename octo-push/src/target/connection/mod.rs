@@ -7,4 +7,7 @@ pub(crate) mod client_error;
 pub(crate) mod deadlines;
 pub(crate) mod dial;
 pub(crate) mod first_contact;
+pub(crate) mod opening;
+pub(crate) mod pauses;
 pub(crate) mod transport;
+pub(crate) mod via;

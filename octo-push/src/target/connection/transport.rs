@@ -5,9 +5,10 @@
 //! connection that works are nobody's business, the reason of one that doesn't is.
 
 use crate::cli::argv;
+use crate::target::connection::via::Via;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
-use octo_core::targets::Target;
+use octo_core::targets::fill;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::VecDeque;
@@ -50,8 +51,13 @@ impl Transport {
     ///
     /// # Errors
     /// Exit 69, where it can't be started.
-    pub(crate) fn start(target: &Target, command: &[String]) -> Result<(UnixStream, Transport)> {
-        let filled: Vec<String> = command.iter().map(|argument| fill(argument, target)).collect();
+    pub(crate) fn start(via: Via, command: &[String]) -> Result<(UnixStream, Transport)> {
+        let (name, address) = (via.target.name.as_str(), via.target.roads.address());
+        let filled = command.iter().map(|argument| fill(argument, name, address));
+        let filled = filled.collect::<Option<Vec<String>>>().ok_or_else(|| {
+            let reason = "has no address that %h and %p of -P could stand for";
+            Error::new(Exit::Data, name, reason).hint("%n stands for its name")
+        })?;
         let (program, arguments) = filled
             .split_first()
             .ok_or_else(|| Error::new(Exit::Unavailable, "transport", "no command"))?;
@@ -178,24 +184,4 @@ fn keep_last(mut errors: UnixStream, kept: &Mutex<VecDeque<u8>>) {
         let surplus = kept.len().saturating_sub(KEPT);
         kept.drain(..surplus);
     }
-}
-
-/// `%h %p %n %%` in one argument.
-fn fill(argument: &str, target: &Target) -> String {
-    let mut filled = String::with_capacity(argument.len());
-    let mut letters = argument.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '%' {
-            filled.push(letter);
-            continue;
-        }
-        match letters.next() {
-            Some('h') => filled.push_str(target.address.host()),
-            Some('p') => filled.push_str(&target.address.port().to_string()),
-            Some('n') => filled.push_str(target.name.as_str()),
-            Some('%') | None => filled.push('%'),
-            Some(other) => filled.extend(['%', other]),
-        }
-    }
-    filled
 }

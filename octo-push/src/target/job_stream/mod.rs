@@ -190,6 +190,7 @@ fn remarks(end: &Fields) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::target::connection::first_contact::Introduction;
+    use crate::target::connection::via::Via;
     use octo_core::base::thumbprint::Thumbprint;
     use octo_core::targets::{Target, Targets};
     use std::io::{self, Cursor, Read, Write};
@@ -243,7 +244,7 @@ mod tests {
     ) -> Result<Outcome, ClientError> {
         let (introduction, target) = (introduction(), target());
         let talk = Talk { says: Cursor::new(says.to_vec()), told: Vec::new() };
-        let mut client = Client::over(&introduction, &target, talk);
+        let mut client = Client::over(&introduction, Via { target: &target, road: None }, talk);
         let job = JobId::parse(JOB).expect("an id");
         let followed = Followed { job: &job, spec: None, tentacle: None, keys: &target.seals };
         stream.ask(&mut client, &job)?;

@@ -28,7 +28,7 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
 fn object(target: &Target) -> String {
     JsonObject::of("target")
         .text("target", target.name.as_str())
-        .text("address", &target.address.to_string())
+        .text("address", &target.roads.to_string())
         .text("trust", &target.trust.to_string())
         .text_or_null("seal", target.sealed_by().as_deref().map(|word| &word["seal=".len()..]))
         .list("tags", target.tags.iter().map(|tag| tag.as_str()))
@@ -36,7 +36,7 @@ fn object(target: &Target) -> String {
 }
 
 fn line(target: &Target) -> String {
-    let mut line = format!("{} {} {}", target.name, target.address, target.trust);
+    let mut line = format!("{} {} {}", target.name, target.roads, target.trust);
     line.extend(target.sealed_by().map(|word| format!(" {word}")));
     for tag in &target.tags {
         line.push_str(&format!(" {tag}"));

@@ -32,7 +32,11 @@ pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
     let targets = Targets::load(&places.targets())?;
     let mut text = String::new();
     for name in said.arguments() {
-        text.push_str(target(&targets, name)?.address.host());
+        let address = target(&targets, name)?.roads.address().ok_or_else(|| {
+            Error::new(Exit::Data, name, "has no address, only commands")
+                .hint("%n stands for its name")
+        })?;
+        text.push_str(address.host());
         text.push('\n');
     }
     print(&text)?;

@@ -3,16 +3,16 @@
 
 use crate::cli::argv;
 use crate::cli::options::{IDENTITY, TRANSPORT, USUAL_WAIT, WAIT};
-use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
+use crate::target::connection::opening::{Learned, Patience, open};
 use crate::target::retry::{Bounds, Retry};
 use octo_core::base::cli::options::{OptionGroup, Said};
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
-use octo_core::targets::{Address, Target, TargetTrust};
+use octo_core::targets::{Roads, Target, TargetTrust};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -27,8 +27,10 @@ pub(super) fn thumbprint(said: &Said, places: &Places) -> Result<u8> {
     let wait = said.time("wait")?.unwrap_or(USUAL_WAIT);
     let config = ClientConfig::load(places, identity, argv::said(said, "transport")?)?;
     let mut retry = Retry::new(Bounds { wait, outage: wait, retries: 0, limit: None });
+    let mut learned = Learned::default();
     let seen = loop {
-        match TlsClient::open(&config, &target, retry.begin()) {
+        let patience = Patience { wait: retry.begin(), until: retry.deadline() };
+        match open(&config, &target, patience, &mut learned) {
             Ok(client) => break client.peer(),
             Err(ClientError::Untrusted(Some(seen), _)) => break Some(seen),
             Err(error) => {
@@ -37,7 +39,7 @@ pub(super) fn thumbprint(said: &Said, places: &Places) -> Result<u8> {
             }
         }
     };
-    let seen = seen.ok_or_else(|| Error::new(Exit::Protocol, &target.address, "no certificate"))?;
+    let seen = seen.ok_or_else(|| Error::new(Exit::Protocol, &target.roads, "no certificate"))?;
     print(&format!("{seen}\n"))?;
     Ok(0)
 }
@@ -50,7 +52,7 @@ fn target(said: &Said) -> Result<Target> {
     let form = || wrong(name, format!("not {}", PusherName::FORM));
     Ok(Target {
         name: PusherName::parse(name).ok_or_else(form)?,
-        address: Address::parse(address).map_err(|reason| wrong(address, reason))?,
+        roads: Roads::parse(address).map_err(|reason| wrong(address, reason))?,
         trust: TargetTrust::Thumbprints(Vec::new()),
         seals: Vec::new(),
         tags: Vec::new(),

@@ -11,7 +11,7 @@ use octo_core::base::package_name::{PLAIN_NAME, is_plain_name};
 use octo_core::base::paths::Places;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::{Share, duration, whole};
-use octo_core::targets::{Address, Shard};
+use octo_core::targets::{Roads, Shard};
 
 /// A kind of value: its word, as `--help` of a script names a value, and what
 /// makes one form of it or says why not.
@@ -133,7 +133,7 @@ pub(super) fn plain_name(text: &str) -> std::result::Result<String, String> {
 
 /// As it was typed: what is written down has no port that nobody gave.
 fn address(text: &str) -> std::result::Result<String, String> {
-    Address::parse(text).map(|_| text.to_string())
+    Roads::parse(text).map(|_| text.to_string())
 }
 
 fn thumbprint(text: &str) -> std::result::Result<String, String> {
