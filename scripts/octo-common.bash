@@ -327,6 +327,21 @@ select_targets() {
   fi
 }
 
+# named_targets OPTION FILE: all that we call takes its targets from there, a call after the
+# other; a pipe can be read once, so that its lines are kept in a file without a name
+named_targets() {
+  local kept lines=$2
+  if [[ $2 == - || (-e $2 && ! -f $2) ]]; then
+    [[ $2 != - ]] || lines=/dev/stdin
+    kept=$(mktemp) || fail "$EX_CREATE" "${TMPDIR:-/tmp}: can't create a file"
+    cat <"$lines" >"$kept" || fail "$EX_IO" "$1 $2: can't be read"
+    exec {TARGETS_FILE}<"$kept"
+    rm -f -- "$kept"
+    lines=/proc/self/fd/$TARGETS_FILE
+  fi
+  export OCTO_TARGETS=$lines
+}
+
 # listed NAME…: for an option of octo-push. One word holds 128 KiB at most, so that many names
 # are in a file, which goes with our private directory.
 listed() {

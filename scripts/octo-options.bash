@@ -66,7 +66,8 @@ TARGETS=(
   : 'which targets' - - -
   t target  SELECT SELECTED++    'names or tags joined by commas; several -t intersect'
   x exclude SELECT NARROWED++    'but not these'
-  a all     -      SELECTED+     'all of CONFIG/targets'
+  a all     -      SELECTED+     'all of CONFIG/targets, or of --targets'
+  - targets 'FILE|-' 'named_targets()' 'these targets, not those of CONFIG'
   - shard   K/N    NARROWED+     'every Nth of them, from the Kth on'
   f fanout  N      PUSH_OPTIONS+ 'so many of them at once'
 )

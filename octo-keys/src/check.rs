@@ -13,7 +13,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::paths::{Places, open_trusted, read_bounded};
 use octo_core::base::problem::Problem;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets};
+use octo_core::targets::{LARGEST as LARGEST_TARGETS, Targets, Thumbprints};
 use octo_core::tentacle::known::OwnThumbprints;
 use octo_core::tentacle::settings::Settings;
 use octo_core::trust::{self, Line, Options, Trust};
@@ -33,6 +33,8 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
         let checked = match kind {
             FileKind::Trust => check_trust(said.tool(), places, &path),
             FileKind::Targets => check_targets(said.tool(), &path),
+            FileKind::Fleet => check_fleet(said.tool(), places),
+            FileKind::Thumbprints => check_thumbprints(said.tool(), &path),
             FileKind::Tentacle => check_tentacle(&path),
             FileKind::Settings => check_settings(&path),
             FileKind::Identity => identity::check(&path, listener::other_user(places))
@@ -70,6 +72,9 @@ pub(crate) fn run(said: &Said, places: &Places) -> Result<u8> {
 enum FileKind {
     Trust,
     Targets,
+    /// All targets of CONFIG: none may have the name of another.
+    Fleet,
+    Thumbprints,
     Identity,
     Tentacle,
     Settings,
@@ -79,11 +84,18 @@ enum FileKind {
 fn configured(places: &Places) -> Vec<(FileKind, PathBuf)> {
     let there = |path: &Path| path.symlink_metadata().is_ok();
     let mut files = Vec::new();
-    if there(&places.trusted()) || !there(&places.targets()) {
+    let fleet = places.targets_directory();
+    let pushes = there(&places.targets()) || there(&fleet);
+    if there(&places.trusted()) || !pushes {
         files.push((FileKind::Trust, places.trusted()));
     }
-    if there(&places.targets()) {
+    if there(&fleet) {
+        files.push((FileKind::Fleet, fleet));
+    } else if there(&places.targets()) {
         files.push((FileKind::Targets, places.targets()));
+    }
+    if there(&places.thumbprints()) {
+        files.push((FileKind::Thumbprints, places.thumbprints()));
     }
     if there(&places.identity()) {
         files.push((FileKind::Identity, places.identity()));
@@ -104,6 +116,10 @@ fn kind_of(path: &Path) -> Result<FileKind> {
     let by_name = match path.file_name().and_then(|name| name.to_str()) {
         Some("trusted") => Some(FileKind::Trust),
         Some("targets") => Some(FileKind::Targets),
+        Some("thumbprints") => Some(FileKind::Thumbprints),
+        _ if path.parent().is_some_and(|parent| parent.ends_with("targets.d")) => {
+            Some(FileKind::Targets)
+        }
         Some("identity.pem") => Some(FileKind::Identity),
         Some("tentacle") => Some(FileKind::Tentacle),
         Some("octo-exec") => Some(FileKind::Settings),
@@ -121,11 +137,19 @@ fn kind_of(path: &Path) -> Result<FileKind> {
     let mut words = lines.next().unwrap_or_default().split_ascii_whitespace();
     let thumbprint_third = words.clone().nth(2).is_some_and(|third| {
         third == "webpki"
+            || third == "known"
             || third.starts_with("ca=")
             || third.split(',').all(|t| Thumbprint::parse(t).is_ok())
     });
+    let thumbprint_second = words.clone().nth(1).is_some_and(|second| {
+        second.split(',').all(|thumbprint| Thumbprint::parse(thumbprint).is_ok())
+    });
     let thumbprint_first = words.next().is_some_and(|first| Thumbprint::parse(first).is_ok());
-    Ok(if thumbprint_third && !thumbprint_first { FileKind::Targets } else { FileKind::Trust })
+    Ok(match (thumbprint_first, thumbprint_second, thumbprint_third) {
+        (false, true, _) => FileKind::Thumbprints,
+        (false, false, true) => FileKind::Targets,
+        _ => FileKind::Trust,
+    })
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -189,11 +213,32 @@ fn without_controllers(trust: &Trust) -> Vec<Problem> {
 
 /// As [`check_trust`].
 fn check_targets(tool: &Tool, path: &Path) -> Result<Option<String>> {
-    let bytes = read(path, LARGEST_TARGETS)?;
-    let targets = match Targets::parse(path, &bytes) {
+    let (shown, bytes) = Targets::member(path).map_err(|error| error.exit(Exit::Configuration))?;
+    let targets = match Targets::parse(&shown, &bytes) {
         Ok(targets) => targets,
         Err(problems) => return Ok(show(tool, "", &problems)),
     };
+    Ok(Some(warn_of_clones(tool, path, &targets)))
+}
+
+/// As [`check_trust`].
+fn check_fleet(tool: &Tool, places: &Places) -> Result<Option<String>> {
+    let targets = Targets::load(places, None)?;
+    targets.said.iter().for_each(|said| tool.say(said));
+    Ok(Some(warn_of_clones(tool, &places.targets_directory(), &targets)))
+}
+
+/// As [`check_trust`].
+fn check_thumbprints(tool: &Tool, path: &Path) -> Result<Option<String>> {
+    let bytes = read(path, LARGEST_TARGETS)?;
+    match Thumbprints::parse(path, &bytes) {
+        Ok(thumbprints) => Ok(Some(format!("{} thumbprints", thumbprints.count()))),
+        Err(problems) => Ok(show(tool, "", &problems)),
+    }
+}
+
+/// Says how many they are.
+fn warn_of_clones(tool: &Tool, path: &Path, targets: &Targets) -> String {
     for (thumbprint, sharing) in targets.shared_thumbprints() {
         let names: Vec<&str> = sharing.iter().map(|target| target.name.as_str()).collect();
         tool.say(format!(
@@ -202,7 +247,7 @@ fn check_targets(tool: &Tool, path: &Path) -> Result<Option<String>> {
             names.join(", ")
         ));
     }
-    Ok(Some(format!("{} targets", targets.all.len())))
+    format!("{} targets", targets.all.len())
 }
 
 /// As [`check_trust`].

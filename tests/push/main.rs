@@ -36,6 +36,7 @@ mod seals;
 mod signals;
 mod signatures;
 mod signed;
+mod sources;
 mod statements;
 mod story;
 mod tampering;

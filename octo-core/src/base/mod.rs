@@ -15,7 +15,10 @@ pub use files::{
     appended, beneath, edit_lock, identity, paths, publish, remove, result_file, watch, watches,
 };
 pub use name_service::{groups, hosts, operator, users};
-pub use process::{become_user, cgroups, descriptors, leader, no_core, printed, program, signals};
+pub use process::{
+    become_user, cgroups, descriptors, last_words, leader, no_core, own_program, printed, program,
+    signals,
+};
 pub use text::{
     argv, digest, encoding, key, moment, names, nearest, package_name, record, thumbprint, units,
 };

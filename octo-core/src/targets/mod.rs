@@ -1,5 +1,5 @@
-//! CONFIG/targets: the tentacles an octopus knows, where they are, by what it
-//! recognises them, and their tags. octo-targets(5) describes the file.
+//! CONFIG/targets and CONFIG/targets.d: the tentacles an octopus knows, where they are, by what it
+//! recognises them, and their tags. octo-targets(5) describes them.
 //!
 //! One line a tentacle, `NAME ADDRESS TRUST [seal=THUMBPRINT] TAG…`. The file is refused whole if
 //! one line is wrong: a fleet that lacks the targets of a mistyped line would
@@ -8,22 +8,25 @@
 mod address;
 mod names;
 mod parse;
+mod program;
 mod road;
 mod select;
+mod sources;
+mod thumbprints;
 
 pub use address::{Address, DEFAULT_PORT};
 pub use names::{names_file, read_names};
 pub use road::{MOST_ROADS, Road, RoadCommand, Roads, fill};
 pub use select::{Selection, Shard, Term};
+pub use sources::TargetsFile;
+pub use thumbprints::Thumbprints;
 
-use crate::base::error::Result;
 use crate::base::names::PusherName;
-use crate::base::paths::{open_trusted, read_bounded};
-use crate::base::problem::Problem;
 use crate::base::thumbprint::Thumbprint;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A targets file larger than this is none: 10,000 targets take about 1 MiB.
 pub const LARGEST: u64 = 64 << 20;
@@ -31,11 +34,16 @@ pub const LARGEST: u64 = 64 << 20;
 /// The word of a line that pins the key of its seals begins so.
 const SEAL: &str = "seal=";
 
+/// The word of a line whose thumbprint stands in CONFIG/thumbprints.
+const KNOWN: &str = "known";
+
 /// The tentacles of one targets file, in its order.
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
     /// One a line.
     pub all: Vec<Target>,
+    /// What the programs that printed them said on standard error, a text each.
+    pub said: Vec<String>,
 }
 
 /// One tentacle.
@@ -51,14 +59,19 @@ pub struct Target {
     pub seals: Vec<Thumbprint>,
     /// What it can be selected by, besides its name.
     pub tags: Vec<PusherName>,
-    /// The line it stands on.
+    /// The file that names it, or the program, or what stands for either in messages.
+    pub file: Arc<Path>,
+    /// The line there.
     pub line: usize,
+    /// The line of CONFIG/thumbprints that says who it is, if that one does.
+    pub known: Option<usize>,
 }
 
 /// By what a tentacle is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetTrust {
-    /// Its certificate has one of these thumbprints (several: rotation).
+    /// Its certificate has one of these thumbprints (several: rotation). None: they stand in a
+    /// file of their own, and none is there, so that nobody is it.
     Thumbprints(Vec<Thumbprint>),
     /// A public CA vouches for its host name.
     WebPki,
@@ -67,6 +80,11 @@ pub enum TargetTrust {
 }
 
 impl Target {
+    /// Whether it has no thumbprint yet: nobody can be it.
+    pub fn is_unknown(&self) -> bool {
+        matches!(&self.trust, TargetTrust::Thumbprints(known) if known.is_empty())
+    }
+
     /// The word of its line that pins its seal, if there is one.
     pub fn sealed_by(&self) -> Option<String> {
         (!self.seals.is_empty()).then(|| format!("{SEAL}{}", joined(&self.seals)))
@@ -80,6 +98,7 @@ fn joined(thumbprints: &[Thumbprint]) -> String {
 impl fmt::Display for TargetTrust {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            TargetTrust::Thumbprints(none) if none.is_empty() => out.write_str(KNOWN),
             TargetTrust::Thumbprints(thumbprints) => out.write_str(&joined(thumbprints)),
             TargetTrust::WebPki => out.write_str("webpki"),
             TargetTrust::CaFile(path) => write!(out, "ca={}", path.display()),
@@ -88,25 +107,6 @@ impl fmt::Display for TargetTrust {
 }
 
 impl Targets {
-    /// Reads a targets file that only root or this user could have written.
-    ///
-    /// # Errors
-    /// Exit 65 if it is missing, 78 if it is unsound: the first wrong line is
-    /// the message, the line itself a hint.
-    pub fn load(path: &Path) -> Result<Targets> {
-        let mut file = open_trusted(path).map_err(|error| {
-            if path.exists() {
-                return error;
-            }
-            error.hint(format!(
-                "octo-targets(5): echo 'web1 192.0.2.11 THUMBPRINT TAG' >> {}",
-                path.display()
-            ))
-        })?;
-        let bytes = read_bounded(&mut file, path, LARGEST)?;
-        Targets::parse(path, &bytes).map_err(|problems| Problem::error(&problems))
-    }
-
     /// The target of this name.
     pub fn named(&self, name: &str) -> Option<&Target> {
         self.all.iter().find(|t| t.name.as_str() == name)

@@ -1,46 +1,72 @@
 //! The lines of a targets file, one by one, and what they may not say together.
 
-use super::{Roads, SEAL, Target, TargetTrust, Targets};
+use super::{KNOWN, Roads, SEAL, Target, TargetTrust, Targets};
 use crate::base::encoding::printable;
 use crate::base::names::PusherName;
 use crate::base::problem::{ENOUGH, Problem};
 use crate::base::thumbprint::Thumbprint;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+
+/// Lines and where they are from.
+pub(super) struct Lines {
+    /// For messages; `ca=` files are relative to its directory.
+    pub(super) file: Arc<Path>,
+    pub(super) bytes: Vec<u8>,
+}
 
 impl Targets {
-    /// The targets of a file's bytes; `path` is for the messages, and `ca=`
+    /// The targets of one file's bytes; `path` is for the messages, and `ca=`
     /// files are relative to its directory.
     ///
     /// # Errors
     /// What is wrong, in the order of the lines, up to a bound.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Targets, Vec<Problem>> {
+        Targets::parse_all(&[Lines { file: path.into(), bytes: bytes.to_vec() }])
+    }
+
+    /// The same of several files, none of which may have a name that another has.
+    ///
+    /// # Errors
+    /// As [`Targets::parse`].
+    pub(super) fn parse_all(files: &[Lines]) -> Result<Targets, Vec<Problem>> {
         let mut targets = Targets::default();
         let mut lines_of_targets = Vec::new();
         let mut problems = Vec::new();
-        let mut lines_of_names: HashMap<PusherName, usize> = HashMap::new();
-        for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
-            let number = index + 1;
-            let parsed = parse_line(path, number, line).and_then(|target| {
-                let Some(target) = target else { return Ok(None) };
-                match lines_of_names.insert(target.name.clone(), number) {
-                    Some(first) => {
-                        lines_of_names.insert(target.name.clone(), first);
-                        Err(format!("target {} is on line {first} already", target.name))
+        let mut places: HashMap<PusherName, (usize, usize)> = HashMap::new();
+        let told = |file: usize, (first, line): (usize, usize)| match first == file {
+            true => format!("line {line}"),
+            false => format!("line {line} of {}", files[first].file.display()),
+        };
+        'files: for (file, lines) in files.iter().enumerate() {
+            for (index, line) in lines.bytes.split(|b| *b == b'\n').enumerate() {
+                let number = index + 1;
+                let parsed = parse_line(&lines.file, number, line).and_then(|target| {
+                    let Some(target) = target else { return Ok(None) };
+                    let first = *places.entry(target.name.clone()).or_insert((file, number));
+                    if first != (file, number) {
+                        return Err(format!(
+                            "target {} is on {} already",
+                            target.name,
+                            told(file, first)
+                        ));
                     }
-                    None => Ok(Some(target)),
+                    Ok(Some(target))
+                });
+                match parsed {
+                    Ok(None) => {}
+                    Ok(Some(target)) => {
+                        targets.all.push(target);
+                        lines_of_targets.push((file, line));
+                    }
+                    Err(reason) => {
+                        problems.push((file, Problem::new(&lines.file, number, line, reason)))
+                    }
                 }
-            });
-            match parsed {
-                Ok(None) => {}
-                Ok(Some(target)) => {
-                    targets.all.push(target);
-                    lines_of_targets.push(line);
+                if problems.len() == ENOUGH {
+                    break 'files;
                 }
-                Err(reason) => problems.push(Problem::new(path, number, line, reason)),
-            }
-            if problems.len() == ENOUGH {
-                break;
             }
         }
         // `-t db` must not mean both the machine db and others that carry the tag.
@@ -49,18 +75,22 @@ impl Targets {
             let of_target = target.tags.iter();
             of_target.map(move |tag| (tag, target, line))
         });
-        let ambiguous = tags.filter_map(|(tag, target, line)| {
-            let first = lines_of_names.get(tag).filter(|first| **first != target.line)?;
-            let reason = format!("tag {tag} is the name of the target on line {first}");
-            Some(Problem::new(path, target.line, line, reason))
+        let ambiguous = tags.filter_map(|(tag, target, (file, line))| {
+            let first = *places.get(tag).filter(|place| **place != (file, target.line))?;
+            let reason = format!("tag {tag} is the name of the target on {}", told(file, first));
+            Some((file, Problem::new(&target.file, target.line, line, reason)))
         });
-        problems.extend(ambiguous.take(ENOUGH - problems.len()));
-        problems.sort_by_key(|p| p.line);
-        if problems.is_empty() { Ok(targets) } else { Err(problems) }
+        let room = ENOUGH.saturating_sub(problems.len());
+        problems.extend(ambiguous.take(room));
+        problems.sort_by_key(|(file, problem)| (*file, problem.line));
+        if problems.is_empty() {
+            return Ok(targets);
+        }
+        Err(problems.into_iter().map(|(_, problem)| problem).collect())
     }
 }
 
-fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Option<Target>, String> {
+fn parse_line(path: &Arc<Path>, number: usize, line: &[u8]) -> Result<Option<Target>, String> {
     let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_string())?;
     if text.starts_with('#') {
         return Ok(None);
@@ -95,18 +125,29 @@ fn parse_line(path: &Path, number: usize, line: &[u8]) -> Result<Option<Target>,
         }
         tags.push(tag);
     }
-    Ok(Some(Target { name, roads, trust, seals, tags, line: number }))
+    Ok(Some(Target {
+        name,
+        roads,
+        trust,
+        seals,
+        tags,
+        file: Arc::clone(path),
+        line: number,
+        known: None,
+    }))
 }
 
-fn parse_name(what: &str, text: &str) -> Result<PusherName, String> {
+pub(super) fn parse_name(what: &str, text: &str) -> Result<PusherName, String> {
     PusherName::parse(text).ok_or_else(|| {
         format!("'{}' is not a {what} ({})", printable(text.as_bytes()), PusherName::FORM)
     })
 }
 
 fn parse_trust(path: &Path, text: &str) -> Result<TargetTrust, String> {
-    if text == "webpki" {
-        return Ok(TargetTrust::WebPki);
+    match text {
+        "webpki" => return Ok(TargetTrust::WebPki),
+        KNOWN => return Ok(TargetTrust::Thumbprints(Vec::new())),
+        _ => {}
     }
     if let Some(file) = text.strip_prefix("ca=") {
         if file.is_empty() {
@@ -115,11 +156,11 @@ fn parse_trust(path: &Path, text: &str) -> Result<TargetTrust, String> {
         let directory = path.parent().unwrap_or(Path::new("."));
         return Ok(TargetTrust::CaFile(directory.join(file)));
     }
-    let form = "a thumbprint, several joined by commas, webpki or ca=FILE";
+    let form = "a thumbprint, several joined by commas, known, webpki or ca=FILE";
     parse_thumbprints(text, form).map(TargetTrust::Thumbprints)
 }
 
-fn parse_thumbprints(text: &str, form: &str) -> Result<Vec<Thumbprint>, String> {
+pub(super) fn parse_thumbprints(text: &str, form: &str) -> Result<Vec<Thumbprint>, String> {
     let mut thumbprints = Vec::new();
     let mut seen = HashSet::new();
     for part in text.split(',') {

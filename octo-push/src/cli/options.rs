@@ -7,7 +7,7 @@ use octo_core::base::cli::options::{OptionGroup, OptionRow, Said, flag, value, v
 use octo_core::base::cli::places;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use octo_core::targets::Shard;
+use octo_core::targets::{Shard, TargetsFile};
 use octo_core::tentacle::spec::options::ENDS;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub(crate) static WHICH: OptionGroup = OptionGroup {
     rows: &[
         values("t", "target", "SELECT", "names or tags joined by commas; several intersect"),
         values("x", "exclude", "SELECT", "but not these"),
-        flag("a", "all", "all of CONFIG/targets"),
+        flag("a", "all", "all of CONFIG/targets, or of --targets"),
+        value("", "targets", "FILE|-", "these targets, not those of CONFIG"),
         value("", "shard", "K/N", "every Nth of them, from the Kth on"),
     ],
 };
@@ -84,6 +85,8 @@ pub(crate) struct Common {
     pub(crate) leave: Vec<String>,
     /// `-a`
     pub(crate) all: bool,
+    /// `--targets`
+    pub(crate) targets: Option<TargetsFile>,
     /// `--shard`
     pub(crate) shard: Option<Shard>,
     /// `-f`
@@ -132,6 +135,7 @@ impl Common {
             take: said.many("target"),
             leave: said.many("exclude"),
             all: said.flag("all"),
+            targets: TargetsFile::of(said.one("targets")?),
             shard: said.parsed("shard", Shard::FORM, Shard::parse)?,
             fanout: said.number("fanout", 1..=4096)?.unwrap_or(64) as usize,
             wait: wait.unwrap_or(USUAL_WAIT),

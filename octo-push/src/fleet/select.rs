@@ -41,12 +41,15 @@ fn begin_with(call: &Call, of_job: &RunRecord) -> Result<Option<(Screen, Context
     let common = call.common.clone();
     end_files::check_files(&common, [], [])?;
     let mut screen = Screen::of(call.said.tool());
-    let all = Targets::load(&common.places.targets())?;
+    let all = Targets::load(&common.places, common.targets.as_ref())?;
     let targets = select(&common, &all, of_job)?;
     if targets.is_empty() {
         return Ok(None);
     }
     if !common.quiet {
+        for said in &all.said {
+            screen.say(said);
+        }
         warn_of_clones(&mut screen, &all, &targets);
     }
     Ok(Some((screen, Context::new(common, targets)?)))

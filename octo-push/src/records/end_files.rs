@@ -9,7 +9,7 @@ use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
 use octo_core::base::result_file;
-use octo_core::targets::Target;
+use octo_core::targets::{Target, TargetsFile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,11 @@ pub(crate) fn check_files<'a>(
         Some(file) => ("--identity", file.clone()),
         None => ("CONFIG/identity.pem", common.places.identity()),
     };
-    let own = [identity, ("CONFIG/targets", common.places.targets())];
+    let targets = match &common.targets {
+        Some(TargetsFile::Path(file)) => ("--targets", file.clone()),
+        _ => ("CONFIG/targets", common.places.targets()),
+    };
+    let own = [identity, targets];
     let record = common.record.iter().map(|file| ("--record", file.clone()));
     result_file::check_apart(inputs.into_iter().chain(own), results.into_iter().chain(record))?;
     common.record.as_deref().map_or(Ok(()), result_file::check_opened)

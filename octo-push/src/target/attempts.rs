@@ -5,6 +5,7 @@ use crate::records::heads::known::Known;
 use crate::target::connection::client::TlsClient;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::Deadlines;
+use crate::target::connection::first_contact::nobody_is_it;
 use crate::target::connection::opening::{Patience, open};
 use crate::target::context::Context;
 use crate::target::event::{Reporter, TargetEvent};
@@ -21,6 +22,9 @@ pub(crate) fn connect<'a>(
     retry: &mut Retry,
 ) -> Result<TlsClient<'a>, ClientError> {
     let target = &context.targets[reporter.target];
+    if target.is_unknown() {
+        return Err(ClientError::Untrusted(None, nobody_is_it(target)));
+    }
     // Before anything is asked: what others keep meanwhile, no answer need go on from.
     let known = context.heads.known(target).unwrap_or_else(|error| {
         let text = format!("its audit logs can't be compared: {}", error.message);

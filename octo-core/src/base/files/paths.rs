@@ -66,6 +66,16 @@ impl Places {
         self.config.join("targets")
     }
 
+    /// CONFIG/targets.d
+    pub fn targets_directory(&self) -> PathBuf {
+        self.config.join("targets.d")
+    }
+
+    /// CONFIG/thumbprints
+    pub fn thumbprints(&self) -> PathBuf {
+        self.config.join("thumbprints")
+    }
+
     /// CONFIG/tentacle
     pub fn tentacle(&self) -> PathBuf {
         self.config.join("tentacle")

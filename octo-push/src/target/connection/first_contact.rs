@@ -4,7 +4,7 @@ use crate::target::connection::via::Via;
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::refusal::Refusal;
 use octo_core::base::thumbprint::Thumbprint;
-use octo_core::targets::{Road, Roads};
+use octo_core::targets::{Road, Roads, Target};
 use std::path::PathBuf;
 
 /// What an admin who doesn't know us needs to let us in.
@@ -36,6 +36,13 @@ pub(crate) fn nobody_is_let_in(us: &Introduction, via: Via) -> Error {
     hint_on_refusal(us, Refusal::Policy, error)
 }
 
+/// The line says that its thumbprint stands in a file of its own, and none stands there.
+pub(crate) fn nobody_is_it(target: &Target) -> Error {
+    let name = &target.name;
+    Error::new(Exit::Refused, name, "no thumbprint of it is known")
+        .hint(format!("octo-enroll {name} looks, and adds it to CONFIG/thumbprints"))
+}
+
 /// The tentacle is not the one of the targets file.
 pub(crate) fn it_is_another(
     us: &Introduction,
@@ -45,27 +52,29 @@ pub(crate) fn it_is_another(
 ) -> Error {
     let expected: Vec<String> = expected.iter().map(Thumbprint::to_string).collect();
     let target = via.target;
-    let mut line = format!("{} {} {seen}", target.name, shown_roads(&target.roads));
+    let mut line = match target.known {
+        Some(_) => format!("{} {seen}", target.name),
+        None => format!("{} {} {seen}", target.name, shown_roads(&target.roads)),
+    };
     if let Some(word) = target.sealed_by() {
         line.push(' ');
         line.push_str(&word);
     }
-    for tag in &target.tags {
+    for tag in target.tags.iter().filter(|_| target.known.is_none()) {
         line.push(' ');
         line.push_str(tag.as_str());
     }
-    let path = us.config.join("targets");
+    let place = match target.known {
+        Some(number) => format!("line {number} of {}", us.config.join("thumbprints").display()),
+        None => format!("line {} of {}", target.line, target.file.display()),
+    };
     Error::new(
         Exit::Refused,
         via,
         format!("another thumbprint: expected {}, seen {seen}", expected.join(" or ")),
     )
     .hint("ask its admin whether this thumbprint is right: octo-keys show, on the target")
-    .hint(format!(
-        "only then accept it, as line {} of {}: {line}",
-        target.line,
-        path.display()
-    ))
+    .hint(format!("only then accept it, as {place}: {line}"))
 }
 
 /// The addresses as the targets file may have them.

@@ -8,28 +8,16 @@ use crate::cli::argv;
 use crate::target::connection::via::Via;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result, describe};
+use octo_core::base::last_words::LastWords;
 use octo_core::targets::fill;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::net::Shutdown;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// So much of what it says last is kept.
-const KEPT: usize = 4096;
-
-/// So many lines of that are told.
-const TOLD: usize = 3;
-
-/// So many characters of each.
-const LONGEST_LINE: usize = 200;
 
 /// A program that has closed the connection ends soon, if it ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
@@ -40,10 +28,7 @@ pub(crate) struct Transport {
     /// The command as it was started.
     command: Vec<String>,
     child: Child,
-    /// Our end of its standard error.
-    errors: UnixStream,
-    said: Arc<Mutex<VecDeque<u8>>>,
-    listener: Option<JoinHandle<()>>,
+    words: LastWords,
 }
 
 impl Transport {
@@ -63,36 +48,23 @@ impl Transport {
             .ok_or_else(|| Error::new(Exit::Unavailable, "transport", "no command"))?;
         let failed = |error: io::Error| Error::new(Exit::Unavailable, program, describe(&error));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        // Not a pipe: it can be shut from here, whoever else has its other end by then.
-        let (errors, their_errors) = UnixStream::pair().map_err(failed)?;
+        let (words, their_errors) = LastWords::listen().map_err(failed)?;
         let output = theirs.try_clone().map_err(failed)?;
-        let heard = errors.try_clone().map_err(failed)?;
-        let mut child = Command::new(program)
+        let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(OwnedFd::from(output)))
-            .stderr(Stdio::from(OwnedFd::from(their_errors)))
+            .stderr(their_errors)
             .spawn()
             .map_err(failed)?;
-        let said = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = Arc::clone(&said);
-        let thread = std::thread::Builder::new().stack_size(64 * 1024);
-        let listener = match thread.spawn(move || keep_last(heard, &kept)) {
-            Ok(listener) => listener,
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed(error));
-            }
-        };
-        Ok((ours, Transport { command: filled, child, errors, said, listener: Some(listener) }))
+        Ok((ours, Transport { command: filled, child, words }))
     }
 
     /// Why the connection ended, if it did because the program has: its name, its status and
     /// its last words. Waits a moment for its end.
     pub(crate) fn end(&mut self) -> Option<String> {
         let status = self.status_within(ENDS_WITHIN)?;
-        self.finish_listening();
+        self.words.finish();
         let ended = match (status.code(), status.signal()) {
             (Some(code), _) => format!("ended with status {code}"),
             (None, Some(signal)) => format!("was ended by signal {signal}"),
@@ -130,18 +102,8 @@ impl Transport {
 
     /// What it said last, to stand behind something else.
     fn last_words(&self) -> String {
-        let said: Vec<u8> =
-            self.said.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let lines: Vec<String> = said
-            .split(|byte| matches!(byte, b'\n' | b'\r'))
-            .map(|line| printable(line.trim_ascii()))
-            .filter(|line| !line.is_empty())
-            .map(|line| line.chars().take(LONGEST_LINE).collect())
-            .collect();
-        match lines.len() {
-            0 => String::new(),
-            count => format!(": {}", lines[count.saturating_sub(TOLD)..].join(" / ")),
-        }
+        let told = self.words.told();
+        if told.is_empty() { told } else { format!(": {told}") }
     }
 
     fn status_within(&mut self, time: Duration) -> Option<ExitStatus> {
@@ -153,14 +115,6 @@ impl Transport {
         }
         self.child.try_wait().ok().flatten()
     }
-
-    /// Reads what is there by now, and no more: what the program started may hold it open.
-    fn finish_listening(&mut self) {
-        let _ = self.errors.shutdown(Shutdown::Both);
-        if let Some(listener) = self.listener.take() {
-            let _ = listener.join();
-        }
-    }
 }
 
 impl Drop for Transport {
@@ -168,20 +122,6 @@ impl Drop for Transport {
         // The session is over: what is still in its pipes is of no use.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.finish_listening();
-    }
-}
-
-/// Reads to the end, and keeps the last of it: who isn't read stands still.
-fn keep_last(mut errors: UnixStream, kept: &Mutex<VecDeque<u8>>) {
-    let mut piece = [0; KEPT];
-    while let Ok(count) = errors.read(&mut piece) {
-        if count == 0 {
-            return;
-        }
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(&piece[..count]);
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.drain(..surplus);
+        self.words.finish();
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn print_known(call: &Call) -> Result<u8> {
     let narrowed = !common.take.is_empty() || !common.leave.is_empty() || common.shard.is_some();
     let names = if narrowed {
         let whole = Common { all: common.take.is_empty(), ..common.clone() };
-        let all = Targets::load(&common.places.targets())?;
+        let all = Targets::load(&common.places, common.targets.as_ref())?;
         let selected = select::select(&whole, &all, &RunRecord::default())?;
         selected.iter().map(|target| target.name.to_string()).collect()
     } else {

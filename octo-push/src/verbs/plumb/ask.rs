@@ -6,7 +6,7 @@ use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::nearest;
 use octo_core::base::paths::Places;
-use octo_core::targets::{Target, Targets};
+use octo_core::targets::{Target, Targets, TargetsFile};
 use std::os::unix::ffi::OsStrExt;
 
 /// `places`: CONFIG and STATE.
@@ -29,7 +29,7 @@ pub(super) fn places(said: &Said, places: &Places) -> Result<u8> {
 
 /// `hosts`: what `%a` of a health check stands for.
 pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
-    let targets = Targets::load(&places.targets())?;
+    let targets = Targets::load(places, TargetsFile::of(None).as_ref())?;
     let mut text = String::new();
     for name in said.arguments() {
         let address = target(&targets, name)?.roads.address().ok_or_else(|| {

@@ -9,7 +9,7 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use octo_core::targets::Targets;
+use octo_core::targets::{Targets, TargetsFile};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::{Trust, TrustOption, Verb};
 use std::collections::BTreeSet;
@@ -123,13 +123,13 @@ fn pushers(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
 }
 
 fn tags(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
-    let all = Targets::load(&places.targets())?.all;
+    let all = Targets::load(places, TargetsFile::of(None).as_ref())?.all;
     found.extend(all.iter().flat_map(|target| &target.tags).map(ToString::to_string));
     Ok(())
 }
 
 fn targets(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
-    let all = Targets::load(&places.targets())?.all;
+    let all = Targets::load(places, TargetsFile::of(None).as_ref())?.all;
     found.extend(all.iter().map(|target| target.name.to_string()));
     Ok(())
 }

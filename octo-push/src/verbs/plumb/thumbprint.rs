@@ -13,7 +13,7 @@ use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
 use octo_core::targets::{Roads, Target, TargetTrust};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The options of `thumbprint`.
@@ -56,6 +56,8 @@ fn target(said: &Said) -> Result<Target> {
         trust: TargetTrust::Thumbprints(Vec::new()),
         seals: Vec::new(),
         tags: Vec::new(),
+        file: Path::new("").into(),
         line: 0,
+        known: None,
     })
 }

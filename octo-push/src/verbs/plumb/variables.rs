@@ -12,7 +12,7 @@ use octo_core::base::names::VariableName;
 use octo_core::base::paths::Places;
 use octo_core::base::publish::replace;
 use octo_core::base::{descriptors, no_core};
-use octo_core::targets::{Target, Targets};
+use octo_core::targets::{Target, Targets, TargetsFile};
 use octo_core::tentacle::spec::variable_file::{self, Programs};
 use octo_core::tentacle::spec::variables::{self, Place, Variable};
 use std::collections::{BTreeMap, HashMap};
@@ -45,6 +45,9 @@ type Variables = BTreeMap<VariableName, ScopedVariable>;
 /// `variables`
 pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
     let tool = said.tool();
+    // What is named may be one of the descriptors that are closed.
+    let named = TargetsFile::of(None);
+    let named = named.map(|file| Targets::load(places, Some(&file))).transpose()?;
     // What a program leaves running must not hold the locks of the pipeline that asks.
     let _ = descriptors::close_others();
     no_core::of_us();
@@ -62,7 +65,7 @@ pub(super) fn variables(said: &Said, places: &Places) -> Result<u8> {
         Some("secrets") => |variables| file(variables, true, Origins::Left),
         Some(form) => return Err(tool.misuse(format!("--form {form}: not env or secrets"))),
     };
-    let targets = Targets::load(&places.targets())?;
+    let targets = named.map_or_else(|| Targets::load(places, None), Ok)?;
     let programs = if said.flag("dry-run") { Programs::Leave } else { Programs::Run };
     let mut files = Files { programs, read: HashMap::new(), left: Vec::new() };
     for name in said.arguments() {

@@ -1,0 +1,207 @@
+//! Where targets come from: CONFIG/targets.d, files and programs, `--targets`, and thumbprints
+//! of a file of their own.
+
+use crate::support::set_mode;
+use crate::tentacle::{Octopus, Tentacle};
+use assert_cmd::assert::Assert;
+use assert_cmd::cargo::cargo_bin;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::path::PathBuf;
+
+/// An octopus whose targets are elsewhere, and the one tentacle that there is.
+fn without_targets() -> (Octopus, Tentacle) {
+    let (octopus, web1) = Octopus::with_one(cargo_bin!("octo-push"));
+    std::fs::remove_file(octopus.sandbox.config("targets")).expect("remove");
+    std::fs::create_dir(octopus.sandbox.config("targets.d")).expect("mkdir");
+    (octopus, web1)
+}
+
+/// A file of CONFIG/targets.d; a program, if it begins as one.
+fn member(octopus: &Octopus, name: &str, text: &str) -> PathBuf {
+    let path = octopus.sandbox.config("targets.d").join(name);
+    std::fs::write(&path, text).expect("write");
+    set_mode(&path, if text.starts_with("#!") { 0o755 } else { 0o644 });
+    path
+}
+
+fn names(octopus: &Octopus) -> String {
+    let output = octopus.push(&["targets"]).assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).expect("UTF-8");
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    names.join(" ")
+}
+
+fn refused(octopus: &Octopus, code: i32) -> Assert {
+    octopus.push(&["-a", "run", "-c", "true"]).assert().code(code).stdout("")
+}
+
+#[test]
+fn files_and_programs_are_read_in_their_order() {
+    let (mut octopus, web1) = without_targets();
+    member(
+        &octopus,
+        "10-file",
+        &format!("# ours\nweb1 {} {} web\n", web1.address, web1.thumbprint),
+    );
+    let program = "#!/bin/sh\necho 'asking the cloud' >&2\npwd >.where\n\
+                   printf 'c%d 192.0.2.1 webpki cloud\\r\\n' 1 2\n";
+    member(&octopus, "20-cloud", program);
+    member(&octopus, "05-empty", "");
+    for left in [".hidden", "10-file~"] {
+        member(&octopus, left, "no line of ours\n");
+    }
+    assert_eq!(names(&octopus), "web1 c1 c2");
+    octopus.set_targets("first h webpki\n");
+    assert_eq!(names(&octopus), "first web1 c1 c2");
+    let directory = octopus.sandbox.config("targets.d");
+    let place = std::fs::read_to_string(directory.join(".where")).expect("where");
+    assert!(place.trim_end().ends_with("/targets.d"), "{place}");
+
+    let said = contains("targets.d/20-cloud: asking the cloud");
+    octopus.push(&["-t", "web1", "status"]).assert().success().stderr(said);
+    octopus.push(&["-q", "-t", "web1", "status"]).assert().success().stderr("");
+    let shown = octopus.push(&["-v", "-t", "web1,c2", "targets"]).assert().success();
+    shown.stdout(
+        contains("targets.d/10-file\nweb1 ").and(contains("20-cloud (what it prints)\nc2 ")),
+    );
+    octopus
+        .push(&["--json", "-t", "c2", "targets"])
+        .assert()
+        .success()
+        .stdout(contains("20-cloud (what it prints)\",\"line\":2}"));
+}
+
+#[test]
+fn one_that_is_wrong_is_no_fleet() {
+    let (octopus, web1) = without_targets();
+    let sound = format!("web1 {} {} web\n", web1.address, web1.thumbprint);
+    for (name, text, code, said) in [
+        ("20", "web2 h\n", 78, "targets.d/20:1: a target needs"),
+        ("20", "\nweb1 h webpki\n", 78, "targets.d/20:2: target web1 is on line 1 of "),
+        ("20", "db h webpki web1\n", 78, "tag web1 is the name of the target on line 1 of "),
+        (
+            "20",
+            "#!/bin/sh\necho 'a\\033[2Jb' >&2\nexit 3\n",
+            65,
+            "20: the program failed: exit 3: a\\x1b[2Jb",
+        ),
+        ("20", "#!/bin/sh\nkill -9 $$\n", 65, "20: the program failed: signal 9"),
+        (
+            "20",
+            "#!/bin/sh\nprintf '\\377 h webpki\\n'\n",
+            78,
+            "20 (what it prints):1: the line is not",
+        ),
+        ("20", "#!/nonexistent/python\n", 78, "names a program that is not there"),
+        (
+            "20",
+            "#!/bin/sh\necho web1 h webpki\n",
+            78,
+            "(what it prints):1: target web1 is on line 1 of",
+        ),
+    ] {
+        member(&octopus, "10", &sound);
+        member(&octopus, name, text);
+        refused(&octopus, code).stderr(contains(said));
+        octopus.sandbox.tool("octo-keys").args(["check"]).assert().code(78).stderr(contains(said));
+    }
+    assert!(web1.jobs().is_empty());
+}
+
+/// What others could have written is theirs, and what isn't a file may never end.
+#[test]
+fn whose_they_are_is_checked() {
+    let (octopus, web1) = without_targets();
+    let path = member(&octopus, "10", "#!/bin/sh\ntouch ran\n");
+    set_mode(&path, 0o777);
+    refused(&octopus, 78).stderr(contains("10: is writable by others (mode 0777)"));
+    assert!(!octopus.sandbox.config("targets.d").join("ran").exists());
+    std::fs::write(&path, "web1 h webpki\n").expect("write");
+    set_mode(&path, 0o755);
+    refused(&octopus, 78)
+        .stderr(contains("neither begins with #!").and(contains("hint: chmod -x ")));
+    std::fs::remove_file(&path).expect("remove");
+    std::fs::create_dir(&path).expect("mkdir");
+    refused(&octopus, 78).stderr(contains("10: is not a regular file"));
+    std::fs::remove_dir(&path).expect("remove");
+    let fifo = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(fifo.success());
+    refused(&octopus, 78).stderr(contains("10: is not a regular file"));
+    std::fs::remove_file(&path).expect("remove");
+    refused(&octopus, 65).stderr(contains("targets: no such file"));
+    assert!(web1.jobs().is_empty());
+}
+
+/// It prints for ever; the bound is that of a file.
+#[test]
+fn a_program_that_never_ends_its_lines_is_ended() {
+    let (octopus, _web1) = without_targets();
+    member(&octopus, "10", "#!/bin/sh\nexec yes 'a h webpki'\n");
+    refused(&octopus, 65).stderr(contains("10: printed more than 67108864 bytes"));
+}
+
+#[test]
+fn a_named_file_is_taken_instead() {
+    let (octopus, web1) = without_targets();
+    member(&octopus, "10", "#!/bin/sh\nexit 9\n");
+    let line = format!("web1 {} {} web\n", web1.address, web1.thumbprint);
+    let file = octopus.sandbox.write("mine", &line);
+    let named = file.display().to_string();
+    let run = ["-a", "run", "-c", "echo there"];
+    let with = |file: &str| [&["--targets", file][..], &run].concat().join("\n");
+    let push = |file: &str| {
+        let words = with(file);
+        octopus.push(&words.split('\n').collect::<Vec<_>>())
+    };
+    push(&named).assert().success().stdout("there\n");
+    push("-").write_stdin(line.clone()).assert().success().stdout("there\n");
+    push("/dev/stdin").write_stdin(line.clone()).assert().success().stdout("there\n");
+    octopus.push(&run).env("OCTO_TARGETS", &named).assert().success().stdout("there\n");
+    // What is said goes before what is set.
+    push(&named).env("OCTO_TARGETS", "/nonexistent").assert().success();
+    push("-").write_stdin("web1 h\n").assert().code(78).stderr(contains("standard input:1: "));
+    push("/nonexistent").assert().code(65).stderr(contains("/nonexistent: no such file"));
+    set_mode(&file, 0o666);
+    push(&named).assert().code(78).stderr(contains("is writable by others"));
+}
+
+#[test]
+fn thumbprints_stand_in_a_file_of_their_own() {
+    let (octopus, web1) = without_targets();
+    let lines = format!("web1 {} known web\nweb2 {0} known web\n", web1.address);
+    member(&octopus, "10", &format!("#!/bin/sh\ncat <<'END'\n{lines}END\n"));
+    let file = octopus.sandbox.config("thumbprints");
+    let unknown =
+        || contains("web2: no thumbprint of it is known").and(contains("hint: octo-enroll web2"));
+    refused(&octopus, 77).stderr(contains("web1: no thumbprint").and(unknown()));
+    std::fs::write(&file, format!("# seen\nweb1 {}\nold {0}\n", web1.thumbprint)).expect("write");
+    // The other one runs all the same.
+    let run = octopus.push(&["-t", "web", "run", "-c", "echo there"]).assert().code(77);
+    run.stdout(contains("there")).stderr(unknown());
+    let shown = octopus.push(&["-t", "web1", "targets"]).assert().success();
+    shown.stdout(format!("web1 {} {} web\n", web1.address, web1.thumbprint));
+    octopus.push(&["-t", "web2", "targets"]).assert().success().stdout(contains(" known web"));
+
+    let other = "0".repeat(64);
+    std::fs::write(&file, format!("\nweb1 {other}\n")).expect("write");
+    octopus.push(&["-t", "web1", "status"]).assert().code(77).stderr(
+        contains("another thumbprint").and(contains(format!(
+            "line 2 of {}: web1 {}\n",
+            file.display(),
+            web1.thumbprint
+        ))),
+    );
+    std::fs::write(&file, "web1 known\n").expect("write");
+    refused(&octopus, 78).stderr(contains("thumbprints:1: "));
+    octopus
+        .sandbox
+        .tool("octo-keys")
+        .args(["check"])
+        .assert()
+        .code(78)
+        .stderr(contains("thumbprints:1: "));
+    std::fs::write(&file, format!("web1 {}\n", web1.thumbprint)).expect("write");
+    set_mode(&file, 0o666);
+    refused(&octopus, 78).stderr(contains("is writable by others"));
+}
