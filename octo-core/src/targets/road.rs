@@ -221,7 +221,7 @@ mod tests {
             ("exec:nc%20%h", "exec:nc%20%h: %h and %p stand for an address"),
             ("exec:nc%20%p,exec:b", "%h and %p stand for an address"),
             ("a,b,c,d,e,f,g,h,i", "more than 8 addresses"),
-            ("EXEC:a", "is not an address"),
+            ("EXEC:a", "is not a port"),
         ] {
             let reason = Roads::parse(text).expect_err(text);
             assert!(reason.contains(said), "{text}: {reason}");
