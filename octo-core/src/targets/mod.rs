@@ -6,6 +6,7 @@
 //! be deployed to in part, and nobody would be told.
 
 mod address;
+mod fold;
 mod names;
 mod parse;
 mod program;
@@ -15,6 +16,7 @@ mod sources;
 mod thumbprints;
 
 pub use address::{Address, DEFAULT_PORT};
+pub use fold::fold;
 pub use names::{names_file, read_names};
 pub use road::{MOST_ROADS, Road, RoadCommand, Roads, fill};
 pub use select::{Selection, Shard, Term};

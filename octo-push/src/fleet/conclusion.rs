@@ -3,12 +3,12 @@
 
 use crate::cli::continuation::Words;
 use crate::fleet::main_loop::Fleet;
-use crate::output::node_set::fold;
 use crate::output::summary;
 use crate::records::end_files::EndFiles;
 use crate::target::outcome::{Outcome, OutcomeKind, OutcomeOrigin, overall};
 use octo_core::base::error::{Error, Exit};
 use octo_core::base::names::JobId;
+use octo_core::targets::fold;
 use octo_core::tentacle::spec::Order;
 use std::sync::Arc;
 

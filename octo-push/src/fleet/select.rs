@@ -3,7 +3,6 @@
 
 use crate::cli::call::Call;
 use crate::cli::options::Common;
-use crate::output::node_set::fold;
 use crate::output::screen::Screen;
 use crate::records::end_files;
 use crate::records::results::{self, RunRecord, TargetResult};
@@ -11,7 +10,7 @@ use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::{Selection, Target, Targets, Term, names_file, read_names};
+use octo_core::targets::{Selection, Target, Targets, Term, fold, names_file, read_names};
 use std::collections::HashSet;
 
 /// The targets that are meant with what all workers share, and where we print;

@@ -3,7 +3,6 @@
 
 pub(crate) mod escape;
 pub(crate) mod json;
-pub(crate) mod node_set;
 pub(crate) mod progress;
 pub(crate) mod screen;
 pub(crate) mod summary;

@@ -4,10 +4,9 @@
 //! Cron's rules: nothing on success without a terminal; failures always.
 
 use crate::cli::options::Common;
-use crate::output::node_set::fold;
 use crate::output::screen::Screen;
 use crate::target::outcome::{Outcome, OutcomeKind};
-use octo_core::targets::Target;
+use octo_core::targets::{Target, fold};
 use std::collections::{BTreeMap, HashSet};
 
 /// So many hints are shown at most, besides those of the first target that failed.

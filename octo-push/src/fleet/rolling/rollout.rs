@@ -6,11 +6,11 @@ use crate::fleet::rolling::gate;
 use crate::fleet::rolling::history::AssignedJob;
 use crate::fleet::rolling::hook::Hook;
 use crate::fleet::workers::Task;
-use crate::output::node_set::fold;
 use crate::records::end_files::EndFiles;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::error::Result;
 use octo_core::base::names::JobId;
+use octo_core::targets::fold;
 use std::collections::HashSet;
 use std::sync::Arc;
 

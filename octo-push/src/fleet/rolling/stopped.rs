@@ -3,9 +3,9 @@
 
 use crate::fleet::main_loop::Fleet;
 use crate::fleet::rolling::batches::{Batches, InitialState, Next};
-use crate::output::node_set::fold;
 use crate::target::outcome::{Outcome, OutcomeKind};
 use octo_core::base::encoding::printable;
+use octo_core::targets::fold;
 
 /// Says why and where it stopped, and the command that continues it; `state` is what it began
 /// with. A script that calls us tells the rest itself, or knows better how to go on:

@@ -4,11 +4,11 @@
 use super::buffer::{OutputBuffer, OutputStore, StoredOutput};
 use super::view::View;
 use crate::output::escape::visible;
-use crate::output::node_set::fold;
 use crate::output::screen::Screen;
 use crate::target::outcome::Outcome;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
+use octo_core::targets::fold;
 use octo_core::tentacle::job::Stream;
 use std::collections::HashMap;
 

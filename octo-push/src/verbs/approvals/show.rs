@@ -6,7 +6,6 @@ use crate::cli::call::Call;
 use crate::fleet::fan_out::{self, FanOut};
 use crate::fleet::{conclusion, select};
 use crate::output::json::JsonObject;
-use crate::output::node_set::fold;
 use crate::target::attempts;
 use crate::target::context::Context;
 use crate::target::event::Reporter;
@@ -15,6 +14,7 @@ use octo_core::base::argv;
 use octo_core::base::cli::print;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
+use octo_core::targets::fold;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,7 +2,6 @@
 //! that are labelled with an application, and with the rollout that they are part of.
 
 use crate::output::json::JsonObject;
-use crate::output::node_set::fold;
 use crate::records::journal::entry::{BEGUN, Entry, SKIPPED};
 use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, FROM, ROLLOUT, VERSION, WHAT};
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use octo_core::base::cli::utc;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Exit;
 use octo_core::base::names::JobId;
+use octo_core::targets::fold;
 use std::collections::{BTreeMap, HashMap};
 
 /// How a target stands after a run, and what stands for that.

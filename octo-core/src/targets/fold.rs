@@ -1,10 +1,11 @@
-//! Many names in few letters: `web[1-3,7] db1`.
+//! Many names in few letters: `web[1-3,7],db1`, which `-t` takes back.
 
 use std::collections::{BTreeMap, HashSet};
 
 /// The names, those that differ in their last number alone folded together.
-/// Numbers keep their leading zeros: `n[01-03]`.
-pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+/// Numbers keep their leading zeros: `n[01-03]`. One word without blanks, so that it can be
+/// pasted behind `-t`.
+pub fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     // Where one number is padded, all of its length are: 09 and 10.
     let padded: HashSet<(&str, &str, usize)> = names
@@ -39,7 +40,7 @@ pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
     singles.sort();
     singles.dedup();
-    singles.join(" ")
+    singles.join(",")
 }
 
 /// What stands before the last number, the number, what stands behind it.
@@ -79,14 +80,14 @@ mod tests {
         for (names, expected) in [
             ("web1", "web1"),
             ("web3 web1 web2 web7", "web[1-3,7]"),
-            ("web1 web2 db1", "db1 web[1,2]"),
-            ("n01 n02 n03 n1", "n1 n[01-03]"),
-            ("n08 n09 n10 n11 n100 n9", "n[08-11] n[9,100]"),
-            ("a1.example a2.example b", "a[1,2].example b"),
-            ("r1n9 r1n10 r2n9", "r1n[9,10] r2n9"),
-            ("x99999999999999999999 x1", "x1 x99999999999999999999"),
+            ("web1 web2 db1", "db1,web[1,2]"),
+            ("n01 n02 n03 n1", "n1,n[01-03]"),
+            ("n08 n09 n10 n11 n100 n9", "n[08-11],n[9,100]"),
+            ("a1.example a2.example b", "a[1,2].example,b"),
+            ("r1n9 r1n10 r2n9", "r1n[9,10],r2n9"),
+            ("x99999999999999999999 x1", "x1,x99999999999999999999"),
             ("web1 web1", "web1"),
-            ("n0 n1 n2 n00", "n00 n[0-2]"),
+            ("n0 n1 n2 n00", "n00,n[0-2]"),
         ] {
             assert_eq!(fold(names.split(' ')), expected, "{names}");
         }
