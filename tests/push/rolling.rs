@@ -121,7 +121,7 @@ fn many_targets_are_named_by_a_file() {
         (&["-t", "failed:20260131T235959-abcdefghijklm"], 65, "hint: octo-push journal"),
         (&["-t", "@wrong"], 65, "web9: no target and no tag has this name"),
         (&["-t", "@nosuch"], 65, "nosuch: no such file or directory"),
-        (&["-t", "web1,@names"], 65, "@names: no target and no tag has this name"),
+        (&["-t", "web1,@names"], 65, "@names: no name begins with a @"),
         (&["-a", "--unreachable", "@wrong"], 65, "--unreachable web9: is none of the selected"),
     ] {
         let line = [options, &["run", "-c", "true"]].concat();

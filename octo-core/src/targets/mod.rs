@@ -6,8 +6,6 @@
 //! be deployed to in part, and nobody would be told.
 
 mod address;
-mod fold;
-mod names;
 mod parse;
 mod program;
 mod road;
@@ -16,10 +14,10 @@ mod sources;
 mod thumbprints;
 
 pub use address::{Address, DEFAULT_PORT};
-pub use fold::fold;
-pub use names::{names_file, read_names};
 pub use road::{MOST_ROADS, Road, RoadCommand, Roads, fill};
-pub use select::{Selection, Shard, Term};
+pub use select::{
+    NameSet, NoSuch, Selection, Shard, Term, Union, Vocabulary, fold, names_file, words,
+};
 pub use sources::TargetsFile;
 pub use thumbprints::Thumbprints;
 

@@ -4,7 +4,7 @@ use crate::cli::argv;
 use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::error::Result;
 use octo_core::base::units::Share;
-use octo_core::targets::names_file;
+use octo_core::targets::{names_file, words};
 use std::time::Duration;
 
 /// Any of these makes `run` go through the targets in batches.
@@ -45,7 +45,7 @@ pub(crate) struct Rolling {
     pub(crate) before: Option<Vec<String>>,
     /// `--after`, split.
     pub(crate) after: Option<Vec<String>>,
-    /// `--unreachable`: names of targets, and files of such names as `@FILE`.
+    /// Each `--unreachable`, as it was said.
     pub(crate) unreachable: Vec<String>,
 }
 
@@ -73,17 +73,14 @@ impl Rolling {
 
 fn unreachable(said: &Said) -> Result<Vec<String>> {
     let lists = said.many("unreachable");
-    let mut names: Vec<String> = Vec::new();
-    for list in lists {
-        match names_file(&list) {
-            Some(_) => names.push(list),
-            None => names.extend(list.split(',').map(String::from)),
+    // A file is read later, when there is something to look its names up in.
+    for list in lists.iter().filter(|list| names_file(list).is_none()) {
+        if words(list)?.iter().any(String::is_empty) {
+            let reason = "--unreachable: names joined by commas, none of them empty";
+            return Err(said.misuse(reason));
         }
     }
-    match names.iter().any(String::is_empty) {
-        true => Err(said.misuse("--unreachable: names joined by commas, none of them empty")),
-        false => Ok(names),
-    }
+    Ok(lists)
 }
 
 /// What [`sizes`] reads, for messages.

@@ -1,5 +1,5 @@
-//! From the command line's words to targets: `failed:LAST`, the targets of a
-//! job on record, and the warning about clones.
+//! From the command line's words to targets: `failed:LAST`, `unreachable:LAST`, the
+//! targets of a job on record, and the warning about clones.
 
 use crate::cli::call::Call;
 use crate::cli::options::Common;
@@ -10,7 +10,8 @@ use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::{Selection, Target, Targets, Term, fold, names_file, read_names};
+use octo_core::base::paths::Places;
+use octo_core::targets::{Selection, Target, Targets, Term, fold, words};
 use std::collections::HashSet;
 
 /// The targets that are meant with what all workers share, and where we print;
@@ -63,14 +64,15 @@ pub(crate) fn select(
     targets: &Targets,
     of_job: &RunRecord,
 ) -> Result<Vec<Target>> {
+    let places = &common.places;
     let mut selection = Selection {
         all: common.all,
-        take: common.take.iter().map(|said| terms(common, said)).collect::<Result<_>>()?,
+        take: common.take.iter().map(|said| terms(places, said)).collect::<Result<_>>()?,
         leave: Vec::new(),
         shard: common.shard,
     };
     for said in &common.leave {
-        selection.leave.extend(terms(common, said)?);
+        selection.leave.extend(terms(places, said)?);
     }
     let asked = of_job.asked();
     if !selection.all && selection.take.is_empty() && !asked.is_empty() {
@@ -79,37 +81,75 @@ pub(crate) fn select(
     Ok(targets.select(&selection)?.into_iter().cloned().collect())
 }
 
-fn terms(common: &Common, said: &str) -> Result<Vec<Term>> {
-    let Some(file) = names_file(said) else {
-        return said.split(',').map(|word| term(common, word)).collect();
-    };
-    Ok(read_names(file)?.into_iter().map(Term::Word).collect())
+/// The terms of one SELECT; each job on record is read once, however often it is named.
+///
+/// # Errors
+/// As [`words`]; exit 65 where no such run is on record or it has no such target, 64 for
+/// what is no job, 74 where the journal can't be read.
+pub(crate) fn terms(places: &Places, said: &str) -> Result<Vec<Term>> {
+    let (mut terms, mut seen) = (Vec::new(), HashSet::new());
+    for word in words(said)? {
+        match word.split_once(':') {
+            None => terms.push(Term::Word(word)),
+            Some((kind, which)) => match Recalled::named(kind) {
+                Some(recalled) if seen.insert(word.clone()) => {
+                    terms.push(Term::Names(recalled.names(places, &word, which)?));
+                }
+                Some(_) => {}
+                None => terms.push(Term::Word(word)),
+            },
+        }
+    }
+    Ok(terms)
 }
 
-fn term(common: &Common, word: &str) -> Result<Term> {
-    let Some(which) = word.strip_prefix("failed:") else { return Ok(Term::Word(word.to_string())) };
-    let shown = printable(word.as_bytes());
-    let run = match which {
-        "LAST" => results::last_run(&common.places)?,
-        id => Some(
-            JobId::parse(id)
-                .ok_or_else(|| Error::usage(format!("{shown}: not failed:LAST or failed:JOB")))?,
-        ),
-    };
-    let record = match run {
-        Some(run) => RunRecord::read(&common.places, &run)?,
-        None => RunRecord::default(),
-    };
-    if !record.has_results() {
-        return Err(
-            Error::new(Exit::Data, shown, "no such run is on record").hint("octo-push journal")
-        );
+/// What `failed:JOB` and its kin recall.
+struct Recalled {
+    kind: &'static str,
+    of: fn(&RunRecord) -> HashSet<String>,
+    /// What is said where there is none.
+    none: &'static str,
+}
+
+static RECALLED: [Recalled; 2] = [
+    Recalled {
+        kind: "failed",
+        of: |record| record.with_result(TargetResult::Failed),
+        none: "no target failed in that run",
+    },
+    Recalled {
+        kind: "unreachable",
+        of: RunRecord::unreachable,
+        none: "each target was reached in that run",
+    },
+];
+
+impl Recalled {
+    fn named(kind: &str) -> Option<&'static Recalled> {
+        RECALLED.iter().find(|recalled| recalled.kind == kind)
     }
-    let failed = record.with_result(TargetResult::Failed);
-    if failed.is_empty() {
-        return Err(Error::new(Exit::Data, shown, "no target failed in that run"));
+
+    fn names(&self, places: &Places, word: &str, which: &str) -> Result<HashSet<String>> {
+        let (shown, kind) = (printable(word.as_bytes()), self.kind);
+        let run =
+            match which {
+                "LAST" => results::last_run(places)?,
+                id => Some(JobId::parse(id).ok_or_else(|| {
+                    Error::usage(format!("{shown}: not {kind}:LAST or {kind}:JOB"))
+                })?),
+            };
+        let record = match run {
+            Some(run) => RunRecord::read(places, &run)?,
+            None => RunRecord::default(),
+        };
+        if !record.has_results() {
+            return Err(
+                Error::new(Exit::Data, shown, "no such run is on record").hint("octo-push journal")
+            );
+        }
+        let names = (self.of)(&record);
+        if names.is_empty() { Err(Error::new(Exit::Data, shown, self.none)) } else { Ok(names) }
     }
-    Ok(Term::Names(failed))
 }
 
 /// Warns where targets share a thumbprint: a cloned machine would take what is

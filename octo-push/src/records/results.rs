@@ -35,6 +35,8 @@ pub(crate) struct TargetRecord {
     /// The last result; none of what was only begun.
     pub(crate) result: Option<TargetResult>,
     pub(crate) failures: u64,
+    /// That result is that nobody answered there, so that nothing ran.
+    is_unreachable: bool,
     /// The job that it was asked for last: that of a retry is another than the
     /// rollout's.
     pub(crate) job: Option<JobId>,
@@ -85,6 +87,11 @@ impl RunRecord {
         self.names(&|target| target.result == Some(result))
     }
 
+    /// The targets that could not be reached the last time: of those that failed, they.
+    pub(crate) fn unreachable(&self) -> HashSet<String> {
+        self.names(&|target| target.is_unreachable)
+    }
+
     /// The targets that may have been asked for a job, whatever they answered.
     pub(crate) fn asked(&self) -> HashSet<String> {
         self.names(&|target| target.jobs.values().any(|job| job.open > 0 || job.was_asked))
@@ -98,7 +105,7 @@ impl RunRecord {
     /// Adds a line; the newest come first.
     fn add(&mut self, id: &JobId, entry: Entry) {
         let counts = entry.run == *id && is_result(&entry);
-        let succeeded = entry.succeeded();
+        let (succeeded, is_unreachable) = (entry.succeeded(), entry.is_unreachable());
         let target = self.targets.entry(entry.target).or_default();
         let kind = entry.kind.as_str();
         if JOBS.contains(&entry.verb.as_str())
@@ -119,7 +126,10 @@ impl RunRecord {
             "unknown" => TargetResult::Unknown,
             _ => TargetResult::Failed,
         };
-        target.result.get_or_insert(result);
+        if target.result.is_none() {
+            target.result = Some(result);
+            target.is_unreachable = is_unreachable;
+        }
         target.failures += u64::from(result == TargetResult::Failed);
     }
 }
@@ -210,6 +220,14 @@ mod tests {
         end("web2", exit(0, id));
         end("web2", Outcome::skipped("stopped"));
         end("web3", Outcome::left(id, true));
+        let away = || Outcome::unreachable(None);
+        end("web4", away());
+        // It was back, and failed; the other one went away later.
+        end("web5", away());
+        end("web5", exit(5, id));
+        end("web6", exit(6, id));
+        end("web6", away());
+        end("web7", Outcome::unreachable(Some(id)));
         let other = JobId::parse("20260102T000000-aaaaaaaaaaaaa").expect("an id");
         let cancel = JournalWriter::new(&scene.places, "cancel", &other, "ann@laptop", vec![]);
         cancel.end("web1", Some(id), &Outcome::done()).expect("written");
@@ -219,7 +237,13 @@ mod tests {
         assert_eq!(result("web1"), Some((Some(TargetResult::Failed), 2)));
         assert_eq!(result("web2"), Some((Some(TargetResult::Succeeded), 1)));
         assert_eq!(result("web3"), Some((Some(TargetResult::Unknown), 0)));
-        assert_eq!(record.with_result(TargetResult::Failed), HashSet::from(["web1".to_string()]));
+        let sorted = |names: HashSet<String>| {
+            let mut names: Vec<String> = names.into_iter().collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        assert_eq!(sorted(record.with_result(TargetResult::Failed)), "web1 web4 web5 web6");
+        assert_eq!(sorted(record.unreachable()), "web4 web6");
     }
 
     #[test]

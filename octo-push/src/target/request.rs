@@ -93,6 +93,7 @@ fn shorter(bytes: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use octo_core::base::paths::Places;
+    use octo_core::targets::NameSet;
     use octo_core::tentacle::spec::options::{JobOptions, What};
     use octo_core::tentacle::spec::variable_file::Programs;
 
@@ -104,7 +105,7 @@ mod tests {
         std::fs::write(&script, [b'#'; 5000]).expect("written");
         let script = What::Script(script.to_str().expect("a path").into());
         let mut options = JobOptions::of(script);
-        options.installed = ["web1".into()].into();
+        options.installed = NameSet::of(["web1"]).expect("a name");
         let there = ["web1", "web2", "web3"].map(Destination::Target);
         let draft = Draft::read(&places, options, &there, Programs::Run).expect("a draft");
         let plan = JobPlan::new(JobId::generate().expect("an id"), None, draft);

@@ -11,7 +11,7 @@ use super::{LockRequest, MAXIMUM_LOCKS};
 use crate::base::cli::options::{OptionGroup, Said, flag, value, values};
 use crate::base::error::Result;
 use crate::base::names::{JobId, LockName, is_file_name};
-use crate::targets::{names_file, read_names};
+use crate::targets::{NameSet, words};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -83,9 +83,9 @@ pub struct JobOptions {
     /// What runs.
     pub what: What,
     /// `--installed`: targets on which the script is not sent, but run by its name.
-    pub installed: HashSet<String>,
+    pub installed: NameSet,
     /// `--frozen`: the targets that `--despite` is for; none stands for all.
-    pub frozen: HashSet<String>,
+    pub frozen: NameSet,
     /// The arguments behind it.
     pub arguments: Vec<String>,
     /// `--each`: a file with further ones.
@@ -152,8 +152,8 @@ impl JobOptions {
     /// Those of a job that only does this.
     pub fn of(what: What) -> JobOptions {
         JobOptions {
-            installed: HashSet::new(),
-            frozen: HashSet::new(),
+            installed: NameSet::default(),
+            frozen: NameSet::default(),
             each: None,
             what,
             arguments: Vec::new(),
@@ -210,25 +210,22 @@ impl JobOptions {
 }
 
 /// The targets that an option names, where the tool has it.
-fn names(said: &Said, option: &str) -> Result<HashSet<String>> {
+fn names(said: &Said, option: &str) -> Result<NameSet> {
     if !said.knows(option) {
-        return Ok(HashSet::new());
+        return Ok(NameSet::default());
     }
-    let mut names = HashSet::new();
+    let mut names = Vec::new();
     for list in said.many(option) {
-        match names_file(&list) {
-            Some(path) => names.extend(read_names(path)?),
-            None => names.extend(list.split(',').map(String::from)),
-        }
+        names.extend(words(&list)?);
     }
-    if names.contains("") {
+    if names.iter().any(String::is_empty) {
         return Err(said.misuse(format!("--{option}: names joined by commas, none of them empty")));
     }
-    Ok(names)
+    NameSet::of(names.iter().map(String::as_str))
 }
 
 /// `--installed`, where the tool has it: only a script that is sent elsewhere has a name.
-fn installed(said: &Said, what: &What) -> Result<HashSet<String>> {
+fn installed(said: &Said, what: &What) -> Result<NameSet> {
     let names = names(said, "installed")?;
     match what {
         What::Script(path) if path != "-" => Ok(names),

@@ -3,12 +3,13 @@
 
 use crate::cli::options::Common;
 use crate::fleet::rolling::batches::InitialState;
+use crate::fleet::select::terms;
 use crate::records::results::{RunRecord, TargetRecord, TargetResult};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::{Target, names_file, read_names};
-use std::collections::{HashMap, HashSet};
+use octo_core::targets::{NoSuch, Target, Term, Vocabulary};
+use std::collections::HashSet;
 
 /// The records that a run begins with.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl History {
             return Ok(InitialState::default());
         }
         let canaries = match &rolling.canary {
-            Some(canary) => canaries(canary, targets)?,
+            Some(canary) => canaries(common, canary, targets)?,
             None => HashSet::new(),
         };
         let failed_in = if self.this.has_results() { &self.this } else { &self.last };
@@ -70,7 +71,7 @@ impl History {
             canaries,
             failed: with_result(failed_in, TargetResult::Failed, targets),
             done: with_result(&self.this, TargetResult::Succeeded, targets),
-            unreachable: unreachable(&rolling.unreachable, targets)?,
+            unreachable: unreachable(common, targets)?,
         })
     }
 
@@ -110,39 +111,30 @@ fn with_result(record: &RunRecord, result: TargetResult, targets: &[Target]) -> 
     places(targets, &is_meant)
 }
 
-fn canaries(canary: &str, targets: &[Target]) -> Result<HashSet<usize>> {
-    let is_meant = |target: &Target| {
-        target.name.as_str() == canary || target.tags.iter().any(|tag| tag.as_str() == canary)
-    };
-    let canaries = places(targets, &is_meant);
+fn canaries(common: &Common, canary: &str, targets: &[Target]) -> Result<HashSet<usize>> {
+    const REASON: &str = "none of the selected targets is this canary";
+    let no_such = NoSuch { before: "", reason: REASON, hint: None };
+    let canaries = meant(&terms(&common.places, canary)?, targets, &no_such)?;
     if canaries.is_empty() {
-        let shown = printable(canary.as_bytes());
-        return Err(Error::new(Exit::Data, shown, "none of the selected targets is this canary"));
+        return Err(Error::new(Exit::Data, printable(canary.as_bytes()), REASON));
     }
     Ok(canaries)
 }
 
-fn unreachable(said: &[String], targets: &[Target]) -> Result<HashSet<usize>> {
-    let places = targets.iter().enumerate().map(|(index, target)| (target.name.as_str(), index));
-    let places: HashMap<&str, usize> = places.collect();
-    let place = |name: &str| {
-        places.get(name).copied().ok_or_else(|| {
-            let shown = format!("--unreachable {}", printable(name.as_bytes()));
-            Error::new(Exit::Data, shown, "is none of the selected targets")
-        })
-    };
-    let mut unreachable = HashSet::new();
-    for name in said {
-        match names_file(name) {
-            None => drop(unreachable.insert(place(name)?)),
-            Some(file) => {
-                for name in read_names(file)? {
-                    unreachable.insert(place(&name)?);
-                }
-            }
-        }
+fn unreachable(common: &Common, targets: &[Target]) -> Result<HashSet<usize>> {
+    let no_such =
+        NoSuch { before: "--unreachable ", reason: "is none of the selected targets", hint: None };
+    let mut all = Vec::new();
+    for said in &common.rolling.unreachable {
+        all.extend(terms(&common.places, said)?);
     }
-    Ok(unreachable)
+    meant(&all, targets, &no_such)
+}
+
+fn meant(terms: &[Term], targets: &[Target], no_such: &NoSuch) -> Result<HashSet<usize>> {
+    let vocabulary = Vocabulary::of(targets);
+    let union = vocabulary.union(terms, no_such)?;
+    Ok(places(targets, &|target| union.holds(target)))
 }
 
 fn places(targets: &[Target], are_meant: &dyn Fn(&Target) -> bool) -> HashSet<usize> {

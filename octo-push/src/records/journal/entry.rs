@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use octo_core::base::cli::utc;
 use octo_core::base::digest::Digest;
 use octo_core::base::encoding::{decode_text, encode, is_word};
+use octo_core::base::error::Exit;
 use octo_core::base::names::JobId;
 use octo_core::base::thumbprint::Thumbprint;
 use octo_core::base::units::whole;
@@ -58,6 +59,11 @@ impl Entry {
     /// Is it over, and did all of it happen?
     pub(crate) fn succeeded(&self) -> bool {
         self.status == Some(0)
+    }
+
+    /// Did nobody answer there, so that nothing can have run?
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.kind == "failed" && self.status == Some(Exit::Unavailable.code())
     }
 
     /// Its line, with the LF.

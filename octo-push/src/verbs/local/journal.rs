@@ -14,6 +14,7 @@ use octo_core::base::encoding::{encode, printable};
 use octo_core::base::error::Result;
 use octo_core::base::moment;
 use octo_core::base::names::JobId;
+use octo_core::targets::{NameSet, words};
 use std::collections::HashSet;
 
 /// What of it is shown.
@@ -57,7 +58,8 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
 
 /// Which lines are asked for.
 struct Asked {
-    targets: HashSet<String>,
+    /// All, unless some are named.
+    targets: Option<NameSet>,
     application: Option<String>,
     since: Option<Timestamp>,
     /// The runs of the application, and their jobs: what was asked later about them, as by
@@ -68,8 +70,14 @@ struct Asked {
 impl Asked {
     fn read(said: &Said) -> Result<Asked> {
         let now = Zoned::now();
+        let mut names = Vec::new();
+        for list in said.arguments() {
+            names.extend(words(list)?);
+        }
         Ok(Asked {
-            targets: said.arguments().iter().cloned().collect(),
+            targets: (!said.arguments().is_empty())
+                .then(|| NameSet::of(names.iter().map(String::as_str)))
+                .transpose()?,
             application: said.one("app")?,
             since: said.parsed("since", moment::PAST_FORM, |text| moment::gone(text, &now))?,
             jobs: HashSet::new(),
@@ -90,8 +98,8 @@ impl Asked {
         self.since.is_none_or(|since| time >= since)
     }
 
-    fn is_of_targets(&self, target: &String) -> bool {
-        self.targets.is_empty() || self.targets.contains(target)
+    fn is_of_targets(&self, target: &str) -> bool {
+        self.targets.as_ref().is_none_or(|targets| targets.holds(target))
     }
 }
 

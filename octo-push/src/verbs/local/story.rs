@@ -7,7 +7,6 @@ use crate::records::journal::labels::{APPLICATION, ENVIRONMENT, FROM, ROLLOUT, V
 use jiff::Timestamp;
 use octo_core::base::cli::utc;
 use octo_core::base::encoding::printable;
-use octo_core::base::error::Exit;
 use octo_core::base::names::JobId;
 use octo_core::targets::fold;
 use std::collections::{BTreeMap, HashMap};
@@ -116,7 +115,7 @@ fn standing(entry: &Entry) -> &'static str {
         // No end followed: octo-push was killed, or is at work.
         BEGUN | "unknown" => "unknown",
         SKIPPED => SKIPPED,
-        "failed" if entry.status == Some(Exit::Unavailable.code()) => "unreachable",
+        _ if entry.is_unreachable() => "unreachable",
         _ => "failed",
     }
 }

@@ -49,7 +49,11 @@ pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
 /// Exit 65 where there is none.
 pub(super) fn target<'a>(targets: &'a Targets, name: &str) -> Result<&'a Target> {
     targets.named(name).ok_or_else(|| {
-        Error::new(Exit::Data, name, "no target has this name").hint("octo-push targets lists them")
+        let known = targets.all.iter().map(|target| target.name.as_str());
+        let near = nearest::did_you_mean(&nearest::near(name, known, 3));
+        let error = Error::new(Exit::Data, name, "no target has this name");
+        let error = near.into_iter().fold(error, Error::hint);
+        error.hint("octo-push targets lists them")
     })
 }
 

@@ -109,12 +109,13 @@ impl Draft {
                 files.insert(name.into_owned(), read.unwrap_or_default());
             }
         }
-        for name in &options.installed {
-            let is_it = |there: &Destination| matches!(there, Destination::Target(n) if n == name);
-            if !destinations.iter().any(is_it) {
-                let shown = format!("--installed {}", printable(name.as_bytes()));
-                return Err(Error::new(Exit::Data, shown, "is none of the selected targets"));
-            }
+        let targets = destinations.iter().filter_map(|destination| match destination {
+            Destination::Target(name) => Some(*name),
+            Destination::Here => None,
+        });
+        if let Some(lacking) = options.installed.lacking(targets) {
+            let shown = format!("--installed {lacking}");
+            return Err(Error::new(Exit::Data, shown, "is none of the selected targets"));
         }
         let mut draft =
             Draft { options, script: None, files, left, words: OwnWords::default(), seed: None };
@@ -163,7 +164,7 @@ impl Draft {
 
     /// Is the script run by its name there?
     fn is_installed(&self, destination: Destination) -> bool {
-        matches!(destination, Destination::Target(name) if self.options.installed.contains(name))
+        matches!(destination, Destination::Target(name) if self.options.installed.holds(name))
     }
 
     /// What octo-exec does itself, where that is all.
@@ -250,7 +251,7 @@ impl Draft {
             despite: options
                 .despite
                 .clone()
-                .filter(|_| options.frozen.is_empty() || options.frozen.contains(place)),
+                .filter(|_| options.frozen.is_empty() || options.frozen.holds(place)),
             ..Spec::of(self.what(destination))
         };
         let spec = spec.encode();

@@ -46,7 +46,7 @@ pub fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 /// What stands before the last number, the number, what stands behind it.
 fn parts(name: &str) -> Option<(&str, &str, &str)> {
     let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
-    let start = name[..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |i| i + 1);
+    let start = name[..end].trim_end_matches(|c: char| c.is_ascii_digit()).len();
     // 18 digits always fit.
     (end - start <= 18).then(|| (&name[..start], &name[start..end], &name[end..]))
 }
@@ -87,6 +87,7 @@ mod tests {
             ("r1n9 r1n10 r2n9", "r1n[9,10],r2n9"),
             ("x99999999999999999999 x1", "x1,x99999999999999999999"),
             ("web1 web1", "web1"),
+            ("é1 é2 1é 2é", "[1,2]é,é[1,2]"),
             ("n0 n1 n2 n00", "n00,n[0-2]"),
         ] {
             assert_eq!(fold(names.split(' ')), expected, "{names}");
