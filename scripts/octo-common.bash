@@ -294,7 +294,13 @@ runs_by_name() {
 
 # to_type TOOL TARGET WORD…: a command about this one, as what was said to us has it
 to_type() {
-  local tool=$1 words=("$1" "${PLACE_OPTIONS[@]}" "${PUSH_OPTIONS[@]}" -t "$2")
+  local tool=$1 index words=("$1" "${PLACE_OPTIONS[@]}")
+  for ((index = 0; index < ${#PUSH_OPTIONS[@]}; index += 2)); do
+    # Who only asks sends nothing that is worth a bound, and has no option for it.
+    [[ $tool == octo-status && ${PUSH_OPTIONS[index]} == --bwlimit ]] ||
+      words+=("${PUSH_OPTIONS[@]:index:2}")
+  done
+  words+=(-t "$2")
   shift 2
   if [[ $tool != octo-push ]]; then
     [[ -z $BASE ]] || words+=(-b "$BASE")

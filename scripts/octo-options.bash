@@ -17,7 +17,7 @@
 # Where SETTINGS is set, a file can say options too (octo-settings.bash): each flag of those
 # has a --no-NAME, which keeps what the file says out; that of --no-NAME is --NAME.
 
-readonly VALUE_KINDS=' TIME WHEN DAY N PORT N|P% LIST K/N ENVIRONMENT TAG THUMBPRINT '
+readonly VALUE_KINDS=' TIME WHEN DAY N PORT N|P% LIST K/N RATE|EACH,ALL ENVIRONMENT TAG THUMBPRINT '
 
 # Of two names in a row only one may be given.
 APART=(
@@ -57,6 +57,10 @@ REACHING=(
 CONNECTING=(
   i identity FILE IDENTITY 'this identity, not CONFIG/identity.pem; may be a pipe'
   "${REACHING[@]}"
+)
+# Of a pipeline that sends packages.
+SENDING=(
+  - bwlimit 'RATE|EACH,ALL' PUSH_OPTIONS+ 'send no more bytes a second, as in 10M'
 )
 # Of a pipeline that asks its targets what runs there, see asking_releases.
 ASKING=(

@@ -40,6 +40,7 @@ mod sources;
 mod statements;
 mod story;
 mod tampering;
+mod throttle;
 mod transport;
 mod two_users;
 mod unprivileged;

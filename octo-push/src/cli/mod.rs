@@ -4,5 +4,6 @@ pub(crate) mod argv;
 pub(crate) mod call;
 pub(crate) mod continuation;
 pub(crate) mod options;
+pub(crate) mod rates;
 pub(crate) mod rolling;
 pub(crate) mod run;

@@ -2,6 +2,7 @@
 //! shows them, or behind it: nobody remembers which side.
 
 use crate::cli::argv;
+use crate::cli::rates::Rates;
 use crate::cli::rolling::{ROLLING, Rolling};
 use octo_core::base::cli::options::{OptionGroup, OptionRow, Said, flag, value, values};
 use octo_core::base::cli::places;
@@ -45,6 +46,7 @@ pub(crate) static HOW: OptionGroup = OptionGroup {
         value("", "reconnect", "TIME", "how long contact may be lost (--wait, else 2m)"),
         value("", "limit", "TIME", "how long to stay with one target (questions: 1m)"),
         value("", "retries", "N", "how often a failed connection is tried again (0)"),
+        value("", "bwlimit", "RATE|EACH,ALL", "send no more bytes a second, as in 10M"),
         TRANSPORT,
         flag("", "json", "one object a line on standard output"),
         value("", "record", "FILE", "the same objects to this file"),
@@ -98,6 +100,8 @@ pub(crate) struct Common {
     pub(crate) outage: Duration,
     /// `--limit`: how long the whole of one target may take; a question a minute.
     pub(crate) limit: Option<Duration>,
+    /// `--bwlimit`: how many bytes a second are sent.
+    pub(crate) rates: Option<Rates>,
     /// `--retries`: how often a connection that failed is tried again.
     pub(crate) retries: u32,
     /// Each `--patch-from`.
@@ -141,6 +145,7 @@ impl Common {
             wait: wait.unwrap_or(USUAL_WAIT),
             outage: said.time("reconnect")?.or(wait).unwrap_or(Duration::from_secs(120)),
             limit: said.time("limit")?,
+            rates: said.parsed("bwlimit", Rates::FORM, Rates::parse)?,
             retries: said.number("retries", 0..=1000)?.unwrap_or(0) as u32,
             patch_from: said.many("patch-from").into_iter().map(PathBuf::from).collect(),
             transport: argv::said(said, "transport")?,

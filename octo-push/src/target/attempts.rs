@@ -207,9 +207,9 @@ mod tests {
         let body = [0; 65 << 10];
         let run = Request::new(Verb::Run).with("body", body.len());
         client.ask(&run, &body).expect("ok");
-        given(&[94, 94, 31, 60]);
+        given(&[30, 94, 31, 60]);
         client.ask_about(&Request::new(Verb::Put), 1 << 30).expect("ok");
-        given(&[94, 60 + 128]);
+        given(&[30, 60 + 128]);
         client.flows();
         assert_eq!(watched.0.take(), [None]);
     }

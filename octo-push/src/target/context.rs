@@ -4,12 +4,13 @@ use crate::cli::options::Common;
 use crate::records::heads::store::HeadStore;
 use crate::target::connection::client_config::ClientConfig;
 use crate::target::connection::client_error::ClientError;
+use crate::target::connection::throttle::Throttle;
 use crate::target::package::counters::UploadCounters;
 use crate::target::retry::Bounds;
 use crate::target::stop::Stop;
 use octo_core::base::error::{Error, Result};
 use octo_core::targets::Target;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One call of octo-push: who asks, what was said, whom it means.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct Context {
     pub(crate) common: Common,
     /// The selected targets.
     pub(crate) targets: Vec<Target>,
-    pub(crate) stop: Stop,
+    pub(crate) stop: Arc<Stop>,
     pub(crate) counters: UploadCounters,
     /// What is known of the targets' audit logs.
     pub(crate) heads: HeadStore,
@@ -30,8 +31,18 @@ impl Context {
     /// For a call with these options, which means these targets.
     pub(crate) fn new(common: Common, targets: Vec<Target>) -> Result<Context> {
         let (identity, transport) = (common.identity.clone(), common.transport.clone());
+        let stop = Arc::new(Stop::default());
+        let throttle = match common.rates {
+            None => None,
+            Some(rates) => {
+                let senders = common.fanout.min(targets.len());
+                rates.check(senders)?;
+                Some(Arc::new(Throttle::new(rates, senders, Arc::clone(&stop))))
+            }
+        };
         let client_config = ClientConfig::load(&common.places, identity, transport)?;
-        let (stop, counters) = (Stop::default(), UploadCounters::default());
+        let client_config = ClientConfig { throttle, ..client_config };
+        let counters = UploadCounters::default();
         let (heads, unwritten) = (HeadStore::at(&common.places), Mutex::default());
         Ok(Context { client_config, common, targets, stop, counters, heads, unwritten })
     }

@@ -208,8 +208,14 @@ impl<'a> JobClient<'a> {
         let signed = self.statements.sign(client, Asks::Request(spec))?;
         self.spec = Some(spec);
         // From now on it may arrive, whatever becomes of us.
-        self.stage = Stage::Asked;
-        self.statements.ask(client, &signed, request, &[&job.spec, script, &job.secrets])
+        let before = std::mem::replace(&mut self.stage, Stage::Asked);
+        let asked =
+            self.statements.ask(client, &signed, request, &[&job.spec, script, &job.secrets]);
+        if let Err(ClientError::Local(_)) = &asked {
+            // It was us who stopped, before all of it had left.
+            self.stage = before;
+        }
+        asked
     }
 
     fn accepted(&mut self) {

@@ -167,6 +167,7 @@ mod tests {
             ("--json -n run -c x", "--json and --dry-run"),
             ("--json run -o f -c x", "--json and --output"),
             ("-w 5x status", "--wait 5x"),
+            ("--bwlimit 1K status", "--bwlimit 1K: not a rate such as 10M"),
             ("-f 0 status", "--fanout 0: not a number from 1 to 4096"),
             ("-w 1 status -w 2", "--wait: given twice"),
             ("--batch 1,x run -c x", "--batch 1,x"),

@@ -4,6 +4,7 @@ use crate::records::heads::heard::Watch;
 use crate::target::connection::client_error::ClientError;
 use crate::target::connection::deadlines::{Awaited, Deadlines, over_limit};
 use crate::target::connection::first_contact::Introduction;
+use crate::target::connection::throttle::{PIECE, Throttle, pieces};
 use crate::target::connection::transport::Transport;
 use crate::target::connection::via::Via;
 use octo_core::base::error::{Error, Exit};
@@ -16,12 +17,6 @@ use octo_wire::{
     Connection, Duplex, Failure, Fields, Message, Reply, Request, StreamWord, TlsStream,
 };
 use std::time::{Duration, Instant};
-
-/// What is sent at once.
-const PIECE: usize = 64 * 1024;
-
-/// What is read at once, at most.
-const LARGEST_PIECE: u64 = 64 * 1024;
 
 /// How long what a peer said before it left is looked for, and how long it is told of our leaving.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -40,6 +35,7 @@ pub(crate) struct Client<'a, S> {
     /// What was asked last.
     asked: Verb,
     deadlines: Deadlines,
+    pub(super) throttle: Option<&'a Throttle>,
     /// What is waited for now, and until when.
     awaited: Awaited,
     expires: Option<Instant>,
@@ -67,6 +63,7 @@ impl<'a, S: Duplex> Client<'a, S> {
             watch: Watch::default(),
             asked: Verb::Connect,
             deadlines: Deadlines::default(),
+            throttle: None,
             awaited: Awaited::Bytes,
             expires: None,
             transport: None,
@@ -103,14 +100,14 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// A refusal, and all that can go wrong with the connection.
     pub(crate) fn ask(&mut self, request: &Request, body: &[u8]) -> Result<Fields, ClientError> {
         self.asked = request.verb;
-        if body.len() <= PIECE {
+        if body.len() <= PIECE && self.throttle.is_none() {
             self.questions(0);
             let sent = self.connection.send(request.fields.message(), body);
             sent.map_err(|failure| self.after_write(failure))?;
             return self.hear_reply();
         }
         self.send_line(request)?;
-        body.chunks(PIECE).try_for_each(|piece| self.send_bytes(piece))?;
+        self.send_bytes(body)?;
         self.reply(0)
     }
 
@@ -133,9 +130,8 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// As [`Client::ask`].
     pub(crate) fn send_line(&mut self, request: &Request) -> Result<(), ClientError> {
         self.asked = request.verb;
-        self.flows_out(PIECE);
-        let sent = self.connection.send_line(request.fields.message());
-        sent.map_err(|failure| self.after_write(failure))
+        let line = request.fields.message().encode().map_err(|failure| self.explain(failure))?;
+        self.send_bytes(&line)
     }
 
     /// Sends the line of a part, whose body follows by [`Client::send_bytes`]; says how long
@@ -153,8 +149,11 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// # Errors
     /// As [`Client::ask`].
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        self.flows_out(bytes.len());
-        self.connection.send_bytes(bytes).map_err(|failure| self.after_write(failure))
+        pieces(self.throttle, self.target, bytes, |piece, waited| {
+            self.deadlines.waited(waited);
+            self.flows_out(piece.len());
+            self.connection.send_bytes(piece).map_err(|failure| self.after_write(failure))
+        })
     }
 
     /// A peer that takes a byte a minute is none that takes bytes.
@@ -274,7 +273,7 @@ impl<'a, S: Duplex> Client<'a, S> {
     ) -> Result<(), ClientError> {
         let mut body = self.connection.body(length);
         loop {
-            let mut piece = vec![0; body.left().min(LARGEST_PIECE) as usize];
+            let mut piece = vec![0; body.left().min(PIECE as u64) as usize];
             match body.read(&mut piece) {
                 Ok(0) => return Ok(()),
                 Ok(count) => {

@@ -1,12 +1,14 @@
 //! Who we are, and how we connect: the same for all targets.
 
 use crate::target::connection::first_contact::Introduction;
+use crate::target::connection::throttle::Throttle;
 use octo_core::base::error::Result;
 use octo_core::base::names::PusherName;
 use octo_core::base::paths::Places;
 use octo_core::tentacle::statement::MAXIMUM_BY;
 use octo_wire::Identity;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What every connection needs besides its target.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub(crate) struct ClientConfig {
     pub(crate) introduction: Introduction,
     /// `-P`
     pub(crate) transport: Option<Vec<String>>,
+    /// `--bwlimit`
+    pub(crate) throttle: Option<Arc<Throttle>>,
 }
 
 impl ClientConfig {
@@ -41,7 +45,8 @@ impl ClientConfig {
             name: proposed_name(&by),
             config: places.config.clone(),
         };
-        Ok(ClientConfig { identity, identity_file, by, introduction, transport })
+        let throttle = None;
+        Ok(ClientConfig { identity, identity_file, by, introduction, transport, throttle })
     }
 }
 

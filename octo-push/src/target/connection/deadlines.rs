@@ -54,6 +54,14 @@ impl Deadlines {
         RATE_WINDOW + Duration::from_secs(count as u64 / MINIMUM_RATE)
     }
 
+    /// So long it was `--bwlimit` that kept us from sending: a question has that time besides,
+    /// but not where `--limit` says how long it has.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        if self.limit.is_none() {
+            self.until = self.until.and_then(|until| until.checked_add(time));
+        }
+    }
+
     /// Is the whole of it over?
     pub(crate) fn are_over(self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
@@ -94,6 +102,17 @@ mod tests {
         let ended = Deadlines { limit: None, until: Some(until) };
         assert_eq!(ended.within(Duration::from_secs(60)), Some(until));
         assert!(ended.are_over() && !usual.are_over());
+    }
+
+    #[test]
+    fn what_is_held_back_here_is_not_counted_but_against_a_limit() {
+        let (until, time) = (Some(Instant::now()), Duration::from_secs(100));
+        let mut question = Deadlines { limit: None, until };
+        question.waited(time);
+        assert_eq!(question.until, until.map(|until| until + time));
+        let mut limited = Deadlines { limit: Some(time), until };
+        limited.waited(time);
+        assert_eq!(limited.until, until);
     }
 
     #[test]

@@ -9,5 +9,6 @@ pub(crate) mod dial;
 pub(crate) mod first_contact;
 pub(crate) mod opening;
 pub(crate) mod pauses;
+pub(crate) mod throttle;
 pub(crate) mod transport;
 pub(crate) mod via;

@@ -143,6 +143,7 @@ fn over<'a>(
     stream.set_idle(Some(LOST_AFTER));
     let mut client = Client::over(introduction, via, stream);
     client.transport = transport;
+    client.throttle = config.throttle.as_deref();
     Ok(client)
 }
 

@@ -6,13 +6,18 @@ use std::time::Duration;
 const TELLING: u64 = 64 * 1024;
 
 /// What was measured of one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Link {
     /// Seconds a byte.
     pace: Option<f64>,
 }
 
 impl Link {
+    /// Of a link on which no more bytes a second are sent than this, whatever it could take.
+    pub(super) fn limited(rate: Option<u64>) -> Link {
+        Link { pace: rate.map(|rate| 1.0 / rate as f64) }
+    }
+
     /// So many bytes took so long to be sent.
     pub(super) fn sent(&mut self, bytes: u64, took: Duration) {
         if bytes >= TELLING {
@@ -32,7 +37,8 @@ mod tests {
 
     #[test]
     fn only_what_was_measured_counts() {
-        let mut link = Link::default();
+        assert!(Link::limited(Some(1 << 20)).is_slower_than(4e-9));
+        let mut link = Link::limited(None);
         assert!(!link.is_slower_than(1e-9));
         link.sent(1, Duration::from_secs(1));
         assert!(!link.is_slower_than(1e-9));

@@ -2,6 +2,7 @@
 
 use crate::target::connection::client::Client;
 use crate::target::connection::client_error::ClientError;
+use crate::target::connection::throttle::Throttle;
 use crate::target::package::link::Link;
 use crate::target::package::progress::UploadProgress;
 use crate::target::package::segments::{Made, Segments};
@@ -24,7 +25,8 @@ impl Source {
         client: &mut Client<'_, S>,
         upload: &mut UploadProgress<'_>,
     ) -> Result<(), ClientError> {
-        let (mut link, mut run) = (Link::default(), RUN);
+        let throttle = upload.context.client_config.throttle.as_deref();
+        let (mut link, mut run) = (Link::limited(throttle.map(Throttle::most)), RUN);
         while upload.at < self.size() {
             let (at, index) = (upload.at, segments.index_of(upload.at));
             let is_slow = link.is_slower_than(segments.pace());

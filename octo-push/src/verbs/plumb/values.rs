@@ -1,6 +1,7 @@
 //! Values of command lines, checked by kind and said in their one form: what a
 //! script's options share with ours is read by the same function.
 
+use crate::cli::rates::Rates;
 use crate::cli::rolling;
 use octo_core::base::cli::options::Said;
 use octo_core::base::cli::{print, utc};
@@ -29,6 +30,7 @@ const KINDS: &[Kind] = &[
     Kind { word: "N|P%", read: share },
     Kind { word: "LIST", read: batches },
     Kind { word: "K/N", read: shard },
+    Kind { word: "RATE|EACH,ALL", read: rates },
     Kind { word: "TARGET", read: tag },
     Kind { word: "TAG", read: tag },
     Kind { word: "ENVIRONMENT", read: tag },
@@ -118,6 +120,11 @@ fn batches(text: &str) -> std::result::Result<String, String> {
 fn shard(text: &str) -> std::result::Result<String, String> {
     let found = Shard::parse(text).map(|_| text.to_string());
     found.ok_or_else(|| format!("not {}", Shard::FORM))
+}
+
+fn rates(text: &str) -> std::result::Result<String, String> {
+    let found = Rates::parse(text).map(|_| text.to_string());
+    found.ok_or_else(|| format!("not {}", Rates::FORM))
 }
 
 /// The name of a target or a tag; an environment is a tag.
