@@ -25,7 +25,7 @@ pub(crate) struct Submission<'a> {
 
 impl<'a> Submission<'a> {
     /// The pusher's other jobs that are not over, on the disk and on their way there; of
-    /// this one's spec, script and secrets there are so many bytes. It is among them from
+    /// this one's parts there are so many bytes. It is among them from
     /// here on, unless it is only asked about.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl<'a> Submission<'a> {
         peer: &Peer,
         pusher: &PusherName,
         id: &JobId,
-        lengths: [u64; 3],
+        lengths: [u64; 4],
         purpose: Purpose,
     ) -> Result<Submission<'a>> {
         let size = of_new_job(lengths);
@@ -111,7 +111,7 @@ mod tests {
         let (ci, other) = (name("ci"), name("other"));
         let ids: Vec<JobId> = (0..3).map(|_| JobId::generate().expect("an id")).collect();
         let judge = |pusher: &PusherName, id: usize, purpose| {
-            let lengths = [10, 0, 0];
+            let lengths = [10, 0, 0, 0];
             Submission::new(&host, &peer, pusher, &ids[id], lengths, purpose).expect("judged")
         };
         let question = judge(&ci, 0, Purpose::Question);

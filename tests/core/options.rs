@@ -72,6 +72,11 @@ const AS_WHOM_AND_WHAT: &[Row] = &[
     ("scripts=/etc/octo/scripts", "run", |a| a.named = Some("a\nb"), denied("scripts")),
     ("scripts=/etc/octo/scripts", "put", same, YES),
     ("", "run", |a| a.named = Some("octo-release"), denied("scripts")),
+    // stdin: without scripts= it is as good as a script
+    ("", "run", |a| a.stdin = true, YES),
+    ("scripts=/s", "run", |a| (a.named, a.stdin) = (Some("x"), true), denied("stdin")),
+    ("scripts=/s stdin", "run", |a| (a.named, a.stdin) = (Some("x"), true), YES),
+    ("scripts=/s stdin", "run", |a| a.stdin = true, denied("scripts")),
     // signed
     ("signed=/etc/octo/keys", "run", |a| a.unsigned = Some("shop-1.tar"), denied("signed")),
     ("signed=/etc/octo/keys", "run", same, YES),

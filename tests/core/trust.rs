@@ -33,6 +33,7 @@ pub(crate) struct Asked {
     pub(crate) locks: Vec<LockName>,
     pub(crate) variables: Vec<VariableName>,
     pub(crate) unsigned: Option<&'static str>,
+    pub(crate) stdin: bool,
     pub(crate) despite: bool,
     pub(crate) starting: bool,
     pub(crate) started_by: StartedBy,
@@ -50,6 +51,7 @@ impl Asked {
             locks: Vec::new(),
             variables: Vec::new(),
             unsigned: None,
+            stdin: false,
             despite: false,
             starting: true,
             started_by: user("svc"),
@@ -67,6 +69,7 @@ impl Asked {
         let mut question = Question::new(print(who), address, &at, self.verb);
         (question.size, question.jobs) = (self.size, self.jobs);
         question.run = (self.verb == Verb::Run).then(|| RunQuestion {
+            stdin: self.stdin,
             named: self.named,
             locks: self.locks.iter().collect(),
             variables: self.variables.iter().collect(),

@@ -39,7 +39,8 @@ impl<'a> Draft<'a> {
         let Draft { spec, script, secrets, pusher, received } = self;
         let id = JobId::generate().expect("an id");
         let origin = Origin { pusher, by: "me@laptop".into(), received };
-        let new = NewJob { id: &id, origin: &origin, request: None, spec, script, secrets };
+        let new =
+            NewJob { id: &id, origin: &origin, request: None, spec, script, stdin: None, secrets };
         match new.publish(&places(sandbox)).expect("publish") {
             Published::New(job) => job,
             other => panic!("{other:?}"),

@@ -302,3 +302,34 @@ fn what_is_shown_is_verified_before_it_is_believed() {
     }
     show("about another job");
 }
+
+/// What a job will read is a part of what is approved, and is shown as its pusher signed it.
+#[test]
+fn what_a_held_job_will_read_is_shown_and_approved() {
+    let fleet = Fleet::new(1, "hold");
+    fleet.ci.sandbox.write("input", "DELETE FROM t;\x1b[1m\n");
+    fleet.ci.sandbox.write("text", "a\tb\nDELETE FROM t;\n");
+    let id = fleet.ask(&["--stdin", "input", "-c", "cat"]);
+    let shown = stdout_of(&mut fleet.ann.push(&["-a", "show", &id]));
+    assert!(shown.contains("the standard input is no short text, and not shown"), "{shown}");
+    let id = fleet.ask(&["--stdin", "text", "-c", "cat"]);
+    let local = stdout_of(&mut fleet.local(&["show", &id]));
+    let shown = stdout_of(&mut fleet.ann.push(&["-a", "show", &id]));
+    let digest = octo_core::Digest::of(b"a\tb\nDELETE FROM t;\n");
+    assert!(shown.contains(&format!("standard input, 19 bytes, sha256 {digest}\n")), "{shown}");
+    for shown in [&local, &shown] {
+        assert!(shown.contains("the standard input:\n  a\tb\n  DELETE FROM t;\n"), "{shown}");
+    }
+    // A listener that shows another one is found out.
+    let path = fleet.tentacles[0].state.join("jobs").join(&id).join("stdin");
+    set_mode(&path, 0o600);
+    std::fs::write(&path, "harmless\n").expect("write");
+    let ended = fleet.ann.push(&["-a", "show", &id]).assert().code(65);
+    ended.stderr(contains("its standard input is not the one that was signed"));
+    // What was signed is approved, and that is not what is there.
+    fleet.ann.push(&["-a", "approve", &id]).assert().success();
+    wait_for("its end", || fleet.is_over(0, &id));
+    let end = fleet.file(0, &id, "end");
+    assert!(end.contains("not%20that%20of%20the%20spec"), "{end}");
+    assert!(!path.exists());
+}

@@ -38,6 +38,7 @@ mod signatures;
 mod signed;
 mod sources;
 mod statements;
+mod stdin;
 mod story;
 mod tampering;
 mod throttle;

@@ -69,14 +69,14 @@ fn text(length: usize) -> String {
 
 #[test]
 fn what_would_starve_a_target_is_refused_before_anything_is_sent() {
-    let (octopus, _web1, proxy) = through_a_proxy(13);
+    let (octopus, _web1, proxy) = through_a_proxy(7);
     let ended = octopus.push(&["--bwlimit", "100K", "-a", "status"]).assert().code(64);
-    let said = "--bwlimit: 13 targets at once need 104K in all, 8K each";
-    ended.stderr(contains(said).and(contains("or fewer at once: -f 12")));
-    let ended = octopus.push(&["--bwlimit", "7K", "-a", "status"]).assert().code(64);
-    ended.stderr(contains("--bwlimit 7K: not a rate such as 10M").and(contains("8K a second")));
+    let said = "--bwlimit: 7 targets at once need 112K in all, 16K each";
+    ended.stderr(contains(said).and(contains("or fewer at once: -f 6")));
+    let ended = octopus.push(&["--bwlimit", "15K", "-a", "status"]).assert().code(64);
+    ended.stderr(contains("--bwlimit 15K: not a rate such as 10M").and(contains("16K a second")));
     assert_eq!(proxy.accepted(), 0);
-    let few = ["--bwlimit", "100K", "-f", "12", "-a", "status"];
+    let few = ["--bwlimit", "100K", "-f", "6", "-a", "status"];
     octopus.push(&few).assert().success();
 }
 
@@ -88,9 +88,10 @@ fn ctrl_c_ends_a_transfer_that_waits_and_nothing_has_run() {
     let script = file(&octopus, "x.sh", text(4 << 20).as_bytes());
     for (words, said) in [(["put", &package], "cancelled"), (["run", &script], "before it began")] {
         let before = proxy.forwarded(Direction::Up);
-        let mut command = octopus.start(&[&["--bwlimit", "8K", "-t", "web1"][..], &words].concat());
+        let mut command =
+            octopus.start(&[&["--bwlimit", "16K", "-t", "web1"][..], &words].concat());
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
-        wait_for("bytes of it", || proxy.forwarded(Direction::Up) > before + (12 << 10));
+        wait_for("bytes of it", || proxy.forwarded(Direction::Up) > before + (24 << 10));
         kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
         let ended = child.wait_with_output().expect("its end");
         let told = String::from_utf8_lossy(&ended.stderr);
@@ -106,6 +107,6 @@ fn ctrl_c_ends_a_transfer_that_waits_and_nothing_has_run() {
 fn a_limit_in_time_bounds_it_all_the_same() {
     let (octopus, _web1, _proxy) = through_a_proxy(1);
     let path = file(&octopus, "large", &Random(1).bytes(4 << 20));
-    let put = ["--bwlimit", "8K", "--limit", "2", "-t", "web1", "put", &path];
+    let put = ["--bwlimit", "16K", "--limit", "2", "-t", "web1", "put", &path];
     octopus.push(&put).assert().code(69).stderr(contains("not over within --limit 2s"));
 }

@@ -130,7 +130,7 @@ fn the_page_of_the_trust_file_has_each_option_and_no_other() {
 }
 
 /// Who says what a job is, not how much it may take.
-const NO_BOUNDS: [&str; 6] = ["user", "sudo", "scripts", "signed", "hold", "set"];
+const NO_BOUNDS: [&str; 7] = ["user", "sudo", "scripts", "stdin", "signed", "hold", "set"];
 
 #[test]
 fn the_tables_of_bounds_have_each_option_that_bounds() {

@@ -19,12 +19,13 @@ pub const EXPIRES_AFTER: Duration = Duration::from_secs(7 * 86400);
 
 /// What who approves is shown of a held job, one part behind the other in a reply: the key
 /// that says how long it is, its file in the job's directory, and the most bytes it has.
-pub const SHOWN: [(&str, &str, u64); 8] = [
+pub const SHOWN: [(&str, &str, u64); 9] = [
     ("request", "request", statement::MAXIMUM),
     ("signature", "request.sig", statement::MAXIMUM_SIGNATURE),
     ("certificate", "request.crt", statement::MAXIMUM_CERTIFICATE),
     ("spec", "spec", spec::MAXIMUM),
     ("script", "script", spec::MAXIMUM_SCRIPT),
+    ("stdin", "stdin", spec::stdin::MAXIMUM),
     ("held", "held", 1 << 20),
     ("approvals", "approved", 1 << 20),
     ("changes", "changes", changes::LARGEST as u64),

@@ -47,6 +47,8 @@ pub struct RunQuestion<'a> {
     pub variables: Vec<&'a VariableName>,
     /// The name of its package, where that carries no signature.
     pub unsigned: Option<&'a str>,
+    /// Is it given standard input?
+    pub stdin: bool,
     /// Does it deploy what is frozen?
     pub despite: bool,
     /// Would it start now? Only then the window counts.
@@ -66,6 +68,7 @@ impl<'a> RunQuestion<'a> {
             locks: spec.locks.iter().map(|lock| &lock.name).collect(),
             variables: spec.variables().collect(),
             unsigned: spec.package.as_ref().filter(|_| spec.signature.is_none()).map(|p| &*p.1),
+            stdin: spec.stdin.is_some(),
             despite: spec.despite.is_some(),
             starting,
             started_by,
@@ -240,6 +243,11 @@ impl Line {
                 return denied("scripts", format!("'{shown}' is not the name of a script"));
             }
             _ => {}
+        }
+        // A script that its admin wrote to read none may do with it whatever it does with input.
+        if self.options.scripts.is_some() && run.stdin && !self.options.stdin {
+            let reason = format!("{name} may give installed scripts no standard input");
+            return denied("stdin", reason);
         }
         if let (Some(_), Some(package)) = (&self.options.signed, run.unsigned) {
             return denied("signed", signed::missing(package));

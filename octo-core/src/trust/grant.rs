@@ -98,6 +98,7 @@ impl Grant {
             expires: _,
             window: _,
             env: _,
+            stdin: _,
             locks: _,
             allow,
             user,

@@ -29,6 +29,8 @@ pub struct Options {
     pub sudo: bool,
     /// The directory whose scripts the pusher may name; it may send none.
     pub scripts: Option<PathBuf>,
+    /// Scripts that are run by name may be given standard input.
+    pub stdin: bool,
     /// The file of keys of which one must have signed the package of a run.
     pub signed: Option<PathBuf>,
     /// When a run may start.
@@ -71,6 +73,7 @@ impl Default for Options {
             user: None,
             sudo: false,
             scripts: None,
+            stdin: false,
             signed: None,
             window: None,
             hold: 0,
@@ -142,6 +145,9 @@ static ROWS: &[TrustOption] = &[
     .shown(|options| values::one(options.scripts.as_ref().map(|path| path.display())))
     .otherwise("any that it sends")
     .bounds(RUN),
+    word("stdin", |options| options.stdin = true)
+        .shown(|options| values::yes_or_no(options.stdin))
+        .bounds(RUN),
     value("signed", |options, value| values::file(value).map(|file| options.signed = Some(file)))
         .shown(|options| values::one(options.signed.as_ref().map(|path| path.display())))
         .otherwise("packages need no signature")
@@ -326,7 +332,7 @@ mod tests {
     use super::*;
 
     const EVERYTHING: &str = "from=10.0.0.0/8,::1/128 expires=2027-06-30 allow=put,run,freeze,despite,approve user=app sudo \
-        scripts=/srv/scripts signed=/etc/keys window=22:00-05:00 hold=2 env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
+        scripts=/srv/scripts stdin signed=/etc/keys window=22:00-05:00 hold=2 env=A,APP_* set=A=1 set=B= locks=db,web max-wait=1m \
         max-size=1K max-store=2000 max-jobs=3 max-log=4M timeout=2h memory=64M cpu=150% tasks=32";
 
     /// What is shown is what the file would say, so that a record can be read.

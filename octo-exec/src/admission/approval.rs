@@ -2,7 +2,7 @@
 
 use super::admit::{believe_address, is_expired, lines_of};
 use super::unstarted::Unstarted;
-use crate::job::prepare::secrets;
+use crate::job::prepare::{secrets, stdin};
 use crate::{seal, start};
 use octo_core::base::cli::{Tool, utc_now};
 use octo_core::base::error::{Error, Exit, Result};
@@ -154,6 +154,7 @@ pub(crate) fn deny(
     let fields = [("job", job.id().as_str()), ("by", by), ("reason", reason)];
     let head = Audit::of(Side::Executor, places).append("deny", &fields)?;
     let _ = secrets::unlink(job);
+    stdin::remove(job);
     seal::publish_end(tool, places, job, end, Some(head), None)
 }
 
@@ -240,7 +241,7 @@ pub(crate) fn require(
         of(held) == Some(wanted) && approval::needed(held) == usize::from(needs.count)
     });
     if !is_same {
-        show_script(job)?;
+        ["script", "stdin"].into_iter().try_for_each(|name| show(job, name))?;
         let mut record =
             Record::new().with("digest", wanted).with("needs", needs.count).with("since", since);
         for (key, values) in subject.lines() {
@@ -304,11 +305,11 @@ fn is_one_person(places: &Places, one: &Approver, other: &Approver) -> Result<bo
     }
 }
 
-/// Who approves reads the script, also by way of a listener that is another user: it has
+/// Who approves reads what was sent, also by way of a listener that is another user: it has
 /// passed through that, and is no secret. The job's user gets it when the job starts.
-fn show_script(job: &JobDirectory) -> Result<()> {
-    let path = job.file("script");
-    if job.open("script")?.is_none() {
+fn show(job: &JobDirectory, name: &str) -> Result<()> {
+    let path = job.file(name);
+    if job.open(name)?.is_none() {
         return Ok(());
     }
     let failed = |error: std::io::Error| Error::io(&path, &error);

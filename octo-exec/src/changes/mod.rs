@@ -117,7 +117,7 @@ impl Asked {
     /// `None` for a job that deploys nothing.
     fn of(places: &Places, job: &JobDirectory) -> Result<Option<Asked>> {
         let (held, (spec, _)) = (hold_of(job)?, job.spec()?);
-        let sent = ["spec", "script", "secrets"].map(|name| job.file(name).metadata());
+        let sent = ["spec", "script", "stdin", "secrets"].map(|name| job.file(name).metadata());
         let size = sent.iter().flatten().map(std::fs::Metadata::len).sum();
         // One that may not run any more shows nothing of this machine.
         let Ok(grant) = admit(places, &job.origin()?, &spec, size, false) else { return Ok(None) };

@@ -3,7 +3,8 @@
 //!
 //! `octo-enter/1`, uid, gid, groups with blanks between them, `no-new-privileges` or
 //! `privileges`, the number of words, the number of variables, the words, the variables.
-//! The first word is the directory to be in, those behind it are what to run there.
+//! The first word is the directory to be in, the second the file to read as standard input,
+//! those behind them are what to run there.
 
 use super::identity::Identity;
 use std::collections::BTreeMap;

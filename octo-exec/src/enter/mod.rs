@@ -30,10 +30,13 @@ pub(crate) fn enter(said: &Said, _: &Places) -> Result<u8> {
     let bytes = read().map_err(|error| cant_run(&error))?;
     let Entry { identity, no_new_privileges, words, variables } = message::parse(&bytes)
         .map_err(|wrong| Error::new(Exit::Data, "enter: standard input", wrong))?;
-    // Where it is to be, then the script's own words.
-    let (directory, words) = words.split_first().unwrap_or((&c"", &[]));
+    // Where it is to be, what it reads, then the script's own words.
+    let [directory, input, words @ ..] = &words[..] else {
+        return Err(Error::new(Exit::Data, "enter: standard input", "words are missing"));
+    };
     rustix::process::chdir(*directory).map_err(|error| cant_run(&error.into()))?;
-    descriptors::stdin_is_null().map_err(|error| cant_run(&error))?;
+    // By who we still are: it is octo-exec's own, in whose directory nobody else writes.
+    descriptors::stdin_is(input).map_err(|error| cant_run(&error))?;
     // While we are who we were: /proc shows a process that changed its user to root only,
     // and the job's user must not find anything open here.
     descriptors::close_others().map_err(|error| cant_run(&error))?;

@@ -11,7 +11,7 @@ use super::prepare::environment::{self, Sources};
 use super::prepare::script::{self, Runnable};
 use super::prepare::secrets::{self, Secrets};
 use super::prepare::signature::Signed;
-use super::prepare::{directories, package, user};
+use super::prepare::{directories, package, stdin, user};
 use super::settle;
 use super::supervise::{self, Launch};
 use super::turn::Turn;
@@ -70,6 +70,7 @@ pub(crate) struct Runner<'a> {
 /// What a job runs with, in its place and checked.
 struct Prepared {
     directory: PathBuf,
+    stdin: PathBuf,
     command: Runnable,
     secrets: Secrets,
     identity: Identity,
@@ -90,7 +91,7 @@ impl<'a> Runner<'a> {
         let origin = job.origin()?;
         let (spec, spec_digest) = job.spec()?;
         let watch = JobWatch::new(job)?;
-        let sent = ["spec", "script", "secrets"].map(|name| job.file(name).metadata());
+        let sent = ["spec", "script", "stdin", "secrets"].map(|name| job.file(name).metadata());
         let size = sent.iter().flatten().map(Metadata::len).sum();
         let begun = Cell::new(begun);
         Ok(Runner { tool, places, job, origin, spec, spec_digest, size, watch, begun })
@@ -254,10 +255,12 @@ impl<'a> Runner<'a> {
             }
         };
         let signed = package::prepare(self.places, self.job, &self.spec, grant)?;
+        let stdin = stdin::prepare(self.job, &self.spec)?;
         let command = script::prepare(self.job, &self.spec, scripts, user)?;
         let secrets = secrets::read(self.job, &self.spec)?;
         let allowance = Rc::new(Allowance::of(self.places, self.job, grant));
-        Ok((entering, Prepared { directory, command, secrets, identity, signed, allowance }))
+        let prepared = Prepared { directory, stdin, command, secrets, identity, signed, allowance };
+        Ok((entering, prepared))
     }
 
     /// What the audit log has of its start besides who asked for what.
@@ -272,6 +275,7 @@ impl<'a> Runner<'a> {
         let mut told = vec![("user", user.name.clone())];
         told.extend(script.map(|digest| ("script", digest)));
         told.extend(package.map(|digest| ("package", digest)));
+        told.extend(self.spec.stdin.map(|(digest, _)| ("stdin", digest.to_string())));
         told.extend(signed.map(|signed| ("signed", signed.key.to_string())));
         told.extend(self.spec.despite.clone().map(|reason| ("despite", reason)));
         told
@@ -319,7 +323,7 @@ impl<'a> Runner<'a> {
         variables: Vec<(OsString, OsString)>,
         log: &mut LogWriter,
     ) -> std::result::Result<End, Unstarted> {
-        let mut words = vec![prepared.directory.into_os_string()];
+        let mut words = vec![prepared.directory.into_os_string(), prepared.stdin.into_os_string()];
         match prepared.command {
             Runnable::Words(command) => words.extend(command),
             Runnable::CantRun(cant) => {

@@ -5,7 +5,7 @@ use super::left::allowance::Allowance;
 use super::left::artifacts;
 use super::left::values;
 use super::prepare::directories::MADE;
-use super::prepare::secrets;
+use super::prepare::{secrets, stdin};
 use crate::cgroup::Group;
 use crate::processes::ending::Ending;
 use crate::processes::{Processes, tree};
@@ -120,6 +120,7 @@ fn audit(
 /// What a job that is over needs no more.
 fn clear(job: &JobDirectory) {
     let _ = secrets::unlink(job);
+    stdin::remove(job);
     let _ = std::fs::remove_file(job.file("waiting"));
     // The package is the store's; a link to it here would keep its space.
     let _ = std::fs::remove_file(job.file("package"));

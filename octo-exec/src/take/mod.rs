@@ -159,7 +159,7 @@ impl Taking<'_> {
             let signer = Some(signer.clone());
             Not::Refused(Unverified { end, signer })
         };
-        let sent = SentParts::check(entry.spec, entry.script, entry.secrets)
+        let sent = SentParts::check(entry.spec, entry.script, entry.stdin, entry.secrets)
             .map_err(|error| refused(error.refusal.exit(), &error.reason))?;
         // Held until the job is there, and counts.
         let _counted = match room_for(self.places, &verified.grant, &sent)? {
@@ -173,9 +173,10 @@ impl Taking<'_> {
             received: utc_now(),
         };
         self.begin(&verified.grant, &sent);
-        let SentParts { bytes: spec, script, secrets, .. } = sent;
+        let SentParts { bytes: spec, script, stdin, secrets, .. } = sent;
         let request = Some(entry.signed);
-        let new = NewJob { id: self.id, origin: &origin, request, spec, script, secrets };
+        let id = self.id;
+        let new = NewJob { id, origin: &origin, request, spec, script, stdin, secrets };
         match new.publish(self.places)? {
             Published::New(_) => Ok(()),
             // Another of us was faster.

@@ -11,7 +11,7 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::paths::Places;
 use octo_core::base::record::Record;
 use octo_core::tentacle::job::{JobDirectory, State};
-use octo_core::tentacle::spec::Script;
+use octo_core::tentacle::spec::{Script, stdin};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,6 +38,9 @@ pub(super) fn show(said: &Said, places: &Places) -> Result<u8> {
     }
     if state == State::Held {
         text.push_str(&difference(&Approved::read(places)?, &job)?);
+        if let Some(bytes) = job.read("stdin", stdin::MAXIMUM)? {
+            let _ = writeln!(text, "\n{}", stdin::shown(&bytes).join("\n"));
+        }
         if let Some(changes) = changes::up_to_date(places, &job)? {
             let _ = writeln!(text, "\n{}", changes.lines().join("\n"));
         }

@@ -169,6 +169,7 @@ impl Scene<'_> {
             let line = self.trust.line_of(&question);
             let by_name = line.is_some_and(|line| line.options.scripts.is_some());
             question.run = Some(RunQuestion {
+                stdin: false,
                 named: by_name.then_some("SCRIPT"),
                 locks: Vec::new(),
                 variables: Vec::new(),

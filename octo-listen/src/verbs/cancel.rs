@@ -35,7 +35,7 @@ pub(crate) fn cancel<S: Duplex>(
     if !matches!(state, State::Over(_)) {
         host.starter.check().map_err(failed)?;
         let (address, signed) = (peer.address, signed.by(peer));
-        let entry = Entry { address, signed, spec: b"", script: b"", secrets: b"" };
+        let entry = Entry { address, signed, spec: b"", script: b"", stdin: b"", secrets: b"" };
         let name = EntryName::cancel(&id);
         let put = || host.spool.put(&name, &entry).map_err(failed);
         if !put()? {

@@ -3,7 +3,7 @@
 //! promise: the request itself is judged again.
 //!
 //! ```text
-//! run job= size= body=     body: the spec; size: of spec, script and secrets together
+//! run job= size= body=     body: the spec; size: of all parts together
 //! ```
 
 use super::run::{judge, may_at_all, there};
@@ -27,7 +27,9 @@ pub(super) fn question<S: Duplex>(
     let (host, peer) = (session.host, session.peer);
     let id: JobId = request.need("job")?;
     let (size, length): (u64, u64) = (request.need("size")?, request.body());
-    if ["request", "signature", "spec", "script", "frame"].into_iter().any(|key| request.flag(key))
+    if ["request", "signature", "spec", "script", "frame", "stdin"]
+        .into_iter()
+        .any(|key| request.flag(key))
     {
         return Err(Failure::Malformed("run has size, or request and signature".into()).into());
     }
@@ -45,8 +47,8 @@ pub(super) fn question<S: Duplex>(
         return Ok(yes.with("attached", "yes"));
     }
     host.starter.check().map_err(|error| No::failed(host, &error))?;
-    // How the rest is shared between script and secrets doesn't matter.
-    let lengths = [length, size.saturating_sub(length), 0];
+    // How the rest is shared between the others doesn't matter.
+    let lengths = [length, size.saturating_sub(length), 0, 0];
     judge(host, peer, &id, &spec, lengths, Purpose::Question)?;
     Ok(yes)
 }

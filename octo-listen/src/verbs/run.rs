@@ -2,7 +2,7 @@
 //!
 //! The body is the statement (`request=` bytes of it), its signature (`signature=`), the
 //! spec (`spec=`), the script (`script=`, or `frame=` where it comes as one frame of
-//! Zstandard), and the secrets (the rest). Asked again with the same id and spec, it attaches.
+//! Zstandard), the standard input (`stdin=`), and the secrets (the rest). Asked again with the same id and spec, it attaches.
 
 use super::statement::{self, SignedBody};
 use crate::host::{Asked, Host, No, Peer};
@@ -14,7 +14,7 @@ use octo_core::patch::{self, LARGEST_SEGMENT, longest_frame};
 use octo_core::tentacle::audit::Head;
 use octo_core::tentacle::job::{JobDirectory, Refused, is_pruned};
 use octo_core::tentacle::spec::sent::SentParts;
-use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec};
+use octo_core::tentacle::spec::{MAXIMUM, MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Script, Spec, stdin};
 use octo_core::tentacle::spool::{Entry, EntryName};
 use octo_core::tentacle::statement::{Asks, Statement};
 use octo_core::trust::{Grant, RunQuestion, Verb};
@@ -39,6 +39,7 @@ struct Lengths {
     script: usize,
     /// That of its frame, where it came as one.
     frame: Option<usize>,
+    stdin: usize,
 }
 
 pub(crate) fn run<S: Duplex>(
@@ -102,7 +103,8 @@ fn receive<S: Duplex>(
     let spec = request.get("spec").unwrap_or(length.saturating_sub(signed));
     let script = request.get("script").unwrap_or(0);
     let frame: Option<u64> = request.get("frame");
-    let parts = [spec, frame.unwrap_or(script)];
+    let stdin = request.get("stdin").unwrap_or(0);
+    let parts = [spec, frame.unwrap_or(script), stdin];
     let front = parts.iter().try_fold(signed, |sum, part| sum.checked_add(*part));
     let secrets = front.and_then(|front| length.checked_sub(front));
     let secrets =
@@ -110,6 +112,7 @@ fn receive<S: Duplex>(
     for (what, length, maximum) in [
         ("spec", spec, MAXIMUM),
         ("script", script, MAXIMUM_SCRIPT),
+        ("stdin", stdin, stdin::MAXIMUM),
         ("secrets", secrets, MAXIMUM_SECRETS),
     ] {
         if length > maximum {
@@ -126,11 +129,12 @@ fn receive<S: Duplex>(
     if secrets > 0 {
         no_core::of_us();
     }
-    let most = signed + MAXIMUM + MAXIMUM_SCRIPT + MAXIMUM_SECRETS;
+    let most = signed + MAXIMUM + MAXIMUM_SCRIPT + stdin::MAXIMUM + MAXIMUM_SECRETS;
     let bytes = session.connection.read_body(length, most)?;
     // All are below their maximum, and so below usize's.
     let frame = frame.map(|frame| frame as usize);
-    Ok((bytes, Lengths { spec: spec as usize, script: script as usize, frame }))
+    let [spec, script, stdin] = [spec, script, stdin].map(|length| length as usize);
+    Ok((bytes, Lengths { spec, script, frame, stdin }))
 }
 
 impl<'a> JobBody<'a> {
@@ -143,7 +147,8 @@ impl<'a> JobBody<'a> {
     ) -> Result<JobBody<'a>, Ended> {
         let (signed, rest) = SignedBody::split(request, bytes)?;
         let (spec, rest) = rest.split_at(lengths.spec);
-        let (came, secrets) = rest.split_at(lengths.frame.unwrap_or(lengths.script));
+        let (came, rest) = rest.split_at(lengths.frame.unwrap_or(lengths.script));
+        let (stdin, secrets) = rest.split_at(lengths.stdin);
         let script = match lengths.frame {
             None => came,
             Some(_) => {
@@ -159,7 +164,7 @@ impl<'a> JobBody<'a> {
                 script
             }
         };
-        let sent = SentParts::check(spec, script, secrets).map_err(No::from)?;
+        let sent = SentParts::check(spec, script, stdin, secrets).map_err(No::from)?;
         let statement = signed.parse()?;
         Ok(JobBody { signed, statement, sent })
     }
@@ -252,6 +257,7 @@ fn spool(
         signed: body.signed.by(peer),
         spec: sent.bytes,
         script: sent.script.unwrap_or_default(),
+        stdin: sent.stdin.unwrap_or_default(),
         secrets: sent.secrets.unwrap_or_default(),
     };
     match host.spool.put(&EntryName::request(id), &entry).map_err(failed)? {
@@ -261,14 +267,14 @@ fn spool(
     }
 }
 
-/// May this job run, of whose spec, script and secrets there are so many bytes? One that is to run
+/// May this job run, of whose parts there are so many bytes? One that is to run
 /// is among those that are under way until the second part of a yes is dropped.
 pub(super) fn judge<'a>(
     host: &'a Host,
     peer: &Peer,
     id: &JobId,
     spec: &Spec,
-    lengths: [u64; 3],
+    lengths: [u64; 4],
     purpose: Purpose,
 ) -> Result<(Grant, Submission<'a>), Ended> {
     let size = lengths.iter().sum();

@@ -4,9 +4,9 @@ use octo_core::base::error::{Error, Result};
 use octo_core::base::units;
 
 /// A target that is sent less would hang up: octo-listen takes 1 KiB a second for a drip that
-/// only holds a thread. Eight times that brings the largest job over well within the hour that
+/// only holds a thread. Sixteen times that brings the largest job over well within the hour that
 /// its statement holds.
-const LEAST: u64 = 8 << 10;
+const LEAST: u64 = 16 << 10;
 
 /// Bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct Rates {
 impl Rates {
     /// How they are said.
     pub(crate) const FORM: &str =
-        "a rate such as 10M, or two as EACH,ALL, EACH no more than ALL, of 8K a second at least";
+        "a rate such as 10M, or two as EACH,ALL, EACH no more than ALL, of 16K a second at least";
 
     /// `ALL`, or `EACH,ALL`.
     pub(crate) fn parse(text: &str) -> Option<Rates> {
@@ -43,7 +43,7 @@ impl Rates {
             return Ok(());
         }
         let least = LEAST / 1024 * senders as u64;
-        let reason = format!("--bwlimit: {senders} targets at once need {least}K in all, 8K each");
+        let reason = format!("--bwlimit: {senders} targets at once need {least}K in all, 16K each");
         Err(Error::usage(reason).hint(format!("or fewer at once: -f {}", self.all / LEAST)))
     }
 }
@@ -56,8 +56,9 @@ mod tests {
     fn one_rate_is_for_all_and_two_are_for_each_and_all() {
         let rates = |each, all| Some(Rates { each, all });
         assert_eq!(Rates::parse("1M"), rates(1 << 20, 1 << 20));
-        assert_eq!(Rates::parse("8K,2G"), rates(8192, 2 << 30));
-        for bad in ["", "0", "8191", "7K", "2M,1M", "1M,", ",1M", "1M,2M,3M", "1m", "1.5M", "-1"] {
+        assert_eq!(Rates::parse("16K,2G"), rates(16384, 2 << 30));
+        for bad in ["", "0", "16383", "15K", "2M,1M", "1M,", ",1M", "1M,2M,3M", "1m", "1.5M", "-1"]
+        {
             assert_eq!(Rates::parse(bad), None, "{bad}");
         }
     }
@@ -65,11 +66,11 @@ mod tests {
     #[test]
     fn what_starves_them_is_refused_with_what_does_not() {
         let rates = Rates::parse("100K").expect("a rate");
-        rates.check(12).expect("enough");
-        let error = rates.check(13).expect_err("too little");
-        assert_eq!(error.message, "--bwlimit: 13 targets at once need 104K in all, 8K each");
-        assert_eq!(error.hints, ["or fewer at once: -f 12"]);
-        rates.check(12).expect("as the hint says");
-        Rates::parse("104K").expect("a rate").check(13).expect("as the message says");
+        rates.check(6).expect("enough");
+        let error = rates.check(7).expect_err("too little");
+        assert_eq!(error.message, "--bwlimit: 7 targets at once need 112K in all, 16K each");
+        assert_eq!(error.hints, ["or fewer at once: -f 6"]);
+        rates.check(6).expect("as the hint says");
+        Rates::parse("112K").expect("a rate").check(7).expect("as the message says");
     }
 }

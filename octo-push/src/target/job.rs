@@ -199,6 +199,9 @@ impl<'a> JobClient<'a> {
             .with("job", self.job)
             .with("spec", job.spec.len())
             .with("script", job.script.len());
+        if let Some(stdin) = job.stdin {
+            request = request.with("stdin", stdin.len());
+        }
         let frame = plan.frame(job);
         if let Some(frame) = frame {
             request = request.with("frame", frame.len());
@@ -209,8 +212,8 @@ impl<'a> JobClient<'a> {
         self.spec = Some(spec);
         // From now on it may arrive, whatever becomes of us.
         let before = std::mem::replace(&mut self.stage, Stage::Asked);
-        let asked =
-            self.statements.ask(client, &signed, request, &[&job.spec, script, &job.secrets]);
+        let parts = [&job.spec, script, job.stdin.unwrap_or_default(), &job.secrets];
+        let asked = self.statements.ask(client, &signed, request, &parts);
         if let Err(ClientError::Local(_)) = &asked {
             // It was us who stopped, before all of it had left.
             self.stage = before;

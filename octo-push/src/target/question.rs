@@ -27,7 +27,7 @@ pub(crate) fn ask(
     let parts = plan.request(target.name.as_str(), job).map_err(ClientError::Local)?;
     let question = Request::new(Verb::Run)
         .with("job", job)
-        .with("size", parts.spec.len() + parts.script.len() + parts.secrets.len())
+        .with("size", parts.size())
         .with("body", parts.spec.len());
     let answer = client.ask(&question, &parts.spec);
     answer.map(drop).map_err(|error| located(plan, target, error))

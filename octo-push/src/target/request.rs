@@ -31,7 +31,16 @@ pub(crate) struct JobPlan {
 pub(crate) struct JobPayload<'a> {
     pub(crate) spec: Vec<u8>,
     pub(crate) script: &'a [u8],
+    pub(crate) stdin: Option<&'a [u8]>,
     pub(crate) secrets: Vec<u8>,
+}
+
+impl JobPayload<'_> {
+    /// How long all of it is.
+    pub(crate) fn size(&self) -> usize {
+        let stdin = self.stdin.map_or(0, <[u8]>::len);
+        self.spec.len() + self.script.len() + stdin + self.secrets.len()
+    }
 }
 
 impl JobPlan {
@@ -75,7 +84,8 @@ impl JobPlan {
         let signature = self.package.as_ref().and_then(|package| package.signature.clone());
         let parts = self.draft.parts(job, there, package.transpose()?, signature)?;
         let script = self.draft.script(there).unwrap_or_default();
-        Ok(JobPayload { spec: parts.spec, script, secrets: parts.secrets })
+        let stdin = self.draft.stdin();
+        Ok(JobPayload { spec: parts.spec, script, stdin, secrets: parts.secrets })
     }
 }
 

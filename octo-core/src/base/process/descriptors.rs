@@ -1,6 +1,8 @@
 //! Open files: a program that is given to somebody else keeps three.
 
+use rustix::fs::{Mode, OFlags};
 use rustix::stdio::dup2_stdin;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
@@ -11,6 +13,15 @@ use std::os::fd::RawFd;
 /// Where there is no such device.
 pub fn stdin_is_null() -> io::Result<()> {
     Ok(dup2_stdin(File::open("/dev/null")?)?)
+}
+
+/// Standard input is this file from here on, at its beginning, for reading only.
+///
+/// # Errors
+/// Where it can't be opened, or is a link.
+pub fn stdin_is(path: &CStr) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(dup2_stdin(rustix::fs::open(path, flags, Mode::empty())?)?)
 }
 
 /// Closes all but the three: whoever started a listener may have had a file of root's

@@ -15,7 +15,7 @@ fn new_job(places: &Places, name: &str, spec: &[u8]) -> JobDirectory {
     let origin = Origin { pusher, by: "me@here".into(), received: crate::base::cli::utc_now() };
     let id = &JobId::generate().expect("an id");
     let (request, script, secrets) = (None, None, None);
-    let new = NewJob { id, origin: &origin, request, spec, script, secrets };
+    let new = NewJob { id, origin: &origin, request, spec, script, stdin: None, secrets };
     match new.publish(places).expect("published") {
         Published::New(job) => job,
         other => panic!("{other:?}"),

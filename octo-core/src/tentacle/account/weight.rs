@@ -24,10 +24,10 @@ pub fn of_file(length: u64) -> u64 {
 }
 
 /// What a job will count as when it has been published, of which these are sent: the spec,
-/// the script and the secrets. A command of the spec becomes a script when it starts.
-pub fn of_new_job([spec, script, secrets]: [u64; 3]) -> u64 {
+/// the script, the standard input and the secrets. A command of the spec becomes a script when it starts.
+pub fn of_new_job([spec, script, stdin, secrets]: [u64; 4]) -> u64 {
     let script = if script == 0 { spec } else { script };
-    let sent = [spec, script, secrets].map(of_file);
+    let sent = [spec, script, stdin, secrets].map(of_file);
     sent.iter().fold(RECORDS + claim(0), |sum: u64, part| sum.saturating_add(*part))
 }
 

@@ -34,6 +34,8 @@ pub struct NewJob<'a> {
     pub spec: &'a [u8],
     /// The script's bytes, where it is sent.
     pub script: Option<&'a [u8]>,
+    /// The standard input, where it has one.
+    pub stdin: Option<&'a [u8]>,
     /// The secrets' body, where there is one.
     pub secrets: Option<&'a [u8]>,
 }
@@ -117,6 +119,9 @@ impl NewJob<'_> {
         // The job's user gets it when the job starts.
         if let Some(script) = self.script {
             write("script", script, 0o400.into())?.sync_all()?;
+        }
+        if let Some(stdin) = self.stdin {
+            write("stdin", stdin, 0o600.into())?.sync_all()?;
         }
         if let Some(secrets) = self.secrets {
             write("secrets", secrets, 0o600.into())?.sync_all()?;

@@ -24,14 +24,8 @@ fn places() -> (tempfile::TempDir, Places) {
 fn publish(places: &Places, id: &JobId) -> Published {
     let origin =
         Origin { pusher: None, by: "me@here".into(), received: crate::base::cli::utc_now() };
-    let new = NewJob {
-        id,
-        origin: &origin,
-        request: None,
-        spec: b"command true\n",
-        script: None,
-        secrets: Some(b"s"),
-    };
+    let (origin, spec, script, secrets) = (&origin, b"command true\n", None, Some(&b"s"[..]));
+    let new = NewJob { id, origin, request: None, spec, script, stdin: None, secrets };
     new.publish(places).expect("publish")
 }
 

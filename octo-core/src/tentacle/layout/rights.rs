@@ -35,6 +35,8 @@ pub(super) enum Kind {
     /// The job's user reads it; so its group is of that user.
     Script,
     Secrets,
+    /// The listener reads it while it is to be approved.
+    Stdin,
     Lock,
     /// A package, whole.
     Object,
@@ -82,6 +84,7 @@ impl Kind {
         match name {
             "script" => Kind::Script,
             "secrets" => Kind::Secrets,
+            "stdin" => Kind::Stdin,
             "lock" => Kind::Lock,
             "package" => Kind::Package,
             "artifacts" => Kind::Artifacts,
@@ -171,6 +174,7 @@ impl Parties {
             // One that is no text is run by the kernel.
             Kind::Script => (None, [0o440, 0o400, 0o550, 0o500]),
             Kind::Secrets | Kind::Lock => (None, [0o600; 4]),
+            Kind::Stdin => (None, [0o600, 0o440, 0o600, 0o600]),
             Kind::Object => (None, [0o444; 4]),
             Kind::Freeze => (listener, [0o644; 4]),
             Kind::Artifacts => (listener, [0o750; 4]),

@@ -9,6 +9,7 @@ mod secret_program;
 pub mod secrets;
 mod seed;
 pub mod sent;
+pub mod stdin;
 pub mod variable_file;
 pub mod variables;
 mod words;
@@ -74,6 +75,8 @@ pub struct Spec {
     pub package: Option<(Digest, String)>,
     /// The package's signature, as it lay beside it.
     pub signature: Option<Signature>,
+    /// Its standard input: sha256 and length. Without one it is empty.
+    pub stdin: Option<(Digest, u64)>,
     /// Its arguments, in order.
     pub arguments: Vec<Vec<u8>>,
     /// Its variables, in order.
@@ -124,6 +127,7 @@ impl Spec {
             script,
             package: None,
             signature: None,
+            stdin: None,
             arguments: Vec::new(),
             environment: Vec::new(),
             secrets: Vec::new(),
@@ -164,6 +168,10 @@ impl Spec {
         }
         if let Some(signature) = &self.signature {
             record.push("signature", &[signature.text().as_bytes()]);
+        }
+        if let Some((digest, length)) = &self.stdin {
+            let length = length.to_string();
+            record.push("stdin", &[digest.to_string().as_bytes(), length.as_bytes()]);
         }
         for value in &self.arguments {
             record.push("arg", &[value]);
@@ -214,6 +222,7 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
         Spec {
             package: Some((digest, "shop 1.tar".into())),
             signature: Some(Signature::parse(SIGNATURE).expect("a signature")),
+            stdin: Some((digest, 1)),
             arguments: vec![b"".to_vec(), b"a b\n\xff".to_vec()],
             environment: vec![(name("A"), b"() {".to_vec())],
             secrets: vec![name("TOKEN")],

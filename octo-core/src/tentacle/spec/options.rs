@@ -24,6 +24,7 @@ pub static JOB: OptionGroup = OptionGroup {
     rows: &[
         value("c", "command", "COMMAND", "a command for /bin/sh, in place of a script"),
         value("p", "package", "FILE|SHA256", "with this package"),
+        value("", "stdin", "FILE", "its standard input; - is ours"),
         values("e", "env", "NAME=VALUE", "a variable"),
         values("E", "env-file", "FILE", "variables, one NAME=VALUE a line"),
         values("S", "secrets", "FILE", "the same, hidden from records and output"),
@@ -92,6 +93,8 @@ pub struct JobOptions {
     pub each: Option<String>,
     /// `--package`: a file, or the sha256 of one that is there.
     pub package: Option<String>,
+    /// `--stdin`: a file here, `-` for standard input.
+    pub stdin: Option<String>,
     /// `--env`
     pub variables: Vec<Variable>,
     /// `--env-file`, in order.
@@ -135,6 +138,7 @@ impl JobOptions {
             arguments,
             each: if said.knows("each") { said.one("each")? } else { None },
             package: said.one("package")?,
+            stdin: said.one("stdin")?,
             variables: given.collect::<Result<_>>()?,
             variable_files: said.many("env-file"),
             secret_files: said.many("secrets"),
@@ -158,6 +162,7 @@ impl JobOptions {
             what,
             arguments: Vec::new(),
             package: None,
+            stdin: None,
             variables: Vec::new(),
             variable_files: Vec::new(),
             secret_files: Vec::new(),
@@ -177,10 +182,17 @@ impl JobOptions {
             _ => None,
         };
         let package = self.package.iter().map(|file| ("--package", file));
+        let stdin = self.stdin.iter().map(|file| ("--stdin", file));
         let variables = self.variable_files.iter().map(|file| ("--env-file", file));
         let secrets = self.secret_files.iter().map(|file| ("--secrets", file));
         let each = self.each.iter().map(|file| ("--each", file));
-        let files = script.into_iter().chain(each).chain(package).chain(variables).chain(secrets);
+        let files = script
+            .into_iter()
+            .chain(each)
+            .chain(package)
+            .chain(stdin)
+            .chain(variables)
+            .chain(secrets);
         files.map(|(option, file)| (option, file.as_str())).filter(|(_, file)| *file != "-")
     }
 
@@ -201,7 +213,8 @@ impl JobOptions {
             }
         }
         let script = usize::from(self.what == What::Script("-".into()));
-        let files = self.variable_files.iter().chain(&self.secret_files).chain(&self.each);
+        let files = self.variable_files.iter().chain(&self.secret_files);
+        let files = files.chain(&self.each).chain(&self.stdin);
         if script + files.filter(|file| *file == "-").count() > 1 {
             return Err(said.misuse("standard input can be read once only"));
         }
@@ -320,6 +333,8 @@ mod tests {
             (&["-L", "a", "-L", "a:shared", "y"], "--lock a: given twice"),
             (&["-D", "--end", "f", "y"], "-D leaves before the end: it has no use for --end"),
             (&["-S", "-", "-"], "standard input can be read once only"),
+            (&["--stdin", "-", "-"], "standard input can be read once only"),
+            (&["--stdin", "-", "-S", "-", "-c", "x"], "standard input can be read once only"),
             (&["-S", "-", "-E", "-", "-c", "x"], "standard input can be read once only"),
             (&["-e", "A", "y"], "--env A: not NAME=VALUE"),
             (&["-e", "A B=x", "y"], "--env: 'A B' is not a variable name ([A-Za-z_][A-Za-z0-9_]*)"),

@@ -2,7 +2,7 @@
 
 use super::order::{Order, Verdict, check_reason};
 use super::{LockRequest, MAXIMUM, MAXIMUM_LOCKS, MAXIMUM_VALUE, MAXIMUM_VALUES};
-use super::{Script, Spec, SpecError, limit, malformed};
+use super::{Script, Spec, SpecError, limit, malformed, stdin};
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
 use crate::base::names::{LockName, VariableName, is_file_name};
@@ -102,6 +102,12 @@ impl Reading {
                 fields.count(1)?;
                 let signature = Signature::parse(fields.text(0)?).map_err(malformed)?;
                 once(&mut self.spec.signature, signature)
+            }
+            "stdin" => {
+                fields.count(2)?;
+                let length = whole(fields.text(1)?).ok_or_else(|| malformed("not a length"))?;
+                stdin::check(length)?;
+                once(&mut self.spec.stdin, (fields.digest(0)?, length))
             }
             "arg" => self.argument(fields),
             "env" => self.assignment(fields),

@@ -1,7 +1,7 @@
 //! One entry of the spool: a line of lengths, and behind it what they are of.
 //!
 //! ```text
-//! octo-spool 1 ADDRESS STATEMENT SIGNATURE CERTIFICATE SPEC SCRIPT SECRETS
+//! octo-spool 1 ADDRESS STATEMENT SIGNATURE CERTIFICATE SPEC SCRIPT STDIN SECRETS
 //! ```
 //!
 //! ADDRESS is where the pusher connected from, by the listener's word, or `-`.
@@ -18,12 +18,13 @@ use std::ops::Range;
 const LONGEST_LINE: usize = 256;
 
 /// What each part may have at most, in bytes, and how it is called.
-const PARTS: [(&str, u64); 6] = [
+const PARTS: [(&str, u64); 7] = [
     ("statement", statement::MAXIMUM),
     ("signature", statement::MAXIMUM_SIGNATURE),
     ("certificate", statement::MAXIMUM_CERTIFICATE),
     ("spec", spec::MAXIMUM),
     ("script", spec::MAXIMUM_SCRIPT),
+    ("stdin", spec::stdin::MAXIMUM),
     ("secrets", spec::MAXIMUM_SECRETS),
 ];
 
@@ -38,6 +39,8 @@ pub struct Entry<'a> {
     pub spec: &'a [u8],
     /// The script, where it is sent.
     pub script: &'a [u8],
+    /// The standard input, where it has one.
+    pub stdin: &'a [u8],
     /// The secrets' body.
     pub secrets: &'a [u8],
 }
@@ -47,7 +50,7 @@ pub struct Entry<'a> {
 pub struct ReadEntry {
     bytes: Vec<u8>,
     address: Option<IpAddr>,
-    parts: [Range<usize>; 6],
+    parts: [Range<usize>; 7],
 }
 
 impl Entry<'_> {
@@ -58,9 +61,9 @@ impl Entry<'_> {
         format!("octo-spool 1 {address} {lengths}\n")
     }
 
-    pub(super) fn parts(&self) -> [&[u8]; 6] {
+    pub(super) fn parts(&self) -> [&[u8]; 7] {
         let Signed { statement, signature, certificate } = self.signed;
-        [statement, signature, certificate, self.spec, self.script, self.secrets]
+        [statement, signature, certificate, self.spec, self.script, self.stdin, self.secrets]
     }
 }
 
@@ -84,17 +87,17 @@ impl ReadEntry {
     pub fn entry(&self) -> Entry<'_> {
         let part = |index: usize| &self.bytes[self.parts[index].clone()];
         let signed = Signed { statement: part(0), signature: part(1), certificate: part(2) };
-        let (spec, script, secrets) = (part(3), part(4), part(5));
-        Entry { address: self.address, signed, spec, script, secrets }
+        let (spec, script, stdin, secrets) = (part(3), part(4), part(5), part(6));
+        Entry { address: self.address, signed, spec, script, stdin, secrets }
     }
 }
 
-/// The statement of an entry of which these are the first bytes, and how long its spec, its
-/// script and its secrets are.
-pub(super) fn announced(bytes: &[u8]) -> Option<(Statement, [u64; 3])> {
+/// The statement of an entry of which these are the first bytes, and how long its spec,
+/// script, standard input and secrets are.
+pub(super) fn announced(bytes: &[u8]) -> Option<(Statement, [u64; 4])> {
     let (_, parts, _) = head(bytes).ok()?;
     let statement = Statement::parse(bytes.get(parts[0].clone())?)?;
-    Some((statement, [3, 4, 5].map(|part: usize| parts[part].len() as u64)))
+    Some((statement, [3, 4, 5, 6].map(|part: usize| parts[part].len() as u64)))
 }
 
 /// So many bytes of an entry have its statement in them.
@@ -105,7 +108,7 @@ fn torn() -> String {
 }
 
 /// What the first line says: the address, where the parts are, and where the last ends.
-type Head = (Option<IpAddr>, [Range<usize>; 6], usize);
+type Head = (Option<IpAddr>, [Range<usize>; 7], usize);
 
 fn head(bytes: &[u8]) -> Result<Head, String> {
     let head = &bytes[..bytes.len().min(LONGEST_LINE)];
@@ -118,7 +121,7 @@ fn head(bytes: &[u8]) -> Result<Head, String> {
         "-" => None,
         address => Some(address.parse().map_err(|_| "has no address".to_string())?),
     };
-    let mut parts: [Range<usize>; 6] = Default::default();
+    let mut parts: [Range<usize>; 7] = Default::default();
     let mut at = end + 1;
     for (part, (name, maximum)) in parts.iter_mut().zip(PARTS) {
         let word = words.next().and_then(|word| std::str::from_utf8(word).ok());
@@ -144,25 +147,35 @@ mod tests {
     fn it_comes_back_and_nothing_else_is_one() {
         let signed = Signed { statement: b"s\n", signature: &[0, 255], certificate: b"crt" };
         let address = Some("2001:db8::1".parse().expect("an address"));
-        let made = Entry { address, signed, spec: b"command x\n", script: b"", secrets: b"ABC" };
+        let made = Entry {
+            address,
+            signed,
+            spec: b"command x\n",
+            script: b"",
+            stdin: b"in",
+            secrets: b"ABC",
+        };
         let bytes = [made.head().as_bytes(), &made.parts().concat()].concat();
         let read = ReadEntry::parse(bytes.clone()).expect("an entry");
         let back = read.entry();
         assert_eq!((back.address, back.signed, back.spec), (address, signed, made.spec));
-        assert_eq!((back.script, back.secrets), (made.script, made.secrets));
+        assert_eq!(
+            (back.script, back.stdin, back.secrets),
+            (made.script, made.stdin, made.secrets)
+        );
         for cut in 0..bytes.len() {
             assert!(ReadEntry::parse(bytes[..cut].to_vec()).is_err(), "{cut}");
         }
         assert!(ReadEntry::parse([&bytes[..], b"x"].concat()).is_err());
         for (head, said) in [
-            ("octo-spool 2 - 0 0 0 0 0 0\n", "version"),
-            ("octo-spool 1 - 0 0 0 0 0\n", "torn"),
-            ("octo-spool 1 - 0 0 0 0 0 0 0\n", "torn"),
-            ("octo-spool 1 - 00 0 0 0 0 0\n", "torn"),
-            ("octo-spool 1 - -1 0 0 0 0 0\n", "torn"),
-            ("octo-spool 1 x 0 0 0 0 0 0\n", "address"),
-            ("octo-spool 1 - 4097 0 0 0 0 0\n", "its statement has 4097 bytes"),
-            ("octo-spool 1 - 0 0 0 0 0 9223372036854775807\n", "its secrets has"),
+            ("octo-spool 2 - 0 0 0 0 0 0 0\n", "version"),
+            ("octo-spool 1 - 0 0 0 0 0 0\n", "torn"),
+            ("octo-spool 1 - 0 0 0 0 0 0 0 0\n", "torn"),
+            ("octo-spool 1 - 00 0 0 0 0 0 0\n", "torn"),
+            ("octo-spool 1 - -1 0 0 0 0 0 0\n", "torn"),
+            ("octo-spool 1 x 0 0 0 0 0 0 0\n", "address"),
+            ("octo-spool 1 - 4097 0 0 0 0 0 0\n", "its statement has 4097 bytes"),
+            ("octo-spool 1 - 0 0 0 0 0 0 9223372036854775807\n", "its secrets has"),
         ] {
             let reason = ReadEntry::parse(head.into()).expect_err(head);
             assert!(reason.contains(said), "{head}: {reason}");

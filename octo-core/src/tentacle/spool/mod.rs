@@ -29,7 +29,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The largest entry, in bytes.
-pub const LARGEST: u64 = 22 << 20;
+pub const LARGEST: u64 = 38 << 20;
 
 /// So often it is tried to take an entry over, before its pusher is told that it failed.
 pub const TRIES: u32 = 3;
@@ -228,8 +228,9 @@ impl Spool {
         self.announced(name).map(|(statement, _)| statement)
     }
 
-    /// The same, and how long its spec, its script and its secrets are, in bytes.
-    pub fn announced(&self, name: &EntryName) -> Option<(Statement, [u64; 3])> {
+    /// The same, and how long its spec, script, standard input and secrets are, in
+    /// bytes.
+    pub fn announced(&self, name: &EntryName) -> Option<(Statement, [u64; 4])> {
         let directory = self.directory().ok()?;
         let file = beneath::open(&directory, Path::new(&name.to_string())).ok()?;
         let mut bytes = Vec::with_capacity(entry::BEGINNING as usize);
@@ -304,7 +305,8 @@ mod tests {
         let id = || JobId::generate().expect("an id");
         let name = EntryName::request(&id());
         let signed = Signed { statement: b"s", signature: b"x", certificate: b"c" };
-        let entry = Entry { address: None, signed, spec: b"e", script: b"", secrets: b"" };
+        let entry =
+            Entry { address: None, signed, spec: b"e", script: b"", stdin: b"", secrets: b"" };
         assert!(spool.put(&name, &entry).expect("put"));
         assert!(!spool.put(&name, &entry).expect("put"));
         let read = spool.read(&name).expect("read").expect("there");
@@ -347,7 +349,8 @@ mod tests {
             let id = JobId::generate().expect("an id");
             let name = EntryName::request(&id);
             let signed = Signed { statement: b"s", signature: b"x", certificate: b"c" };
-            let entry = Entry { address: None, signed, spec: b"e", script: b"", secrets: b"" };
+            let entry =
+                Entry { address: None, signed, spec: b"e", script: b"", stdin: b"", secrets: b"" };
             assert!(spool.put(&name, &entry).expect("put"));
             let job = JobDirectory::of(&places, &id);
             std::fs::create_dir_all(job.path()).expect("mkdir");

@@ -205,7 +205,8 @@ mod tests {
         let received = octo_core::base::cli::utc_now();
         let origin = &Origin { pusher: None, by: "me@here".into(), received };
         let (request, script, secrets) = (None, None, None);
-        let new = NewJob { id, origin, request, spec: b"command true\n", script, secrets };
+        let new =
+            NewJob { id, origin, request, spec: b"command true\n", script, stdin: None, secrets };
         match new.publish(places).expect("published") {
             Published::New(job) => job,
             other => panic!("{other:?}"),

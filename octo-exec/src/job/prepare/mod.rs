@@ -8,4 +8,5 @@ pub(crate) mod package;
 pub(crate) mod script;
 pub(crate) mod secrets;
 pub(crate) mod signature;
+pub(crate) mod stdin;
 pub(crate) mod user;

@@ -1,6 +1,6 @@
 //! A job by hand, started and followed to its end.
 
-use crate::job::prepare::secrets;
+use crate::job::prepare::{secrets, stdin};
 use crate::job::watch::is_readable;
 use crate::start;
 use octo_core::base::cli::{Tool, print_bytes};
@@ -61,6 +61,7 @@ fn withdrawn(job: &JobDirectory, error: &Error) -> Result<bool> {
     }
     let end = End::unstarted(EndKind::Denied(Exit::Temporary.code()), &error.message);
     secrets::unlink(job)?;
+    stdin::remove(job);
     // Of a job by hand, whose end nobody is told from afar.
     job.publish_end(&end, None, None)?;
     Ok(true)

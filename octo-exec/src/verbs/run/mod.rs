@@ -35,7 +35,8 @@ pub(super) fn run(said: &Said, places: &Places) -> Result<u8> {
     let draft = Draft::read(places, options, &[Destination::Here], Programs::Run)?;
     let package = package.map(|text| package_of(places, &text)).transpose()?;
     let parts = draft.parts(&id, Destination::Here, package, None)?;
-    let job = publish(places, &id, draft.script(Destination::Here), &parts)?;
+    let (script, stdin) = (draft.script(Destination::Here), draft.stdin());
+    let job = publish(places, &id, [script, stdin], &parts)?;
     if detach {
         start::detached(places, &job).map_err(|error| withdraw(&job, error))?;
         print(&format!("{id}\n"))?;
@@ -133,13 +134,14 @@ fn package_of(places: &Places, text: &str) -> Result<(Digest, String)> {
 fn publish(
     places: &Places,
     id: &JobId,
-    script: Option<&[u8]>,
+    [script, stdin]: [Option<&[u8]>; 2],
     parts: &Parts,
 ) -> Result<JobDirectory> {
     create_directory(&places.state, 0o711)?;
     let origin = Origin { pusher: None, by: operator::at_host(), received: utc_now() };
     let secrets = Some(&parts.secrets[..]).filter(|bytes| !bytes.is_empty());
-    let new = NewJob { id, origin: &origin, request: None, spec: &parts.spec, script, secrets };
+    let (origin, spec) = (&origin, &parts.spec);
+    let new = NewJob { id, origin, request: None, spec, script, stdin, secrets };
     let object = format!("job {id}");
     match new.publish(places)? {
         Published::New(job) => Ok(job),

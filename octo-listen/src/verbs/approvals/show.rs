@@ -10,7 +10,7 @@ use octo_core::{Error, JobId, Refusal};
 use octo_wire::pace::TICK_EVERY;
 use octo_wire::{Duplex, Fields};
 
-/// A script that is larger waits for its turn: it is in memory until it is sent.
+/// A script or an input that is larger waits for its turn: it is in memory until it is sent.
 const SMALL: u64 = 1 << 20;
 
 pub(crate) fn show<S: Duplex>(
@@ -29,7 +29,8 @@ pub(crate) fn show<S: Duplex>(
         );
     }
     let head = host.record_or_log(peer, &grant, "show", &[("job", id.as_str())]);
-    let is_large = job.file("script").metadata().is_ok_and(|script| script.len() > SMALL);
+    let is_large = |name| job.file(name).metadata().is_ok_and(|file| file.len() > SMALL);
+    let is_large = ["script", "stdin"].into_iter().any(is_large);
     let turn = match is_large {
         true => Some(host.turns.take(TICK_EVERY, || session.tick())?),
         false => None,

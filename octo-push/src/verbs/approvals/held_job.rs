@@ -26,6 +26,8 @@ pub(super) struct HeldJob {
     pub(super) spec: Spec,
     /// The script that was sent, byte for byte what the spec says.
     pub(super) script: Option<Vec<u8>>,
+    /// Its standard input, as the spec says it.
+    pub(super) stdin: Option<Vec<u8>>,
     /// What is to be approved: computed here.
     pub(super) digest: Digest,
     /// The digest of an installed script, by the tentacle's word.
@@ -102,7 +104,8 @@ impl<'a> Parts<'a> {
 
     /// Every step that octo-exec takes, but whether its pusher is trusted there.
     fn verified(&self, job: &JobId, tentacle: Option<Thumbprint>) -> Result<HeldJob, String> {
-        let Parts([request, signature, certificate, spec, script, held, approved, changes]) = *self;
+        let Parts([request, signature, certificate, spec, script, stdin, held, approved, changes]) =
+            *self;
         let tentacle = tentacle.ok_or("the tentacle showed no certificate")?;
         signature::verify(certificate, request, signature)?;
         let request = Statement::parse(request).ok_or("its statement is not of the form")?;
@@ -125,6 +128,9 @@ impl<'a> Parts<'a> {
         };
         let held = record(held, "record of what is held")?;
         let (sent, shown) = script_of(&spec, script, &held)?;
+        if spec.stdin.is_some_and(|(digest, _)| Digest::of(stdin) != digest) {
+            return Err("its standard input is not the one that was signed".into());
+        }
         let line = held.first("line").map(str::to_string);
         let subject = approval::subject(job, &spec, &digest, shown, line.as_deref());
         let approvals = Approvals::of(&record(approved, "list of approvals")?);
@@ -132,6 +138,7 @@ impl<'a> Parts<'a> {
             tentacle,
             request,
             script: sent.then(|| script.to_vec()),
+            stdin: spec.stdin.map(|_| stdin.to_vec()),
             installed: shown.filter(|_| matches!(spec.script, Script::Named(_))),
             digest: approval::digest(&subject),
             line,

@@ -7,7 +7,7 @@ use octo_core::base::argv;
 use octo_core::base::cli::utc;
 use octo_core::base::encoding::printable;
 use octo_core::base::program;
-use octo_core::tentacle::spec::Script;
+use octo_core::tentacle::spec::{Script, stdin};
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
@@ -36,6 +36,9 @@ impl HeldJob {
                  signed="
             ));
         }
+        if let Some((digest, length)) = &self.spec.stdin {
+            lines.push(format!("standard input, {length} bytes, sha256 {digest}"));
+        }
         lines.extend(
             self.spec
                 .environment
@@ -58,6 +61,7 @@ impl HeldJob {
             lines.push(format!("{needs} have to approve it; as the target says, by now: {by}"));
         }
         lines.extend(self.script_lines(shown));
+        lines.extend(self.stdin.iter().flat_map(|bytes| stdin::shown(bytes)));
         lines.extend(self.changes.iter().flat_map(|changes| changes.lines()));
         lines
     }

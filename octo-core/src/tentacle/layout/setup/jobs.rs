@@ -87,7 +87,9 @@ impl Work<'_> {
                     }
                 }
                 Kind::Package | Kind::Staged if !is_over => {}
-                Kind::Package | Kind::Secrets if is_over => job.remove(&name, "the job is over")?,
+                Kind::Package | Kind::Secrets | Kind::Stdin if is_over => {
+                    job.remove(&name, "the job is over")?;
+                }
                 Kind::Staged => job.remove(&name, "nobody finished it")?,
                 Kind::Unknown if job.is_trusted => {}
                 Kind::Unknown => job.remove(&name, "no job has that")?,

@@ -9,7 +9,7 @@ use super::seed::Seed;
 use super::variable_file::{self, Programs};
 use super::variables::{self, Variable};
 use super::words::OwnWords;
-use super::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Order, Script, Spec, secrets};
+use super::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Order, Script, Spec, secrets, stdin};
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
@@ -28,6 +28,8 @@ use std::path::Path;
 pub struct Draft {
     options: JobOptions,
     script: Option<SentScript>,
+    /// Its standard input, and the sha256 of that.
+    stdin: Option<(Vec<u8>, Digest)>,
     /// By their names, `%n` filled in.
     files: HashMap<String, Vec<Variable>>,
     /// Those of `--each`.
@@ -117,14 +119,20 @@ impl Draft {
             let shown = format!("--installed {lacking}");
             return Err(Error::new(Exit::Data, shown, "is none of the selected targets"));
         }
-        let mut draft =
-            Draft { options, script: None, files, left, words: OwnWords::default(), seed: None };
+        let (words, script, stdin, seed) = (OwnWords::default(), None, None, None);
+        let mut draft = Draft { options, script, stdin, files, left, words, seed };
         variables::refuse_forbidden(draft.said(destinations))?;
         if let Some(file) = &draft.options.each {
             draft.words = OwnWords::read(destinations.iter().map(|there| there.file(file)))?;
         }
         if let What::Script(path) = &draft.options.what {
             draft.script = Some(SentScript::read(path)?);
+        }
+        if let Some(path) = &draft.options.stdin {
+            // Read once: what was hashed is what is sent, whatever the file is by then.
+            let bytes = stdin::read(path)?;
+            let digest = Digest::of(&bytes);
+            draft.stdin = Some((bytes, digest));
         }
         if !draft.options.secret_files.is_empty() {
             draft.seed = Some(Seed::load(places)?);
@@ -162,6 +170,11 @@ impl Draft {
         sent.map(|script| &script.bytes[..])
     }
 
+    /// The bytes of its standard input; none where it has none.
+    pub fn stdin(&self) -> Option<&[u8]> {
+        self.stdin.as_ref().map(|(bytes, _)| &bytes[..])
+    }
+
     /// Is the script run by its name there?
     fn is_installed(&self, destination: Destination) -> bool {
         matches!(destination, Destination::Target(name) if self.options.installed.holds(name))
@@ -182,6 +195,14 @@ impl Draft {
 
     /// With what, in a few words; escaped.
     pub fn summary(&self) -> String {
+        let what = self.what_runs();
+        match &self.stdin {
+            Some((bytes, digest)) => format!("{what}, stdin {digest} ({} bytes)", bytes.len()),
+            None => what,
+        }
+    }
+
+    fn what_runs(&self) -> String {
         match (&self.options.what, &self.script) {
             (What::Order(order), _) => order.to_string(),
             (_, Some(script)) => printable(script.name.as_bytes()),
@@ -241,6 +262,7 @@ impl Draft {
         let spec = Spec {
             package,
             signature,
+            stdin: self.stdin.as_ref().map(|(bytes, digest)| (*digest, bytes.len() as u64)),
             arguments,
             environment,
             secrets: hidden.into_iter().map(|(name, _)| name).collect(),
