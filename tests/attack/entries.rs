@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `$E` becomes the entry, `$G` is a whole and genuine one under another name.
 pub(crate) static ODD: &[(&str, &str)] = &[
-    ("is larger than 23068672 bytes", "head -c 23068673 /dev/zero >$E"),
+    ("is larger than 39845888 bytes", "head -c 39845889 /dev/zero >$E"),
     ("is larger than", "truncate -s 1T $E"),
-    ("is torn, or none", "truncate -s 22M $E"),
-    ("is torn, or none", "cat $G >$E; truncate -s 22M $E"),
+    ("is torn, or none", "truncate -s 38M $E"),
+    ("is torn, or none", "cat $G >$E; truncate -s 38M $E"),
     ("is not a regular file", "mkfifo $E"),
     ("is not a regular file", "mkdir $E; cp $G $E"),
     ("is a link", "ln -s ../spool/other $E"),
@@ -88,12 +88,13 @@ fn an_entry_that_is_cut_anywhere_is_refused() {
 /// One part of it, and a length.
 type Part = (&'static str, u64, fn(&mut Parts) -> &mut Vec<u8>);
 
-static PARTS: [Part; 6] = [
+static PARTS: [Part; 7] = [
     ("statement", statement::MAXIMUM, |parts| &mut parts.statement),
     ("signature", statement::MAXIMUM_SIGNATURE, |parts| &mut parts.signature),
     ("certificate", statement::MAXIMUM_CERTIFICATE, |parts| &mut parts.certificate),
     ("spec", spec::MAXIMUM, |parts| &mut parts.spec),
     ("script", spec::MAXIMUM_SCRIPT, |parts| &mut parts.script),
+    ("stdin", spec::stdin::MAXIMUM, |parts| &mut parts.stdin),
     ("secrets", spec::MAXIMUM_SECRETS, |parts| &mut parts.secrets),
 ];
 

@@ -120,6 +120,33 @@ fn a_job_is_not_run_as_the_listeners_user_or_group() {
     }
 }
 
+/// Whoever took a listener over feeds a job nothing but what its pusher has signed.
+#[test]
+fn a_standard_input_that_nobody_signed_is_refused() {
+    let Some(here) = separated("a_standard_input_that_nobody_signed_is_refused") else { return };
+    let mut spec = Spec::of(Script::Command("cat".into()));
+    spec.stdin = Some((Digest::of(b"signed"), 6));
+    let spec = spec.encode();
+    for other in [&b"forged"[..], b"", b"signe", b"signed\n"] {
+        let job = job_id();
+        let mut parts = here.request(&job, &spec);
+        parts.stdin = other.to_vec();
+        let end = here.hand_over(&job, &parts);
+        here.assert_refused(&job, &end, 65, "the standard input is not that of its spec");
+    }
+    // Nor one that was asked for to read nothing.
+    let job = job_id();
+    let mut parts = here.request(&job, &command("cat"));
+    parts.stdin = b"forged".to_vec();
+    let end = here.hand_over(&job, &parts);
+    here.assert_refused(&job, &end, 65, "the standard input is not that of its spec");
+    let job = job_id();
+    let mut parts = here.request(&job, &spec);
+    parts.stdin = b"signed".to_vec();
+    assert_eq!(here.hand_over(&job, &parts).kind.code(), 0);
+    assert_eq!(std::fs::read_to_string(here.job(&job).file("log")).expect("a log"), "signed");
+}
+
 #[test]
 fn a_job_reads_nothing_of_a_job_of_another_user() {
     let test = "a_job_reads_nothing_of_a_job_of_another_user";
@@ -139,17 +166,19 @@ fn a_job_reads_nothing_of_a_job_of_another_user() {
     let body = secrets::encode_with(&[1; 32], &[(name.clone(), SECRET.as_bytes().to_vec())]);
     let script = format!(
         "#!/bin/sh\n# {SECRET}\necho $TOKEN >\"$OCTO_ARTIFACTS/file\"; echo $TOKEN >kept
+        cat >input
         touch {0}/up; while [ ! -e {0}/go ]; do sleep 0.02; done\n",
         ready.display()
     );
     let digest = Digest::of(script.as_bytes());
     let mut spec = Spec::of(Script::Sent { digest, name: "s".into() });
     (spec.secrets, spec.secrets_digest) = (vec![name], Some(Digest::of(&body)));
+    spec.stdin = Some((Digest::of(SECRET.as_bytes()), SECRET.len() as u64));
     let spec = spec.encode();
     let asks = octo_core::tentacle::statement::Asks::Request(Digest::of(&spec));
     let statement = owner.statement(here.tentacle, &victim, asks).encode();
     let mut parts = owner.sign(statement, &spec);
-    (parts.script, parts.secrets) = (script.into_bytes(), body);
+    (parts.script, parts.secrets, parts.stdin) = (script.into_bytes(), body, SECRET.into());
     here.spool(victim.as_str(), &parts.bytes());
     here.ring();
     wait_for("the victim", || ready.join("up").exists());
@@ -157,7 +186,7 @@ fn a_job_reads_nothing_of_a_job_of_another_user() {
     let job = job_id();
     let look = format!(
         "cd \"$OCTO_ARTIFACTS/../..\"; ls . {victim} {victim}/made {victim}/work 2>/dev/null
-        for name in script secrets log made/file work/kept values spec grant request; do
+        for name in script stdin secrets log made/file work/kept work/input values spec grant request; do
             cat {victim}/$name 2>/dev/null && echo read $name
         done
         cd ..; cat spool/{victim} audit.log 2>/dev/null; ls spool listen locks refused 2>/dev/null

@@ -58,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) certificate: Vec<u8>,
     pub(crate) spec: Vec<u8>,
     pub(crate) script: Vec<u8>,
+    pub(crate) stdin: Vec<u8>,
     pub(crate) secrets: Vec<u8>,
 }
 
@@ -148,8 +149,8 @@ impl Pusher {
     pub(crate) fn sign(&self, statement: Vec<u8>, spec: &[u8]) -> Parts {
         let signature = self.identity.sign(&statement).expect("signed");
         let (certificate, spec) = (self.certificate.clone(), spec.to_vec());
-        let (script, secrets) = (Vec::new(), Vec::new());
-        Parts { statement, signature, certificate, spec, script, secrets }
+        let [script, stdin, secrets] = [const { Vec::new() }; 3];
+        Parts { statement, signature, certificate, spec, script, stdin, secrets }
     }
 }
 
@@ -157,7 +158,7 @@ impl Parts {
     /// The entry's bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let parts = [&self.statement, &self.signature, &self.certificate, &self.spec];
-        let parts = parts.into_iter().chain([&self.script, &self.secrets]);
+        let parts = parts.into_iter().chain([&self.script, &self.stdin, &self.secrets]);
         let lengths: Vec<String> = parts.clone().map(|part| part.len().to_string()).collect();
         let head = format!("octo-spool 1 - {}\n", lengths.join(" "));
         parts.fold(head.into_bytes(), |bytes, part| [bytes, part.clone()].concat())

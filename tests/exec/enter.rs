@@ -198,8 +198,8 @@ fn what_is_too_long_for_the_kernel_is_126_and_says_so() {
 /// What `octo-exec enter` reads: for whom, with `privileges` or not, which words.
 fn message(uid: u32, words: &[&str]) -> Vec<u8> {
     let gid = if uid == geteuid().as_raw() { getegid().as_raw() } else { uid };
-    let count = words.len() + 1;
-    let head = format!("octo-enter/1\0{uid}\0{gid}\0\0no-new-privileges\0{count}\01\0/\0");
+    let count = words.len() + 2;
+    let head = format!("octo-enter/1\0{uid}\0{gid}\0\0no-new-privileges\0{count}\01\0/\0/dev/null\0");
     let words: String = words.iter().map(|word| format!("{word}\0")).collect();
     [head.as_bytes(), words.as_bytes(), b"ONLY=one\0"].concat()
 }
@@ -297,4 +297,59 @@ fn a_job_of_ones_own_keeps_who_one_is() {
     let wanted = format!("{groups}{}\n{}\n", geteuid().as_raw(), getegid().as_raw());
     let stdout = command.args(["run", "-c", script]).assert().success();
     stdout.stdout(starts_with(wanted).and(predicates::str::ends_with("1\n")));
+}
+
+/// What a job of these options reads, which publishes this as its input.
+fn reading(sandbox: &Sandbox, options: &str, command: &str, input: &[u8]) -> JobDirectory {
+    set_mode(&sandbox.path(""), 0o711);
+    trust(sandbox, options);
+    let mut spec = Spec::of(Script::Command(command.into()));
+    spec.stdin = Some((Digest::of(input), input.len() as u64));
+    let spec = spec.encode();
+    Draft { spec: &spec, stdin: Some(input), ..Draft::pushed("") }.publish(sandbox)
+}
+
+/// The file is octo-exec's; its user has it open, at its beginning, for reading.
+#[test]
+fn a_job_reads_its_input_as_another_user_and_opens_it_never() {
+    let sandbox = sandbox();
+    let look = "stat -Lc '%F %a' /proc/self/fd/0; read -r a; echo \"$a\"; cat; \
+                echo x 2>/dev/null >&0 || echo closed; ls -l /proc/self/fd/0";
+    let job = reading(&sandbox, &format!("user={}", user()), look, b"one\ntwo\n");
+    let log = bring_forward(&sandbox, "exec \"$@\"", &job);
+    let path = job.file("stdin");
+    assert!(log.starts_with("regular file 600\none\ntwo\nclosed\n"), "{log}");
+    assert!(log.contains(&format!("0 -> {}\n", path.display())), "{log}");
+    assert!(!path.exists(), "it is over");
+    if !geteuid().is_root() {
+        return;
+    }
+    let job = reading(&sandbox, "user=nobody", "cat /proc/self/fd/0; cat $OCTO_DIR/stdin", b"one");
+    let log = bring_forward(&sandbox, "exec \"$@\"", &job);
+    assert!(!log.contains("one"), "{log}");
+}
+
+/// What lies there by then is not what was asked for.
+#[test]
+fn an_input_that_was_swapped_is_no_input() {
+    let sandbox = sandbox();
+    let secret = sandbox.write("of-root", "secret of root\n");
+    type Swap = fn(&std::path::Path, &std::path::Path);
+    let swaps: [Swap; 4] = [
+        |path, _| std::fs::write(path, "other").expect("write"),
+        |_, _| {},
+        |path, secret| std::os::unix::fs::symlink(secret, path).expect("a link"),
+        |path, _| std::fs::create_dir(path).expect("a directory"),
+    ];
+    for (number, swap) in swaps.into_iter().enumerate() {
+        let job = reading(&sandbox, &format!("user={}", user()), "cat; echo ran", b"asked for");
+        std::fs::remove_file(job.file("stdin")).expect("removed");
+        swap(&job.file("stdin"), &secret);
+        let ours = sandbox.tool("octo-exec").arg("job").arg(job.path()).assert();
+        drop(ours);
+        assert_eq!(std::fs::read_to_string(job.file("log")).unwrap_or_default(), "", "{number}");
+        let ended = job.end().expect("readable");
+        assert!(ended.is_none_or(|end| end.kind.exit_status() != 0), "{number}");
+        assert!(job.open("started").expect("readable").is_none(), "{number}");
+    }
 }

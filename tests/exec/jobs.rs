@@ -13,6 +13,7 @@ pub(crate) fn places(sandbox: &Sandbox) -> Places {
 pub(crate) struct Draft<'a> {
     pub(crate) spec: &'a [u8],
     pub(crate) script: Option<&'a [u8]>,
+    pub(crate) stdin: Option<&'a [u8]>,
     pub(crate) secrets: Option<&'a [u8]>,
     pub(crate) pusher: Option<Pusher>,
     pub(crate) received: String,
@@ -22,7 +23,7 @@ impl<'a> Draft<'a> {
     /// A job by hand.
     pub(crate) fn of(spec: &'a [u8]) -> Draft<'a> {
         let received = octo_core::base::cli::utc_now();
-        Draft { spec, script: None, secrets: None, pusher: None, received }
+        Draft { spec, script: None, stdin: None, secrets: None, pusher: None, received }
     }
 
     /// The job of the pusher that [`trust`] lets in.
@@ -36,11 +37,10 @@ impl<'a> Draft<'a> {
     }
 
     pub(crate) fn publish(self, sandbox: &Sandbox) -> JobDirectory {
-        let Draft { spec, script, secrets, pusher, received } = self;
+        let Draft { spec, script, stdin, secrets, pusher, received } = self;
         let id = JobId::generate().expect("an id");
         let origin = Origin { pusher, by: "me@laptop".into(), received };
-        let new =
-            NewJob { id: &id, origin: &origin, request: None, spec, script, stdin: None, secrets };
+        let new = NewJob { id: &id, origin: &origin, request: None, spec, script, stdin, secrets };
         match new.publish(&places(sandbox)).expect("publish") {
             Published::New(job) => job,
             other => panic!("{other:?}"),

@@ -36,6 +36,14 @@ fn run_of(pusher: &mut Pusher, id: &str, part: &str, size: usize) -> Message {
             let script = [b"#!/bin/sh\n#", &padding[..]].concat();
             (format!("script {} x\n", Digest::of(&script)), script)
         }
+        "stdin" => {
+            let input = [padding, id.as_bytes().to_vec()].concat();
+            let spec = format!("command true\nstdin {} {}\n", Digest::of(&input), input.len());
+            let (request, body) = pusher.request(id, &spec, b"", &input);
+            // It stands where the secrets are.
+            let request = format!("{request} stdin={}", input.len());
+            return pusher.ask(&request, &body).expect("a reply");
+        }
         _ => unreachable!("{part}"),
     };
     let (request, body) = pusher.request(id, &spec, &script, b"");
@@ -45,7 +53,7 @@ fn run_of(pusher: &mut Pusher, id: &str, part: &str, size: usize) -> Message {
 /// Each part on its own, so many times that they would take several times as much.
 #[test]
 fn specs_and_scripts_count_against_max_store() {
-    for (part, size) in [("spec", 1_800_000), ("script", 1_800_000)] {
+    for (part, size) in [("spec", 1_800_000), ("script", 1_800_000), ("stdin", 1_800_000)] {
         let fleet = fleet_with("max-size=10M max-store=20M max-jobs=100", "");
         let mut pusher = fleet.ci();
         let mut taken = 0;

@@ -79,6 +79,7 @@ fn a_question_has_no_statement_and_its_length_is_bounded() {
         ("size=9 request=5 signature=5 body=9", "malformed"),
         ("size=9 spec=9 body=9", "malformed"),
         ("size=9 script=0 body=9", "malformed"),
+        ("size=9 stdin=0 body=9", "malformed"),
         ("size=-1 body=9", "malformed"),
         ("size=9 body=4194305", "limit"),
         ("size=9 body=9223372036854775807", "limit"),

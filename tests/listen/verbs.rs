@@ -239,6 +239,8 @@ fn a_run_carries_its_script_and_secrets_and_they_are_checked() {
         ("spec=9223372036854775807 script=9223372036854775807 body=15", "malformed"),
         ("spec=5000000 body=5000010", "limit"),
         ("spec=0 script=17000000 body=17000010", "limit"),
+        ("spec=0 script=0 stdin=16777217 body=16777227", "limit"),
+        ("spec=0 stdin=9223372036854775807 body=15", "malformed"),
         ("spec=0 script=0 body=2000000", "limit"),
         ("body=9223372036854775807", "limit"),
     ] {

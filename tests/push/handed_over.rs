@@ -42,7 +42,7 @@ fn liar(separated: &Separated, octopus: &mut Octopus) -> Receiver<Vec<u8>> {
                 let (signature, spec) = rest.split_at(length("signature"));
                 let parts = [statement, signature, &certificate, spec];
                 let lengths = parts.map(|part| part.len().to_string()).join(" ");
-                let head = format!("octo-spool 1 127.0.0.1 {lengths} 0 0\n").into_bytes();
+                let head = format!("octo-spool 1 127.0.0.1 {lengths} 0 0 0\n").into_bytes();
                 let job = request.fields.get::<&str>("job").expect("a job");
                 spool(&state, job, &[&[&head[..]], &parts[..]].concat().concat());
                 let no = b"no code=denied reason=not%20today\n";
