@@ -199,7 +199,8 @@ fn what_is_too_long_for_the_kernel_is_126_and_says_so() {
 fn message(uid: u32, words: &[&str]) -> Vec<u8> {
     let gid = if uid == geteuid().as_raw() { getegid().as_raw() } else { uid };
     let count = words.len() + 2;
-    let head = format!("octo-enter/1\0{uid}\0{gid}\0\0no-new-privileges\0{count}\01\0/\0/dev/null\0");
+    let head =
+        format!("octo-enter/1\0{uid}\0{gid}\0\0no-new-privileges\0{count}\01\0/\0/dev/null\0");
     let words: String = words.iter().map(|word| format!("{word}\0")).collect();
     [head.as_bytes(), words.as_bytes(), b"ONLY=one\0"].concat()
 }
