@@ -139,6 +139,7 @@ fn object(target: &str, held: &HeldJob) -> JsonObject {
         .number("needs", held.needs as u64)
         .list("approved", held.approved.iter().map(String::as_str))
         .text_or_null("installed", held.installed.map(|of| of.to_string()).as_deref());
+    let stdin = held.spec.stdin.map(|(digest, _)| digest.to_string());
     let lines = held.lines(&mut HashSet::new());
     JsonObject::of("shown")
         .text("target", target)
@@ -147,6 +148,7 @@ fn object(target: &str, held: &HeldJob) -> JsonObject {
         .text("pusher", &request.pusher.to_string())
         .text("by", &request.by)
         .text("what", &held.spec.summary())
+        .text_or_null("stdin", stdin.as_deref())
         .list("lines", lines.iter().map(String::as_str))
         .object("tentacle", word)
 }
