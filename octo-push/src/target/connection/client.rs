@@ -149,7 +149,7 @@ impl<'a, S: Duplex> Client<'a, S> {
     /// # Errors
     /// As [`Client::ask`].
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        pieces(self.throttle, self.target, bytes, |piece, waited| {
+        pieces(self.throttle, self.via.target, bytes, |piece, waited| {
             self.deadlines.waited(waited);
             self.flows_out(piece.len());
             self.connection.send_bytes(piece).map_err(|failure| self.after_write(failure))

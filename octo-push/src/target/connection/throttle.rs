@@ -117,7 +117,7 @@ pub(crate) fn pieces(
     for piece in bytes.chunks(throttle.piece) {
         let waited = throttle.wait(target.name.as_str(), piece.len(), heeds_stop);
         let waited = waited.ok_or_else(|| {
-            ClientError::Local(Error::new(Exit::Cancelled, &target.address, "cancelled"))
+            ClientError::Local(Error::new(Exit::Cancelled, &target.roads, "cancelled"))
         })?;
         send(piece, waited)?;
     }
