@@ -164,6 +164,13 @@ fn a_named_file_is_taken_instead() {
     push("/nonexistent").assert().code(65).stderr(contains("/nonexistent: no such file"));
     set_mode(&file, 0o666);
     push(&named).assert().code(78).stderr(contains("is writable by others"));
+    // A job's script, its variables or its input would find nothing there any more.
+    for words in [&["-"][..], &["--env-file", "-", "-c", "true"], &["--stdin", "-", "-c", "true"]] {
+        let words = [&["--targets", "-", "-a", "run"], words].concat();
+        let run = octopus.push(&words).write_stdin(line.clone()).assert().code(64);
+        run.stdout("").stderr(contains("standard input (-) can be read once"));
+    }
+    assert_eq!(web1.jobs().len(), 5);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::parse::Lines;
 use super::thumbprints::are_asked_for;
 use super::{LARGEST, Targets, Thumbprints, program};
+use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{Places, if_there, open_trusted, read_bounded};
@@ -50,7 +51,7 @@ impl Targets {
         let lines = match named {
             Some(TargetsFile::Input) => {
                 let place = Path::new("standard input");
-                let bytes = read_bounded(&mut std::io::stdin().lock(), place, LARGEST)?;
+                let bytes = read_bounded(&mut standard_input()?, place, LARGEST)?;
                 vec![Lines { file: place.into(), bytes }]
             }
             Some(TargetsFile::Path(path)) => vec![read(path, open_named(path)?)?],

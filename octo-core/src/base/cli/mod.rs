@@ -2,6 +2,7 @@
 //! prints, maps to an exit status; verbs and options are rows of tables.
 
 pub mod help;
+mod input;
 pub mod options;
 mod output;
 mod pasted;
@@ -9,6 +10,7 @@ pub mod terminal;
 mod tool;
 pub mod verbs;
 
+pub use input::standard_input;
 pub use options::places;
 pub use output::{print, print_bytes};
 pub use tool::Tool;

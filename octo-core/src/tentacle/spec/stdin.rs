@@ -1,6 +1,7 @@
 //! A job's standard input: read here, bounded, shown to who approves it.
 
 use super::{SpecError, limit};
+use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Result};
 use crate::base::paths::read_bounded;
@@ -39,7 +40,7 @@ pub fn shown(bytes: &[u8]) -> Vec<String> {
 pub(super) fn read(path: &str) -> Result<Vec<u8>> {
     if path == "-" {
         let place = Path::new("standard input");
-        return read_bounded(&mut std::io::stdin().lock(), place, MAXIMUM);
+        return read_bounded(&mut standard_input()?, place, MAXIMUM);
     }
     let path = Path::new(path);
     let mut file = File::open(path).map_err(|error| Error::io(path, &error))?;

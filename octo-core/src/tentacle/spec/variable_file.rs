@@ -19,6 +19,7 @@
 
 use super::secret_program;
 use super::variables::{self, Place, Variable};
+use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::names::VariableName;
@@ -51,7 +52,7 @@ pub fn read(path: &str, secret: bool, programs: Programs) -> Result<Option<Vec<V
     const LARGEST: u64 = 4 << 20;
     if path == "-" {
         let place = Path::new("standard input");
-        let bytes = read_bounded(&mut std::io::stdin().lock(), place, LARGEST)?;
+        let bytes = read_bounded(&mut standard_input()?, place, LARGEST)?;
         return parse("standard input", &bytes).map(Some);
     }
     let mut opened = File::open(path).map_err(|e| Error::io(Path::new(path), &e))?;

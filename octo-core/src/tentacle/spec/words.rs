@@ -3,6 +3,7 @@
 
 use super::MAXIMUM_VALUE;
 use crate::base::argv;
+use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::read_bounded;
@@ -46,7 +47,7 @@ impl OwnWords {
 fn read(path: &str) -> Result<Vec<Vec<u8>>> {
     if path == "-" {
         let place = "standard input";
-        let bytes = read_bounded(&mut std::io::stdin().lock(), Path::new(place), LARGEST)?;
+        let bytes = read_bounded(&mut standard_input()?, Path::new(place), LARGEST)?;
         return words(place, &bytes);
     }
     let place = Path::new(path);

@@ -9,7 +9,7 @@ use crate::records::heads::known::ChainHeads;
 use crate::records::heads::line::{Chain, HeadLine, Mark};
 use crate::records::heads::store::HeadStore;
 use crate::records::results::RunRecord;
-use octo_core::base::cli::{print, utc};
+use octo_core::base::cli::{print, standard_input, utc};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::thumbprint::Thumbprint;
@@ -101,7 +101,7 @@ pub(super) fn read(file: &str) -> Result<Vec<HeadLine>> {
     let failed = |error: std::io::Error| Error::io(std::path::Path::new(file), &error);
     let mut text = String::new();
     let read = match file {
-        "-" => std::io::stdin().lock().take(LARGEST + 1).read_to_string(&mut text),
+        "-" => standard_input()?.take(LARGEST + 1).read_to_string(&mut text),
         path => File::open(path).and_then(|f| f.take(LARGEST + 1).read_to_string(&mut text)),
     };
     let shown = printable(file.as_bytes());

@@ -10,6 +10,7 @@ use super::variable_file::{self, Programs};
 use super::variables::{self, Variable};
 use super::words::OwnWords;
 use super::{MAXIMUM_SCRIPT, MAXIMUM_SECRETS, Order, Script, Spec, secrets, stdin};
+use crate::base::cli::standard_input;
 use crate::base::digest::Digest;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
@@ -319,7 +320,7 @@ impl SentScript {
 fn read_script(path: &str) -> Result<(String, Vec<u8>)> {
     if path == "-" {
         let place = Path::new("standard input");
-        let bytes = read_bounded(&mut std::io::stdin().lock(), place, MAXIMUM_SCRIPT)?;
+        let bytes = read_bounded(&mut standard_input()?, place, MAXIMUM_SCRIPT)?;
         return Ok(("stdin".into(), bytes));
     }
     let path = Path::new(path);
