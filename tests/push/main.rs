@@ -22,6 +22,7 @@ mod heads;
 mod hooks;
 mod hostile;
 mod jobs;
+mod merged;
 mod output;
 mod patches;
 mod prepare;

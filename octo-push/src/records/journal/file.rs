@@ -25,6 +25,11 @@ impl Journal {
         Journal { path: places.state.join("journal"), file: Mutex::new(None) }
     }
 
+    /// The journal of another state directory, or of a copy of one: to be read alone.
+    pub(crate) fn of_directory(directory: &Path) -> Journal {
+        Journal { path: directory.join("journal"), file: Mutex::new(None) }
+    }
+
     /// Appends lines, all or none. They survive this process, and a power cut once
     /// [`Journal::sync`] has returned.
     ///

@@ -10,6 +10,7 @@ mod backwards;
 pub(crate) mod entry;
 pub(crate) mod file;
 pub(crate) mod labels;
+pub(crate) mod merged;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

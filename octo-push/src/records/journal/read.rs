@@ -10,7 +10,8 @@ use octo_core::base::appended::{self, Access};
 use octo_core::base::error::{Error, Result};
 use octo_core::base::names::JobId;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Take};
+use std::path::Path;
 
 /// Clocks are set: of a few lines that claim to be older nothing follows, of so many in a
 /// row it does.
@@ -20,28 +21,20 @@ impl Journal {
     /// Hands all lines to `each`, oldest first, until it says false; returns how
     /// many lines could not be read, torn by a crash. No file has no lines.
     pub(crate) fn all(&self, each: &mut dyn FnMut(Entry) -> bool) -> Result<u64> {
-        let failed = |e: std::io::Error| Error::io(&self.path, &e);
-        let Some((file, size)) = self.open()? else { return Ok(0) };
-        let mut reader = BufReader::with_capacity(128 * 1024, file.take(size));
-        let (mut line, mut torn) = (Vec::new(), 0);
-        loop {
-            line.clear();
-            let limited = (&mut reader).take(LONGEST as u64).read_until(b'\n', &mut line);
-            if limited.map_err(failed)? == 0 {
-                return Ok(torn);
-            }
-            if line.pop_if(|last| *last == b'\n').is_none() {
-                reader.skip_until(b'\n').map_err(failed)?;
-            }
-            match Entry::parse(&line) {
-                None => torn += 1,
-                Some(entry) => {
-                    if !each(entry) {
-                        return Ok(torn);
-                    }
-                }
+        let Some(mut lines) = self.lines()? else { return Ok(0) };
+        while let Some(entry) = lines.next()? {
+            if !each(entry) {
+                break;
             }
         }
+        Ok(lines.torn)
+    }
+
+    /// What is there now, oldest first; `None` where there is no file.
+    pub(super) fn lines(&self) -> Result<Option<Lines<'_>>> {
+        let Some((file, size)) = self.open()? else { return Ok(None) };
+        let reader = BufReader::with_capacity(128 * 1024, file.take(size));
+        Ok(Some(Lines { path: &self.path, reader, line: Vec::new(), torn: 0 }))
     }
 
     /// Hands the lines of a run or a job to `each`, newest first. Those that are older
@@ -104,6 +97,35 @@ impl Journal {
         let Some(file) = appended::open(&self.path, Access::Read)? else { return Ok(None) };
         let size = file.metadata().map_err(|e| Error::io(&self.path, &e))?.len();
         Ok(Some((file, size)))
+    }
+}
+
+/// The lines of a journal, one after the other.
+pub(super) struct Lines<'a> {
+    path: &'a Path,
+    reader: BufReader<Take<File>>,
+    line: Vec<u8>,
+    /// So many could not be read until now.
+    pub(super) torn: u64,
+}
+
+impl Lines<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        let failed = |e: std::io::Error| Error::io(self.path, &e);
+        loop {
+            self.line.clear();
+            let mut limited = (&mut self.reader).take(LONGEST as u64);
+            if limited.read_until(b'\n', &mut self.line).map_err(failed)? == 0 {
+                return Ok(None);
+            }
+            if self.line.pop_if(|last| *last == b'\n').is_none() {
+                self.reader.skip_until(b'\n').map_err(failed)?;
+            }
+            match Entry::parse(&self.line) {
+                Some(entry) => return Ok(Some(entry)),
+                None => self.torn += 1,
+            }
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use crate::output::json::JsonObject;
 use crate::records::journal::entry::Entry;
 use crate::records::journal::file::Journal;
 use crate::records::journal::labels::APPLICATION;
+use crate::records::journal::merged::merged;
 use crate::verbs::local::story::Story;
 use jiff::{Timestamp, Zoned};
-use octo_core::base::cli::options::{OptionGroup, Said, flag, value};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::cli::{print, utc};
 use octo_core::base::encoding::{encode, printable};
 use octo_core::base::error::Result;
@@ -16,6 +17,7 @@ use octo_core::base::moment;
 use octo_core::base::names::JobId;
 use octo_core::targets::{NameSet, words};
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// What of it is shown.
 pub(crate) static JOURNAL: OptionGroup = OptionGroup {
@@ -24,36 +26,63 @@ pub(crate) static JOURNAL: OptionGroup = OptionGroup {
         value("", "app", "APP", "of what is labelled with this application"),
         value("", "since", "TIME", "not older than 2d, yesterday, 2026-01-31 or a time"),
         flag("", "story", "a line a rollout of an application"),
+        values("", "from", "DIR...", "of these states of other pushers, merged"),
     ],
 };
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
-    let mut asked = Asked::read(&call.said)?;
+    let (directories, names) = places_and_names(&call.said);
+    let mut asked = Asked::read(&call.said, &names)?;
     let mut printed = Ok(());
     let mut story = call.said.flag("story").then(Story::default);
     let show = if call.common.json { object } else { line };
-    let torn = Journal::at(&call.common.places).all(&mut |entry| {
+    let mut each = |from: Option<&Path>, entry: Entry| {
         if asked.is_of_application(&entry) {
             match &mut story {
                 Some(story) => story.add(&entry),
                 None if asked.is_since(entry.time) && asked.is_of_targets(&entry.target) => {
-                    printed = print(&show(&entry));
+                    printed = print(&show(&entry, from));
                 }
                 None => {}
             }
         }
         printed.is_ok()
-    })?;
+    };
+    let torn = if directories.is_empty() {
+        vec![Journal::at(&call.common.places).all(&mut |entry| each(None, entry))?]
+    } else {
+        merged(&directories, &mut |from, entry| each(Some(from), entry))?
+    };
     printed?;
     for rollout in story.iter().flat_map(Story::rollouts) {
         if asked.is_since(rollout.last) && rollout.concerns(|target| asked.is_of_targets(target)) {
             print(&if call.common.json { rollout.object() } else { rollout.line() })?;
         }
     }
-    if torn > 0 && call.common.verbose {
-        call.said.tool().say(format!("journal: {torn} lines were torn by a crash"));
+    for (index, torn) in torn.into_iter().enumerate().filter(|(_, torn)| *torn > 0) {
+        if call.common.verbose {
+            let place = directories.get(index).map(|one| format!("{}: ", one.display()));
+            let place = place.unwrap_or_default();
+            call.said.tool().say(format!("{place}journal: {torn} lines were torn by a crash"));
+        }
     }
     Ok(0)
+}
+
+/// What is merged, and the names of targets: behind `--from DIR` what no target can be named, or
+/// what is such a directory, is another one.
+fn places_and_names(said: &Said) -> (Vec<PathBuf>, Vec<String>) {
+    let mut directories: Vec<PathBuf> = said.many("from").into_iter().map(PathBuf::from).collect();
+    let mut names = Vec::new();
+    for argument in said.arguments() {
+        let is_place = argument.contains('/') || Path::new(argument).join("journal").exists();
+        if !directories.is_empty() && is_place {
+            directories.push(argument.into());
+        } else {
+            names.push(argument.clone());
+        }
+    }
+    (directories, names)
 }
 
 /// Which lines are asked for.
@@ -68,14 +97,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(said: &Said) -> Result<Asked> {
+    fn read(said: &Said, lists: &[String]) -> Result<Asked> {
         let now = Zoned::now();
         let mut names = Vec::new();
-        for list in said.arguments() {
+        for list in lists {
             names.extend(words(list)?);
         }
         Ok(Asked {
-            targets: (!said.arguments().is_empty())
+            targets: (!lists.is_empty())
                 .then(|| NameSet::of(names.iter().map(String::as_str)))
                 .transpose()?,
             application: said.one("app")?,
@@ -103,7 +132,7 @@ impl Asked {
     }
 }
 
-fn line(entry: &Entry) -> String {
+fn line(entry: &Entry, from: Option<&Path>) -> String {
     let mut line = format!(
         "{} {} {} {} {}",
         utc(entry.time),
@@ -127,11 +156,14 @@ fn line(entry: &Entry) -> String {
     for (name, value) in entry.labels.iter() {
         line.push_str(&format!(" {name}={}", printable(value.as_bytes())));
     }
+    if let Some(from) = from {
+        line.push_str(&format!(" from={}", encode(from.as_os_str().as_encoded_bytes())));
+    }
     line.push('\n');
     line
 }
 
-fn object(entry: &Entry) -> String {
+fn object(entry: &Entry, from: Option<&Path>) -> String {
     let labels =
         entry.labels.iter().fold(JsonObject::new(), |all, (name, value)| all.text(name, value));
     JsonObject::of("action")
@@ -150,5 +182,9 @@ fn object(entry: &Entry) -> String {
         .text_or_null("audit_exec", entry.audit_exec.map(|head| head.to_string()).as_deref())
         .text_or_null("audit_fault", entry.audit_fault.as_deref())
         .object("labels", labels)
+        .text_or_null(
+            "from",
+            from.map(|from| printable(from.as_os_str().as_encoded_bytes())).as_deref(),
+        )
         .line()
 }
