@@ -31,11 +31,11 @@ timed() {
 # the section runs meanwhile: of the command, and of the daemon at the other side
 timed_both() {
   local before
-  before=$(used)
+  before=$(used "$ACCOUNT")
   timed "$@"
   if [[ -n $ACCOUNT ]]; then
     sleep 0.3 # what follows the answer
-    add "$1.cpu" $(($(used) - before))
+    add "$1.cpu" $(($(used "$ACCOUNT") - before))
   fi
 }
 
@@ -57,12 +57,13 @@ account() {
   done
 }
 
-# used: microseconds of the section until now
+# used CGROUP: microseconds of all in it until now
 used() {
-  if [[ -e $ACCOUNT/cpuacct.usage ]]; then
-    printf '%s' $(($(<"$ACCOUNT/cpuacct.usage") / 1000))
-  elif [[ -n $ACCOUNT ]]; then
-    awk '$1 == "usage_usec" { print $2 }' "$ACCOUNT/cpu.stat"
+  local place=$1
+  if [[ -e $place/cpuacct.usage ]]; then
+    printf '%s' $(($(<"$place/cpuacct.usage") / 1000))
+  elif [[ -n $place ]]; then
+    awk '$1 == "usage_usec" { print $2 }' "$place/cpu.stat"
   fi
 }
 
