@@ -29,7 +29,7 @@ add_share() {
 }
 
 cost_table() {
-  printf '\n| | targets | wall time | of all | pusher | targets | on the wire | most memory |\n'
+  printf '\n| | targets | in all | each | its pusher | its target | on the wire | most memory |\n'
   printf '| --- | --- | --- | --- | --- | --- | --- | --- |\n'
 }
 
@@ -38,7 +38,7 @@ cost_row() {
   local all
   all=$(awk -v each="$(median "$3")" -v targets="$2" 'BEGIN { print each * targets }')
   printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" \
-    "$(shown us "$(median "$3")")" "$(shown us "$all")" "$(share us "$3.pusher")" \
+    "$(shown us "$all")" "$(shown us "$(median "$3")")" "$(share us "$3.pusher")" \
     "$(share us "$3.targets")" "$(share bytes "$3.bytes")" "$(share KiB "$3.peak")"
 }
 
@@ -49,6 +49,12 @@ share() {
   else
     printf 'not counted'
   fi
+}
+
+# grown TEXT SERIES OTHER: how many times as much the one is as the other
+grown() {
+  fact ratio "$1" "$(awk -v one="$(median "$2")" -v other="$(median "$3")" \
+    'BEGIN { print one / other }')"
 }
 
 # many_addresses: names of one tentacle, which answers under each of them, makes one job of a run,
@@ -187,7 +193,7 @@ $((2 * FAR)) ms; the connection itself is one more.
 REPORT
   facts
   for name in status run put there; do
-    fact number "$(far_text "$name")" \
+    fact ratio "$(far_text "$name")" \
       "$(awk -v more="$(difference "far-$name" "t1-$name")" -v trip=$((2 * FAR * 1000)) \
         'BEGIN { print more / trip }')"
   done

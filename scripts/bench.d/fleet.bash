@@ -163,10 +163,10 @@ costs_of_fleets() {
   local size number
   cat <<REPORT
 
-What a target costs, by the same rounds: time of the whole command, processor time of the pusher
-with all that it starts, and of the targets with all that they start, and bytes over the wire both
-ways with all headers, each divided by targets. Memory is the most of octo-push, or of one process
-of clush, which starts an ssh for each target. Medians.
+What a target costs, by the same rounds: time of the whole command, in all and divided by targets;
+processor time of the pusher with all that it starts, and of the targets with all that they start,
+and bytes over the wire both ways with all headers, divided by targets. Memory is the most of
+octo-push, or of one process of clush, which starts an ssh for each target. Medians.
 REPORT
   cost_table
   for size in "${FLEETS[@]}"; do
@@ -181,11 +181,20 @@ REPORT
   for size in "${FLEETS[@]}"; do
     cost_row "clush --copy 1 MiB" "$size" "clush-put1M-$size"
   done
+  cost_row "put 10 MiB" "$COPIED" "octo-put10M-$COPIED"
+  cost_row "clush --copy 10 MiB" "$COPIED" "clush-put10M-$COPIED"
+  printf '\nWhat grows: one of the largest fleet beside one of the smallest, and two listeners.\n'
   facts
+  grown 'run true: time of a target' "octo-run${FLEETS[-1]}" "octo-run${FLEETS[0]}"
+  grown "of octo-push's processor" "octo-run${FLEETS[-1]}.pusher" "octo-run${FLEETS[0]}.pusher"
+  grown 'put 1 MiB: time of a target' "octo-put1M-${FLEETS[-1]}" "octo-put1M-${FLEETS[0]}"
+  grown "of octo-push's processor" "octo-put1M-${FLEETS[-1]}.pusher" \
+    "octo-put1M-${FLEETS[0]}.pusher"
   for number in 1 "${FLEETS[-1]}"; do
     fact KiB "octo-listen, number $number: most memory until here (VmHWM)" \
       "$(of_status "${LISTENER[t$number]}" VmHWM)"
-    fact KiB "of it its own, when nobody is connected (RssAnon)" \
+    fact KiB 'when nobody is connected (VmRSS)' "$(of_status "${LISTENER[t$number]}" VmRSS)"
+    fact KiB "of it its own (RssAnon)" \
       "$(of_status "${LISTENER[t$number]}" RssAnon)"
   done
 }
