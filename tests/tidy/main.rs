@@ -7,6 +7,7 @@ mod examples;
 mod layout;
 mod messages;
 mod once;
+mod planning;
 mod words;
 
 use std::collections::BTreeSet;
