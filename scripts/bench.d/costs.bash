@@ -3,11 +3,22 @@
 
 ADDRESSES=10000
 FAN_OUTS=(16 64 512)
-# Milliseconds of a long line, each way.
+FAR_FAN_OUTS=(8 32 128)
+# Milliseconds of a long line, each way, and how many names are behind it.
 FAR=50
+FAR_NAMES=200
+
+# begin_round NUMBER: in round 0, which isn't timed, bytes are counted with all headers
+begin_round() {
+  if [[ -n $COUNTERS ]]; then
+    segments $(($1 > 0 ? 65535 : 1))
+  fi
+  TIMED=$1
+}
 
 # cost TARGETS SERIES COMMAND…: adds what a target took: of wall time to SERIES, of processor time
-# to SERIES.pusher and SERIES.targets, of bytes to SERIES.bytes; and the most KiB to SERIES.peak
+# to SERIES.pusher and SERIES.targets, and the most KiB to SERIES.peak; in round 0, of bytes to
+# SERIES.bytes
 cost() {
   local targets=$1 series=$2 used='' bytes='' wall processor peak
   [[ -z $TARGETS_ACCOUNT ]] || used=$(used "$TARGETS_ACCOUNT")
@@ -15,12 +26,15 @@ cost() {
   octopus python3 "$TOP/scripts/bench.d/cost.py" "${@:3}" </dev/null >"$HERE/cost"
   read -r wall processor peak <"$HERE/cost"
   sleep 0.3 # the last acknowledgement, and what follows the answer
+  if ((TIMED == 0)); then
+    [[ -z $bytes ]] || add_share "$series.bytes" $(($(wire) - bytes)) "$targets"
+    return 0
+  fi
   add_share "$series" "$wall" "$targets"
   add_share "$series.pusher" "$processor" "$targets"
   add "$series.peak" "$peak"
   [[ -z $used ]] ||
     add_share "$series.targets" $(($(used "$TARGETS_ACCOUNT") - used)) "$targets"
-  [[ -z $bytes ]] || add_share "$series.bytes" $(($(wire) - bytes)) "$targets"
 }
 
 # add_share SERIES NUMBER PARTS
@@ -69,7 +83,8 @@ many_addresses() {
     printf 'n%s %s %s\n' "$number" "${ADDRESS[t1]}" "$(<"$HERE/t1.thumbprint")"
   done >"$OCTOPUS/config/targets"
   note "fleet: $ADDRESSES names of one listener"
-  for ((round = 0; round < ROUNDS; round++)); do
+  for ((round = 0; round <= ROUNDS; round++)); do
+    begin_round "$round"
     for fanout in "${FAN_OUTS[@]}"; do
       cost "$ADDRESSES" "many-run$fanout" "${PUSH[@]}" -a -f "$fanout" run -c 'echo hello'
     done
@@ -167,7 +182,7 @@ blocks() {
 
 # far_away: how often a command waits for the other side, by a line that is longer each way
 far_away() {
-  local relay port name round
+  local relay port name round number fanout
   note "fleet: behind a line of $((2 * FAR)) ms"
   : >"$HERE/far.out"
   python3 "$TOP/scripts/bench.d/far.py" "${ADDRESS[t1]%:*}" "${ADDRESS[t1]##*:}" "$FAR" \
@@ -176,6 +191,9 @@ far_away() {
   wait_for_line far 'listening ' "$relay"
   port=$(<"$HERE/far.out")
   know far "127.0.0.1:${port##* }" "$(<"$HERE/t1.thumbprint")"
+  for ((number = 1; number <= FAR_NAMES; number++)); do
+    know "far$number" "127.0.0.1:${port##* }" "$(<"$HERE/t1.thumbprint")" behind
+  done
   for ((round = 0; round < ROUNDS; round++)); do
     for name in t1 far; do
       timed "$name-status" push -t "$name" status
@@ -184,18 +202,25 @@ far_away() {
       rm -f "$HERE"/t1/state/packages/[0-9a-f]*
       timed "$name-put" push -t "$name" put "$HERE/small"
     done
+    for fanout in "${FAR_FAN_OUTS[@]}"; do
+      timed "behind$fanout" push -t behind -f "$fanout" run -c true
+    done
   done
   kill "$relay"
   cat <<REPORT
 
 Round trips that a command waits for, by how much longer it takes behind a line with one of
-$((2 * FAR)) ms; the connection itself is one more.
+$((2 * FAR)) ms; the connection itself is one more, which isn't longer here.
 REPORT
   facts
   for name in status run put there; do
     fact ratio "$(far_text "$name")" \
       "$(awk -v more="$(difference "far-$name" "t1-$name")" -v trip=$((2 * FAR * 1000)) \
         'BEGIN { print more / trip }')"
+  done
+  for fanout in "${FAR_FAN_OUTS[@]}"; do
+    fact us "run true, $FAR_NAMES names behind that line, -f $fanout: in all" \
+      "$(median "behind$fanout")"
   done
 }
 

@@ -101,7 +101,8 @@ run_on_fleets() {
   local size round
   for size in "${FLEETS[@]}"; do
     note "fleet: run on $size"
-    for ((round = 0; round < ROUNDS; round++)); do
+    for ((round = 0; round <= ROUNDS; round++)); do
+      begin_round "$round"
       cost "$size" "octo-run$size" "${PUSH[@]}" -t "fleet$size" -f 64 run -c true
       cost "$size" "clush-run$size" clush -q -n -f 64 -o "-F $KEYS/client" -w "t[1-$size]" -S true
     done
@@ -117,7 +118,8 @@ put_to_fleets() {
   sleep 4
   for size in "${@:2}"; do
     note "fleet: put of $1 to $size"
-    for ((round = 0; round < ROUNDS; round++)); do
+    for ((round = 0; round <= ROUNDS; round++)); do
+      begin_round "$round"
       rm -f "$HERE"/t*/state/packages/[0-9a-f]* "$HERE"/copies/*/package
       sync
       cost "$size" "octo-put$1-$size" "${PUSH[@]}" -t "fleet$size" -f 64 put "$file"
@@ -165,8 +167,9 @@ costs_of_fleets() {
 
 What a target costs, by the same rounds: time of the whole command, in all and divided by targets;
 processor time of the pusher with all that it starts, and of the targets with all that they start,
-and bytes over the wire both ways with all headers, divided by targets. Memory is the most of
-octo-push, or of one process of clush, which starts an ssh for each target. Medians.
+and bytes over the wire both ways with all headers, divided by targets, of a round of their own.
+Memory is the most of octo-push, or of one process of clush, which starts an ssh for each target.
+Medians.
 REPORT
   cost_table
   for size in "${FLEETS[@]}"; do

@@ -28,6 +28,13 @@ quiet_interface() {
   "${@:3}" ip link set "$1" up
 }
 
+# segments NUMBER: so many packets at most go through as one. With 1 the counters see all headers,
+# and whoever sends much takes several times as long; 65535 is what interfaces have.
+segments() {
+  ip link set "ob${NETWORK##*-}a" gso_max_segs "$1"
+  "${INSIDE[@]}" ip link set "ob${NETWORK##*-}b" gso_max_segs "$1"
+}
+
 # on_wire SERIES COMMAND…: adds its time to SERIES, and to SERIES.bytes what went over the wire,
 # both ways
 on_wire() {
