@@ -12,6 +12,7 @@ mod control;
 mod ends;
 mod enter;
 mod faults;
+mod fetched;
 mod freezes;
 mod functions;
 mod groups;

@@ -4,6 +4,7 @@
 use super::entering::{Entered, Entering};
 use super::left::allowance::Allowance;
 use super::left::artifacts;
+use super::left::packages;
 use super::left::values;
 use super::mask::Masker;
 use super::output::{ended, say};
@@ -121,13 +122,13 @@ impl<'a> Runner<'a> {
             allow: _,     // trust/decide.rs; whose packages: prepare/package.rs
             max_jobs: _,  // take/room.rs
             max_store: _, // take/room.rs, left/allowance.rs
-            max_size: _,  // trust/decide.rs, left/allowance.rs; get: octo-listen/src/verbs
+            max_size: _,  // trust/decide.rs, left/; get: octo-listen/src/verbs
             user,
             sudo: _, // `launch`
             scripts,
             signed: _, // prepare/signature.rs
             hold,
-            set,
+            set: _, // prepare/environment.rs
             max_wait,
             max_log: _,    // `start`
             timeout: _,    // `launch`
@@ -161,7 +162,7 @@ impl<'a> Runner<'a> {
             secrets: &prepared.secrets,
             user: &user,
             pusher: &pusher,
-            set,
+            grant: &grant,
             is_installed: scripts.is_some(),
             signed: signed.map(|signed| signed.key),
             grace: self.grace(),
@@ -348,6 +349,7 @@ impl<'a> Runner<'a> {
         for trouble in values::take(self.job, user, &prepared.secrets, &prepared.allowance) {
             end.add_reason(trouble);
         }
+        packages::keep(self.job, grant, &prepared.allowance, &mut end);
         Ok(end)
     }
 

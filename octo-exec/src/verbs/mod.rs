@@ -69,7 +69,9 @@ pub(crate) static VERBS: &[PlainVerb] = &[
     verb("deny", "JOB [REASON]", "end a held job; its pusher sees the reason").runs(approve::deny),
     verb("cancel", "JOB", "end a job").runs(jobs::cancel),
     verb("prune", "", "remove old jobs and packages").takes(&[&prune::PRUNE]).runs(prune::prune),
-    verb("add", "FILE", "put a package into the store, print its sha256").runs(add::add),
+    verb("add", "FILE", "put a package into the store, print its sha256")
+        .takes(&[&add::ADD])
+        .runs(add::add),
     verb("end", "FILE...", "what files of --end say, for scripts: a line each").runs(end::end),
     verb("unpack", "ARCHIVE [DIRECTORY]", "make a release of a tar archive, whole or not at all")
         .takes(&[&UNPACK, &RULES])

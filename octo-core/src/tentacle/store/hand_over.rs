@@ -76,42 +76,74 @@ impl Handed {
 }
 
 impl Store {
-    /// Takes an object over for this pusher, as an upload of what its file states. One that
-    /// another job of his takes over right now is waited for. The listener drops its copy
-    /// as soon as it sees the names.
+    /// Takes an object over for this pusher. The listener drops its copy as soon as it sees the
+    /// names.
     ///
     /// # Errors
     /// Mismatch where its bytes are not those of its name; limit, full or io.
     pub fn take_over(
         &self,
-        mut handed: Handed,
+        handed: Handed,
         pusher: &PusherName,
         limits: Limits<'_>,
     ) -> std::result::Result<(), StoreError> {
+        let Handed { digest, file, size } = handed;
+        self.receive_file((&digest, size), file, pusher, limits, Names::Last).map_err(|error| {
+            match error.refusal {
+                Refusal::Mismatch => {
+                    let reason = format!(
+                        "package {digest}: what the listener has by this name is another: {}: put \
+                         it again",
+                        error.reason
+                    );
+                    StoreError::new(Refusal::Mismatch, reason)
+                }
+                _ => error,
+            }
+        })
+    }
+
+    /// Copies a file into the store as this pusher's own. Whoever may write to it can't have
+    /// other bytes believed: what is hashed is the copy.
+    ///
+    /// # Errors
+    /// Mismatch where its bytes are not those of the sha256; limit, full or io.
+    pub fn copy_in(
+        &self,
+        digest: &Digest,
+        file: File,
+        pusher: &PusherName,
+        limits: Limits<'_>,
+    ) -> std::result::Result<(), StoreError> {
+        let size = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
+        self.receive_file((digest, size), file, pusher, limits, Names::First)
+    }
+
+    /// As an upload of what its file states. One that another takes in for the same pusher
+    /// right now is waited for.
+    fn receive_file(
+        &self,
+        (digest, size): (&Digest, u64),
+        mut file: File,
+        pusher: &PusherName,
+        limits: Limits<'_>,
+        names: Names,
+    ) -> std::result::Result<(), StoreError> {
         let upload = loop {
-            match self.begin(&handed.digest, handed.size, pusher, limits, &mut None)? {
+            match self.begin(digest, size, pusher, limits, &mut None)? {
                 Begin::Whole => return Ok(()),
                 Begin::Upload(upload) => break upload,
                 Begin::Busy => std::thread::sleep(LOOK_AGAIN),
             }
         };
         let failed = |e: io::Error| StoreError::io("take it over", &e);
-        handed.file.seek(SeekFrom::Start(upload.offset())).map_err(failed)?;
-        let received = upload.receive(&mut |buffer| handed.file.read(buffer));
+        file.seek(SeekFrom::Start(upload.offset())).map_err(failed)?;
+        let received = upload.receive(&mut |buffer| file.read(buffer));
         let upload = received.map_err(|error| match error {
             ReceiveError::Sender(error) => failed(error),
             ReceiveError::Store(error) => error,
         })?;
-        upload.finish_with(Names::Last).map_err(|error| match error.refusal {
-            Refusal::Mismatch => {
-                let reason = format!(
-                    "package {}: what the listener has by this name is another: {}: put it again",
-                    handed.digest, error.reason
-                );
-                StoreError::new(Refusal::Mismatch, reason)
-            }
-            _ => error,
-        })
+        upload.finish_with(names)
     }
 
     /// Removes the objects of this store that octo-exec's has, whole, for all who put them

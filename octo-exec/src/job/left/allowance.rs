@@ -19,7 +19,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// What a job is allowed.
 #[derive(Debug, Clone)]
 pub(crate) struct Allowance {
-    places: Places,
+    pub(super) places: Places,
     job: JobDirectory,
     /// Whose account it takes from.
     pusher: PusherName,

@@ -2,7 +2,7 @@
 //! one that the listener reads, when the job is over.
 
 use super::allowance::Allowance;
-use crate::job::prepare::directories::{ARTIFACTS, MADE};
+use crate::job::prepare::directories::{ARTIFACTS, MADE, PACKAGES};
 use octo_core::base::beneath;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::describe;
@@ -97,7 +97,9 @@ impl Claimed {
 /// than are kept, if there are more.
 fn names(made: &OwnedFd) -> io::Result<Vec<CString>> {
     let names = Dir::read_from(made)?.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
-    let is_own = |name: &CString| !matches!(name.as_bytes(), b"." | b"..");
+    let is_own = |name: &CString| {
+        !matches!(name.as_bytes(), b"." | b"..") && name.as_bytes() != PACKAGES.as_bytes()
+    };
     let names = names.filter(|name| name.as_ref().map_or(true, is_own)).take(KEPT + 1);
     let mut names = names.collect::<Result<Vec<CString>, Errno>>()?;
     names.sort_unstable();
@@ -126,7 +128,7 @@ fn keep_all(job: &JobDirectory, made: &OwnedFd, allowance: &Allowance) -> io::Re
                 .insert(tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(job.path())?),
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(name));
-        let size = match open(made, path, owner) {
+        let size = match own_file(made, path, owner) {
             Ok((_, size)) if size > allowance.max_size => {
                 Err(format!("{} is too large", human_size(size)))
             }
@@ -177,7 +179,7 @@ fn publish(job: &JobDirectory, staged: TempDir, group: u32) -> io::Result<()> {
 }
 
 /// A regular file of the job's user in the directory itself, and its length.
-fn open(made: &OwnedFd, name: &Path, owner: u32) -> Result<(File, u64), String> {
+pub(super) fn own_file(made: &OwnedFd, name: &Path, owner: u32) -> Result<(File, u64), String> {
     let file = match beneath::open(made, name) {
         Err(Errno::LOOP) => return Err("it is a link".into()),
         other => other.map_err(|e| describe(&e.into()))?,

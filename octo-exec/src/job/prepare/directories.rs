@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const VALUES: &str = "values";
 /// The directory that `$OCTO_ARTIFACTS` names.
 pub(crate) const MADE: &str = "made";
+/// Where, in that, packages lie that it has fetched: left/packages.rs.
+pub(crate) const PACKAGES: &str = ".packages";
 /// Where its files are when the job is over.
 pub(crate) const ARTIFACTS: &str = "artifacts";
 /// Where the job begins.

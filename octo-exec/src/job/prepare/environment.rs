@@ -7,6 +7,7 @@ use octo_core::base::program;
 use octo_core::base::users::{PATH, User};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::tentacle::spec::Spec;
+use octo_core::trust::Grant;
 use octo_core::trust::signed::KeyId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,8 +27,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) user: &'a User,
     /// The pusher's name, or `local:` and who started it.
     pub(crate) pusher: &'a str,
-    /// The sysadmin's variables.
-    pub(crate) set: &'a [(VariableName, String)],
+    /// The sysadmin's say: variables, and how large a package may be.
+    pub(crate) grant: &'a Grant,
     /// Does it run an installed script?
     pub(crate) is_installed: bool,
     /// By whose key its package is signed, where that was verified.
@@ -45,7 +46,7 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     for (name, value) in from.spec.environment.iter().chain(from.secrets) {
         all.push((text(name.as_str()), OsStr::from_bytes(value).to_os_string()));
     }
-    for (name, value) in from.set {
+    for (name, value) in &from.grant.set {
         all.push((text(name.as_str()), text(value)));
     }
     let mut ours = |name: &str, value: OsString| all.push((text(name), value));
@@ -60,6 +61,9 @@ pub(crate) fn variables(from: &Sources<'_>) -> Vec<(OsString, OsString)> {
     ours("OCTO_OUTPUT", from.job.file(VALUES).into_os_string());
     ours("OCTO_ARTIFACTS", from.job.file(MADE).into_os_string());
     ours("OCTO_FREEZES", from.places.freezes().into_os_string());
+    if from.grant.max_size < u64::MAX {
+        ours("OCTO_MAX_SIZE", text(&from.grant.max_size.to_string()));
+    }
     ours("OCTO_GRACE", text(&from.grace.as_secs().to_string()));
     // What the pusher gave: those that set= gave, nobody has to give again.
     ours("OCTO_VARIABLES", text(&names(from.spec.environment.iter().chain(from.secrets))));
