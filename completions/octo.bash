@@ -334,5 +334,5 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
 else
   complete -F _octo octo-keys octo-listen octo-push octo-exec octo-pack \
     octo-deploy octo-rollback octo-promote octo-status octo-health octo-enroll \
-    octo-rotate octo-release octo-vars octo-lock octo-audit
+    octo-rotate octo-release octo-vars octo-lock octo-audit octo-fetch
 fi

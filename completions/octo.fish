@@ -48,7 +48,7 @@ function __octo_offers
     end
 end
 
-for tool in octo-audit octo-deploy octo-enroll octo-exec octo-health octo-keys octo-listen octo-lock \
+for tool in octo-audit octo-deploy octo-enroll octo-exec octo-fetch octo-health octo-keys octo-listen octo-lock \
     octo-pack octo-promote octo-push octo-release octo-rollback octo-rotate octo-status octo-vars
     complete -c $tool -f -a '(__octo_offers)'
 end

@@ -1,4 +1,4 @@
-#compdef octo-audit octo-deploy octo-enroll octo-exec octo-health octo-keys octo-listen octo-lock octo-pack octo-promote octo-push octo-release octo-rollback octo-rotate octo-status octo-vars
+#compdef octo-audit octo-deploy octo-enroll octo-exec octo-fetch octo-health octo-keys octo-listen octo-lock octo-pack octo-promote octo-push octo-release octo-rollback octo-rotate octo-status octo-vars
 # Completion of octo's tools for zsh, as _octo in a directory of fpath. What there is to
 # offer the one for bash knows; nothing that was typed is evaluated.
 
