@@ -170,6 +170,7 @@ choose_once() {
 # ends tar by SIGPIPE, which would be taken for no.
 has_once() {
   local members member text
+  [[ -z $FEED ]] || return 0
   members=$(package_members) || return 0
   for member in octo.conf ./octo.conf; do
     [[ $'\n'$members$'\n' == *$'\n'"$member"$'\n'* ]] || continue
