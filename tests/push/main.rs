@@ -34,6 +34,7 @@ mod run;
 mod scripts;
 mod sealed;
 mod seals;
+mod selection;
 mod signals;
 mod signatures;
 mod signed;

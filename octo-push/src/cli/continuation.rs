@@ -1,13 +1,12 @@
 //! The command line that continues a rollout: the same one, with the rollout's
-//! id, and with `failed:LAST` as it was understood then.
+//! id, and with `failed:LAST` as it was understood then; or the same for targets by name.
 
 use crate::cli::argv;
+use crate::cli::pieces::{Piece, pieces};
 use octo_core::base::cli::utc;
 use octo_core::base::names::JobId;
+use octo_core::targets::fold;
 use octo_core::tentacle::spec::{Freezing, Order};
-
-/// The options of one letter that take no value.
-const FLAGS: [char; 5] = ['a', 'g', 'n', 'q', 'v'];
 
 /// The command line of a run, taken apart as far as repeating it needs.
 #[derive(Debug, Clone, Copy)]
@@ -25,90 +24,63 @@ pub(crate) struct Words<'a> {
 impl Words<'_> {
     /// Is the last run among what was selected?
     pub(crate) fn name_last(&self) -> bool {
-        self.words.iter().any(|word| word.contains("failed:LAST"))
+        self.pieces().any(|piece| piece.names_last())
     }
 
-    /// What is to be pasted; `last` is the run that `failed:LAST` meant.
-    pub(crate) fn again(&self, id: &JobId, last: Option<&JobId>) -> String {
+    /// Would the same words select other targets the next time?
+    pub(crate) fn are_fleeting(&self) -> bool {
+        self.pieces().any(|piece| piece.is_fleeting())
+    }
+
+    /// What is to be pasted; `last` is the run that `failed:LAST` meant. With `targets` it is
+    /// for these, whatever selected them.
+    pub(crate) fn again(
+        &self,
+        id: &JobId,
+        last: Option<&JobId>,
+        targets: Option<&[&str]>,
+    ) -> String {
         let mut words: Vec<String> = vec!["octo-push".into()];
-        let options = self.words.len().saturating_sub(self.own);
-        for (index, word) in self.words.iter().enumerate() {
-            words.push(match last {
-                Some(last) if index < options => resolved(word, last),
-                _ => word.clone(),
+        if let Some(names) = targets {
+            words.extend(selecting(names));
+        }
+        for piece in self.pieces() {
+            words.extend(match (targets, last) {
+                (Some(_), _) => piece.without_selection(),
+                (None, Some(last)) => piece.resolved(last),
+                (None, None) => piece.as_said(),
             });
             // Right behind the verb, where it can't be taken for the script's own.
-            if index == self.verb && !self.named {
+            if piece.place == self.verb && !self.named {
                 words.extend(["-j".into(), id.to_string()]);
             }
         }
         argv::join(words.iter().map(String::as_str))
     }
-}
 
-impl Words<'_> {
     /// The same for these targets alone, with the time that was meant.
     pub(crate) fn narrowed(&self, names: &[&str], order: &Order) -> String {
-        let mut words = vec!["octo-push".to_string(), "-t".into(), names.join(",")];
-        let mut rest = self.words.iter();
-        while let Some(word) = rest.next() {
-            let (option, value) = match word.split_once('=') {
-                Some((option, value)) => (option, Some(value)),
-                None => (word.as_str(), None),
-            };
-            match (option, order) {
-                ("--", _) => {
-                    words.push(word.clone());
-                    words.extend(rest.by_ref().cloned());
-                }
-                // All of them are named; and a share of a few would be another one.
-                ("--all", _) => {}
-                ("--shard", _) if value.is_some() => {}
-                ("--shard", _) => drop(rest.next()),
-                ("--until", Order::Freezing(Freezing::Freeze { until, .. })) => {
-                    if value.is_none() {
-                        rest.next();
-                    }
+        let mut words = vec!["octo-push".to_string()];
+        words.extend(selecting(names));
+        for piece in self.pieces() {
+            match order {
+                Order::Freezing(Freezing::Freeze { until, .. }) if piece.is("--until") => {
                     words.extend(["--until".into(), utc(*until)]);
                 }
-                _ => words.extend(without_all(word)),
+                // A share of a few would be another one.
+                _ => words.extend(piece.without_selection()),
             }
         }
         argv::join(words.iter().map(String::as_str))
     }
-}
 
-/// A cluster of flags without its `-a`.
-fn without_all(word: &str) -> Option<String> {
-    let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else {
-        return Some(word.to_string());
-    };
-    let flags = letters.len() - letters.trim_start_matches(FLAGS).len();
-    let kept = letters[..flags].replace('a', "") + &letters[flags..];
-    (!kept.is_empty() || letters.is_empty()).then(|| format!("-{kept}"))
-}
-
-/// This run will be the last one: whoever continues it means the one before.
-fn resolved(word: &str, last: &JobId) -> String {
-    let (option, value) = word.split_at(option_of(word));
-    let terms = value.split(',').map(|term| match term {
-        "failed:LAST" => format!("failed:{last}"),
-        _ => term.to_string(),
-    });
-    format!("{option}{}", terms.collect::<Vec<_>>().join(","))
-}
-
-/// How long the option is whose value stands in the same word: `--target=`, `-t`, or
-/// a cluster as `-nqt`.
-fn option_of(word: &str) -> usize {
-    for option in ["--target=", "--exclude="] {
-        if word.starts_with(option) {
-            return option.len();
-        }
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        pieces(self.words, self.words.len().saturating_sub(self.own))
     }
-    let Some(letters) = word.strip_prefix('-') else { return 0 };
-    let flags = letters.len() - letters.trim_start_matches(FLAGS).len();
-    if letters[flags..].starts_with(['t', 'x']) { flags + 2 } else { 0 }
+}
+
+fn selecting(names: &[&str]) -> [String; 2] {
+    ["-t".into(), fold(names.iter().copied())]
 }
 
 #[cfg(test)]
@@ -127,15 +99,15 @@ mod tests {
             (
                 "-i id -qat web --shard 1/2 freeze --until=3d shop x -- -a --until",
                 &freeze,
-                "-i id -qt web freeze --until 2026-12-01T06:00:00Z shop x -- -a --until",
+                "-i id -q freeze --until 2026-12-01T06:00:00Z shop x -- -a --until",
             ),
-            ("-vtweb -a --shard=1/2 thaw shop", &thaw, "-vtweb thaw shop"),
-            ("thaw shop --all -tany", &thaw, "thaw shop -tany"),
+            ("-vtweb -a --shard=1/2 thaw shop", &thaw, "-v thaw shop"),
+            ("thaw shop --all -tany", &thaw, "thaw shop"),
         ] {
             let words: Vec<String> = line.split(' ').map(String::from).collect();
             let said = Words { words: &words, verb: 0, own: 0, named: false };
             let again = said.narrowed(&["web1", "web2"], order);
-            assert_eq!(again, format!("octo-push -t web1,web2 {expected}"));
+            assert_eq!(again, format!("octo-push -t 'web[1,2]' {expected}"));
         }
     }
 
@@ -158,7 +130,20 @@ mod tests {
             let said = Words { words: &words, verb, own, named };
             let expected = expected.replace("-j ID", &format!("-j {id}"));
             let expected = expected.replace("LST", last.as_str());
-            assert_eq!(said.again(&id, Some(&last)), format!("octo-push {expected}"));
+            assert_eq!(said.again(&id, Some(&last), None), format!("octo-push {expected}"));
         }
+    }
+
+    #[test]
+    fn what_selects_other_targets_the_next_time_is_replaced() {
+        let id = JobId::parse("20260101T000000-abcdefghijklm").expect("an id");
+        let words = ["-t", "@/dev/fd/63", "-qax", "failed:LAST", "--shard=1/2", "run", "s", "-t"];
+        let words = words.map(String::from);
+        let said = Words { words: &words, verb: 5, own: 2, named: false };
+        let expected = format!("octo-push -t 'web[1,2],db' -q run -j {id} s -t");
+        assert_eq!(
+            said.again(&id, None, Some(&["web1", "db", "web2"])),
+            expected.replace("web[1,2],db", "db,web[1,2]")
+        );
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod argv;
 pub(crate) mod call;
 pub(crate) mod continuation;
 pub(crate) mod options;
+mod pieces;
 pub(crate) mod rates;
 pub(crate) mod rolling;
 pub(crate) mod run;

@@ -5,6 +5,7 @@ use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::error::Result;
 use octo_core::base::units::Share;
 use octo_core::targets::{names_file, words};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Any of these makes `run` go through the targets in batches.
@@ -31,6 +32,8 @@ pub(crate) struct Rolling {
     pub(crate) batches: Vec<Share>,
     /// `--canary`
     pub(crate) canary: Option<String>,
+    /// Whom that means, also of those that are not selected: known with the targets.
+    pub(crate) canaries: HashSet<String>,
     /// `--pause`
     pub(crate) pause: Duration,
     /// `--max-failures`
@@ -54,6 +57,7 @@ impl Rolling {
         Ok(Rolling {
             batches: said.parsed("batch", SIZES, sizes)?.unwrap_or_default(),
             canary: said.one("canary")?,
+            canaries: HashSet::new(),
             pause: said.time("pause")?.unwrap_or_default(),
             max_failures: said.share("max-failures")?,
             failed_first: said.flag("failed-first"),

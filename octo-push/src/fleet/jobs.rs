@@ -43,6 +43,7 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         true => results::last_run(&common.places)?,
         false => None,
     };
+    let is_fleeting = words.are_fleeting();
     let history = History::read(&common, options.job.as_ref(), last.as_ref())?;
     let state = history.initial_state(&common, &context.targets)?;
     let mut batches = Batches::new(context.targets.len(), &common.rolling, &state);
@@ -79,7 +80,9 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
         print(&format!("{}\n", plan.id))?;
     }
     let Some(why) = why else { return Ok(status) };
-    let again = words.again(&plan.id, last.as_ref());
+    let names: Vec<&str> =
+        fleet.context.targets.iter().map(|target| target.name.as_str()).collect();
+    let again = words.again(&plan.id, last.as_ref(), is_fleeting.then_some(&names[..]));
     stopped::tell(&mut fleet, &batches, &state, &why, &again);
     Ok(if status == 0 { 1 } else { status })
 }

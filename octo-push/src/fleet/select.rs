@@ -10,6 +10,7 @@ use crate::target::context::Context;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
+use octo_core::base::nearest::nearest;
 use octo_core::base::paths::Places;
 use octo_core::targets::{Selection, Target, Targets, Term, fold, words};
 use std::collections::HashSet;
@@ -38,13 +39,17 @@ pub(crate) fn begin_of_job(
 }
 
 fn begin_with(call: &Call, of_job: &RunRecord) -> Result<Option<(Screen, Context)>> {
-    let common = call.common.clone();
+    let mut common = call.common.clone();
     end_files::check_files(&common, [], [])?;
     let mut screen = Screen::of(call.said.tool());
     let all = Targets::load(&common.places, common.targets.as_ref())?;
     let targets = select(&common, &all, of_job)?;
     if targets.is_empty() {
         return Ok(None);
+    }
+    if let Some(canary) = &common.rolling.canary {
+        let terms = terms(&common.places, canary)?;
+        common.rolling.canaries = all.named_by(&terms)?.map(|t| t.name.to_string()).collect();
     }
     if !common.quiet {
         for said in &all.said {
@@ -96,11 +101,22 @@ pub(crate) fn terms(places: &Places, said: &str) -> Result<Vec<Term>> {
                     terms.push(Term::Names(recalled.names(places, &word, which)?));
                 }
                 Some(_) => {}
-                None => terms.push(Term::Word(word)),
+                None => return Err(unknown(kind, &word)),
             },
         }
     }
     Ok(terms)
+}
+
+/// No name and no tag has a colon.
+fn unknown(kind: &str, word: &str) -> Error {
+    let shown = printable(word.as_bytes());
+    let error = Error::new(Exit::Data, shown, "no target and no tag has this name");
+    let meant = nearest(kind, RECALLED.iter().map(|recalled| recalled.kind));
+    error.hint(match meant {
+        Some(meant) => format!("did you mean {meant}:LAST?"),
+        None => "of a run there are failed: and unreachable:, with JOB or LAST behind it".into(),
+    })
 }
 
 /// What `failed:JOB` and its kin recall.

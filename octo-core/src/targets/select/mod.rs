@@ -77,6 +77,15 @@ impl Shard {
 }
 
 impl Targets {
+    /// Those that these terms mean together, perhaps none.
+    ///
+    /// # Errors
+    /// Exit 65 for an unknown name or tag.
+    pub fn named_by(&self, terms: &[Term]) -> Result<impl Iterator<Item = &Target>> {
+        let union = Vocabulary::of(&self.all).union(terms, &NO_SUCH)?;
+        Ok(self.all.iter().filter(move |target| union.holds(target)))
+    }
+
     /// The selected targets, in the file's order. Only a shard may be empty.
     ///
     /// # Errors

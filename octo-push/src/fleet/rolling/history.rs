@@ -8,7 +8,7 @@ use crate::records::results::{RunRecord, TargetRecord, TargetResult};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
 use octo_core::base::names::JobId;
-use octo_core::targets::{NoSuch, Target, Term, Vocabulary};
+use octo_core::targets::{NoSuch, Target, Vocabulary};
 use std::collections::HashSet;
 
 /// The records that a run begins with.
@@ -112,11 +112,11 @@ fn with_result(record: &RunRecord, result: TargetResult, targets: &[Target]) -> 
 }
 
 fn canaries(common: &Common, canary: &str, targets: &[Target]) -> Result<HashSet<usize>> {
-    const REASON: &str = "none of the selected targets is this canary";
-    let no_such = NoSuch { before: "", reason: REASON, hint: None };
-    let canaries = meant(&terms(&common.places, canary)?, targets, &no_such)?;
+    let canaries = &common.rolling.canaries;
+    let canaries = places(targets, &|target| canaries.contains(target.name.as_str()));
     if canaries.is_empty() {
-        return Err(Error::new(Exit::Data, printable(canary.as_bytes()), REASON));
+        let shown = printable(canary.as_bytes());
+        return Err(Error::new(Exit::Data, shown, "none of the selected targets is this canary"));
     }
     Ok(canaries)
 }
@@ -128,12 +128,8 @@ fn unreachable(common: &Common, targets: &[Target]) -> Result<HashSet<usize>> {
     for said in &common.rolling.unreachable {
         all.extend(terms(&common.places, said)?);
     }
-    meant(&all, targets, &no_such)
-}
-
-fn meant(terms: &[Term], targets: &[Target], no_such: &NoSuch) -> Result<HashSet<usize>> {
     let vocabulary = Vocabulary::of(targets);
-    let union = vocabulary.union(terms, no_such)?;
+    let union = vocabulary.union(&all, &no_such)?;
     Ok(places(targets, &|target| union.holds(target)))
 }
 

@@ -122,7 +122,7 @@ fn text(context: &Context, fetched: &BTreeMap<usize, HeldJob>, call: &Call, job:
     if let Some(identity) = &call.common.identity {
         words.extend(["-i".into(), identity.display().to_string()]);
     }
-    words.extend(["-t".into(), names.join(","), "approve".into(), job.to_string()]);
+    words.extend(["-t".into(), fold(names.iter().copied()), "approve".into(), job.to_string()]);
     if let ([_], Some(held)) = (&names[..], fetched.values().next()) {
         words.push(held.digest.to_string());
     }
