@@ -133,16 +133,69 @@ fn the_words_of_the_target_are_filled_in() {
         .stderr(contains("status 4: web1 h.example:7 100%"));
 }
 
-/// After contact it goes on with the way that led there.
+/// After contact it goes on with the way that led there, then with the others in their order.
 #[test]
 fn the_way_that_worked_is_taken_again() {
-    let (octopus, web1) = with_ways("exec:sh%20-c%20'echo%20x>>starts;exit%201',{web1}");
-    let file = octopus.sandbox.write("file", vec![7; 100_000]);
-    let mut push = octopus.push(&["-t", "web1", "put", &file.display().to_string()]);
-    push.current_dir(octopus.sandbox.path("")).assert().success();
-    let before = std::fs::read_to_string(octopus.sandbox.path("starts")).expect("starts");
-    assert_eq!(before.lines().count(), 1, "one a call, whatever it asks");
-    assert_eq!(web1.jobs().len(), 0);
+    let (mut octopus, web1) = with_ways("{web1}");
+    let listen = std::fs::read_to_string(octopus.sandbox.path("lead there")).expect("written");
+    let exec = listen.lines().last().expect("a line");
+    let text = format!("#!/bin/sh\necho $$ >>'{}'\n{exec}\n", octopus.sandbox.path("b").display());
+    let program = octopus.sandbox.write("way", text);
+    set_mode(&program, 0o755);
+    octopus.set_targets(&format!(
+        "web1 exec:sh%20-c%20'echo%20x>>a;exit%201',exec:{} {} web\n",
+        program.display(),
+        web1.thumbprint
+    ));
+    let place = octopus.sandbox.path("b").display().to_string();
+    let script = format!(
+        "kill -9 $(cat '{place}'); until [ $(wc -l <'{place}') -gt 1 ]; do sleep 0.05; done; echo on"
+    );
+    let mut push = octopus.push(&["-t", "web1", "run", "-c", &script]);
+    push.current_dir(octopus.sandbox.path("")).assert().success().stdout("on\n");
+    let starts = |name| std::fs::read_to_string(octopus.sandbox.path(name)).expect(name);
+    assert_eq!((starts("a").lines().count(), starts("b").lines().count()), (1, 2));
+}
+
+/// What the program started may hold its output open for as long as it likes.
+#[test]
+fn its_end_is_told_though_a_child_of_it_lives() {
+    let (octopus, _web1) = with_ways("exec:sh%20-c%20'sleep%20600%20&%20echo%20$!>child;exit%205'");
+    let mut push = octopus.push(&[&["-w", "60s"][..], &RUN].concat());
+    let began = std::time::Instant::now();
+    push.current_dir(octopus.sandbox.path("")).assert().code(69).stderr(contains("status 5"));
+    let child = std::fs::read_to_string(octopus.sandbox.path("child")).expect("child");
+    std::process::Command::new("kill").arg(child.trim()).status().expect("kill");
+    // Without a look at its end, the whole wait.
+    assert!(began.elapsed() < std::time::Duration::from_secs(50));
+}
+
+/// A login that is refused is tried a few times, though a dead address stands beside it.
+#[test]
+fn a_program_that_ends_is_not_tried_often_beside_a_dead_address() {
+    let (mut octopus, web1) = with_ways("{web1}");
+    let listen = std::fs::read_to_string(octopus.sandbox.path("lead there")).expect("written");
+    let exec = listen.lines().last().expect("a line");
+    let place = octopus.sandbox.path("b").display().to_string();
+    let text = format!(
+        "#!/bin/sh\necho $$ >>'{place}'\n[ $(wc -l <'{place}') = 1 ] || exit 255\n{exec}\n"
+    );
+    let program = octopus.sandbox.write("way", text);
+    set_mode(&program, 0o755);
+    let ways = format!("127.0.0.1:1,exec:{}", program.display());
+    octopus.set_targets(&format!("web1 {ways} {} web\n", web1.thumbprint));
+    let script = format!("kill -9 $(cat '{place}'); exec sleep 300");
+    octopus
+        .push(&["-t", "web1", "--reconnect", "12s", "run", "-c", &script])
+        .assert()
+        .code(79)
+        .stderr(contains("status 255"));
+    let starts = std::fs::read_to_string(&place).expect("starts").lines().count();
+    assert!((2..=4).contains(&starts), "{starts}");
+    octopus.set_targets(&web1.line(""));
+    for job in web1.jobs() {
+        crate::support::kill_session_of(&job);
+    }
 }
 
 #[test]

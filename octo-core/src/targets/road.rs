@@ -13,6 +13,9 @@ use std::fmt;
 /// So many ways one target may have: each dead one costs a wait.
 pub const MOST_ROADS: usize = 8;
 
+/// A longer command is none, and each message would repeat it.
+const LONGEST_COMMAND: usize = 4096;
+
 /// Where a word that is a command begins.
 const EXEC: &str = "exec:";
 
@@ -88,6 +91,9 @@ impl Roads {
 
 impl RoadCommand {
     fn parse(written: &str) -> Result<RoadCommand, String> {
+        if written.len() > LONGEST_COMMAND {
+            return Err(format!("{EXEC}COMMAND has more than {LONGEST_COMMAND} bytes"));
+        }
         if written.contains(is_hidden) {
             let shown = printable(written.as_bytes());
             return Err(format!("{EXEC}{shown}: holds a letter that can't be seen"));
@@ -221,6 +227,7 @@ mod tests {
             ("exec:nc%20%h", "exec:nc%20%h: %h and %p stand for an address"),
             ("exec:nc%20%p,exec:b", "%h and %p stand for an address"),
             ("a,b,c,d,e,f,g,h,i", "more than 8 addresses"),
+            (&format!("exec:{}", "a".repeat(5000)), "COMMAND has more than 4096 bytes"),
             ("EXEC:a", "is not a port"),
         ] {
             let reason = Roads::parse(text).expect_err(text);

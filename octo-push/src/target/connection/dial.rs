@@ -57,7 +57,11 @@ pub(crate) fn dial(via: Via, way: Way, wait: Duration) -> std::result::Result<Li
     match way {
         Way::Program(command) => Transport::start(via, command)
             .map(|(stream, transport)| Link::Program(stream, transport))
-            .map_err(ClientError::Unreachable),
+            .map_err(|error| match error.exit {
+                // It never can be started for this target.
+                Exit::Data => ClientError::Local(error),
+                _ => ClientError::Unreachable(error),
+            }),
         Way::Address(address) => tcp(address, wait).map(Link::Tcp),
     }
 }

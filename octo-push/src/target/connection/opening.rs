@@ -51,8 +51,10 @@ pub(crate) fn open<'a>(
     }
     let roads = target.roads.all();
     let mut failed: Option<ClientError> = None;
-    for offset in 0..roads.len() {
-        let index = (learned.road + offset) % roads.len();
+    // The one that led there last, then the others as the line has them.
+    let first = learned.road.min(roads.len() - 1);
+    let others = (0..roads.len()).filter(|index| *index != first);
+    for index in std::iter::once(first).chain(others) {
         let road = &roads[index];
         let left = patience.until.map(|until| until.saturating_duration_since(Instant::now()));
         let wait = left.map_or(patience.wait, |left| left.min(patience.wait));
@@ -87,13 +89,13 @@ fn leads_nowhere(error: &ClientError) -> bool {
     )
 }
 
-/// Of two ways that failed, the one whose class says most about trying again: what breaks
-/// may not break next time, a program that ends will end again.
+/// Of two ways that failed, the one whose class says most about trying again: a program that
+/// ends may be a login that is refused, which must not be tried often, whatever is beside it.
 fn worse(before: Option<ClientError>, now: ClientError) -> ClientError {
     let rank = |error: &ClientError| match error {
-        ClientError::Lost(_) => 3,
-        ClientError::Unreachable(_) => 2,
-        ClientError::Ended(_) => 1,
+        ClientError::Ended(_) => 3,
+        ClientError::Lost(_) => 2,
+        ClientError::Unreachable(_) => 1,
         _ => 0,
     };
     match before {

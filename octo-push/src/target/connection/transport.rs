@@ -11,12 +11,15 @@ use octo_core::base::error::{Error, Exit, Result, describe};
 use octo_core::base::last_words::LastWords;
 use octo_core::targets::fill;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A program that has closed the connection ends soon, if it ends.
@@ -29,6 +32,8 @@ pub(crate) struct Transport {
     command: Vec<String>,
     child: Child,
     words: LastWords,
+    /// Waits for its end.
+    watcher: Option<JoinHandle<()>>,
 }
 
 impl Transport {
@@ -50,6 +55,7 @@ impl Transport {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let (words, their_errors) = LastWords::listen().map_err(failed)?;
         let output = theirs.try_clone().map_err(failed)?;
+        let shut = ours.try_clone().map_err(failed)?;
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -57,7 +63,8 @@ impl Transport {
             .stderr(their_errors)
             .spawn()
             .map_err(failed)?;
-        Ok((ours, Transport { command: filled, child, words }))
+        let watcher = watch(&child, shut);
+        Ok((ours, Transport { command: filled, child, words, watcher }))
     }
 
     /// Why the connection ended, if it did because the program has: its name, its status and
@@ -107,9 +114,8 @@ impl Transport {
     }
 
     fn status_within(&mut self, time: Duration) -> Option<ExitStatus> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).ok()?)?;
         // Without pidfds, as before Linux 5.3, it is asked once.
-        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+        if let Some(process) = descriptor_of(&self.child) {
             let mut ended = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
             let _ = poll(&mut ended, Timespec::try_from(time).ok().as_ref());
         }
@@ -123,5 +129,26 @@ impl Drop for Transport {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.words.finish();
+        if let Some(watcher) = self.watcher.take() {
+            let _ = watcher.join();
+        }
     }
+}
+
+fn descriptor_of(child: &Child) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// Shuts the connection when the program ends: what it has started may hold the other end open
+/// for ever, and nobody would be told. What was sent before can still be read.
+fn watch(child: &Child, shut: UnixStream) -> Option<JoinHandle<()>> {
+    let process = descriptor_of(child)?;
+    let thread = std::thread::Builder::new().stack_size(64 * 1024);
+    let wait = move || {
+        let mut ended = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+        while let Err(Errno::INTR) = poll(&mut ended, None) {}
+        let _ = shut.shutdown(Shutdown::Both);
+    };
+    thread.spawn(wait).ok()
 }

@@ -32,11 +32,9 @@ pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
     let targets = Targets::load(places, TargetsFile::of(None).as_ref())?;
     let mut text = String::new();
     for name in said.arguments() {
-        let address = target(&targets, name)?.roads.address().ok_or_else(|| {
-            Error::new(Exit::Data, name, "has no address, only commands")
-                .hint("%n stands for its name")
-        })?;
-        text.push_str(address.host());
+        // One that only commands lead to is known by its name alone.
+        let address = target(&targets, name)?.roads.address();
+        text.push_str(address.map_or(name.as_str(), |address| address.host()));
         text.push('\n');
     }
     print(&text)?;
