@@ -184,15 +184,30 @@ _octo_alternatives() {
     }'
 }
 
+# _octo_selects KIND TYPED: names, tags and runs on record behind the last comma; in brackets
+# numbers are due, which nobody can offer
+_octo_selects() {
+  local list='' term=$2 name kinds=(TARGET TAG)
+  [[ ! $term =~ \[[^]]*$ ]] || return 0
+  if [[ $term == *,* ]]; then list=${term%,*}, term=${term##*,}; fi
+  case $1:$term in
+    SELECT:failed:* | SELECT:unreachable:*)
+      list+=${term%%:*}: kinds=(JOB)
+      printf '%s\n' "${list}LAST"
+      ;;
+    SELECT:[fu]*) printf '%s\n' "$list"failed:LAST "$list"unreachable:LAST ;;
+  esac
+  _octo_names "${kinds[@]}" | while IFS= read -r name; do printf '%s%s\n' "$list" "$name"; done
+}
+
 # _octo_value TOOL KIND OPTION TYPED: prints `words`, `files` or `directories`, then words
 _octo_value() {
-  local tool=${1##*/} list=''
+  local tool=${1##*/}
   case $tool:$2 in
     octo-release:NAMES) printf 'words\n' ;;
     *:SELECT | *:NAMES)
-      if [[ $4 == *,* ]]; then list=${4%,*},; fi
       printf 'words\n'
-      _octo_names TARGET TAG | while IFS= read -r name; do printf '%s%s\n' "$list" "$name"; done
+      _octo_selects "$2" "$4"
       ;;
     octo-keys:WHO | octo-keys:OLD | octo-keys:'THUMBPRINT|NAME')
       printf 'words\n'
