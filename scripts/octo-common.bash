@@ -309,27 +309,24 @@ to_type() {
   quoted "${words[@]}" "$@"
 }
 
-# select_targets: sets NAMES to the selected targets, TAGS_OF by them, and SELECT_OPTIONS. What
-# failed last is another selection after each step, so that it is replaced by its names.
+# select_targets: sets NAMES to the selected targets, and SELECT_OPTIONS. What would be another
+# selection after each step is replaced by its names, here and in what is said to be typed again
 select_targets() {
-  local listed name tags words
-  declare -gA TAGS_OF=()
+  local listed name words
   ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
   SELECT_OPTIONS=("${SELECTED[@]}" "${NARROWED[@]}")
   words=(octo-push "${PLACE_OPTIONS[@]}" "${SELECT_OPTIONS[@]}" targets)
   announce "${words[@]}"
   listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
   NAMES=()
-  while read -r name _ _ tags; do
-    [[ -n $name ]] || continue
-    NAMES+=("$name")
-    TAGS_OF[$name]=$tags
+  while read -r name _; do
+    [[ -z $name ]] || NAMES+=("$name")
   done <<<"$listed"
   # Of a few targets a share may be none: the others have them.
   ((${#NAMES[@]} > 0)) || [[ -n ${GIVEN[--shard]:-} ]] ||
     misuse 'no target is left by this selection' 'octo-push targets -a lists what there is'
-  if [[ "${SELECT_OPTIONS[*]}" == *failed:* && ${#NAMES[@]} -gt 0 ]]; then
-    SELECT_OPTIONS=(-t "$(joined "${NAMES[@]}")")
+  if ((${#NAMES[@]} > 0)) && is_fleeting "${SELECT_OPTIONS[@]}"; then
+    select_by_name "$(joined "${NAMES[@]}")"
   fi
 }
 
@@ -346,6 +343,31 @@ named_targets() {
     lines=/proc/self/fd/$TARGETS_FILE
   fi
   export OCTO_TARGETS=$lines
+}
+
+# is_fleeting WORD…: does one of them name a run on record, or a file that does or is read once?
+is_fleeting() {
+  local word text
+  for word in "$@"; do
+    text=$word
+    if [[ $word == @* ]]; then
+      [[ -f ${word#@} ]] || return 0
+      text=$(<"${word#@}")
+    fi
+    [[ $text != *failed:* && $text != *unreachable:* ]] || return 0
+  done
+  return 1
+}
+
+select_by_name() {
+  if ((${#1} > 100000)); then
+    scratch
+    SELECT_OPTIONS=(-t "$(listed "${NAMES[@]}")")
+    return
+  fi
+  SELECT_OPTIONS=(-t "$1")
+  SELECTED=("${SELECTED[@]:0:CALLERS}" -t "$1") NARROWED=()
+  AGAIN=$(as_typed "${SELECTED[@]:CALLERS}" "${TYPED[@]}")
 }
 
 # listed NAME…: for an option of octo-push. One word holds 128 KiB at most, so that many names

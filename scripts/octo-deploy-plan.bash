@@ -35,6 +35,7 @@ plan() {
   refuse_frozen "${TODO[@]}"
   weigh_health
   weigh_unreachable
+  find_canaries
   heed_canary
   select_what_is_to_do
   choose_once
@@ -84,30 +85,26 @@ weigh_health() {
 heed_canary() {
   local canary
   canary=$(roll_option --canary)
-  if [[ -z $canary || ${#TODO[@]} == 0 ]] || has_canary "$canary" "${TODO[@]}"; then return 0; fi
-  if has_canary "$canary" "${DOWN[@]}"; then
+  if [[ -z $canary || ${#TODO[@]} == 0 ]] || has_canary "${TODO[@]}"; then return 0; fi
+  if has_canary "${DOWN[@]}"; then
     say_out_of_reach "${DOWN[@]}"
     say "$SUBJECT: no canary can be reached; $NOTHING"
     say_what_runs
     hint "in another way: $(quoted octo-deploy --help)"
     exit "$EX_UNAVAILABLE"
   fi
-  has_canary "$canary" "${DONE[@]}" ||
+  has_canary "${DONE[@]}" ||
     fail "$EX_DATA" "$canary: none of the selected targets is this canary"
   drop_canary
 }
 
-# has_canary CANARY TARGET…: a name or a tag of one of them
+# has_canary TARGET…: is one of them?
 has_canary() {
   local name
-  for name in "${@:2}"; do
-    if is_canary "$1" "$name"; then return 0; fi
+  for name in "$@"; do
+    [[ -z ${CANARIES[$name]:-} ]] || return 0
   done
   return 1
-}
-
-is_canary() {
-  [[ $2 == "$1" || " ${TAGS_OF[$2]} " == *" $1 "* ]]
 }
 
 drop_canary() {
@@ -153,12 +150,11 @@ share_options() {
 
 # choose_once: ONCE is the target on which the package's once= is to run, the first of all
 choose_once() {
-  local canary name
+  local name
   if ((${#TODO[@]} == 0)) || [[ -n $CATCH_UP$ONCE_DONE ]] || ! has_once; then return 0; fi
   ONCE=${TODO[0]}
-  canary=$(roll_option --canary)
   for name in "${TODO[@]}"; do
-    if [[ -n $canary ]] && is_canary "$canary" "$name"; then
+    if has_canary "$name"; then
       ONCE=$name
       return
     fi

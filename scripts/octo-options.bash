@@ -17,7 +17,7 @@
 # Where SETTINGS is set, a file can say options too (octo-settings.bash): each flag of those
 # has a --no-NAME, which keeps what the file says out; that of --no-NAME is --NAME.
 
-readonly VALUE_KINDS=' TIME WHEN DAY N PORT N|P% LIST K/N RATE|EACH,ALL ENVIRONMENT TAG THUMBPRINT '
+readonly VALUE_KINDS=' TIME WHEN DAY N PORT N|P% LIST K/N RATE|EACH,ALL ENVIRONMENT THUMBPRINT '
 
 # Of two names in a row only one may be given.
 APART=(
@@ -78,7 +78,7 @@ TARGETS=(
 ROLLING=(
   : 'rolling; all at once unless one of these is given' - - -
   - batch        LIST   ROLL_OPTIONS+ 'sizes of the batches, as 1,5,20%; the last one repeats'
-  - canary       TAG    ROLL_OPTIONS+ 'targets with this tag are the first batch'
+  - canary       SELECT ROLL_OPTIONS+ 'these targets are the first batch'
   - pause        TIME   ROLL_OPTIONS+ 'between two batches'
   - max-failures 'N|P%' ROLL_OPTIONS+ 'so many targets may fail before it stops'
   - min-healthy  'N|P%' ROLL_OPTIONS+ 'so many stay untouched or done at any time'

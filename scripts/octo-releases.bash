@@ -337,6 +337,26 @@ roll_option() {
   done
 }
 
+# find_canaries: sets CANARIES, by the names that --canary means now: of a run on record it
+# would mean others after the next
+find_canaries() {
+  local canary words listed name index
+  declare -gA CANARIES=()
+  canary=$(roll_option --canary)
+  [[ -n $canary ]] || return 0
+  words=(octo-push "${PLACE_OPTIONS[@]}" -t "$canary" targets)
+  announce "${words[@]}"
+  listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
+  while read -r name _; do
+    [[ -z $name ]] || CANARIES[$name]=1
+  done <<<"$listed"
+  is_fleeting "$canary" || return 0
+  for index in "${!ROLL_OPTIONS[@]}"; do
+    [[ ${ROLL_OPTIONS[index]} != --canary ]] ||
+      ROLL_OPTIONS[index + 1]=$(listed "${!CANARIES[@]}")
+  done
+}
+
 # tell_revisions OPTION SUFFIX TARGET…: files of what is to be current on each, for --each, with
 # the words about health where they would be heard
 tell_revisions() {

@@ -28,8 +28,9 @@ fn help() -> String {
         verbs: all,
         options: groups(verbs::VERBS),
         notes: "\
-SELECT may be failed:LAST or failed:JOB, those that failed then. In FILE of run and
-follow, %n is the target's name. Options of run come before its script.",
+SELECT: also web[01-20,33], 'web*', @FILE, and failed:LAST, unreachable:JOB of a run; see
+octo-targets(5). In FILE of run and follow, %n is the target's name. Options of run come
+before its script.",
         examples: &[
             "octo-push -a status",
             "octo-push -t web run -c uptime",

@@ -13,7 +13,7 @@ pub(crate) static ROLLING: OptionGroup = OptionGroup {
     title: "rolling (run)",
     rows: &[
         value("", "batch", "SIZES", "in batches, as in 1,5,20%: the last one repeats"),
-        value("", "canary", "TAG", "those with this tag first"),
+        value("", "canary", "SELECT", "these first, as one batch"),
         value("", "pause", "TIME", "between two batches"),
         value("", "max-failures", "N|P%", "so many may fail before it stops"),
         value("", "min-healthy", "N|P%", "so many stay untouched or done at any time"),
@@ -21,7 +21,7 @@ pub(crate) static ROLLING: OptionGroup = OptionGroup {
         value("", "gate", "COMMAND", "decides after each batch whether to go on"),
         value("", "before", "COMMAND", "before each batch; if it fails, the batch isn't begun"),
         value("", "after", "COMMAND", "after each batch and its gate, whatever came of them"),
-        values("", "unreachable", "NAMES", "these don't answer: failed, and not asked"),
+        values("", "unreachable", "SELECT", "these don't answer: failed, and not asked"),
     ],
 };
 
