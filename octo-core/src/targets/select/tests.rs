@@ -175,6 +175,11 @@ fn ten_thousand_words_are_cheap() {
     let start = std::time::Instant::now();
     let selected = |said: &str| found(&targets, said).map(|names| names.split(' ').count());
     assert_eq!(selected("n[0-9999]").expect("a range"), 10_000);
+    let directory = tempfile::tempdir().expect("tempdir");
+    let file = directory.path().join("names");
+    let lines: String = (0..5_000).map(|i| format!("n{i},n[{}]\n", i + 5_000)).collect();
+    std::fs::write(&file, lines).expect("written");
+    assert_eq!(selected(&format!("@{}", file.display())).expect("a file"), 10_000);
     assert_eq!(selected("n[0-9]*,n?[0-9]*").expect("patterns"), 10_000);
     // Each begins as ten names do, and is held against those alone.
     assert_eq!(selected("n[100-999]?").expect("patterns"), 9_000);
