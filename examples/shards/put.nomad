@@ -1,0 +1,27 @@
+# A share of the fleet each gets a package from each of four allocations of a Nomad batch job.
+# Untested: there is no Nomad where octo's tests run. Nomad counts from 0, shares from 1.
+job "octo-put" {
+  type = "batch"
+
+  group "share" {
+    count = 4
+
+    # A share that failed is put once more; what is there already is not sent again.
+    restart {
+      attempts = 1
+      mode     = "fail"
+    }
+
+    task "put" {
+      driver = "raw_exec"
+
+      config {
+        command = "/bin/sh"
+        args = [
+          "-c",
+          "exec octo-push -t web --shard $((NOMAD_ALLOC_INDEX + 1))/4 put /srv/packages/shop-1.4.tar",
+        ]
+      }
+    }
+  }
+}
