@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What stands in a page is typed as it stands there: blocks before which the page's source says
-# `.\" run: tests/shell/FILE`, for the FILE that sources this.
+# `.\" run: tests/shell/FILE`, for the FILE that sources this, or another that it names.
+EXAMPLES_OF=${EXAMPLES_OF:-${SELF##*/}}
 
 # example PAGE WORDS: the block of man/PAGE, marked for this file, that has these words; as a
 # shell gets it
@@ -12,7 +13,7 @@ example() {
       return 0
     fi
   done
-  die "man/$1 has no block for ${SELF##*/} with: $2"
+  die "man/$1 has no block for $EXAMPLES_OF with: $2"
 }
 
 # blocks PAGE: files, one a block, prompts and all
@@ -21,7 +22,7 @@ blocks() {
   if [[ ! -d $place ]]; then
     mkdir "$place"
     # awk would read the backslash of a variable that -v sets.
-    MARK=".\\\" run: tests/shell/${SELF##*/}" awk -v place="$place" '
+    MARK=".\\\" run: tests/shell/$EXAMPLES_OF" awk -v place="$place" '
       $0 == ENVIRON["MARK"] { marked = 1; next }
       /^\.Bd / && marked { inside = 1; file = place "/" ++number; next }
       /^\.Dl / && marked { sub(/^\.Dl /, ""); print > (place "/" ++number) }
@@ -39,7 +40,8 @@ type_in() {
   expect 0 bash -euo pipefail -c "$1"
 }
 
-# every_example_is_called PAGE…: this file has PAGE 'WORDS' somewhere for each block
+# every_example_is_called PAGE…: this file, or the library of its name, has PAGE 'WORDS' somewhere
+# for each block
 every_example_is_called() {
   local page block words called all=0
   for page in "$@"; do
@@ -50,7 +52,7 @@ every_example_is_called() {
         if grep -qF -e "$words" "$block"; then
           called=yes
         fi
-      done < <(sed -n "s/.* $page '\([^']*\)'.*/\1/p" "$SELF")
+      done < <(cat "$SELF" "$SELF.bash" 2>/dev/null | sed -n "s/.* $page '\([^']*\)'.*/\1/p")
       [[ $called == yes ]] || die "man/$page: nobody calls: $(<"$block")"
     done
   done

@@ -155,3 +155,111 @@ sshd_runs() {
   SSHD=$!
   eventually grep -q 'Server listening' "ssh/$1.log"
 }
+
+# of_web1: what an sshd has to know that starts octo-listen
+of_web1() {
+  printf 'SetEnv PATH=%s OCTO_CONFIG=%s OCTO_STATE=%s\n' "$PATH" "$PWD/web1/config" \
+    "$PWD/web1/state"
+}
+
+# forced_command: the line for our key
+forced_command() {
+  local line
+  line=$(example octo.7 'restrict,command=')
+  line=${line/\/usr\/bin\//}
+  printf '%s\n' "${line/ssh-ed25519 KEY/$(<ssh/key.pub)}"
+}
+
+# port_of_tunnel: the octopus's sshd, as the page has it, for ssh -R to a port
+port_of_tunnel() {
+  local rule key
+  rule=$(example octo.7 'AllowTcpForwarding remote')
+  RUNS_SSHD=()
+  sshd_at octopus.example 10.0.0.1 22 "${rule/Match User tunnel/Match User root}"
+  key=$(example octo.7 'permitlisten=')
+  printf '%s\n' "${key/ssh-ed25519 KEY/$(<ssh/key.pub)}" >ssh/authorized
+}
+
+# socket_of_tunnel: the same for ssh -R to a path
+socket_of_tunnel() {
+  local rule
+  rule=$(example octo.7 'AllowStreamLocalForwarding remote')
+  RUNS_SSHD=()
+  sshd_at octopus.example 10.0.0.1 22 "${rule/Match User tunnel/Match User root}"
+  mkdir tunnel
+}
+
+# What the functions below start in the background is RUNS, the process that is the road.
+
+# tunnel_opens: the target's ssh, as the page's unit has it
+tunnel_opens() {
+  tunnel_command
+  "${THERE[@]}" bash -c "exec $COMMAND" 2>>tunnel.log &
+  RUNS=$!
+}
+
+# socket_opens: the same, for a path
+socket_opens() {
+  local words
+  words=$(example octo.7 'web1.sock:127.0.0.1')
+  words=${words/\/run\/octo/$PWD}
+  tunnel_command
+  "${THERE[@]}" bash -c "exec ${COMMAND%% -R *} ${words/tunnel@/root@}" 2>>tunnel.log &
+  RUNS=$!
+}
+
+# tunnel_command: COMMAND is that of the page's unit, with our files and our user
+tunnel_command() {
+  local unit
+  unit=$(example octo.7 'ExecStart=/usr/bin/ssh')
+  COMMAND=$(sed -n '/^ExecStart=/,/[^\\]$/{ s/^ExecStart=//; s/\\$//; p }' <<<"$unit" | tr -d '\n')
+  COMMAND=${COMMAND/\/usr\/bin\/ssh/$PWD\/stubs\/ssh}
+  COMMAND=${COMMAND/\/etc\/octo\/tunnel.hosts/$PWD/ssh/known}
+  COMMAND=${COMMAND/\/etc\/octo\/tunnel/$PWD/ssh/key}
+  COMMAND=${COMMAND/tunnel@/root@}
+}
+
+# inetd_opens, socat_opens: octo-listen a connection at port 443, which the wall lets through
+inetd_opens() {
+  local line
+  line=$(example octo.7 'stream tcp nowait')
+  line=${line/\/usr\/bin\/octo-listen/$(type -P octo-listen)}
+  printf '%s --config %s --state %s\n' "${line/10933/443}" "$PWD/web1/config" \
+    "$PWD/web1/state" >inetd.conf
+  "${THERE[@]}" inetd -i -E "$PWD/inetd.conf" 2>inetd.log &
+  RUNS=$!
+}
+
+socat_opens() {
+  local command
+  command=$(example octo.7 'nofork')
+  command=${command/\/usr\/bin\//}
+  OCTO_CONFIG=$PWD/web1/config OCTO_STATE=$PWD/web1/state "${THERE[@]}" \
+    bash -c "exec ${command/10933/443}" 2>socat.log &
+  RUNS=$!
+}
+
+# systemd_opens PORT|PATH: as its socket unit with Accept=yes does
+systemd_opens() {
+  local command
+  command=$(example octo.7 'StandardInput=socket')
+  command=$(sed -n 's|^ExecStart=/usr/bin/||p' <<<"$command")
+  # shellcheck disable=SC2086 # words of a command
+  OCTO_CONFIG=$PWD/web1/config OCTO_STATE=$PWD/web1/state "${THERE[@]}" \
+    systemd-socket-activate --accept --inetd -E OCTO_CONFIG -E OCTO_STATE -E PATH \
+    -l "$1" $command 2>activate.log &
+  RUNS=$!
+}
+
+relay_opens() {
+  local command
+  command=$(example octo.7 'socat TCP-LISTEN:10933,fork,reuseaddr TCP')
+  "${BETWEEN[@]}" bash -c "exec $command" &
+  RUNS=$!
+}
+
+proxy_opens() {
+  printf '%s\n' 'Port 3128' 'Listen 10.0.0.2' 'Timeout 60' 'ConnectPort 10933' >proxy.conf
+  "${BETWEEN[@]}" tinyproxy -d -c proxy.conf >proxy.log 2>&1 &
+  RUNS=$!
+}
