@@ -9,6 +9,7 @@
 use crate::target::package::signatures;
 use crate::target::package::source::Source;
 use crate::target::stop::Stop;
+use octo_core::base::appended;
 use octo_core::base::digest::Digest;
 use octo_core::base::error::Result;
 use octo_core::base::identity::FileStamp;
@@ -16,8 +17,8 @@ use octo_core::base::paths::{Places, create_directory};
 use octo_core::base::publish;
 use octo_core::base::record::Record;
 use octo_core::trust::signed::Signature;
-use std::fs::Metadata;
-use std::path::PathBuf;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// So many files are remembered.
@@ -47,15 +48,7 @@ impl DigestCache {
     /// Reads what is remembered; damage is nothing remembered.
     pub(crate) fn load(places: &Places) -> DigestCache {
         let path = places.state.join("digests");
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        let record = Record::parse(&bytes).unwrap_or_default();
-        let entry = |values: &[Vec<u8>]| {
-            let text = |index: usize| String::from_utf8(values.get(index)?.clone()).ok();
-            let digest = Digest::parse(&text(1)?)?;
-            Some(Known { stamp: text(0)?, digest, name: text(2)?, path: text(3)? })
-        };
-        let entries = record.all("file").filter_map(entry).collect();
-        DigestCache { path, entries }
+        DigestCache { entries: read(&path), path }
     }
 
     /// The digest of a file in this state, if it is remembered.
@@ -116,31 +109,58 @@ impl DigestCache {
             return;
         }
         let (stamp, name, path) = (stamp.to_string(), name.to_string(), path.to_string());
-        self.entries.retain(|e| e.stamp != stamp);
-        self.entries.push(Known { stamp, digest, name, path });
-        let excess = self.entries.len().saturating_sub(KEPT);
-        self.entries.drain(..excess);
-        self.write();
+        self.change(|entries| {
+            entries.retain(|e| e.stamp != stamp);
+            entries.push(Known {
+                stamp: stamp.clone(),
+                digest,
+                name: name.clone(),
+                path: path.clone(),
+            });
+            let excess = entries.len().saturating_sub(KEPT);
+            entries.drain(..excess);
+        });
     }
 
     /// Forgets a digest that proved wrong.
     pub(crate) fn forget(&mut self, digest: &Digest) {
-        self.entries.retain(|e| e.digest != *digest);
-        self.write();
+        self.change(|entries| entries.retain(|e| e.digest != *digest));
     }
 
-    fn write(&self) {
+    /// Changes what is remembered here, and in the file, where others that ran meanwhile may
+    /// have added something.
+    fn change(&mut self, change: impl Fn(&mut Vec<Known>)) {
+        change(&mut self.entries);
+        let state = publish::parent(&self.path);
+        if create_directory(state, 0o755).is_err() {
+            return;
+        }
+        // Until it is closed. Where it can't be locked, what another one adds in this moment is
+        // hashed again.
+        let locked = File::open(state).ok();
+        let _ = locked.as_ref().map(|directory| appended::lock(directory, state, true));
+        let mut entries = read(&self.path);
+        change(&mut entries);
         let mut record = Record::new();
-        for Known { stamp, digest, name, path } in &self.entries {
+        for Known { stamp, digest, name, path } in &entries {
             let digest = digest.to_string();
             record.push("file", &[stamp, &digest, name, path].map(|text| text.as_bytes()));
         }
-        if let Some(directory) = self.path.parent()
-            && create_directory(directory, 0o755).is_ok()
-        {
-            let _ = publish::replace(&self.path, record.encode().as_bytes(), 0o600);
-        }
+        let _ = publish::replace(&self.path, record.encode().as_bytes(), 0o600);
+        drop(locked);
     }
+}
+
+/// What is remembered in this file; damage is nothing remembered.
+fn read(path: &Path) -> Vec<Known> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let record = Record::parse(&bytes).unwrap_or_default();
+    let entry = |values: &[Vec<u8>]| {
+        let text = |index: usize| String::from_utf8(values.get(index)?.clone()).ok();
+        let digest = Digest::parse(&text(1)?)?;
+        Some(Known { stamp: text(0)?, digest, name: text(2)?, path: text(3)? })
+    };
+    record.all("file").filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -177,5 +197,29 @@ mod tests {
         assert_eq!(digests.digest(&FileStamp::of(&changed)), None);
         digests.forget(&digest);
         assert_eq!(DigestCache::load(&places).digest(&FileStamp::of(&metadata)), None);
+    }
+
+    #[test]
+    fn what_others_remembered_meanwhile_stays() {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let places = Places { config: "/c".into(), state: directory.path().join("s") };
+        let later = SystemTime::now() + Duration::from_mins(1);
+        let known = |name: &str| {
+            let path = directory.path().join(name);
+            File::create(&path).and_then(|file| file.set_len(SMALLEST)).expect("create");
+            (fs::metadata(&path).expect("stat"), Digest::of(name.as_bytes()))
+        };
+        let ((one, of_one), (two, of_two)) = (known("one"), known("two"));
+        // Both have read it before either has written it.
+        let mut caches = [DigestCache::load(&places), DigestCache::load(&places)];
+        caches[0].keep_file(&one, later, of_one, BIG);
+        caches[1].keep_file(&two, later, of_two, BIG);
+        let digests = DigestCache::load(&places);
+        assert_eq!(digests.digest(&FileStamp::of(&one)), Some(of_one));
+        assert_eq!(digests.digest(&FileStamp::of(&two)), Some(of_two));
+        caches[0].forget(&of_one);
+        let digests = DigestCache::load(&places);
+        assert_eq!(digests.digest(&FileStamp::of(&one)), None);
+        assert_eq!(digests.digest(&FileStamp::of(&two)), Some(of_two));
     }
 }
