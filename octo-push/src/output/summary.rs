@@ -57,10 +57,13 @@ pub(crate) fn tell(
         screen.say(format!("hint: and {more} more, of other targets"));
     }
     let bad = failed.len() + skipped.len();
-    if several && (bad > 0 || talkative) {
+    // Of several shares that were begun together, this names the one to begin again.
+    let share = common.shard.map(|shard| format!("shard {}/{}: ", shard.share, shard.of));
+    if (several || share.is_some()) && (bad > 0 || talkative) {
         let unknown = failed.iter().filter(|(_, o)| o.kind == OutcomeKind::Unknown).count();
         let more = if unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
-        screen.say(format!("{} of {} succeeded{more}", well.len(), well.len() + bad));
+        let share = share.unwrap_or_default();
+        screen.say(format!("{share}{} of {} succeeded{more}", well.len(), well.len() + bad));
     }
 }
 
