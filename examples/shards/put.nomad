@@ -15,6 +15,11 @@ job "octo-put" {
     task "put" {
       driver = "raw_exec"
 
+      # A STATE a client, on its own disk: octo-push journal --from merges copies of them.
+      env {
+        OCTO_STATE = "/var/lib/octo-put"
+      }
+
       config {
         command = "/bin/sh"
         args = [
