@@ -58,6 +58,32 @@ fn journals_are_merged_in_the_order_of_time() {
     assert_eq!(std::fs::read_dir(&two).expect("state").count(), before, "nothing is made there");
 }
 
+/// Who appends second may have looked at the clock first.
+#[test]
+fn copies_of_a_journal_whose_times_go_back_are_one() {
+    let (octopus, [one, two]) = two_states();
+    let line = |second: u32| {
+        format!(
+            "2026-01-01T00:00:{second:02}Z put target=web{second} kind=done code=0 status=0 \
+             run=20260101T000000-aaaaaaaaaaaaa who=ann@desk\n"
+        )
+    };
+    let all: String = [5, 3, 5, 9, 2, 9].map(line).concat();
+    let older: String = [5, 3, 5, 9].map(line).concat();
+    std::fs::write(one.join("journal"), &all).expect("write");
+    std::fs::write(two.join("journal"), older).expect("write");
+    let alone = stdout_of(&mut octopus.push(&["--state", &one.display().to_string(), "journal"]));
+    for states in [[&one, &two], [&two, &one], [&one, &one]] {
+        let [first, second] = states.map(|state| state.display().to_string());
+        let shown = stdout_of(&mut octopus.push(&["journal", "--from", &first, &second]));
+        let shown: String = shown
+            .lines()
+            .filter_map(|line| line.split_once(" from=").map(|(line, _)| format!("{line}\n")))
+            .collect();
+        assert_eq!(shown, alone, "{first} {second}");
+    }
+}
+
 #[test]
 fn what_has_no_journal_is_said() {
     let (octopus, [one, _]) = two_states();

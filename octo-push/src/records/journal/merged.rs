@@ -14,6 +14,15 @@ struct Source<'a> {
     next: Option<Entry>,
 }
 
+impl<'a> Source<'a> {
+    /// Its next line, if there is one; the one behind it becomes the next.
+    fn take(&mut self) -> Result<Option<(&'a Path, Entry)>> {
+        let following = self.lines.next()?;
+        let taken = std::mem::replace(&mut self.next, following);
+        Ok(taken.map(|entry| (self.directory, entry)))
+    }
+}
+
 /// Hands the lines of all these state directories to `each`, with the directory, the oldest
 /// first, until it says false. What two of them hold, as copies of one journal do, comes once.
 /// Returns how many lines of each could not be read.
@@ -34,18 +43,23 @@ pub(crate) fn merged(
         let next = lines.next()?;
         sources.push(Source { directory, lines, next });
     }
-    // Those of the second that is handed out now: each journal is in the order of time.
+    // Those of the second that is handed out now.
     let (mut handed, mut second) = (HashSet::new(), None);
     loop {
         let with_next = sources.iter_mut().filter(|source| source.next.is_some());
         let oldest = with_next.min_by_key(|source| source.next.as_ref().map(|entry| entry.time));
-        let Some(source) = oldest else { break };
-        let following = source.lines.next()?;
-        let Some(entry) = std::mem::replace(&mut source.next, following) else { break };
+        let Some((directory, entry)) = oldest.map(Source::take).transpose()?.flatten() else {
+            break;
+        };
+        // Copies of one journal go on together: several octo-push append to it, so that its times
+        // may go back, and a second would come again.
+        for copy in sources.iter_mut().filter(|source| source.next.as_ref() == Some(&entry)) {
+            copy.take()?;
+        }
         if second.replace(entry.time) != Some(entry.time) {
             handed.clear();
         }
-        if handed.insert(entry.encode()) && !each(source.directory, entry) {
+        if handed.insert(entry.encode()) && !each(directory, entry) {
             break;
         }
     }
