@@ -79,7 +79,7 @@ fn a_story_has_a_line_a_rollout() {
         assert!(json.contains(part), "{part}: {json}");
     }
     let json = journal(&octopus, &["--json", "--app", "blog"]);
-    assert!(json.contains(r#""labels":{"application":"blog"}}"#), "{json}");
+    assert!(json.contains(r#""labels":{"application":"blog"},"from":null}"#), "{json}");
 }
 
 /// One that stopped has not done what it was about, nor has one that was taken back.
