@@ -261,5 +261,6 @@ relay_opens() {
 proxy_opens() {
   printf '%s\n' 'Port 3128' 'Listen 10.0.0.2' 'Timeout 60' 'ConnectPort 10933' >proxy.conf
   "${BETWEEN[@]}" tinyproxy -d -c proxy.conf >proxy.log 2>&1 &
+  # shellcheck disable=SC2034 # for who sources this
   RUNS=$!
 }
