@@ -109,6 +109,14 @@ fn one_that_is_wrong_is_no_fleet() {
     assert!(web1.jobs().is_empty());
 }
 
+/// An inventory that is empty today is said to be that.
+#[test]
+fn none_at_all_is_said() {
+    let (octopus, _web1) = without_targets();
+    member(&octopus, "10", "#!/bin/sh\n");
+    refused(&octopus, 64).stderr(contains("hint: there are no targets at all"));
+}
+
 /// What others could have written is theirs, and what isn't a file may never end.
 #[test]
 fn whose_they_are_is_checked() {

@@ -140,7 +140,7 @@ fn lines_of(member: &Path) -> Result<(Lines, String)> {
     if mode & 0o111 == 0 {
         return Ok((read(member, file)?, String::new()));
     }
-    let (bytes, words) = program::output(member, LARGEST)?;
+    let (bytes, words) = program::output(member, program::BOUNDS)?;
     let mut shown = member.as_os_str().to_os_string();
     shown.push(" (what it prints)");
     Ok((Lines { file: PathBuf::from(shown).into(), bytes }, words))

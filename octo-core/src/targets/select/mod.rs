@@ -107,8 +107,14 @@ impl Targets {
         let meant = |target: &&Target| take.iter().all(|u| u.holds(target)) && !leave.holds(target);
         let mut selected: Vec<&Target> = self.all.iter().filter(meant).collect();
         if selected.is_empty() {
-            return Err(Error::usage("no target is left by this selection")
-                .hint("several -t intersect; for the union join with commas: -t web,db"));
+            return Err(Error::usage("no target is left by this selection").hint(
+                match self.all.is_empty() {
+                    true => {
+                        "there are no targets at all: octo-targets(5) says where they come from"
+                    }
+                    false => "several -t intersect; for the union join with commas: -t web,db",
+                },
+            ));
         }
         if let Some(shard) = selection.shard {
             let mut index = 0;
