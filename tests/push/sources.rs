@@ -172,6 +172,9 @@ fn a_named_file_is_taken_instead() {
     push("/nonexistent").assert().code(65).stderr(contains("/nonexistent: no such file"));
     set_mode(&file, 0o666);
     push(&named).assert().code(78).stderr(contains("is writable by others"));
+    // Whoever could write into it would have programs run here.
+    let fifo = octo_fifo(&octopus, 0o666);
+    push(&fifo).assert().code(78).stderr(contains("is writable by others"));
     // A job's script, its variables or its input would find nothing there any more.
     for words in [&["-"][..], &["--env-file", "-", "-c", "true"], &["--stdin", "-", "-c", "true"]] {
         let words = [&["--targets", "-", "-a", "run"], words].concat();
@@ -179,6 +182,15 @@ fn a_named_file_is_taken_instead() {
         run.stdout("").stderr(contains("standard input (-) can be read once"));
     }
     assert_eq!(web1.jobs().len(), 5);
+}
+
+/// A named pipe that nobody writes into: who opens it waits.
+fn octo_fifo(octopus: &Octopus, mode: u32) -> String {
+    let path = octopus.sandbox.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    set_mode(&path, mode);
+    path.display().to_string()
 }
 
 #[test]
@@ -198,7 +210,12 @@ fn thumbprints_stand_in_a_file_of_their_own() {
     shown.stdout(format!("web1 {} {} web\n", web1.address, web1.thumbprint));
     octopus.push(&["-t", "web2", "targets"]).assert().success().stdout(contains(" known web"));
 
+    // An inventory has no say in who proves what.
     let other = "0".repeat(64);
+    let pinned = format!("#!/bin/sh\necho 'web1 h known web seal={other}'\n");
+    member(&octopus, "10", &pinned);
+    refused(&octopus, 78).stderr(contains("seal= stands beside the thumbprint, in CONFIG/thumb"));
+    member(&octopus, "10", &format!("#!/bin/sh\ncat <<'END'\n{lines}END\n"));
     std::fs::write(&file, format!("\nweb1 {other}\n")).expect("write");
     octopus.push(&["-t", "web1", "status"]).assert().code(77).stderr(
         contains("another thumbprint").and(contains(format!(

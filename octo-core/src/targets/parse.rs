@@ -125,6 +125,10 @@ fn parse_line(path: &Arc<Path>, number: usize, line: &[u8]) -> Result<Option<Tar
         }
         tags.push(tag);
     }
+    // An inventory that may not say who it is may not say who proves its ends either.
+    if !seals.is_empty() && matches!(&trust, TargetTrust::Thumbprints(none) if none.is_empty()) {
+        return Err("seal= stands beside the thumbprint, in CONFIG/thumbprints".into());
+    }
     Ok(Some(Target {
         name,
         roads,
@@ -230,6 +234,7 @@ mod tests {
             (format!("web1 h {a} seal="), "seal=THUMBPRINT"),
             (format!("web1 h {a} seal={a},{a}"), "twice"),
             (format!("web1 h {a} seal={a} x seal={a}"), "seal= stands there twice"),
+            (format!("web1 h known x seal={a}"), "in CONFIG/thumbprints"),
             (format!("ok h {a}"), "is on line 1 already"),
             (format!("web1 h {a} ok"), "tag ok is the name"),
         ] {

@@ -7,12 +7,12 @@ use super::{LARGEST, Targets, Thumbprints, program};
 use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
-use crate::base::paths::{Places, if_there, open_trusted, read_bounded};
+use crate::base::paths::{Places, check_trusted, if_there, open_trusted, read_bounded};
 use crate::base::problem::Problem;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +36,13 @@ impl TargetsFile {
             return None;
         }
         Some(if value == "-" { TargetsFile::Input } else { TargetsFile::Path(value.into()) })
+    }
+
+    /// Whether this is what is open already, and no file that has a name of its own.
+    pub fn is_open(path: &Path) -> bool {
+        let text = path.as_os_str().as_bytes();
+        let number = text.strip_prefix(b"/dev/fd/").or(text.strip_prefix(b"/proc/self/fd/"));
+        text == b"/dev/stdin" || number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
     }
 }
 
@@ -150,13 +157,17 @@ fn read(path: &Path, mut file: File) -> Result<Lines> {
     Ok(Lines { file: path.into(), bytes: read_bounded(&mut file, path, LARGEST)? })
 }
 
-/// A file as CONFIG's; a pipe, as of `<(…)`, or what else is open already, if it is ours alone.
+/// A file as CONFIG's, or a named pipe that only we could write to and replace; or what is open
+/// already, as `<(…)` is, if nobody else could write to it.
 fn open_named(path: &Path) -> Result<File> {
-    let is_open = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|at| path.starts_with(at));
+    let is_open = TargetsFile::is_open(path);
     let failed = |error| Error::io(path, &error);
     let kind = std::fs::metadata(path).map_err(failed)?;
-    if !is_open && (kind.is_file() || kind.is_dir()) {
-        return open_trusted(path);
+    if !is_open {
+        if !kind.file_type().is_fifo() {
+            return open_trusted(path);
+        }
+        check_trusted(path)?;
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -165,7 +176,9 @@ fn open_named(path: &Path) -> Result<File> {
     if owner != 0 && owner != us {
         return Err(unsound(format!("is owned by uid {owner}, not by root or uid {us}")));
     }
-    if metadata.is_file() && metadata.permissions().mode() & 0o022 != 0 {
+    // A terminal's group may write messages on it, which nobody reads here.
+    let may_be_written = metadata.is_file() || metadata.file_type().is_fifo();
+    if may_be_written && metadata.permissions().mode() & 0o022 != 0 {
         return Err(unsound("others can write it".into()));
     }
     Ok(file)

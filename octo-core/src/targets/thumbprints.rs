@@ -64,9 +64,7 @@ impl Thumbprints {
             let Some(known) = self.all.get(&target.name) else { continue };
             target.trust = TargetTrust::Thumbprints(known.thumbprints.clone());
             target.known = Some(known.line);
-            if target.seals.is_empty() {
-                target.seals.clone_from(&known.seals);
-            }
+            target.seals.clone_from(&known.seals);
         }
     }
 }
