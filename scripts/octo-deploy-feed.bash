@@ -7,7 +7,7 @@
 
 # read_package WORD: sets PACKAGE, APP, RELEASE and SHA256; FEED, where it is no file but a URL
 read_package() {
-  local form='^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+/([^?#]*/)?([^/?#]+)([?][^#]*)?#sha256='
+  local form='^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\]+/([^?#\]*/)?([^/?#\]+)([?][^#]*)?#sha256='
   form+='([0-9A-Fa-f]{64})$'
   FEED=''
   if [[ ! $1 =~ ^[A-Za-z][A-Za-z0-9+.-]*:// ]]; then
@@ -19,6 +19,13 @@ read_package() {
   if [[ $1 == *[![:graph:]]* || ! $1 =~ $form ]]; then
     misuse 'the URL: not https://HOST/NAME-VERSION.tar#sha256=HEX'
   fi
+  local way=${1%%[?#]*}
+  # What octo-fetch refuses costs no job, and no password goes anywhere.
+  if [[ ${way#*://} == *//* || $way/ =~ /[.][.]?(/|\;) ||
+    ${way,,} =~ %(2e|2f|5c|25|7f|[01].) ]]; then
+    misuse "the URL: //, ., .., or one of these as %XX, in its path"
+  fi
+  [[ $1 =~ $form ]]
   FEED=$1
   SHA256=${BASH_REMATCH[4],,} PACKAGE=${BASH_REMATCH[4],,}
   [[ -z ${GIVEN[--patch-from]:-} ]] ||

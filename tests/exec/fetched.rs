@@ -48,6 +48,7 @@ fn what_a_job_fetched_is_kept_only_as_what_it_is_and_within_its_line() {
         ("", "printf good >good".into(), 65, "its name is no sha256"),
         ("", format!("printf good >../x; ln -s ../x {}", of(b"good")), 65, "it is a link"),
         ("", format!("mkfifo {}", of(b"good")), 65, "it is not a regular file"),
+        ("", format!("{good}; for i in $(seq 16); do printf $i >x$i; done"), 77, "more than 16"),
         ("", format!("{good}; exit 3"), 3, ""),
     ] {
         assert!(!has(&sandbox, "ci", b"good"), "{options} {command}");
@@ -60,6 +61,24 @@ fn what_a_job_fetched_is_kept_only_as_what_it_is_and_within_its_line() {
     trust(&sandbox, &line);
     assert_eq!(left(&sandbox, &good), (0, String::new()));
     assert!(!has(&sandbox, "other", b"good"));
+}
+
+/// An upload of the same package that drips would hold the end of a job for hours.
+#[test]
+fn another_upload_of_it_is_not_waited_for_for_long() {
+    let sandbox = sandbox();
+    trust(&sandbox, &format!("user={}", own_user()));
+    let digest = Digest::of(b"good");
+    let incoming = sandbox.state("packages").join("incoming");
+    left(&sandbox, "true");
+    std::fs::create_dir_all(&incoming).expect("mkdir");
+    let upload = std::fs::File::create(incoming.join(format!("{digest}.ci"))).expect("create");
+    upload.lock().expect("locked");
+    let (code, reason) = left(&sandbox, &format!("printf good >{digest}"));
+    assert_eq!(code, 75, "{reason}");
+    assert!(reason.contains("another upload of it is under way"), "{reason}");
+    drop(upload);
+    assert_eq!(left(&sandbox, &format!("printf good >{digest}")), (0, String::new()));
 }
 
 #[test]

@@ -17,10 +17,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often an object that another job takes over is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long the end of a job, or an operator, waits for another upload of the same package: that
+/// may drip for hours.
+const ANOTHER_UPLOAD: Duration = Duration::from_secs(10);
 
 /// An object as a listener left it, opened and not yet believed.
 #[derive(Debug)]
@@ -88,7 +92,8 @@ impl Store {
         limits: Limits<'_>,
     ) -> std::result::Result<(), StoreError> {
         let Handed { digest, file, size } = handed;
-        self.receive_file((&digest, size), file, pusher, limits, Names::Last).map_err(|error| {
+        let handed = (&digest, size);
+        self.receive_file(handed, file, pusher, limits, Names::Last, None).map_err(|error| {
             match error.refusal {
                 Refusal::Mismatch => {
                     let reason = format!(
@@ -116,11 +121,12 @@ impl Store {
         limits: Limits<'_>,
     ) -> std::result::Result<(), StoreError> {
         let size = file.metadata().map_err(|e| StoreError::io("read", &e))?.len();
-        self.receive_file((digest, size), file, pusher, limits, Names::First)
+        let patience = Some(ANOTHER_UPLOAD);
+        self.receive_file((digest, size), file, pusher, limits, Names::First, patience)
     }
 
     /// As an upload of what its file states. One that another takes in for the same pusher
-    /// right now is waited for.
+    /// right now is waited for, so long at most.
     fn receive_file(
         &self,
         (digest, size): (&Digest, u64),
@@ -128,11 +134,17 @@ impl Store {
         pusher: &PusherName,
         limits: Limits<'_>,
         names: Names,
+        patience: Option<Duration>,
     ) -> std::result::Result<(), StoreError> {
+        let began = Instant::now();
         let upload = loop {
             match self.begin(digest, size, pusher, limits, &mut None)? {
                 Begin::Whole => return Ok(()),
                 Begin::Upload(upload) => break upload,
+                Begin::Busy if patience.is_some_and(|patience| began.elapsed() >= patience) => {
+                    let reason = format!("package {digest}: another upload of it is under way");
+                    return Err(StoreError::new(Refusal::Busy, reason));
+                }
                 Begin::Busy => std::thread::sleep(LOOK_AGAIN),
             }
         };

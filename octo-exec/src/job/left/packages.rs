@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// So many are kept of a job.
+/// So many are kept of a job; of more none is, as nobody could say which.
 const KEPT: usize = 16;
 
 /// Why one is not kept, and the exit status of that.
@@ -40,6 +40,10 @@ pub(crate) fn keep(job: &JobDirectory, grant: &Grant, allowance: &Allowance, end
         Ok(found) => found,
         Err(why) => return failed(end, PACKAGES, why),
     };
+    if names.len() > KEPT {
+        let why = format!("there are more than {KEPT}, of which none is");
+        return failed(end, PACKAGES, (Exit::Refused, why));
+    }
     for name in names {
         keep_one(&made, &directory, &name, grant, allowance)
             .unwrap_or_else(|why| failed(end, &printable(name.as_bytes()), why));
@@ -53,13 +57,13 @@ fn failed(end: &mut End, name: &str, (exit, reason): NotKept) {
     }
 }
 
-/// The directory, and the names in it, in order.
+/// The directory, and the names in it, in order; of too many one more than are kept.
 fn found(made: &OwnedFd) -> Result<(OwnedFd, Vec<String>), Errno> {
     let directory = beneath::directory_in(made, Path::new(PACKAGES))?;
     let names = Dir::read_from(&directory)?
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|name| !matches!(name.as_str(), "." | ".."));
-    let mut names: Vec<String> = names.take(KEPT).collect();
+    let mut names: Vec<String> = names.take(KEPT + 1).collect();
     names.sort_unstable();
     Ok((directory, names))
 }
