@@ -140,6 +140,10 @@ fn those_that_could_not_be_reached_can_be_selected() {
         .assert()
         .code(65)
         .stderr(contains("unreachable:LAST: each target was reached in that run"));
+    // After a good run cron goes on as before.
+    octopus.push(&["-a", "run", "-c", "true"]).assert().success();
+    assert_eq!(selected(&octopus, &["-a", "-x", "unreachable:LAST"]), "web1 web2 web3");
+    octopus.push(&[&down[..], &["run", "-c", "true"]].concat()).assert().success();
     assert_eq!(selected(&octopus, &["-t", &of_id]), "web2");
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn select(
         shard: common.shard,
     };
     for said in &common.leave {
-        selection.leave.extend(terms(places, said)?);
+        selection.leave.extend(terms_or_none(places, said)?);
     }
     let asked = of_job.asked();
     if !selection.all && selection.take.is_empty() && !asked.is_empty() {
@@ -92,13 +92,25 @@ pub(crate) fn select(
 /// As [`words`]; exit 65 where no such run is on record or it has no such target, 64 for
 /// what is no job, 74 where the journal can't be read.
 pub(crate) fn terms(places: &Places, said: &str) -> Result<Vec<Term>> {
+    recall(places, said, Recalled::some)
+}
+
+/// As [`terms`], of what is left out or not asked: where all were reached that is nobody.
+///
+/// # Errors
+/// As [`terms`].
+pub(crate) fn terms_or_none(places: &Places, said: &str) -> Result<Vec<Term>> {
+    recall(places, said, Recalled::names)
+}
+
+fn recall(places: &Places, said: &str, names: RecalledNames) -> Result<Vec<Term>> {
     let (mut terms, mut seen) = (Vec::new(), HashSet::new());
     for word in words(said)? {
         match word.split_once(':') {
             None => terms.push(Term::Word(word)),
             Some((kind, which)) => match Recalled::named(kind) {
                 Some(recalled) if seen.insert(word.clone()) => {
-                    terms.push(Term::Names(recalled.names(places, &word, which)?));
+                    terms.push(Term::Names(names(recalled, places, &word, which)?));
                 }
                 Some(_) => {}
                 None => return Err(unknown(kind, &word)),
@@ -140,6 +152,9 @@ static RECALLED: [Recalled; 2] = [
     },
 ];
 
+/// From where things are, the whole word, and what stands behind its colon.
+type RecalledNames = fn(&Recalled, &Places, &str, &str) -> Result<HashSet<String>>;
+
 impl Recalled {
     fn named(kind: &str) -> Option<&'static Recalled> {
         RECALLED.iter().find(|recalled| recalled.kind == kind)
@@ -163,8 +178,16 @@ impl Recalled {
                 Error::new(Exit::Data, shown, "no such run is on record").hint("octo-push journal")
             );
         }
-        let names = (self.of)(&record);
-        if names.is_empty() { Err(Error::new(Exit::Data, shown, self.none)) } else { Ok(names) }
+        Ok((self.of)(&record))
+    }
+
+    /// As [`Recalled::names`]; that there is none is an error.
+    fn some(&self, places: &Places, word: &str, which: &str) -> Result<HashSet<String>> {
+        let names = self.names(places, word, which)?;
+        if names.is_empty() {
+            return Err(Error::new(Exit::Data, printable(word.as_bytes()), self.none));
+        }
+        Ok(names)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::cli::options::Common;
 use crate::fleet::rolling::batches::InitialState;
-use crate::fleet::select::terms;
+use crate::fleet::select::terms_or_none;
 use crate::records::results::{RunRecord, TargetRecord, TargetResult};
 use octo_core::base::encoding::printable;
 use octo_core::base::error::{Error, Exit, Result};
@@ -126,7 +126,7 @@ fn unreachable(common: &Common, targets: &[Target]) -> Result<HashSet<usize>> {
         NoSuch { before: "--unreachable ", reason: "is none of the selected targets", hint: None };
     let mut all = Vec::new();
     for said in &common.rolling.unreachable {
-        all.extend(terms(&common.places, said)?);
+        all.extend(terms_or_none(&common.places, said)?);
     }
     let vocabulary = Vocabulary::of(targets);
     let union = vocabulary.union(&all, &no_such)?;
