@@ -16,6 +16,7 @@ SETTINGS=''
 # The words that go to every tool, --config and --state; and those that go to every
 # octo-push: identity, transport, waiting.
 PLACE_OPTIONS=()
+TARGETS_OPTION=()
 PUSH_OPTIONS=()
 # The words that choose targets, those that leave some of them out, and all of these.
 SELECTED=()
@@ -95,6 +96,8 @@ quoted() {
   for word in "$@"; do
     if [[ $word == */octo-pipeline.??????????/identity.pem ]]; then
       text+=' IDENTITY'
+    elif [[ $word == /proc/self/fd/* ]]; then
+      text+=' TARGETS'
     elif [[ ${word//[$'\n\t']/} == *[[:cntrl:]]* ]]; then
       text+=" $(printf '%q' "$word")"
     else
@@ -315,7 +318,7 @@ select_targets() {
   local listed name words
   ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
   SELECT_OPTIONS=("${SELECTED[@]}" "${NARROWED[@]}")
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${SELECT_OPTIONS[@]}" targets)
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${TARGETS_OPTION[@]}" "${SELECT_OPTIONS[@]}" targets)
   announce "${words[@]}"
   listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
   NAMES=()
@@ -331,9 +334,11 @@ select_targets() {
 }
 
 # named_targets OPTION FILE: all that we call takes its targets from there, a call after the
-# other; a pipe can be read once, so that its lines are kept in a file without a name
+# other; a pipe can be read once, so that its lines are kept in a file without a name, which is
+# called TARGETS in what is printed
 named_targets() {
   local kept lines=$2
+  [[ -n $2 ]] || misuse "$1: its value is empty"
   if [[ $2 == - || (-e $2 && ! -f $2) ]]; then
     [[ $2 != - ]] || lines=/dev/stdin
     kept=$(mktemp) || fail "$EX_CREATE" "${TMPDIR:-/tmp}: can't create a file"
@@ -342,7 +347,10 @@ named_targets() {
     rm -f -- "$kept"
     lines=/proc/self/fd/$TARGETS_FILE
   fi
+  # What asks octo-push something small, or octo-vars, has no option for it.
   export OCTO_TARGETS=$lines
+  TARGETS_OPTION=(--targets "$lines")
+  PUSH_OPTIONS+=("${TARGETS_OPTION[@]}")
 }
 
 # is_fleeting WORD…: does one of them name a run on record, or a file that does or is read once?

@@ -7,7 +7,7 @@
 # processes for each look; ten seconds and a MiB are the most that one takes.
 
 # By target: 1 if it is well, else why not; and the version that is looked for, if not RELEASE.
-declare -gA WELL=() WHY=() VERSIONS=()
+declare -gA WELL=() WHY=() VERSIONS=() HOSTS=()
 
 # check_looking: what contradicts itself, or can't be done from here
 check_looking() {
@@ -27,7 +27,7 @@ check_from_here() {
     WELL[$name]=1 WHY[$name]=''
   done
   [[ -n $URL$PORT && $# -gt 0 ]] || return 0
-  read_hosts "$@"
+  [[ -z $(looks_at_hosts) ]] || read_hosts "$@"
   for ((try = 1; try <= TRIES; try++)); do
     ((try == 1)) || sleep "$INTERVAL"
     try_all "${rest[@]}"
@@ -107,11 +107,21 @@ find_expected() {
 
 # filled_in TARGET TEXT [in-url]: sets FILLED, the text with %n, %a and %v
 filled_in() {
-  local host=${HOSTS[$1]}
+  local host=${HOSTS[$1]:-}
   [[ -z ${3:-} || $host != *:* ]] || host="[$host]"
   FILLED=${2//%n/"$1"}
   FILLED=${FILLED//%a/"$host"}
   FILLED=${FILLED//%v/"${VERSIONS[$1]:-$RELEASE}"}
+}
+
+# looks_at_hosts: says so where a look is at a host, and not at a name alone
+looks_at_hosts() {
+  if [[ -n $PORT || "$URL $EXPECT" == *%a* ]]; then echo yes; fi
+}
+
+# expect_hosts TARGET…: before anything is begun: what can't be looked at would be taken back
+expect_hosts() {
+  [[ -z $(looks_at_hosts) ]] || read_hosts "$@"
 }
 
 # read_hosts TARGET…: HOSTS by target

@@ -267,6 +267,7 @@ take_option() {
   [[ $into =~ ^(SELECTED|NARROWED) ]] || TYPED+=("$word" "$@")
   # A pipe can't be read again.
   if [[ $name == --identity && ! -f $1 ]]; then TYPED[-1]=IDENTITY; fi
+  if [[ $name == --targets && -e $1 && ! -f $1 ]]; then TYPED[-1]=TARGETS; fi
   if [[ $VALUE_KINDS == *" $kind "* ]]; then
     CHECKS+=("${PLACE:+$PLACE: }$name" "$kind" "$1")
     CHECKED+=("$into")

@@ -344,7 +344,7 @@ find_canaries() {
   declare -gA CANARIES=()
   canary=$(roll_option --canary)
   [[ -n $canary ]] || return 0
-  words=(octo-push "${PLACE_OPTIONS[@]}" -t "$canary" targets)
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${TARGETS_OPTION[@]}" -t "$canary" targets)
   announce "${words[@]}"
   listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
   while read -r name _; do

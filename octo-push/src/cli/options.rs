@@ -125,6 +125,18 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// `--targets`, to stand in front of more words in a hint; nothing where it wasn't said.
+    pub(crate) fn targets_said(&self) -> String {
+        let word = match &self.targets {
+            None => return String::new(),
+            Some(TargetsFile::Input) => "-".into(),
+            // It can't be read again.
+            Some(TargetsFile::Path(path)) if TargetsFile::is_open(path) => "TARGETS".into(),
+            Some(TargetsFile::Path(path)) => argv::quote(&path.to_string_lossy()),
+        };
+        format!("--targets {word} ")
+    }
+
     /// Reads them, from before and from behind the verb.
     pub(crate) fn read(said: &Said) -> Result<Common> {
         for (one, other) in

@@ -19,7 +19,8 @@ const NAMED: usize = 8;
 pub(crate) fn of_jobs(fleet: &mut Fleet, files: EndFiles, id: &JobId) -> u8 {
     let left = |job: Option<&JobId>, accepted| Outcome::left(job.unwrap_or(id), accepted);
     if fleet.abandon(&left) {
-        fleet.screen.say(format!("hint: octo-push follow {id}"));
+        let from = fleet.context.common.targets_said();
+        fleet.screen.say(format!("hint: octo-push {from}follow {id}"));
     }
     let status = summarize(fleet);
     let written = files.finish(&fleet.context.targets, &fleet.outcomes).err();

@@ -23,7 +23,10 @@ pub(crate) fn connect<'a>(
 ) -> Result<TlsClient<'a>, ClientError> {
     let target = &context.targets[reporter.target];
     if target.is_unknown() {
-        return Err(ClientError::Untrusted(None, nobody_is_it(target)));
+        return Err(ClientError::Untrusted(
+            None,
+            nobody_is_it(target, &context.common.targets_said()),
+        ));
     }
     // Before anything is asked: what others keep meanwhile, no answer need go on from.
     let known = context.heads.known(target).unwrap_or_else(|error| {

@@ -292,7 +292,8 @@ impl<'a> JobClient<'a> {
         };
         let error = Error { exit: Exit::UnknownEnd, message: said, hints: Vec::new() };
         let target = &self.context.targets[self.reporter.target].name;
-        let error = error.hint(format!("octo-push -t {target} follow {}", self.job));
+        let from = self.context.common.targets_said();
+        let error = error.hint(format!("octo-push {from}-t {target} follow {}", self.job));
         Outcome::error(OutcomeKind::Unknown, OutcomeOrigin::Octopus, error)
     }
 }

@@ -37,10 +37,10 @@ pub(crate) fn nobody_is_let_in(us: &Introduction, via: Via) -> Error {
 }
 
 /// The line says that its thumbprint stands in a file of its own, and none stands there.
-pub(crate) fn nobody_is_it(target: &Target) -> Error {
+pub(crate) fn nobody_is_it(target: &Target, from: &str) -> Error {
     let name = &target.name;
     Error::new(Exit::Refused, name, "no thumbprint of it is known")
-        .hint(format!("octo-enroll {name} looks, and adds it to CONFIG/thumbprints"))
+        .hint(format!("octo-enroll {from}{name} looks, and adds it to CONFIG/thumbprints"))
 }
 
 /// The tentacle is not the one of the targets file.

@@ -32,9 +32,12 @@ pub(super) fn hosts(said: &Said, places: &Places) -> Result<u8> {
     let targets = Targets::load(places, TargetsFile::of(None).as_ref())?;
     let mut text = String::new();
     for name in said.arguments() {
-        // One that only commands lead to is known by its name alone.
-        let address = target(&targets, name)?.roads.address();
-        text.push_str(address.map_or(name.as_str(), |address| address.host()));
+        // One that only commands lead to has none that could be looked at from here.
+        let address = target(&targets, name)?.roads.address().ok_or_else(|| {
+            Error::new(Exit::Data, name, "has no address that could be looked at, only commands")
+                .hint("its line may have one besides, or %n is its name: octo-targets(5)")
+        })?;
+        text.push_str(address.host());
         text.push('\n');
     }
     print(&text)?;
