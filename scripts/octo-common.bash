@@ -315,22 +315,39 @@ to_type() {
 # select_targets: sets NAMES to the selected targets, and SELECT_OPTIONS. What would be another
 # selection after each step is replaced by its names, here and in what is said to be typed again
 select_targets() {
-  local listed name words
   ((${#SELECTED[@]} > 0)) || misuse 'no target: name some by -t, or all by -a'
   SELECT_OPTIONS=("${SELECTED[@]}" "${NARROWED[@]}")
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${TARGETS_OPTION[@]}" "${SELECT_OPTIONS[@]}" targets)
-  announce "${words[@]}"
-  listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
-  NAMES=()
-  while read -r name _; do
-    [[ -z $name ]] || NAMES+=("$name")
-  done <<<"$listed"
+  keep_targets
+  list_targets "${SELECT_OPTIONS[@]}"
+  NAMES=("${LISTED[@]}")
   # Of a few targets a share may be none: the others have them.
   ((${#NAMES[@]} > 0)) || [[ -n ${GIVEN[--shard]:-} ]] ||
     misuse 'no target is left by this selection' 'octo-push targets -a lists what there is'
   if ((${#NAMES[@]} > 0)) && is_fleeting "${SELECT_OPTIONS[@]}"; then
     select_by_name "$(joined "${NAMES[@]}")"
   fi
+}
+
+# keep_targets: what programs of CONFIG/targets.d print is the same for all that we call: each
+# runs once, and nobody comes or goes in the middle
+keep_targets() {
+  scratch
+  [[ -n ${OCTO_TARGETS_KEPT:-} ]] || mkdir -m 700 -- "$SCRATCH/targets"
+  export OCTO_TARGETS_KEPT=${OCTO_TARGETS_KEPT:-$SCRATCH/targets}
+}
+
+# list_targets SELECTION…: sets LISTED to their names
+list_targets() {
+  local words name _
+  words=(octo-push "${PLACE_OPTIONS[@]}" "${TARGETS_OPTION[@]}" "$@" targets)
+  announce "${words[@]}"
+  "${words[@]}" >"$SCRATCH/listed" 2>"$SCRATCH/why" || give_up $? "$(<"$SCRATCH/why")"
+  # What a program complained of though it went well.
+  [[ -n $QUIET || ! -s $SCRATCH/why ]] || complain "$(<"$SCRATCH/why")"
+  LISTED=()
+  while read -r name _; do
+    LISTED+=("$name")
+  done <"$SCRATCH/listed"
 }
 
 # named_targets OPTION FILE: all that we call takes its targets from there, a call after the

@@ -17,7 +17,7 @@ verify_files() {
   UNTIL=$((TIMEOUT - (TIMEOUT + 3) / 4))
   command -v octo-exec >/dev/null ||
     fail "$EX_CONFIGURATION" "octo-exec: not found; it is neither beside us nor in PATH"
-  scratch
+  keep_targets
   keep_identity
   IDENTITY=''
   : >"$SCRATCH/unverified"

@@ -340,16 +340,14 @@ roll_option() {
 # find_canaries: sets CANARIES, by the names that --canary means now: of a run on record it
 # would mean others after the next
 find_canaries() {
-  local canary words listed name index
+  local canary name index
   declare -gA CANARIES=()
   canary=$(roll_option --canary)
   [[ -n $canary ]] || return 0
-  words=(octo-push "${PLACE_OPTIONS[@]}" "${TARGETS_OPTION[@]}" -t "$canary" targets)
-  announce "${words[@]}"
-  listed=$("${words[@]}" 2>&1) || give_up $? "$listed"
-  while read -r name _; do
-    [[ -z $name ]] || CANARIES[$name]=1
-  done <<<"$listed"
+  list_targets -t "$canary"
+  for name in "${LISTED[@]}"; do
+    CANARIES[$name]=1
+  done
   is_fleeting "$canary" || return 0
   for index in "${!ROLL_OPTIONS[@]}"; do
     [[ ${ROLL_OPTIONS[index]} != --canary ]] ||

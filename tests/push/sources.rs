@@ -184,6 +184,57 @@ fn a_named_file_is_taken_instead() {
     assert_eq!(web1.jobs().len(), 5);
 }
 
+/// What a pipeline calls has one fleet, until its end.
+#[test]
+fn what_a_program_printed_is_kept_where_that_is_asked_for() {
+    let (octopus, _web1) = without_targets();
+    let program = |number: usize| {
+        format!("#!/bin/sh\necho x >>../asked\necho slow >&2\necho c{number} 192.0.2.1 webpki\n")
+    };
+    member(&octopus, "cloud", &program(1));
+    let kept = octopus.sandbox.path("kept");
+    std::fs::create_dir(&kept).expect("mkdir");
+    set_mode(&kept, 0o700);
+    let listed = || {
+        let output = octopus.push(&["targets"]).env("OCTO_TARGETS_KEPT", &kept).output();
+        let output = output.expect("runs");
+        let code = output.status.code();
+        let said =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        assert_eq!(code, Some(0), "{said:?}");
+        said
+    };
+    let [out, said] = listed();
+    assert_eq!(out, "c1 192.0.2.1:10933 webpki\n");
+    assert!(said.contains("cloud: slow"), "{said}");
+    // Told once, too.
+    assert_eq!(listed(), [out, String::new()]);
+    member(&octopus, "cloud", &program(20));
+    assert_eq!(listed()[0], "c20 192.0.2.1:10933 webpki\n");
+    let asked = octopus.sandbox.config("asked");
+    assert_eq!(std::fs::read_to_string(asked).expect("asked"), "x\nx\n");
+    // Whoever could write it would have programs run here.
+    for file in std::fs::read_dir(&kept).expect("kept") {
+        set_mode(&file.expect("a file").path(), 0o666);
+    }
+    let again = octopus.push(&["targets"]).env("OCTO_TARGETS_KEPT", &kept).assert();
+    again.code(78).stderr(contains("is writable by others"));
+    let nowhere = octopus.sandbox.path("nowhere");
+    let lost = octopus.push(&["targets"]).env("OCTO_TARGETS_KEPT", &nowhere).assert();
+    lost.code(73).stderr(contains("/nowhere"));
+}
+
+/// Somebody sits before a TAB.
+#[test]
+fn a_completion_waits_for_no_cloud() {
+    let (octopus, _web1) = without_targets();
+    member(&octopus, "cloud", "#!/bin/sh\nexec sleep 600\n");
+    // Half of what it may take elsewhere.
+    let half_a_minute = std::time::Duration::from_secs(30);
+    let mut offers = octopus.push(&["plumb", "offers", "TARGET"]);
+    offers.timeout(half_a_minute).assert().success().stdout("");
+}
+
 /// A named pipe that nobody writes into: who opens it waits.
 fn octo_fifo(octopus: &Octopus, mode: u32) -> String {
     let path = octopus.sandbox.path("fifo");

@@ -6,6 +6,7 @@
 //! be deployed to in part, and nobody would be told.
 
 mod address;
+mod kept;
 mod parse;
 mod program;
 mod road;

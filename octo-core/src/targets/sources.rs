@@ -3,11 +3,12 @@
 
 use super::parse::Lines;
 use super::thumbprints::are_asked_for;
-use super::{LARGEST, Targets, Thumbprints, program};
+use super::{LARGEST, Targets, Thumbprints, kept, program};
 use crate::base::cli::standard_input;
 use crate::base::encoding::printable;
 use crate::base::error::{Error, Exit, Result};
 use crate::base::paths::{Places, check_trusted, if_there, open_trusted, read_bounded};
+use crate::base::printed::Bounds;
 use crate::base::problem::Problem;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// So many programs run at once.
 const AT_ONCE: usize = 8;
@@ -54,6 +56,18 @@ impl Targets {
     /// Exit 65 where there is none of the files, or a program fails; 78 where one is unsound:
     /// the first wrong line is the message, the line itself a hint.
     pub fn load(places: &Places, named: Option<&TargetsFile>) -> Result<Targets> {
+        Targets::load_within(places, named, program::BOUNDS.time)
+    }
+
+    /// As [`Targets::load`]; each program has only so much time.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_within(
+        places: &Places,
+        named: Option<&TargetsFile>,
+        time: Duration,
+    ) -> Result<Targets> {
         let mut said = Vec::new();
         let lines = match named {
             Some(TargetsFile::Input) => {
@@ -62,7 +76,7 @@ impl Targets {
                 vec![Lines { file: place.into(), bytes }]
             }
             Some(TargetsFile::Path(path)) => vec![read(path, open_named(path)?)?],
-            None => configured(places, &mut said)?,
+            None => configured(places, Bounds { time, ..program::BOUNDS }, &mut said)?,
         };
         let mut targets = Targets::parse_all(&lines).map_err(|wrong| Problem::error(&wrong))?;
         targets.said = said;
@@ -74,7 +88,7 @@ impl Targets {
 }
 
 /// CONFIG/targets, then what is in CONFIG/targets.d, by name.
-fn configured(places: &Places, said: &mut Vec<String>) -> Result<Vec<Lines>> {
+fn configured(places: &Places, bounds: Bounds, said: &mut Vec<String>) -> Result<Vec<Lines>> {
     let (file, directory) = (places.targets(), places.targets_directory());
     let members = members(&directory)?;
     let mut all = Vec::new();
@@ -94,7 +108,7 @@ fn configured(places: &Places, said: &mut Vec<String>) -> Result<Vec<Lines>> {
     for some in members.chunks(AT_ONCE) {
         std::thread::scope(|scope| {
             let running: Vec<_> =
-                some.iter().map(|member| scope.spawn(move || lines_of(member))).collect();
+                some.iter().map(|member| scope.spawn(move || lines_of(member, bounds))).collect();
             // One that panics is none that can be believed.
             found.extend(running.into_iter().map(|thread| thread.join().ok()));
         });
@@ -136,18 +150,18 @@ impl Targets {
     /// # Errors
     /// As [`Targets::load`].
     pub fn member(path: &Path) -> Result<(Arc<Path>, Vec<u8>)> {
-        lines_of(path).map(|(lines, _)| (lines.file, lines.bytes))
+        lines_of(path, program::BOUNDS).map(|(lines, _)| (lines.file, lines.bytes))
     }
 }
 
 /// The lines of a file, or of what a program prints, and what that said besides.
-fn lines_of(member: &Path) -> Result<(Lines, String)> {
+fn lines_of(member: &Path, bounds: Bounds) -> Result<(Lines, String)> {
     let file = open_trusted(member)?;
-    let mode = file.metadata().map_err(|error| Error::io(member, &error))?.permissions().mode();
-    if mode & 0o111 == 0 {
+    let metadata = file.metadata().map_err(|error| Error::io(member, &error))?;
+    if metadata.permissions().mode() & 0o111 == 0 {
         return Ok((read(member, file)?, String::new()));
     }
-    let (bytes, words) = program::output(member, program::BOUNDS)?;
+    let (bytes, words) = kept::output(member, &metadata, bounds)?;
     let mut shown = member.as_os_str().to_os_string();
     shown.push(" (what it prints)");
     Ok((Lines { file: PathBuf::from(shown).into(), bytes }, words))

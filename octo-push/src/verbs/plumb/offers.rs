@@ -9,12 +9,13 @@ use octo_core::base::cli::options::Said;
 use octo_core::base::cli::print;
 use octo_core::base::error::Result;
 use octo_core::base::paths::Places;
-use octo_core::targets::{Targets, TargetsFile};
+use octo_core::targets::{Target, Targets, TargetsFile};
 use octo_core::tentacle::job::JobDirectory;
 use octo_core::trust::{Trust, TrustOption, Verb};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
+use std::time::Duration;
 
 type Found = BTreeSet<String>;
 
@@ -122,14 +123,20 @@ fn pushers(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
+/// A TAB waits for no cloud.
+fn fleet(places: &Places) -> Result<Vec<Target>> {
+    let named = TargetsFile::of(None);
+    Ok(Targets::load_within(places, named.as_ref(), Duration::from_secs(2))?.all)
+}
+
 fn tags(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
-    let all = Targets::load(places, TargetsFile::of(None).as_ref())?.all;
+    let all = fleet(places)?;
     found.extend(all.iter().flat_map(|target| &target.tags).map(ToString::to_string));
     Ok(())
 }
 
 fn targets(_: &Said, places: &Places, found: &mut Found) -> Result<()> {
-    let all = Targets::load(places, TargetsFile::of(None).as_ref())?.all;
+    let all = fleet(places)?;
     found.extend(all.iter().map(|target| target.name.to_string()));
     Ok(())
 }
