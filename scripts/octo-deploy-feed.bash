@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2153 # what is set here is for octo-deploy, which sources this
+# shellcheck disable=SC2034,SC2153 # what is set here is for those that source this
 # A package that octo-deploy has no bytes of: its URL and sha256, which targets fetch by octo-fetch.
 #
 # It promises: what has the package is asked for nothing but that; nothing is deployed anywhere
@@ -64,8 +64,8 @@ find_missing() {
   for name in "${TODO[@]}"; do
     rm -f -- "$WORK/$name.there" "$WORK/$name.fetched"
   done
-  push_changes -q -t "$(listed "${TODO[@]}")" run -p "$SHA256" --end "$WORK/%n.there" \
-    "${FETCH_WORDS[@]}" >/dev/null 2>&1 || :
+  push_changes -q -t "$(listed "${TODO[@]}")" run -p "$SHA256" "${SIGNATURE[@]}" \
+    --end "$WORK/%n.there" "${FETCH_WORDS[@]}" >/dev/null 2>&1 || :
   read_ends "$WORK/" .there "${TODO[@]}"
   for name in "${TODO[@]}"; do
     succeeded "$name" || missing+=("$name")

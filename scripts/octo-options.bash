@@ -215,7 +215,7 @@ find_row() {
 
 # may_be_set ROW: by a file? Neither who is asked, nor as whom, nor that nothing is done
 may_be_set() {
-  local said='SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|CATCH_UP|CONTINUE|FROM_WORDS|PLAIN'
+  local said='SELECTED|NARROWED|IDENTITY|DRY_RUN|DIFF|SIGNATURE|CATCH_UP|CONTINUE|FROM_WORDS|PLAIN'
   [[ -n ${OPTIONS[$1 + 4]} ]] || return 1
   [[ ! ${OPTIONS[$1 + 3]} =~ ^($said|.*\(\)) ]]
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::call::Call;
 use crate::records::journal::labels::Labels;
-use octo_core::base::cli::options::{OptionGroup, Said, flag, values};
+use octo_core::base::cli::options::{OptionGroup, Said, flag, value, values};
 use octo_core::base::error::Result;
 use octo_core::tentacle::spec::options::JobOptions;
 
@@ -12,6 +12,7 @@ pub(crate) static ASKED: OptionGroup = OptionGroup {
     rows: &[
         flag("", "ask", "ask whether it would be accepted, and run nothing"),
         flag("", "prepare", "the same, and put the package where it would be"),
+        value("", "signature", "FILE", "that of the package, where it isn't beside it"),
         values("", "label", "NAME=VALUE", "the journal has it with all that is asked for"),
     ],
 };
@@ -27,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) ask: bool,
     /// `--prepare`
     pub(crate) prepare: bool,
+    /// `--signature`
+    pub(crate) signature: Option<String>,
     /// `--label`
     pub(crate) labels: Labels,
 }
@@ -55,9 +58,21 @@ impl Run {
         if prepare && options.package.is_none() {
             return Err(call.said.misuse("--prepare puts a package: -p says which"));
         }
+        let signature = call.said.one("signature")?;
+        if signature.is_some() && options.package.is_none() {
+            return Err(call.said.misuse("--signature is a package's: -p says which"));
+        }
         let labels = Labels::read(&call.said.many("label"))
             .map_err(|reason| call.said.misuse(format!("--label {reason}")))?;
-        Ok(Run { options, ends: Ends::read(&call.said)?, ask, prepare, labels })
+        Ok(Run { options, ends: Ends::read(&call.said)?, ask, prepare, signature, labels })
+    }
+}
+
+impl Run {
+    /// As [`JobOptions::inputs`], with what is octo-push's alone.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let signature = self.signature.iter().map(|file| ("--signature", file.as_str()));
+        self.options.inputs().chain(signature)
     }
 }
 

@@ -36,8 +36,8 @@ use std::sync::Arc;
 /// What is wrong before anything is sent; later errors are in the exit status.
 pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) -> Result<u8> {
     let common = context.common.clone();
-    let Run { options, ends, labels, .. } = run;
-    end_files::check(&common, &ends, options.inputs(), &context.targets)?;
+    end_files::check(&common, &run.ends, run.inputs(), &context.targets)?;
+    let Run { options, ends, labels, signature, .. } = run;
     // Only they ask for it; else the journal is not read at all.
     let last = match common.rolling.is_said() || words.name_last() {
         true => results::last_run(&common.places)?,
@@ -50,7 +50,7 @@ pub(crate) fn run(mut screen: Screen, context: Context, run: Run, words: Words) 
     let never_asked = state.never_asked();
     let mut digests = DigestCache::load(&common.places);
     let detach = options.detach;
-    let plan = plan(&context, options, &mut digests, &mut screen)?;
+    let plan = plan(&context, options, signature.as_deref(), &mut digests, &mut screen)?;
     if common.dry_run {
         return dry_run::describe(&mut screen, &context, &plan, batches, &never_asked);
     }
@@ -128,6 +128,7 @@ pub(crate) fn follow(
 pub(crate) fn plan(
     context: &Context,
     options: JobOptions,
+    signature: Option<&str>,
     digests: &mut DigestCache,
     screen: &mut Screen,
 ) -> Result<Arc<JobPlan>> {
@@ -141,8 +142,8 @@ pub(crate) fn plan(
     let programs = if context.common.dry_run { Programs::Leave } else { Programs::Run };
     let draft = Draft::read(&context.common.places, options, &there, programs)?;
     // Hashed last: that may take minutes.
-    let package =
-        package.map(|said| packages::open(&said, &context.common, digests, screen)).transpose()?;
+    let open = |said: String| packages::open(&said, signature, &context.common, digests, screen);
+    let package = package.map(open).transpose()?;
     let package = package.map(Arc::new);
     let plan = JobPlan::new(id, package, draft);
     plan.check(&context.targets)?;

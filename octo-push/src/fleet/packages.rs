@@ -10,26 +10,31 @@ use octo_core::base::digest::Digest;
 use octo_core::base::encoding::printable;
 use octo_core::base::error::Result;
 use octo_core::base::units::human_size;
+use octo_core::trust::signed::Signature;
 use std::path::Path;
 
 /// Hashing a larger file takes so long that a person is told.
 const TELL_ABOVE: u64 = 256 << 20;
 
 /// The package of `-p`: a file, or the sha256 of one that is there already. What it may be
-/// made of is looked for, too.
+/// made of is looked for, too. Its signature may be in a file of its own.
 pub(super) fn open(
     said: &str,
+    signature: Option<&str>,
     common: &Common,
     digests: &mut DigestCache,
     screen: &mut Screen,
 ) -> Result<Package> {
+    let signature = signature.map(|file| Signature::named(Path::new(file))).transpose()?;
     if !Path::new(said).exists()
         && let Some(digest) = Digest::parse(said)
     {
         let name = digests.name(&digest).unwrap_or(said).to_string();
-        return Ok(Package::known(digest, name, digests.signature(&digest)));
+        let signature = signature.or_else(|| digests.signature(&digest));
+        return Ok(Package::known(digest, name, signature));
     }
-    let package = with_bases(Package::open(said, digests)?, common, digests)?;
+    let mut package = with_bases(Package::open(said, digests)?, common, digests)?;
+    package.signature = signature.or(package.signature);
     hash(&package, digests, screen)?;
     Ok(package)
 }

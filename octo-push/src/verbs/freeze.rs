@@ -75,6 +75,7 @@ fn give(call: &Call, order: Freezing) -> Result<u8> {
         ends,
         ask: false,
         prepare: false,
+        signature: None,
         labels: Labels::default(),
     };
     jobs::run(screen, context, run, words)

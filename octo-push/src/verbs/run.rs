@@ -57,9 +57,10 @@ fn ask(screen: Screen, context: Context, options: JobOptions) -> Result<u8> {
 /// Asks each target, and puts the package over the same connection where the answer is yes.
 fn prepare(mut screen: Screen, context: Context, run: Run) -> Result<u8> {
     let common = &context.common;
-    end_files::check(common, &run.ends, run.options.inputs(), &context.targets)?;
+    end_files::check(common, &run.ends, run.inputs(), &context.targets)?;
     let mut digests = DigestCache::load(&common.places);
-    let plan = jobs::plan(&context, run.options, &mut digests, &mut screen)?;
+    let signature = run.signature.as_deref();
+    let plan = jobs::plan(&context, run.options, signature, &mut digests, &mut screen)?;
     // One whose sha256 was said is there, or isn't: there is nothing to put.
     let packages: Vec<_> = plan.package.iter().filter(|p| p.is_sent()).cloned().collect();
     let what = match packages.is_empty() {

@@ -76,11 +76,24 @@ impl Signature {
         if !file.metadata().map_err(|e| Error::io(&path, &e))?.is_file() {
             return Err(Error::new(Exit::Data, path.display(), "is not a regular file"));
         }
-        let bytes = read_bounded(&mut file, &path, MAXIMUM)?;
-        let parsed = String::from_utf8(bytes).map_err(|_| "not text".to_string());
-        let parsed = parsed.and_then(|text| Signature::parse(&text));
         let hint = "it goes along with the package: sign that anew, or take the file away";
-        parsed.map(Some).map_err(|reason| Error::new(Exit::Data, path.display(), reason).hint(hint))
+        Signature::read(&mut file, &path).map(Some).map_err(|error| error.hint(hint))
+    }
+
+    /// That in this file, which may be a pipe.
+    ///
+    /// # Errors
+    /// Exit 65 for a file that is missing or none; 74 where it can't be read.
+    pub fn named(path: &Path) -> Result<Signature> {
+        Signature::read(&mut File::open(path).map_err(|e| Error::io(path, &e))?, path)
+    }
+
+    fn read(file: &mut File, path: &Path) -> Result<Signature> {
+        let text = String::from_utf8(read_bounded(file, path, MAXIMUM)?);
+        let parsed = text.map_err(|_| "not text".to_string());
+        parsed
+            .and_then(|text| Signature::parse(&text))
+            .map_err(|reason| Error::new(Exit::Data, path.display(), reason))
     }
 
     /// As it was read, to be verified.

@@ -156,6 +156,7 @@ fn give(
         ends: Ends { end: call.said.one("end")?, outputs: None, output: None },
         ask: false,
         prepare: false,
+        signature: None,
         labels: Labels::default(),
     };
     jobs::run(screen, context, run, words)
