@@ -39,7 +39,7 @@ pub(super) fn sockets() -> Result<Vec<TcpListener>> {
 fn socket(given: &mut ListenFd, index: usize) -> Result<TcpListener> {
     let unsound = |reason: &str| {
         Error::new(Exit::Configuration, format!("LISTEN_FDS: descriptor {}", FIRST + index), reason)
-            .hint("ListenStream=10933 in a socket unit of systemd")
+            .hint("ListenStream=10933 in a socket unit; a path needs Accept=yes, octo(7)")
     };
     // This closes it on exec, too: an octo-exec that outlives us must not hold the port.
     let socket = given.take_tcp_listener(index).ok().flatten();
