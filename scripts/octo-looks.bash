@@ -27,7 +27,7 @@ check_from_here() {
     WELL[$name]=1 WHY[$name]=''
   done
   [[ -n $URL$PORT && $# -gt 0 ]] || return 0
-  [[ -z $(looks_at_hosts) ]] || read_hosts "$@"
+  ! looks_at_hosts || read_hosts "$@"
   for ((try = 1; try <= TRIES; try++)); do
     ((try == 1)) || sleep "$INTERVAL"
     try_all "${rest[@]}"
@@ -114,14 +114,14 @@ filled_in() {
   FILLED=${FILLED//%v/"${VERSIONS[$1]:-$RELEASE}"}
 }
 
-# looks_at_hosts: says so where a look is at a host, and not at a name alone
+# looks_at_hosts: is a look at a host, and not at a name alone?
 looks_at_hosts() {
-  if [[ -n $PORT || "$URL $EXPECT" == *%a* ]]; then echo yes; fi
+  [[ -n $PORT || "$URL $EXPECT" == *%a* ]]
 }
 
 # expect_hosts TARGET…: before anything is begun: what can't be looked at would be taken back
 expect_hosts() {
-  [[ -z $(looks_at_hosts) ]] || read_hosts "$@"
+  ! looks_at_hosts || read_hosts "$@"
 }
 
 # read_hosts TARGET…: HOSTS by target
